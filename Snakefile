@@ -1,0 +1,167 @@
+# From moving stimuli to figures: every rule is one `python -m flowsim ...`, which its log repeats.
+#
+#   snakemake                                  the default experiment, experiments/digits.yaml
+#   snakemake results/<experiment>/report.html any other
+#   snakemake all                              every experiment that needs no outside data
+#
+# An experiment is checked as a whole, and cut into jobs, by `python -m flowsim plan`, before its first job. Each
+# job gets its own slice of the specification and the hash of its code as params, so that a change reruns what
+# depends on it and a comment reruns nothing.
+
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+FLOWSIM = f"{sys.executable} -m flowsim"
+DEVICE = config.get("device", "auto")
+
+
+@functools.cache
+def plan(experiment):
+    command = [*FLOWSIM.split(), "plan", f"experiments/{experiment}.yaml"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise WorkflowError(done.stderr.strip())
+    return json.loads(done.stdout)
+
+
+def job(stage, wildcard=None):
+    """One entry of the plan, chosen by a wildcard."""
+    return lambda w: plan(w.experiment)[stage][getattr(w, wildcard)]
+
+
+def field(stage, wildcard, name):
+    return lambda w: job(stage, wildcard)(w)[name]
+
+
+def of_every_run(pattern):
+    return lambda w: [pattern.format(run=run, **dict(w.items())) for run in plan(w.experiment)["runs"]]
+
+
+wildcard_constraints:
+    experiment="[^/]+",
+    run="[^/]+-seed[0-9]+",
+    split="train|valid|test|sweep|probe",
+    analysis="[^/]+",
+
+
+rule default:
+    input:
+        "results/digits/report.html",
+
+
+rule all:
+    input:
+        expand(
+            "results/{experiment}/report.html",
+            experiment=sorted(path.stem for path in Path("experiments").glob("*.yaml")),
+        ),
+
+
+rule stimulus:
+    output:
+        "results/{experiment}/stimuli/{split}.h5",
+    params:
+        family=lambda w: plan(w.experiment)["family"],
+        spec=field("stimuli", "split", "spec"),
+        seed=field("stimuli", "split", "seed"),
+        code=field("stimuli", "split", "code"),
+    log:
+        "results/{experiment}/logs/stimulus/{split}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/stimulus/{split}.tsv"
+    shell:
+        "{FLOWSIM} stimulus {params.family} {wildcards.split} --spec {params.spec:q} --seed {params.seed} "
+        "--into {output} 2> {log}"
+
+
+rule train:
+    input:
+        train="results/{experiment}/stimuli/train.h5",
+        valid="results/{experiment}/stimuli/valid.h5",
+    output:
+        "results/{experiment}/models/{run}.pt",
+    params:
+        spec=field("runs", "run", "spec"),
+        seed=field("runs", "run", "seed"),
+        code=field("runs", "run", "code"),
+    log:
+        "results/{experiment}/logs/train/{run}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/train/{run}.tsv"
+    threads: lambda w: max(1, workflow.cores // len(plan(w.experiment)["runs"]))
+    resources:
+        gpu=lambda w: plan(w.experiment)["gpu"],
+    priority: 1
+    shell:
+        "{FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train} --valid {input.valid} "
+        "--device {DEVICE} --into {output} 2> {log}"
+
+
+rule record:
+    input:
+        model="results/{experiment}/models/{run}.pt",
+        stimulus="results/{experiment}/stimuli/{split}.h5",
+    output:
+        "results/{experiment}/recordings/{run}/{split}.h5",
+    params:
+        spec=field("recordings", "split", "spec"),
+        code=field("recordings", "split", "code"),
+    log:
+        "results/{experiment}/logs/record/{run}-{split}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/record/{run}-{split}.tsv"
+    resources:
+        gpu=lambda w: plan(w.experiment)["gpu"],
+    shell:
+        "{FLOWSIM} record --spec {params.spec:q} --model {input.model} --stimulus {input.stimulus} "
+        "--device {DEVICE} --into {output} 2> {log}"
+
+
+rule analyse:
+    input:
+        lambda w: f"results/{w.experiment}/recordings/{w.run}/{job('analyses', 'analysis')(w)['reads']}.h5",
+    output:
+        "results/{experiment}/analyses/{analysis}/{run}.h5",
+    params:
+        spec=field("analyses", "analysis", "spec"),
+        code=field("analyses", "analysis", "code"),
+    log:
+        "results/{experiment}/logs/analyse/{analysis}-{run}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/analyse/{analysis}-{run}.tsv"
+    shell:
+        "{FLOWSIM} analyse {wildcards.analysis} --spec {params.spec:q} --recording {input} --into {output} 2> {log}"
+
+
+rule figure:
+    input:
+        of_every_run("results/{experiment}/analyses/{analysis}/{run}.h5"),
+    output:
+        svg="results/{experiment}/figures/{analysis}.svg",
+        png="results/{experiment}/figures/{analysis}.png",
+    params:
+        code=field("analyses", "analysis", "figure_code"),
+    log:
+        "results/{experiment}/logs/figure/{analysis}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/figure/{analysis}.tsv"
+    shell:
+        "{FLOWSIM} figure {wildcards.analysis} --results {input} --into {output.svg} 2> {log}"
+
+
+rule report:
+    input:
+        lambda w: [f"results/{w.experiment}/figures/{name}.svg" for name in plan(w.experiment)["analyses"]],
+    output:
+        "results/{experiment}/report.html",
+    params:
+        spec=lambda w: plan(w.experiment)["specification"],
+        code=lambda w: plan(w.experiment)["report"],
+    log:
+        "results/{experiment}/logs/report.log",
+    shell:
+        "{FLOWSIM} report experiments/{wildcards.experiment}.yaml --results results/{wildcards.experiment} "
+        "--into {output} 2> {log}"

@@ -1,0 +1,125 @@
+r"""By which law does the state follow when the input flows?
+
+For each law, the state under the flowed input is compared with what the law predicts from the state under the
+reference input:
+
+    error(law, u, t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t[psi(u) f] ||
+
+with norms over trials, channels, pixels and those velocity channels about which the law says something. Their
+share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0.
+
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, theorem 1 (transport+shift).
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flowsim import dataset, plot
+from flowsim.grid import LAWS
+
+READS = "probe"
+QUESTION = "By which law does the state follow when the world flows?"
+READING = (
+    "Relative distance between the state under the flowed input and what each law predicts from the state "
+    "under the unmoved input: 0 means that the law holds, around 1 that it says nothing. Mean over flows; thin "
+    "lines are seeds. Below, the share of velocity channels to which the law applies (coverage). A law with "
+    "coverage 0 has no error to show."
+)
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Measure all four laws.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``state`` (flow, trial, time, velocity, channel, y, x); flow 0 is the reference.
+
+    Returns
+    -------
+    Dataset
+        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is silent.
+
+    Raises
+    ------
+    InputError
+        If the recording has no states.
+    """
+    state = dataset.variable(recording, "state")
+    grid, flows, times = dataset.grid(recording), dataset.flows(recording), recording.time.values.tolist()
+    missed = np.zeros((len(LAWS), len(flows), len(times)))
+    scale = np.zeros_like(missed)
+    for trial in range(state.sizes["trial"]):
+        reference = _load(state[0, trial])
+        for j, flow in enumerate(flows):
+            moved = _load(state[j, trial])
+            for i, law in enumerate(LAWS):
+                predicted = law.predict(reference, flow, grid, times)
+                said = ~predicted.isnan()
+                missed[i, j] += _sum(moved - predicted, said)
+                scale[i, j] += _sum(moved, said)
+    with np.errstate(invalid="ignore"):
+        error = np.sqrt(missed / scale)
+    coverage = [[law.coverage(flow, grid) for flow in flows] for law in LAWS]
+    flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
+    return xr.Dataset(
+        {
+            "error": (("law", "flow", "time"), error, {"long_name": "relative error", "units": "1"}),
+            "coverage": (("law", "flow"), coverage, {"long_name": "share of channels with a partner", "units": "1"}),
+        },
+        {"law": [str(law) for law in LAWS], "time": recording.time, **flow_coords},
+    )
+
+
+def _load(state: xr.DataArray) -> torch.Tensor:
+    """One trial as float64 (1, time, velocity, channel, y, x)."""
+    return torch.from_numpy(np.asarray(state.values, np.float64))[None]
+
+
+def _sum(values: torch.Tensor, chosen: torch.Tensor) -> np.ndarray:
+    """Sum of squares over all but time, of the chosen entries."""
+    return values.where(chosen, 0).square().sum((0, 2, 3, 4, 5)).numpy()
+
+
+def summary(results: xr.Dataset) -> xr.Dataset:
+    """Per run, the worst error over moving flows and time, by law; NaN where the law covers no channel."""
+    moving = results.error.isel(flow=slice(1, None))
+    return moving.max(("flow", "time"), skipna=True).to_dataset(name="worst")
+
+
+def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Numbers (run) for the opening table."""
+    worst = summary(results).worst
+    named = {f"state error, {law}": worst.sel(law=law) for law in ("transport+shift",)}
+    return named | {"state error, best law without shift": worst.sel(law=["invariant", "transport"]).min("law")}
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Error over time by law (above) and coverage (below)."""
+    mean = results.isel(flow=slice(1, None)).mean("flow", skipna=True)
+    fig, axes = plt.subplots(
+        2, len(LAWS), figsize=(plot.PAGE, 3.6), sharex="row", sharey="row", height_ratios=[3, 1]
+    )
+    names, colours = plot.networks(results), plot.palette(results)
+    floor = 1e-9
+    for column, law in enumerate(results.law.values):
+        top, bottom = axes[:, column]
+        one = mean.sel(law=law)
+        one["error"] = one.error.clip(min=floor)
+        plot.lines(one, "error", "time", top, legend=False)
+        if one.error.isnull().all():
+            top.text(0.5, 0.5, "applies to no channel", transform=top.transAxes, ha="center", color="0.4")
+        top.set(yscale="log", ylim=(floor / 2, 5), title=law, xlabel="frame", ylabel="relative error")
+        share = one.coverage.groupby("network").mean()
+        bottom.barh(names, [float(share.sel(network=n)) for n in names], color=[colours[n] for n in names])
+        bottom.set(xlim=(0, 1), xlabel="coverage")
+        bottom.invert_yaxis() if column == 0 else None
+    fig.suptitle(f"Error of each law, {results.sizes['flow'] - 1} flows, {plot.seeds(results)}", fontsize=9)
+    handles = [plt.Line2D([], [], color=colours[n], label=n) for n in names]
+    axes[0, 0].legend(handles=handles, loc="center left")
+    return fig

@@ -1,0 +1,74 @@
+"""Does a network keep predicting beyond the horizon it was trained for?
+
+Mean squared error of each frame of a rollout that is longer than any that was trained.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flowsim import dataset, plot
+from flowsim.errors import InputError
+
+READS = "test"
+QUESTION = "Does the prediction hold beyond the trained horizon?"
+READING = (
+    "Mean squared error of every frame that a network predicts on its own predictions, far beyond the trained "
+    "horizon (dashed). Thin lines are seeds; grey is the error of predicting the mean frame: above it a rollout "
+    "is worse than saying nothing."
+)
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Error by predicted frame.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``prediction`` and ``frames`` (flow, trial, time, y, x), and the attributes ``context`` and
+        ``horizon``.
+
+    Returns
+    -------
+    Dataset
+        ``mse`` and ``mse_mean`` (ahead), ahead counting predicted frames from 1; attribute ``horizon``.
+
+    Raises
+    ------
+    InputError
+        If no frame beyond the trained horizon was predicted.
+    """
+    error, shown = dataset.scored(recording)
+    horizon = int(recording.attrs.get("horizon", 0))
+    if not 0 < horizon < error.sizes["time"]:
+        raise InputError(
+            f"length_generalisation needs predictions beyond the trained horizon of {horizon} frames; the "
+            f"recording has {error.sizes['time']}. Make the stimulus longer"
+        )
+    pixels = ("flow", "trial", "y", "x")
+    result = xr.Dataset(
+        {
+            "mse": error.mean(pixels),
+            "mse_mean": ((shown - shown.mean(("flow", "trial"))) ** 2).mean(pixels),
+        }
+    )
+    return result.swap_dims(time="ahead").drop_vars("time").assign_attrs(horizon=horizon).compute()
+
+
+def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Numbers (run) for the opening table."""
+    horizon, last = results.attrs["horizon"], results.sizes["ahead"] // results.attrs["horizon"]
+    return {f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon) for k in range(2, last + 1, 2)}
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Error against predicted frame."""
+    fig, ax = plt.subplots(figsize=(plot.COLUMN, 2.6))
+    plot.lines(results, "mse", "ahead", ax)
+    ax.plot(results.ahead, results.mse_mean.isel(run=0), color="0.5", lw=1, label="mean frame")
+    ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
+    ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel", title=plot.seeds(results))
+    ax.legend(title=None)
+    return fig

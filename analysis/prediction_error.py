@@ -1,0 +1,104 @@
+"""How well does a network predict the frames to come, and what do its predictions look like?
+
+Mean squared error per pixel of each predicted frame, against two predictors that know no motion: the last frame
+seen, and the mean frame.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flowsim import dataset, plot
+
+READS = "test"
+QUESTION = "How well does each network predict the next frames?"
+READING = (
+    "Left: mean squared error of each predicted frame within the trained horizon (lower is better), thin lines are "
+    "seeds, grey lines predict without any motion. Right: one test trial; the last frames seen, the truth, and the "
+    "predictions of each network's first seed."
+)
+SEEN = 3
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Error over the trained horizon, and an example.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``prediction`` and ``frames`` (flow, trial, time, y, x) and the attributes ``context`` and, where a
+        training had one, ``horizon``.
+
+    Returns
+    -------
+    Dataset
+        ``mse``, ``mse_copy`` (last frame seen), ``mse_mean`` (mean frame), all (ahead), ahead counting
+        predicted frames from 1; ``mse_trial`` (trial); ``seen`` (before, y, x), ``truth`` and ``example``
+        (ahead, y, x) of trial 0.
+
+    Raises
+    ------
+    InputError
+        If the recording has no predictions after the context.
+    """
+    error, shown = dataset.scored(recording)
+    horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
+    error = error.isel(time=slice(0, horizon)).swap_dims(time="ahead").drop_vars("time")
+    shown = shown.isel(time=slice(0, horizon)).swap_dims(time="ahead").drop_vars("time")
+    context = int(recording.attrs["context"])
+    before = recording.frames.where(recording.time < context, drop=True).drop_vars("time")
+    pixels = ("flow", "trial", "y", "x")
+    prediction = recording.prediction.where(recording.time >= context, drop=True).isel(time=slice(0, horizon))
+    first = {"flow": 0, "trial": 0}
+    result = xr.Dataset(
+        {
+            "mse": error.mean(pixels),
+            "mse_trial": error.mean(("flow", "ahead", "y", "x")),
+            "mse_copy": ((before.isel(time=-1) - shown) ** 2).mean(pixels),
+            "mse_mean": ((shown - shown.mean(("flow", "trial"))) ** 2).mean(pixels),
+            "seen": before.isel(first).isel(time=slice(-SEEN, None)).rename(time="before"),
+            "truth": shown.isel(first),
+            "example": prediction.isel(first).drop_vars("time").rename(time="ahead"),
+        }
+    )
+    return result.drop_vars([c for c in result.coords if c not in result.dims]).compute()
+
+
+def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Numbers (run) for the opening table."""
+    return {"test MSE over the trained horizon": results.mse.mean("ahead")}
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Error by predicted frame, and a strip of frames."""
+    names = plot.networks(results)
+    strip = {"truth": results.truth.isel(run=0)}
+    strip |= {n: results.example.isel(run=int(np.argmax(results["network"].values == n))) for n in names}
+    seen = results.seen.isel(run=0)
+    ahead = results.sizes["ahead"]
+    fig = plt.figure(figsize=(plot.PAGE, 0.75 * len(strip) + 0.6))
+    left, right = fig.subfigures(1, 2, width_ratios=[1, 1.6])
+    ax = left.subplots()
+    plot.lines(results, "mse", "ahead", ax)
+    for baseline, style in (("mse_copy", ":"), ("mse_mean", "--")):
+        label = {"mse_copy": "last frame", "mse_mean": "mean frame"}[baseline]
+        ax.plot(results.ahead, results[baseline].isel(run=0), color="0.5", ls=style, label=label, lw=1)
+    ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log", title=plot.seeds(results))
+    ax.legend(title=None, fontsize=7)
+    axes = right.subplots(len(strip), SEEN + ahead)
+    for row, (name, frames) in zip(axes, strip.items(), strict=True):
+        images = [*(seen.values if name == "truth" else [None] * SEEN), *frames.values]
+        for column, (ax, image) in enumerate(zip(row, images, strict=True)):
+            ax.axis("off")
+            if image is not None:
+                ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            if name == "truth":
+                ax.set_title("seen" if column < SEEN else f"+{column - SEEN + 1}", fontsize=7)
+        row[SEEN - 1 if name != "truth" else 0].text(
+            -0.15 if name == "truth" else 0.9, 0.5, name, transform=row[SEEN - 1 if name != "truth" else 0].transAxes,
+            ha="right", va="center", fontsize=8,
+        )  # fmt: skip
+    return fig

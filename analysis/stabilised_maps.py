@@ -1,0 +1,124 @@
+"""Is the state still when one moves along with the world?
+
+One still image is set in motion by a flow u. The map of a state channel is shown as it is, and carried back along
+the flow, psi_(-t)(u) h_t. In a flow-equivariant network the channel with v = u is then the map that the channel
+v = 0 has of the image at rest; in an ordinary network it is smeared along the motion.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flowsim import dataset, plot
+from flowsim.errors import InputError
+
+READS = "probe"
+QUESTION = "Is the state still when one moves along with the world?"
+READING = (
+    "One still image, set in motion. Each row is the most active channel of one network's first seed: its map over "
+    "time as it lies (raw), carried back along the motion (stabilised), averaged over time, and the map of the same "
+    "image at rest. Sharp and equal to the last: the state moves with the world. Smeared: it lags behind. Below, "
+    "the relative distance between the stabilised map and the map at rest, for every moving flow; thin lines are "
+    "seeds."
+)
+SHOWN = 4
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Stabilise the maps of the trials in which all objects rest in the reference.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``state`` (flow, trial, time, velocity, channel, y, x) and ``object_velocity_vy``, ``object_velocity_vx``
+        (trial, object).
+
+    Returns
+    -------
+    Dataset
+        ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial under the
+        fastest flow that is covered; ``change`` (flow, time): relative distance between stabilised map and map
+        at rest over all channels and resting trials.
+
+    Raises
+    ------
+    InputError
+        If no trial rests in the reference.
+    """
+    state, flows, grid = dataset.variable(recording, "state"), dataset.flows(recording), dataset.grid(recording)
+    speed = abs(recording.object_velocity_vy) + abs(recording.object_velocity_vx)
+    resting = np.flatnonzero((speed == 0).all("object").values)
+    if not len(resting):
+        raise InputError("stabilised_maps needs a probe with a trial whose objects all rest in the reference")
+    times = recording.time.values.tolist()
+    still = grid.velocities.index(next(v for v in grid.velocities if not any(v)))
+    missed, scale = np.zeros((2, len(flows), len(times)))
+    maps = {}
+    example = _example([flow.velocity for flow in flows], grid.velocities)
+    for trial in resting:
+        rest = _load(state[0, trial, :, still])
+        for j, flow in enumerate(flows):
+            own = grid.velocities.index(flow.velocity) if flow.velocity in grid.velocities else still
+            raw = _load(state[j, trial, :, own])
+            stabilised = flow.transport(raw, [-t for t in times])
+            missed[j] += (stabilised - rest).square().sum((0, 2, 3, 4)).numpy()
+            scale[j] += rest.square().sum((0, 2, 3, 4)).numpy()
+            if trial == resting[0] and j == example:
+                channel = int(rest.var((3, 4)).sum((0, 1)).argmax())
+                maps = {"raw": raw, "stabilised": stabilised, "rest": rest}
+                maps = {name: values[0, :, channel].numpy() for name, values in maps.items()}
+    change = np.sqrt(np.divide(missed, scale, out=np.full_like(missed, np.nan), where=scale > 0))
+    flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
+    return xr.Dataset(
+        {name: (("time", "y", "x"), values) for name, values in maps.items()}
+        | {"change": (("flow", "time"), change, {"units": "1", "long_name": "relative change"})},
+        {"time": recording.time, **flow_coords},
+        {"velocity": str(flows[example].velocity)},
+    )
+
+
+def _load(state: xr.DataArray) -> torch.Tensor:
+    """One trial and velocity channel as float64 (1, time, channel, y, x)."""
+    return torch.from_numpy(np.asarray(state.values, np.float64))[None]
+
+
+def _example(flows: list[tuple[float, ...]], channels: tuple[tuple[float, ...], ...]) -> int:
+    """The fastest flow; of these one with a channel of its own, where there is one."""
+    return max(range(len(flows)), key=lambda j: (sum(c * c for c in flows[j]), flows[j] in channels, flows[j]))
+
+
+def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Numbers (run) for the opening table."""
+    change = results.change.isel(flow=slice(1, None), time=slice(1, None)).mean(("flow", "time"))
+    return {"change of the stabilised state map": change}
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Maps of each network, and how far they are from the map at rest."""
+    names = plot.networks(results)
+    times = np.linspace(0, results.sizes["time"] - 1, SHOWN + 1).round().astype(int)[1:]
+    fig = plt.figure(figsize=(plot.PAGE, 0.72 * len(names) + 2.2))
+    top, bottom = fig.subfigures(2, 1, height_ratios=[0.72 * len(names) + 0.4, 1.8])
+    axes = top.subplots(len(names), 2 * SHOWN + 2, squeeze=False)
+    for row, name in zip(axes, names, strict=True):
+        run = results.isel(run=int(np.argmax(results["network"].values == name)))
+        panels = {f"raw\nt={t}": run.raw.values[t] for t in run.time.values[times]}
+        panels |= {f"stab.\nt={t}": run.stabilised.values[t] for t in run.time.values[times]}
+        panels |= {"stab.\nmean": run.stabilised.values[times].mean(0), "at rest\nmean": run.rest.values[times].mean(0)}
+        top_value = max(image.max() for image in panels.values())
+        for ax, (title, image) in zip(row, panels.items(), strict=True):
+            ax.imshow(image, cmap="magma", vmin=0, vmax=top_value, interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(title, fontsize=7) if row is axes[0] else None
+        row[0].set_ylabel(name, fontsize=8)
+    ax = bottom.subplots()
+    mean = results.change.isel(flow=slice(1, None)).mean("flow").to_dataset(name="change")
+    plot.lines(mean, "change", "time", ax)
+    ax.set(xlabel="frame", ylabel="relative change", ylim=(0, None))
+    ax.set_title(f"stabilised map against map at rest; maps above at {results.attrs['velocity']} px/frame (vy, vx)")
+    ax.legend(title=None, fontsize=7)
+    return fig

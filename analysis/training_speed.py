@@ -1,0 +1,57 @@
+"""How fast does a network learn? Validation error against the number of sequences it has seen."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from matplotlib.figure import Figure
+
+from flowsim import dataset, plot
+
+READS = "test"
+QUESTION = "How fast does each network learn?"
+READING = (
+    "Mean squared error on validation sequences, after the context and over the trained horizon, against the number "
+    "of training sequences seen. Thin lines are seeds. Fewer sequences for the same error is faster."
+)
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """The learning curve that the recording carries.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``curve_sequences`` and ``curve_valid_loss`` (checkpoint).
+
+    Returns
+    -------
+    Dataset
+        ``valid_loss`` (sequences), MSE per pixel.
+
+    Raises
+    ------
+    InputError
+        If the recording has no learning curve.
+    """
+    loss = dataset.variable(recording, "curve_valid_loss")
+    sequences = dataset.variable(recording, "curve_sequences").values.astype(int)
+    return xr.Dataset(
+        {"valid_loss": ("sequences", loss.values, {"units": "1", "long_name": "validation MSE per pixel"})},
+        {"sequences": ("sequences", sequences, {"long_name": "sequences seen"})},
+    )
+
+
+def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Numbers (run) for the opening table: sequences until the worst network's best error is reached."""
+    goal = results.valid_loss.min("sequences").max()
+    reached = results.sequences.where(results.valid_loss <= goal).min("sequences")
+    return {f"sequences seen until validation MSE is {float(goal):.2g}": reached}
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """Validation error against sequences seen."""
+    fig, ax = plt.subplots(figsize=(plot.COLUMN, 2.6))
+    plot.lines(results, "valid_loss", "sequences", ax)
+    ax.set(yscale="log", xlabel="sequences seen", ylabel="validation MSE per pixel", title=plot.seeds(results))
+    return fig

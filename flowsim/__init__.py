@@ -1,0 +1,33 @@
+"""flowsim: how does a recurrent network's inner state move when the world moves?
+
+The names below are loaded when first used, so that importing flowsim does nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Flow": "flow",
+    "Rotation": "flow",
+    "Translation": "flow",
+    "Law": "grid",
+    "VelocityGrid": "grid",
+    "Network": "network",
+    "build": "network",
+    "record": "recording",
+    "open_recording": "recording",
+    "InputError": "errors",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'flowsim' has no attribute {name!r}")
+    return getattr(import_module(f"flowsim.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

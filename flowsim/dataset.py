@@ -1,0 +1,188 @@
+"""The files that stages exchange: labelled arrays in netCDF-4 (HDF5), with their provenance.
+
+Dimensions are always named, and ordered, ``flow, trial, time, velocity, channel, y, x``. h5py, xarray, ncdump
+and MATLAB open every file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from flowsim.errors import InputError
+from flowsim.files import existing, whole
+from flowsim.flow import GROUPS, Flow, FlowGroup, Velocity
+from flowsim.grid import VelocityGrid
+
+ORDER = ("flow", "trial", "time", "velocity", "channel", "y", "x")
+COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
+
+
+def stimulus(
+    frames: np.ndarray,
+    group: FlowGroup,
+    flows: Sequence[Velocity] | None,
+    per_object: Mapping[str, tuple[np.ndarray, str, str]],
+) -> xr.Dataset:
+    """A stimulus as every generator returns it.
+
+    Parameters
+    ----------
+    frames : array (trial, time, y, x), or (flow, trial, time, y, x) when ``flows`` are given
+        Luminance in [0, 1].
+    group : FlowGroup
+        To which the flows belong.
+    flows : sequence of velocities, optional
+        The flow of each entry along ``flow``; the first is the reference.
+    per_object : mapping of name to (values (trial, object), unit, description)
+        Ground truth.
+    """
+    dims = ("trial", "time", "y", "x") if flows is None else ("flow", "trial", "time", "y", "x")
+    time = np.arange(frames.shape[-3])
+    coords: dict[str, Any] = {"time": ("time", time, {"units": "frame", "long_name": "frame"})}
+    for name, (values, unit, long_name) in per_object.items():
+        coords[name] = (("trial", "object"), values, {"units": unit, "long_name": long_name})
+    if flows is not None:
+        coords |= velocity_coords("flow", group, flows)
+    variable = (dims, frames, {"units": "1", "long_name": "luminance"})
+    return xr.Dataset({"frames": variable}, coords, {"flow_group": group.name})
+
+
+def velocity_coords(dim: str, group: FlowGroup, velocities: Sequence[Velocity]) -> dict[str, Any]:
+    """Coordinates ``<dim>_vy``, ``<dim>_vx`` (the components of the group) over ``dim``."""
+    values = np.array(velocities, dtype=np.float64).reshape(len(velocities), -1)
+    attrs = {"units": group.unit, "long_name": f"velocity of the {dim}" if dim == "flow" else "velocity of the channel"}
+    return {f"{dim}_{c}": (dim, values[:, i], attrs) for i, c in enumerate(group.components)}
+
+
+def flow_group(dataset: xr.Dataset) -> FlowGroup:
+    """The flow group that a stimulus or recording names."""
+    name = dataset.attrs.get("flow_group")
+    if name not in GROUPS:
+        raise InputError(f"expected the attribute flow_group to be one of {', '.join(GROUPS)}; got {name!r}")
+    return GROUPS[name]
+
+
+def flows(dataset: xr.Dataset) -> list[Flow]:
+    """The flow of each entry along ``flow``."""
+    return [Flow(flow_group(dataset), v) for v in _velocities(dataset, "flow")]
+
+
+def grid(dataset: xr.Dataset) -> VelocityGrid:
+    """The velocity grid of a recording's state, compared modulo the frame."""
+    group = flow_group(dataset)
+    shape = (dataset.sizes["y"], dataset.sizes["x"])
+    return VelocityGrid(group, tuple(_velocities(dataset, "velocity")), group.period(shape))
+
+
+def _velocities(dataset: xr.Dataset, dim: str) -> list[Velocity]:
+    names = [f"{dim}_{c}" for c in flow_group(dataset).components]
+    missing = [name for name in names if name not in dataset.coords]
+    if missing:
+        raise InputError(f"expected the coordinate(s) {', '.join(missing)} over {dim}; the file has none")
+    return list(zip(*(dataset[name].values.tolist() for name in names), strict=True))
+
+
+def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
+    """Write a dataset, with its provenance as attributes; the file appears whole or not at all."""
+    dataset = dataset.assign_attrs(attrs)
+    encoding = {name: dict(COMPRESSED) for name, v in dataset.data_vars.items() if v.ndim and v.dtype.kind in "fiu"}
+    with whole(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        with xr.open_dataset(temporary, engine="h5netcdf") as written:
+            if written.sizes != dataset.sizes:
+                raise OSError(f"{path} was not written completely; is the disk full?")
+
+
+def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:
+    """Open a file lazily (dask-backed, chunked as stored) and check that it is what it should be.
+
+    Parameters
+    ----------
+    path : path
+    stage : str
+        The stage that made it: "stimulus", "recording" or "analysis".
+    variables : mapping of name to dimensions, optional
+        Variables that must be there. Dimensions are required in this order.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, of another stage, or lacks a variable.
+    """
+    path = existing(path, f"a {stage} file")
+    try:
+        dataset = xr.open_dataset(path, engine="h5netcdf", chunks={})
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise damaged(path, error) from None
+    if dataset.attrs.get("stage", stage) != stage:
+        raise InputError(f"{path}: expected a file of stage {stage}; this one is of stage {dataset.attrs['stage']}")
+    for name, dims in (variables or {}).items():
+        if name not in dataset or dataset[name].dims != tuple(dims):
+            came = f"({', '.join(map(str, dataset[name].dims))})" if name in dataset else "nothing of that name"
+            raise InputError(f"{path}: expected {name} ({', '.join(dims)}); found {came}")
+    return dataset
+
+
+def variable(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A variable of a recording.
+
+    Raises
+    ------
+    InputError
+        If it was not recorded.
+    """
+    if name not in dataset:
+        held = ", ".join(map(str, dataset.data_vars))
+        raise InputError(f"expected the recording to hold {name!r}; it holds {held}. Add {name!r} to its sites")
+    return dataset[name]
+
+
+def scored(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Squared error (flow, trial, time, y, x) and shown frames, from the first frame after the context.
+
+    The coordinate ``ahead`` over time counts predicted frames from 1.
+    """
+    prediction, shown = variable(recording, "prediction"), variable(recording, "frames")
+    context = int(recording.attrs["context"])
+    after = recording.time.values >= context
+    if not after.any():
+        raise InputError(f"expected frames after the context of {context}; the recording has {after.size} frames in all")
+    ahead = ("time", recording.time.values[after] - context + 1, {"units": "frame", "long_name": "predicted frame"})
+    shown = shown.isel(time=after).assign_coords(ahead=ahead)
+    return (prediction.isel(time=after) - shown) ** 2, shown
+
+
+def damaged(path: str | Path, error: Exception) -> InputError:
+    """The error to raise for a file whose content cannot be read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}); delete it and make it again")
+
+
+def values(array: xr.DataArray, path: str | Path) -> np.ndarray:
+    """The values of a lazily opened variable.
+
+    Raises
+    ------
+    InputError
+        If the file turns out to be damaged.
+    """
+    try:
+        return np.asarray(array.values)
+    except (OSError, RuntimeError) as error:
+        raise damaged(path, error) from None
+
+
+def runs(paths: Sequence[str | Path]) -> xr.Dataset:
+    """Results of one analysis for several runs, along ``run``, with coordinates ``network`` and ``seed``."""
+    results = []
+    for path in paths:
+        result = read(path, "analysis").load()
+        network, seed = result.attrs.get("network", Path(path).stem), result.attrs.get("seed", "")
+        run = {"network": ("run", [network]), "seed": ("run", [seed]), "run": [f"{network}-seed{seed}"]}
+        results.append(result.expand_dims("run").assign_coords(run))
+    return xr.concat(results, "run", combine_attrs="drop_conflicts", join="outer", data_vars="all", coords="minimal", compat="override")

@@ -1,0 +1,160 @@
+"""An experiment file: one YAML, a block per stage in the order in which data flow.
+
+`read` checks all of it, down to building every network on the frames that the stimulus makes, before anything
+runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowsim import ideas
+from flowsim.errors import InputError
+from flowsim.files import existing
+from flowsim.network import build
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Settings = dict[str, Any]
+
+
+class Block(BaseModel):
+    """A part of an experiment file: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StimulusBlock(Block):
+    """The world. ``family`` is a file in ``stimuli/``; the others are arguments of its ``generate``."""
+
+    family: str
+    all: Settings = {}
+    train: Settings = {}
+    valid: Settings = {}
+    test: Settings = {}
+    sweep: Settings = {}
+    probe: Settings = {}
+
+    def spec(self, split: str) -> Settings:
+        """Arguments of ``generate`` for one file."""
+        return {**self.all, **getattr(self, split)}
+
+
+class TrainBlock(Block):
+    """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames."""
+
+    context: Count = 6
+    horizon: Count = 6
+    sequences: Count = 16000
+    batch: Count = 16
+    learning_rate: Positive = 1e-3
+    clip: Positive = 1.0
+    validate_every: Count = 1600
+
+
+class RecordBlock(Block):
+    """What is recorded while a network watches one stimulus file. ``context`` None: it sees every frame."""
+
+    context: Count | None = None
+    sites: list[Literal["state", "prediction"]] = ["state", "prediction"]
+    trials: Count | None = None
+    every: Count = 1
+    channels: Count | None = None
+    dtype: Literal["float16", "float32", "float64"] = "float32"
+
+
+class Experiment(Block):
+    """The whole file."""
+
+    title: str
+    stimulus: StimulusBlock
+    networks: Annotated[dict[str, Settings], Field(min_length=1)]
+    seeds: Count = 2
+    train: TrainBlock = TrainBlock()
+    record: dict[Literal["test", "sweep", "probe"], RecordBlock]
+    analyse: dict[str, Settings]
+
+
+def read(path: str | Path) -> Experiment:
+    """Read and check an experiment file.
+
+    Raises
+    ------
+    InputError
+        With the file and the key in question, for anything that would fail later on.
+    """
+    path = existing(path, "an experiment file (YAML)")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected YAML; {' '.join(str(error).split())}") from None
+    try:
+        experiment = ideas.validate(Experiment, content, "")
+        _check(experiment)
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).removeprefix(': ')}") from None
+    return experiment
+
+
+def _check(experiment: Experiment) -> None:
+    block, train = experiment.stimulus, experiment.train
+    family = ideas.load("stimuli", block.family)
+    shapes = {}
+    for split in splits(experiment):
+        spec = {**block.spec(split), "trials": 1}
+        arguments = ideas.arguments(family.generate, spec, f"stimulus.{split}", given=("split", "rng"))
+        shapes[split] = family.generate(split, np.random.default_rng(0), **arguments).frames.sizes
+        if split in experiment.record and (experiment.record[split].context or 1) > shapes[split]["time"]:  # type: ignore[index]
+            raise InputError(
+                f"record.{split}: context must be at most the {shapes[split]['time']} frames of the stimulus; "
+                f"got {experiment.record[split].context}"  # type: ignore[index]
+            )
+    for split in ("train", "valid"):
+        if shapes[split]["time"] < train.context + train.horizon:
+            raise InputError(
+                f"train: context {train.context} + horizon {train.horizon} must fit in the "
+                f"{shapes[split]['time']} frames of stimulus.{split}; lengthen it or shorten them"
+            )
+    frame_shape = (shapes["train"]["y"], shapes["train"]["x"])
+    for name, settings in experiment.networks.items():
+        if "-seed" in name or "/" in name:
+            raise InputError(f"networks: a name must not contain '-seed' or '/'; got {name!r}")
+        network(settings, frame_shape, f"networks.{name}")
+    for name, settings in experiment.analyse.items():
+        analysis = ideas.load("analysis", name)
+        ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
+        if analysis.READS not in experiment.record:
+            raise InputError(f"analyse.{name} reads recordings of {analysis.READS}; add {analysis.READS} to record")
+
+
+def network(settings: Settings, frame_shape: tuple[int, int], where: str) -> Any:
+    """Build the network of one entry of ``networks``: ``model`` and the arguments of its ``build``."""
+    settings = dict(settings)
+    model = settings.pop("model", None)
+    if not isinstance(model, str):
+        known = ", ".join(ideas.names("flowsim.models"))
+        raise InputError(f"{where}: 'model' must name one of: {known}; got {model!r}")
+    try:
+        return build(model, frame_shape, **settings)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def splits(experiment: Experiment) -> list[str]:
+    """The stimulus files that the experiment needs."""
+    return ["train", "valid", *experiment.record]
+
+
+def runs(experiment: Experiment) -> dict[str, tuple[str, int]]:
+    """Network and seed of each run, by the name of the run."""
+    seeds = range(experiment.seeds)
+    return {f"{name}-seed{seed}": (name, seed) for name in experiment.networks for seed in seeds}
+
+
+SEEDS = {"train": 1, "valid": 2, "test": 3, "sweep": 4, "probe": 5}
+"""Each stimulus file draws from a random stream of its own."""

@@ -1,0 +1,71 @@
+"""Files appear whole or not at all, and one process at a time makes each of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from flowsim.errors import InputError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; when the block ends without an error, rename it to ``path``.
+
+    The block writes and verifies. If it fails, or the machine does, nothing is left at ``path``.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written to") from None
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the right to make ``path``; wait for another process that is making it (a killed one holds none)."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"another process is making {path}; waiting for it to end", flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written to") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def existing(path: str | Path, what: str) -> Path:
+    """``path``, which must be a file.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected {what}, found no such file; check the path or make it first")
+    return path

@@ -1,0 +1,1 @@
+"""The networks: one file each, with ``build(frame_shape, **spec) -> Network``."""

@@ -1,0 +1,159 @@
+r"""The one loop over time that every network shares.
+
+A step is a prediction and its correction. With h_(t-1) the state after frame t-1 (t from 0, h_(-1) = 0):
+
+    a_t      = advance(h_(t-1))          where the state expects the world to be at t
+    f^_t     = decode(a_t)               the prediction of frame t, made before seeing it
+    h_t      = update(a_t, f_t)          with the frame that is seen, or with f^_t in a rollout
+
+Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a
+rollout. Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowsim import ideas
+from flowsim.errors import InputError
+from flowsim.grid import Law, VelocityGrid
+
+State = tuple[Tensor, ...]
+"""Everything a network carries from frame to frame; the first tensor is the one called its state."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of `Network.steps`.
+
+    Attributes
+    ----------
+    time : int
+    prediction : Tensor (trial, channel, y, x) or None
+        Of frame ``time``, made before it was seen; None where none was asked for or none is possible.
+    state : Tensor (trial, velocity, channel, y, x)
+        After frame ``time``.
+    """
+
+    time: int
+    prediction: Tensor | None
+    state: Tensor
+
+
+class Network(nn.Module, ABC):
+    """A recurrent network over frames (trial, time, channel, y, x) in [0, 1].
+
+    Attributes
+    ----------
+    frame_shape : (int, int)
+        Size (y, x) of a frame.
+    grid : VelocityGrid
+        The velocities along the state's velocity dimension.
+    law : Law or None
+        By which law the state follows a flow of the input; None where nothing is promised.
+    """
+
+    frame_shape: tuple[int, int]
+    grid: VelocityGrid
+    law: Law | None
+
+    @abstractmethod
+    def start(self, trials: int) -> State:
+        """What the network carries before the first frame."""
+
+    @abstractmethod
+    def advance(self, state: State) -> State:
+        """Carry the state to the time of the next frame."""
+
+    @abstractmethod
+    def decode(self, state: State) -> Tensor:
+        """Predict a frame (trial, channel, y, x) from an advanced state."""
+
+    @abstractmethod
+    def update(self, state: State, frame: Tensor) -> State:
+        """Take a frame (trial, channel, y, x) into an advanced state."""
+
+    @abstractmethod
+    def logits(self, state: State) -> Tensor:
+        """(trial, class) from a state, for a network built with ``classes``."""
+
+    def steps(self, frames: Tensor, horizon: int = 0, predict_from: int = 1) -> Iterator[Step]:
+        """See every frame, then go on for ``horizon`` frames on the network's own predictions.
+
+        Parameters
+        ----------
+        frames : Tensor (trial, time, channel, y, x)
+            The context.
+        horizon : int
+            How many frames to predict after the context.
+        predict_from : int
+            First frame to predict (predictions of later ones are always made). Frame 0 has none: before
+            it nothing has been seen.
+        """
+        for time, prediction, state in self._loop(frames, horizon, predict_from):
+            yield Step(time, prediction, state[0])
+
+    def _loop(self, frames: Tensor, horizon: int, predict_from: int) -> Iterator[tuple[int, Tensor | None, State]]:
+        context = self._check(frames)
+        state = self.start(len(frames))
+        for time in range(context + horizon):
+            state = self.advance(state)
+            seen = time < context
+            prediction = self.decode(state) if time >= max(predict_from, 1) or not seen else None
+            state = self.update(state, frames[:, time] if seen or prediction is None else prediction)
+            yield time, prediction, state
+
+    def states(self, frames: Tensor) -> Tensor:
+        """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame."""
+        return torch.stack([step.state for step in self.steps(frames, predict_from=frames.shape[1])], 1)
+
+    def rollout(self, frames: Tensor, horizon: int) -> Tensor:
+        """Predicted frames after the context ``frames``, (trial, horizon, channel, y, x).
+
+        Raises
+        ------
+        InputError
+            If ``horizon`` is less than 1.
+        """
+        if horizon < 1:
+            raise InputError(f"a rollout needs a horizon of at least 1 frame; got {horizon}")
+        steps = self.steps(frames, horizon, predict_from=frames.shape[1])
+        return torch.stack([step.prediction for step in steps if step.prediction is not None], 1)
+
+    def classify(self, frames: Tensor) -> Tensor:
+        """Class logits (trial, class) after the last frame."""
+        *_, (_, _, state) = self._loop(frames, 0, frames.shape[1])
+        return self.logits(state)
+
+    def _check(self, frames: Tensor) -> int:
+        expected = f"frames (trial, time, 1, {self.frame_shape[0]}, {self.frame_shape[1]})"
+        if frames.ndim != 5 or frames.shape[2:] != (1, *self.frame_shape):
+            raise InputError(f"this network expects {expected}; got {tuple(frames.shape)}")
+        if frames.shape[1] < 1:
+            raise InputError(f"this network expects {expected} with at least one frame; got none")
+        parameter = next(self.parameters())
+        if frames.dtype != parameter.dtype or frames.device != parameter.device:
+            raise InputError(
+                f"frames are {frames.dtype} on {frames.device}, the network is {parameter.dtype} on "
+                f"{parameter.device}; move one of them with .to(...)"
+            )
+        return frames.shape[1]
+
+
+def build(name: str, frame_shape: tuple[int, int], **spec: Any) -> Network:
+    """Build the network ``flowsim/models/<name>.py`` describes, for frames of size (y, x).
+
+    Raises
+    ------
+    InputError
+        If there is no such model or the specification does not fit its ``build``.
+    """
+    model = ideas.load("flowsim.models", name)
+    arguments = ideas.arguments(model.build, spec, f"network {name}", given=("frame_shape",))
+    return model.build(frame_shape, **arguments)

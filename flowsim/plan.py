@@ -1,0 +1,65 @@
+"""An experiment as jobs, for the Snakefile.
+
+Each job has only its own slice of the specification, and a hash of the code that does it, so that a change reruns
+what depends on it and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flowsim import ideas
+from flowsim.experiment import SEEDS, read, runs, splits
+from flowsim.provenance import code_hash
+from flowsim.training import pick_device
+
+
+def jobs(path: str | Path) -> dict[str, Any]:
+    """Read and check an experiment file; return its jobs by stage, as plain values.
+
+    Raises
+    ------
+    InputError
+        If the experiment would fail later on; see `flowsim.experiment.read`.
+    """
+    experiment = read(path)
+    family, networks = experiment.stimulus.family, experiment.networks
+    training = experiment.train.model_dump()
+    analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
+    return {
+        "specification": experiment.model_dump_json(),
+        "family": family,
+        "gpu": int(pick_device().type != "cpu"),
+        "stimuli": {
+            split: {
+                "spec": json.dumps(experiment.stimulus.spec(split)),
+                "seed": SEEDS[split],
+                "code": code_hash("flowsim.dataset", f"stimuli.{family}"),
+            }
+            for split in splits(experiment)
+        },
+        "runs": {
+            run: {
+                "spec": json.dumps({"name": name, "network": networks[name], "train": training}),
+                "seed": seed,
+                "code": code_hash("flowsim.training", f"flowsim.models.{networks[name]['model']}"),
+            }
+            for run, (name, seed) in runs(experiment).items()
+        },
+        "recordings": {
+            name: {"spec": block.model_dump_json(), "code": code_hash("flowsim.recording")}
+            for name, block in experiment.record.items()
+        },
+        "analyses": {
+            name: {
+                "spec": json.dumps(experiment.analyse[name]),
+                "reads": analysis.READS,
+                "code": code_hash(f"analysis.{name}", without=["flowsim.plot"]),
+                "figure_code": code_hash(f"analysis.{name}", "flowsim.plot"),
+            }
+            for name, analysis in analyses.items()
+        },
+        "report": code_hash("flowsim.report"),
+    }

@@ -1,0 +1,105 @@
+"""Where a file comes from, and whether the code that made it has changed in meaning since."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("flowsim", "stimuli", "analysis")
+VERSIONS_OF = ("flowsim", "torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
+
+
+def provenance(
+    stage: str, specification: Mapping[str, Any], inputs: Sequence[Path] = (), seed: int | None = None
+) -> dict[str, str]:
+    """Attributes for a file: stage, specification and inputs' checksums (JSON), versions, commit and seed."""
+    versions = {"python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in VERSIONS_OF}
+    return {
+        "stage": stage,
+        "specification": json.dumps(specification),
+        "inputs": json.dumps({str(path): checksum(path) for path in inputs}),
+        "versions": json.dumps(versions),
+        "commit": commit(),
+        "seed": "" if seed is None else str(seed),
+    }
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def commit() -> str:
+    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" outside git."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
+    """Hash of what the named modules, and all modules of this project that they import, do.
+
+    It is taken over syntax trees without docstrings: comments, layout and documentation do not count. Modules
+    in ``without`` are left out.
+    """
+    digest = hashlib.sha256()
+    for name, source in sorted(_closure(modules).items()):
+        if name in without:
+            continue
+        digest.update(f"{name}\n{_meaning(source)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _closure(modules: Sequence[str]) -> dict[str, str]:
+    """Sources of the modules and of everything of this project that they import, by module name."""
+    found: dict[str, str] = {}
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        spec = None if name in found else _find(name)
+        if spec is None or spec.origin is None:
+            continue
+        found[name] = Path(spec.origin).read_text(encoding="utf-8")
+        todo += imports(found[name])
+    return found
+
+
+def _find(name: str) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+
+
+def imports(source: str) -> list[str]:
+    """Modules of this project that a source text imports, wherever in it (names of functions included)."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.split(".")[0] in PACKAGES and "." in name]
+
+
+def _meaning(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)

@@ -1,0 +1,133 @@
+"""One self-contained page about an experiment: the answer first, then each figure, then where it all comes from."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+from jinja2 import Environment, select_autoescape
+
+from flowsim import dataset, ideas
+from flowsim.experiment import Experiment, read, runs
+from flowsim.files import existing, whole
+
+
+def page(experiment_file: str | Path, results: Path, into: Path) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    experiment_file : path
+    results : path
+        The experiment's folder, with its ``analyses``, ``figures`` and ``benchmarks``.
+    into : path
+        The HTML file; it appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If a result or figure is missing.
+    """
+    experiment = read(experiment_file)
+    sections = [_section(name, experiment, results) for name in experiment.analyse]
+    provenance = _provenance(experiment, results)
+    template = files("flowsim").joinpath("report.html.j2").read_text(encoding="utf-8")
+    html = Environment(autoescape=select_autoescape(default_for_string=True)).from_string(template).render(
+        title=experiment.title,
+        name=Path(experiment_file).stem,
+        networks=list(experiment.networks),
+        seeds=experiment.seeds,
+        sections=sections,
+        lead=[row["sentence"] for section in sections for row in section["rows"] if row["sentence"]],
+        provenance=provenance,
+        specification=Path(experiment_file).read_text(encoding="utf-8"),
+        rules=_benchmarks(results / "benchmarks"),
+        date=date.today().isoformat(),
+    )  # fmt: skip
+    with whole(into) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _section(name: str, experiment: Experiment, results: Path) -> dict[str, Any]:
+    """One analysis: its question, its numbers by network, its figure."""
+    analysis = ideas.load("analysis", name)
+    paths = [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
+    found = dataset.runs(paths)
+    rows = [_row(label, values, list(experiment.networks)) for label, values in analysis.answers(found).items()]
+    svg = existing(results / "figures" / f"{name}.svg", "a figure").read_bytes()
+    return {
+        "name": name,
+        "question": analysis.QUESTION,
+        "reading": analysis.READING,
+        "rows": rows,
+        "figure": base64.b64encode(svg).decode(),
+    }
+
+
+def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any]:
+    """One line of the opening table: mean and standard deviation over seeds; lower is better in all of them."""
+    by_network = {n: values.values[values["network"].values == n] for n in networks}
+    table = pd.DataFrame({n: pd.Series(v, dtype=float) for n, v in by_network.items()})
+    mean, spread = table.mean(), table.std()
+    known = mean.dropna()
+    best, worst = (known.idxmin(), known.idxmax()) if len(known) > 1 else (None, None)
+    sentence = ""
+    if best and known[best] > 0 and known[worst] / known[best] >= 1.5:
+        ratio = known[worst] / known[best]
+        times = f"{ratio:.1f}" if ratio < 100 else f"{ratio:,.0f}"
+        sentence = f"{label[0].upper()}{label[1:]}: {_number(known[best])} for {best}, {times} times that for {worst}."
+    cells = [{"text": _cell(mean[n], spread[n]), "best": n == best} for n in networks]
+    return {"label": label, "cells": cells, "sentence": sentence}
+
+
+def _cell(mean: float, spread: float) -> str:
+    if math.isnan(mean):
+        return "does not apply"
+    return _number(mean) + (f" ± {_number(spread)}" if not math.isnan(spread) else "")
+
+
+def _number(value: float) -> str:
+    """Three digits, without an exponent where that is readable."""
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e6:
+        return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _provenance(experiment: Experiment, results: Path) -> dict[str, Any]:
+    """Commit, versions and checksums, as the analyses' files carry them."""
+    commits, versions, checksums = set(), {}, {}
+    for name in experiment.analyse:
+        for run in runs(experiment):
+            attrs = dataset.read(results / "analyses" / name / f"{run}.h5", "analysis").attrs
+            commits.add(attrs.get("commit", ""))
+            versions |= json.loads(attrs.get("versions", "{}"))
+            checksums |= json.loads(attrs.get("inputs", "{}"))
+    return {"commits": sorted(commits), "versions": versions, "checksums": checksums}
+
+
+def _benchmarks(folder: Path) -> list[dict[str, Any]]:
+    """Jobs, wall time and peak memory of each rule, from Snakemake's benchmark files."""
+    rules = []
+    for rule in sorted(path for path in folder.glob("*") if path.is_dir()):
+        table = pd.concat([pd.read_csv(path, sep="\t") for path in sorted(rule.glob("*.tsv"))])
+        seconds, memory = pd.to_numeric(table["s"]), pd.to_numeric(table["max_rss"], errors="coerce")
+        rules.append(
+            {
+                "rule": rule.name,
+                "jobs": len(table),
+                "seconds": f"{seconds.sum():.0f}",
+                "longest": f"{seconds.max():.0f}",
+                "memory": "" if memory.isna().all() else f"{memory.max():.0f}",
+            }
+        )
+    return rules

@@ -1,0 +1,173 @@
+"""What each verb of the command line does: read files, call one function of the package, write files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from flowsim import dataset, ideas
+from flowsim import training as t
+from flowsim.errors import InputError
+from flowsim.experiment import RecordBlock, TrainBlock, network
+from flowsim.files import exclusive
+from flowsim.progress import Progress
+from flowsim.provenance import checksum, code_hash, provenance
+
+FRAMES = {"frames": ("trial", "time", "y", "x")}
+
+
+def _spec(text: str) -> dict[str, Any]:
+    try:
+        spec = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--spec: expected JSON; {error}") from None
+    if not isinstance(spec, dict):
+        raise InputError(f"--spec: expected a JSON object; got {text!r}")
+    return spec
+
+
+def stimulus(a: Namespace) -> None:
+    """Generate one stimulus file."""
+    family, spec = ideas.load("stimuli", a.family), _spec(a.spec)
+    arguments = ideas.arguments(family.generate, spec, f"stimulus {a.family}", given=("split", "rng"))
+    with exclusive(a.into):
+        made = family.generate(a.split, np.random.default_rng(a.seed), **arguments)
+        specification = {"family": a.family, "split": a.split, **arguments}
+        dataset.write(made, a.into, provenance("stimulus", specification, seed=a.seed))
+    print(f"wrote {a.into}: frames {dict(made.frames.sizes)}", file=sys.stderr)
+
+
+def train(a: Namespace) -> None:
+    """Train one network."""
+    spec = _spec(a.spec)
+    settings = ideas.validate(TrainBlock, spec.get("train", {}), "train")
+    device = t.pick_device(a.device)
+    frames, valid = (_sequences(path, settings, device) for path in (a.train, a.valid))
+    frame_shape = (frames.shape[-2], frames.shape[-1])
+    torch.manual_seed(a.seed)
+    net = network(spec.get("network", {}), frame_shape, "network").to(device)
+    name = f"{spec.get('name', spec['network']['model'])}-seed{a.seed}"
+    inputs = [a.train, a.valid]
+    code = code_hash("flowsim.training", f"flowsim.models.{spec['network']['model']}")
+    identity = json.dumps([spec, a.seed, code, [checksum(path) for path in inputs]], sort_keys=True)
+    count = sum(p.numel() for p in net.parameters())
+    print(f"training {name} on {device}: {count} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
+    with exclusive(a.into), Progress(name, settings.sequences, "sequences") as progress:
+
+        def report(done: int, train_loss: float | None, valid_loss: float | None) -> None:
+            if train_loss is not None and valid_loss is not None:
+                report.note = f"train {train_loss:.5f}, valid {valid_loss:.5f}"  # type: ignore[attr-defined]
+            progress.to(min(done, settings.sequences), getattr(report, "note", ""), force=valid_loss is not None)
+
+        curve, best = t.train(
+            net, settings, frames, valid, a.seed,
+            checkpoint=a.into.with_suffix(".ckpt"), identity=identity, report=report,
+        )  # fmt: skip
+        content = {
+            "format": t.FORMAT,
+            "best": best,
+            "last": {k: v.cpu() for k, v in net.state_dict().items()},
+            "curve": vars(curve),
+            "frame_shape": list(frame_shape),
+            "name": spec.get("name", spec["network"]["model"]),
+            "parameters": count,
+            "device": str(device),
+            **provenance("train", spec, inputs, a.seed),
+        }
+        t.save(content, a.into)
+    print(f"wrote {a.into}: best validation MSE {min(curve.valid_loss):.3g}", file=sys.stderr)
+
+
+def _sequences(path: Path, settings: TrainBlock, device: torch.device) -> torch.Tensor:
+    """Frames of a stimulus file, (trial, time, channel, y, x)."""
+    frames = dataset.read(path, "stimulus", FRAMES).frames
+    needed = settings.context + settings.horizon
+    if frames.sizes["time"] < needed:
+        raise InputError(f"{path}: expected at least {needed} frames (context + horizon); it has {frames.sizes['time']}")
+    return torch.from_numpy(dataset.values(frames, path))[:, :, None].to(device)
+
+
+def record(a: Namespace) -> None:
+    """Record one network on one stimulus."""
+    from flowsim.recording import record as write_recording
+
+    block = ideas.validate(RecordBlock, _spec(a.spec), "record")
+    net, content = t.load_network(a.model)
+    net.to(t.pick_device(a.device))
+    shown = dataset.read(a.stimulus, "stimulus", {"frames": _dims(a.stimulus)})
+    attrs = provenance("recording", block.model_dump(), [a.model, a.stimulus], int(content["seed"]))
+    train_block = json.loads(content["specification"])["train"]
+    attrs |= {"network": content["name"], "horizon": train_block["horizon"], "parameters": content["parameters"]}
+    with exclusive(a.into), Progress(f"recording {a.into.parent.name}", 1, "trials") as progress:
+
+        def report(done: int, total: int) -> None:
+            progress.total = progress.bar.total = total
+            progress.to(done)
+
+        write_recording(
+            net, shown.load(), a.into, **block.model_dump(), curve=content["curve"], attrs=attrs,
+            announce=lambda text: print(text, file=sys.stderr, flush=True), report=report,
+        )  # fmt: skip
+    print(f"wrote {a.into}: {a.into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _dims(path: Path) -> tuple[str, ...]:
+    """Dimensions that frames must have: those of a probe if the file has flows."""
+    flows = "flow" in dataset.read(path, "stimulus").dims
+    return ("flow", *FRAMES["frames"]) if flows else FRAMES["frames"]
+
+
+def analyse(a: Namespace) -> None:
+    """Apply one analysis to one recording."""
+    from flowsim.recording import open_recording
+
+    analysis, spec = ideas.load("analysis", a.analysis), _spec(a.spec)
+    arguments = ideas.arguments(analysis.analyse, spec, f"analysis {a.analysis}", given=("recording",))
+    with exclusive(a.into), open_recording(a.recording) as recording:
+        try:
+            results = analysis.analyse(recording, **arguments).compute()
+        except InputError as error:
+            raise InputError(f"{a.recording}: {error}") from None
+        except (OSError, RuntimeError) as error:
+            raise dataset.damaged(a.recording, error) from None
+        attrs = provenance("analysis", {"analysis": a.analysis, **arguments}, [a.recording])
+        attrs |= {k: recording.attrs[k] for k in ("network", "seed") if k in recording.attrs}
+        dataset.write(results, a.into, attrs)
+    print(f"wrote {a.into}", file=sys.stderr)
+
+
+def figure(a: Namespace) -> None:
+    """Draw one analysis of several runs."""
+    import matplotlib as mpl
+
+    from flowsim import plot
+
+    mpl.use("agg")
+    analysis = ideas.load("analysis", a.analysis)
+    with exclusive(a.into), mpl.rc_context(plot.STYLE):
+        drawn = analysis.figure(dataset.runs(a.results))
+        for path in (a.into.with_suffix(".png"), a.into.with_suffix(".svg")):
+            plot.save(drawn, path)
+    print(f"wrote {a.into} and .png", file=sys.stderr)
+
+
+def report(a: Namespace) -> None:
+    """Write the page of one experiment."""
+    from flowsim.report import page
+
+    with exclusive(a.into):
+        page(a.experiment, a.results, a.into)
+    print(f"wrote {a.into}", file=sys.stderr)
+
+
+def plan(a: Namespace) -> None:
+    """Print the jobs of an experiment."""
+    from flowsim.plan import jobs
+
+    print(json.dumps(jobs(a.experiment)))

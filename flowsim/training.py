@@ -1,0 +1,237 @@
+"""Train a network to predict: see a context, then roll out, and descend the squared error of every prediction.
+
+Deterministic: the order of the data follows from the seed, so a training that was killed and resumed from its
+checkpoint ends with the weights of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flowsim.errors import InputError
+from flowsim.files import existing, whole
+from flowsim.network import Network, build
+
+FORMAT = 1
+EVALUATION_BATCH = 64
+
+
+class Settings(Protocol):
+    """What `train` needs to know; see `flowsim.experiment.TrainBlock`."""
+
+    context: int
+    horizon: int
+    sequences: int
+    batch: int
+    learning_rate: float
+    clip: float
+    validate_every: int
+
+
+@dataclass
+class Curve:
+    """Losses (mean squared error over the horizon), one entry per validation."""
+
+    sequences: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    valid_loss: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """"auto" is CUDA where there is one, else Apple's GPU, else the CPU.
+
+    Raises
+    ------
+    InputError
+        If the device asked for is not on this machine.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in available.items() if there))
+    if not available.get(name.split(":")[0], False):
+        there = ", ".join(device for device, on in available.items() if on)
+        raise InputError(f"device {name!r} is not on this machine; use auto or one of: {there}")
+    return torch.device(name)
+
+
+def train(
+    network: Network,
+    settings: Settings,
+    frames: Tensor,
+    valid: Tensor,
+    seed: int,
+    *,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    report: Callable[[int, float | None, float | None], None] = lambda *_: None,
+) -> tuple[Curve, dict[str, Tensor]]:
+    """Train ``network`` in place.
+
+    Parameters
+    ----------
+    network : Network
+    settings : Settings
+        Of the experiment's ``train`` block.
+    frames, valid : Tensor (trial, time, channel, y, x)
+        Sequences to train on and to validate on, at least context + horizon long.
+    seed : int
+        Decides the order of the sequences.
+    checkpoint : Path, optional
+        Where to keep everything that is needed to go on after an interruption, written at each validation.
+    identity : str
+        What this training is. A checkpoint of another identity is not resumed from, but replaced.
+    report : callable (sequences seen, training loss, validation loss)
+        Told after every step; the validation loss is None between validations.
+
+    Returns
+    -------
+    Curve
+    dict of Tensor
+        Weights at the lowest validation loss. The network itself holds the last ones.
+    """
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    steps = math.ceil(settings.sequences / settings.batch)
+    validate_every = max(1, round(settings.validate_every / settings.batch))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    curve, best, done = Curve(), _weights(network), 0
+    saved = _load_checkpoint(checkpoint, identity)
+    if saved:
+        network.load_state_dict(saved["network"])
+        optimiser.load_state_dict(saved["optimiser"])
+        schedule.load_state_dict(saved["schedule"])
+        curve, best, done = Curve(**saved["curve"]), saved["best"], saved["step"]
+    started = time.monotonic() - (curve.seconds[-1] if curve.seconds else 0)
+    losses: list[Tensor] = []
+    for step, chosen in enumerate(_batches(len(frames), settings.batch, steps, seed), start=1):
+        if step <= done:
+            continue
+        batch = frames[chosen.to(frames.device)]
+        optimiser.zero_grad()
+        loss, horizon_loss = _losses(network, settings, batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+        optimiser.step()
+        schedule.step()
+        losses.append(horizon_loss.detach())
+        if step % validate_every and step < steps:
+            report(step * settings.batch, None, None)
+            continue
+        curve.sequences.append(step * settings.batch)
+        curve.train_loss.append(torch.stack(losses).mean().item())
+        curve.valid_loss.append(evaluate(network, settings, valid))
+        curve.seconds.append(time.monotonic() - started)
+        losses = []
+        if curve.valid_loss[-1] <= min(curve.valid_loss):
+            best = _weights(network)
+        if checkpoint:
+            content = {
+                "format": FORMAT,
+                "identity": identity,
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+                "curve": vars(curve),
+                "best": best,
+                "step": step,
+            }
+            save(content, checkpoint)
+        report(step * settings.batch, curve.train_loss[-1], curve.valid_loss[-1])
+    return curve, best
+
+
+def _rate(step: int, steps: int) -> float:
+    """Learning rate relative to its peak: a short linear rise, then half a cosine down to 0."""
+    rise = max(1, steps // 40)
+    return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _batches(trials: int, batch: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """Indices of each step's sequences: every sequence once per epoch, each epoch in an order of its own."""
+    pool, epoch = np.empty(0, np.int64), 0
+    for _ in range(steps):
+        while len(pool) < batch:
+            pool = np.concatenate([pool, np.random.default_rng([seed, epoch]).permutation(trials)])
+            epoch += 1
+        yield torch.from_numpy(pool[:batch])
+        pool = pool[batch:]
+
+
+def _losses(network: Network, settings: Settings, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """What is descended, and the error over the horizon alone."""
+    context, end = settings.context, settings.context + settings.horizon
+    steps = network.steps(batch[:, :context], settings.horizon)
+    predicted = torch.stack([step.prediction for step in steps if step.prediction is not None], 1)
+    error = (predicted - batch[:, 1:end]).square().flatten(2).mean((0, 2))
+    seen, ahead = error[: context - 1], error[context - 1 :].mean()
+    return ahead + (0.5 * seen.mean() if len(seen) else 0.0), ahead
+
+
+@torch.no_grad()
+def evaluate(network: Network, settings: Settings, frames: Tensor) -> float:
+    """Mean squared error per pixel over the horizon, after the context."""
+    context, end = settings.context, settings.context + settings.horizon
+    total = torch.zeros((), device=frames.device)
+    for batch in frames.split(EVALUATION_BATCH):
+        error = network.rollout(batch[:, :context], settings.horizon) - batch[:, context:end]
+        total += error.square().mean() * len(batch)
+    return (total / len(frames)).item()
+
+
+def _weights(network: Network) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def save(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values; the file appears whole or not at all."""
+    with whole(path) as temporary:
+        torch.save(dict(content), temporary)
+        load(temporary, "a file of weights")
+
+
+def load(path: str | Path, what: str = "trained weights (.pt)") -> dict[str, Any]:
+    """Read a file that `save` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged or of another format.
+    """
+    path = existing(path, what)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: expected {what}, but it cannot be read ({reason[:120]}); delete it and train again"
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: expected {what} of format {FORMAT}; this is another file, or of another version")
+    return content
+
+
+def _load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
+    if path is None or not path.exists():
+        return None
+    saved = load(path, "a training checkpoint (.ckpt)")
+    return saved if saved["identity"] == identity else None
+
+
+def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:
+    """The network of a ``models/<run>.pt``, with its best weights, and the rest of the file."""
+    content = load(path)
+    spec = json.loads(content["specification"])
+    settings = dict(spec["network"])
+    network = build(settings.pop("model"), tuple(content["frame_shape"]), **settings)
+    network.load_state_dict(content["best"])
+    return network.eval().requires_grad_(False), content
