@@ -23,12 +23,13 @@ from flowsim import dataset, plot
 from flowsim.grid import LAWS
 
 READS = "probe"
+FLOOR = 1e-9
 QUESTION = "By which law does the state follow when the world flows?"
 READING = (
     "Relative distance between the state under the flowed input and what each law predicts from the state "
     "under the unmoved input: 0 means that the law holds, around 1 that it says nothing. Mean over flows; thin "
     "lines are seeds. Below, the share of velocity channels to which the law applies (coverage). A law with "
-    "coverage 0 has no error to show."
+    "coverage 0 has no error to show, and errors below 1e-9 are drawn there."
 )
 
 
@@ -102,24 +103,17 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """Error over time by law (above) and coverage (below)."""
     mean = results.isel(flow=slice(1, None)).mean("flow", skipna=True)
-    fig, axes = plt.subplots(
-        2, len(LAWS), figsize=(plot.PAGE, 3.6), sharex="row", sharey="row", height_ratios=[3, 1]
-    )
+    fig, axes = plt.subplots(2, len(LAWS), figsize=(plot.PAGE, 3.6), sharex="row", sharey="row", height_ratios=[3, 1])
     names, colours = plot.networks(results), plot.palette(results)
-    floor = 1e-9
+    drawn = mean.assign(error=mean.error.clip(min=FLOOR))
     for column, law in enumerate(results.law.values):
         top, bottom = axes[:, column]
-        one = mean.sel(law=law)
-        one["error"] = one.error.clip(min=floor)
-        plot.lines(one, "error", "time", top, legend=False)
-        if one.error.isnull().all():
-            top.text(0.5, 0.5, "applies to no channel", transform=top.transAxes, ha="center", color="0.4")
-        top.set(yscale="log", ylim=(floor / 2, 5), title=law, xlabel="frame", ylabel="relative error")
-        share = one.coverage.groupby("network").mean()
+        plot.lines(drawn.sel(law=law), "error", "time", top)
+        top.set(yscale="log", ylim=(FLOOR / 2, 5), title=law, xlabel="frame", ylabel="relative error")
+        share = results.coverage.sel(law=law).isel(flow=slice(1, None)).mean("flow").groupby("network").mean()
         bottom.barh(names, [float(share.sel(network=n)) for n in names], color=[colours[n] for n in names])
         bottom.set(xlim=(0, 1), xlabel="coverage")
-        bottom.invert_yaxis() if column == 0 else None
+    axes[1, 0].invert_yaxis()
+    plot.legend(results, axes[0, 0], loc="center", fontsize=7)
     fig.suptitle(f"Error of each law, {results.sizes['flow'] - 1} flows, {plot.seeds(results)}", fontsize=9)
-    handles = [plt.Line2D([], [], color=colours[n], label=n) for n in names]
-    axes[0, 0].legend(handles=handles, loc="center left")
     return fig

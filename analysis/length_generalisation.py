@@ -65,10 +65,10 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Error against predicted frame."""
-    fig, ax = plt.subplots(figsize=(plot.COLUMN, 2.6))
+    fig, ax = plt.subplots(figsize=(1.35 * plot.COLUMN, 2.4))
     plot.lines(results, "mse", "ahead", ax)
     ax.plot(results.ahead, results.mse_mean.isel(run=0), color="0.5", lw=1, label="mean frame")
     ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
     ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel", title=plot.seeds(results))
-    ax.legend(title=None)
+    plot.legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))
     return fig

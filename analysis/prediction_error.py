@@ -74,31 +74,16 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Error by predicted frame, and a strip of frames."""
-    names = plot.networks(results)
-    strip = {"truth": results.truth.isel(run=0)}
-    strip |= {n: results.example.isel(run=int(np.argmax(results["network"].values == n))) for n in names}
-    seen = results.seen.isel(run=0)
-    ahead = results.sizes["ahead"]
-    fig = plt.figure(figsize=(plot.PAGE, 0.75 * len(strip) + 0.6))
-    left, right = fig.subfigures(1, 2, width_ratios=[1, 1.6])
-    ax = left.subplots()
+    first = {n: results.isel(run=int(np.argmax(results["network"].values == n))) for n in plot.networks(results)}
+    truth, ahead = results.isel(run=0), results.sizes["ahead"]
+    strip = {"truth": [*truth.seen.values, *truth.truth.values]}
+    strip |= {name: [None] * SEEN + list(run.example.values) for name, run in first.items()}
+    fig, (ax, images) = plt.subplots(1, 2, figsize=(plot.PAGE, 2.6), width_ratios=[1, 2.2])
     plot.lines(results, "mse", "ahead", ax)
-    for baseline, style in (("mse_copy", ":"), ("mse_mean", "--")):
-        label = {"mse_copy": "last frame", "mse_mean": "mean frame"}[baseline]
-        ax.plot(results.ahead, results[baseline].isel(run=0), color="0.5", ls=style, label=label, lw=1)
+    for baseline, (label, style) in {"mse_copy": ("last frame", ":"), "mse_mean": ("mean frame", "-")}.items():
+        ax.plot(results.ahead, results[baseline].isel(run=0), color="0.6", ls=style, label=label, lw=1)
     ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log", title=plot.seeds(results))
-    ax.legend(title=None, fontsize=7)
-    axes = right.subplots(len(strip), SEEN + ahead)
-    for row, (name, frames) in zip(axes, strip.items(), strict=True):
-        images = [*(seen.values if name == "truth" else [None] * SEEN), *frames.values]
-        for column, (ax, image) in enumerate(zip(row, images, strict=True)):
-            ax.axis("off")
-            if image is not None:
-                ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            if name == "truth":
-                ax.set_title("seen" if column < SEEN else f"+{column - SEEN + 1}", fontsize=7)
-        row[SEEN - 1 if name != "truth" else 0].text(
-            -0.15 if name == "truth" else 0.9, 0.5, name, transform=row[SEEN - 1 if name != "truth" else 0].transAxes,
-            ha="right", va="center", fontsize=8,
-        )  # fmt: skip
+    plot.legend(results, ax, loc="upper center", bbox_to_anchor=(0.45, -0.22), ncols=3, fontsize=7)
+    titles = [*(f"seen {i - SEEN + 1}" for i in range(SEEN)), *(f"+{i}" for i in range(1, ahead + 1))]
+    plot.mosaic(images, strip, titles, "gray")
     return fig

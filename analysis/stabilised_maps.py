@@ -25,7 +25,7 @@ READING = (
     "the relative distance between the stabilised map and the map at rest, for every moving flow; thin lines are "
     "seeds."
 )
-SHOWN = 4
+SHOWN = 3
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -101,24 +101,20 @@ def figure(results: xr.Dataset) -> Figure:
     """Maps of each network, and how far they are from the map at rest."""
     names = plot.networks(results)
     times = np.linspace(0, results.sizes["time"] - 1, SHOWN + 1).round().astype(int)[1:]
-    fig = plt.figure(figsize=(plot.PAGE, 0.72 * len(names) + 2.2))
-    top, bottom = fig.subfigures(2, 1, height_ratios=[0.72 * len(names) + 0.4, 1.8])
-    axes = top.subplots(len(names), 2 * SHOWN + 2, squeeze=False)
-    for row, name in zip(axes, names, strict=True):
+    fig, (top, bottom) = plt.subplots(
+        2, 1, figsize=(plot.PAGE, 0.75 * len(names) + 2.4), height_ratios=[0.75 * len(names), 1.7]
+    )
+    rows = {}
+    for name in names:
         run = results.isel(run=int(np.argmax(results["network"].values == name)))
-        panels = {f"raw\nt={t}": run.raw.values[t] for t in run.time.values[times]}
-        panels |= {f"stab.\nt={t}": run.stabilised.values[t] for t in run.time.values[times]}
-        panels |= {"stab.\nmean": run.stabilised.values[times].mean(0), "at rest\nmean": run.rest.values[times].mean(0)}
-        top_value = max(image.max() for image in panels.values())
-        for ax, (title, image) in zip(row, panels.items(), strict=True):
-            ax.imshow(image, cmap="magma", vmin=0, vmax=top_value, interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-            ax.set_title(title, fontsize=7) if row is axes[0] else None
-        row[0].set_ylabel(name, fontsize=8)
-    ax = bottom.subplots()
+        raw, stabilised, rest = run.raw.values[times], run.stabilised.values[times], run.rest.values[times]
+        rows[name] = [*raw, None, *stabilised, stabilised.mean(0), rest.mean(0)]
+    frames = [f"{t}" for t in results.time.values[times]]
+    titles = [*(f"raw t={t}" for t in frames), "", *(f"stab. t={t}" for t in frames), "stab. mean", "rest mean"]
+    plot.mosaic(top, rows, titles, "magma", own_scale=True)
     mean = results.change.isel(flow=slice(1, None)).mean("flow").to_dataset(name="change")
-    plot.lines(mean, "change", "time", ax)
-    ax.set(xlabel="frame", ylabel="relative change", ylim=(0, None))
-    ax.set_title(f"stabilised map against map at rest; maps above at {results.attrs['velocity']} px/frame (vy, vx)")
-    ax.legend(title=None, fontsize=7)
+    plot.lines(mean, "change", "time", bottom)
+    bottom.set(xlabel="frame", ylabel="relative change", ylim=(-0.02, None))
+    bottom.set_title(f"stabilised map against map at rest; maps above move at {results.attrs['velocity']} px/frame (vy, vx)")
+    plot.legend(results, bottom, loc="center right", fontsize=7)
     return fig

@@ -46,7 +46,11 @@ class StimulusBlock(Block):
 
 
 class TrainBlock(Block):
-    """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames."""
+    """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames.
+
+    ``sequences`` in all are seen, ``batch`` at a time; ``noise`` is the standard deviation of what is added to every
+    frame that is taken in, ``clip`` the largest norm of a gradient.
+    """
 
     context: Count = 6
     horizon: Count = 6
@@ -54,6 +58,7 @@ class TrainBlock(Block):
     batch: Count = 16
     learning_rate: Positive = 1e-3
     clip: Positive = 1.0
+    noise: Annotated[float, Field(ge=0)] = 0.0
     validate_every: Count = 1600
 
 

@@ -7,13 +7,14 @@ A step is a prediction and its correction. With h_(t-1) the state after frame t-
     h_t      = update(a_t, f_t)          with the frame that is seen, or with f^_t in a rollout
 
 Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a
-rollout. Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps`.
+rollout. Frames live in [0, 1], and a prediction is clamped to that before it is fed back: a pointwise bound, which
+keeps the law and keeps long rollouts from running away. Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +36,23 @@ class Step:
     Attributes
     ----------
     time : int
-    prediction : Tensor (trial, channel, y, x) or None
-        Of frame ``time``, made before it was seen; None where none was asked for or none is possible.
+    decoded : Tensor (trial, channel, y, x) or None
+        The prediction of frame ``time`` before it is clamped: what a training compares.
     state : Tensor (trial, velocity, channel, y, x)
         After frame ``time``.
     """
 
     time: int
-    prediction: Tensor | None
+    decoded: Tensor | None
     state: Tensor
+
+    @property
+    def prediction(self) -> Tensor | None:
+        """Of frame ``time`` (trial, channel, y, x), in [0, 1], made before that frame was seen.
+
+        None where none was asked for or none is possible.
+        """
+        return None if self.decoded is None else self.decoded.clamp(0, 1)
 
 
 class Network(nn.Module, ABC):
@@ -83,7 +92,13 @@ class Network(nn.Module, ABC):
     def logits(self, state: State) -> Tensor:
         """(trial, class) from a state, for a network built with ``classes``."""
 
-    def steps(self, frames: Tensor, horizon: int = 0, predict_from: int = 1) -> Iterator[Step]:
+    def steps(
+        self,
+        frames: Tensor,
+        horizon: int = 0,
+        predict_from: int = 1,
+        disturb: Callable[[Tensor], Tensor] | None = None,
+    ) -> Iterator[Step]:
         """See every frame, then go on for ``horizon`` frames on the network's own predictions.
 
         Parameters
@@ -95,19 +110,24 @@ class Network(nn.Module, ABC):
         predict_from : int
             First frame to predict (predictions of later ones are always made). Frame 0 has none: before
             it nothing has been seen.
+        disturb : callable, optional
+            Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
         """
-        for time, prediction, state in self._loop(frames, horizon, predict_from):
-            yield Step(time, prediction, state[0])
+        for step, _ in self._loop(frames, horizon, predict_from, disturb or (lambda frame: frame)):
+            yield step
 
-    def _loop(self, frames: Tensor, horizon: int, predict_from: int) -> Iterator[tuple[int, Tensor | None, State]]:
+    def _loop(
+        self, frames: Tensor, horizon: int, predict_from: int, disturb: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Step, State]]:
         context = self._check(frames)
         state = self.start(len(frames))
         for time in range(context + horizon):
             state = self.advance(state)
             seen = time < context
-            prediction = self.decode(state) if time >= max(predict_from, 1) or not seen else None
-            state = self.update(state, frames[:, time] if seen or prediction is None else prediction)
-            yield time, prediction, state
+            decoded = self.decode(state) if time >= max(predict_from, 1) or not seen else None
+            frame = frames[:, time] if seen or decoded is None else decoded.clamp(0, 1)
+            state = self.update(state, disturb(frame))
+            yield Step(time, decoded, state[0]), state
 
     def states(self, frames: Tensor) -> Tensor:
         """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame."""
@@ -128,7 +148,7 @@ class Network(nn.Module, ABC):
 
     def classify(self, frames: Tensor) -> Tensor:
         """Class logits (trial, class) after the last frame."""
-        *_, (_, _, state) = self._loop(frames, 0, frames.shape[1])
+        *_, (_, state) = self._loop(frames, 0, frames.shape[1], lambda frame: frame)
         return self.logits(state)
 
     def _check(self, frames: Tensor) -> int:

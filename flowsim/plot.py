@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 STYLE = {
     "axes.spines.top": False,
@@ -38,22 +41,70 @@ def palette(results: xr.Dataset) -> dict[str, tuple[float, float, float]]:
     return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
 
 
+def dashes(results: xr.Dataset) -> dict[str, tuple[float, ...]]:
+    """Dash pattern of each network, so that lines on top of each other can be told apart."""
+    patterns: list[tuple[float, ...]] = [(), (4, 2), (1.5, 1.5), (5, 1.5, 1, 1.5)]
+    return {name: patterns[i % len(patterns)] for i, name in enumerate(networks(results))}
+
+
 def seeds(results: xr.Dataset) -> str:
     """How many runs of each network there are, as words for a figure."""
     counts = sorted(set(pd.Series(results["network"].values).value_counts()))
     return f"{'-'.join(map(str, counts))} seed{'s' if counts != [1] else ''} per network"
 
 
-def lines(results: xr.Dataset, variable: str, x: str, ax: Axes, legend: bool = True) -> None:
+def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
     """Mean over seeds of ``variable`` (run, x) against ``x``, one line per network, with every seed drawn thin."""
     table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
-    colours = palette(results)
-    sns.lineplot(table, x=x, y=variable, hue="network", palette=colours, errorbar=None, legend=legend, ax=ax)
-    for run in results["run"].values:
-        one = table[table["run"] == run]
-        ax.plot(one[x], one[variable], color=colours[one["network"].iloc[0]], lw=0.6, alpha=0.6) if len(one) else None
-    if legend and ax.get_legend():
-        ax.legend(title=None)
+    look = {"hue": "network", "style": "network", "hue_order": networks(results), "style_order": networks(results)}
+    sns.lineplot(
+        table, x=x, y=variable, **look, palette=palette(results), dashes=dashes(results), errorbar=None, legend=False, ax=ax
+    )
+    sns.lineplot(
+        table, x=x, y=variable, **look, palette=palette(results), dashes=dashes(results), units="run", estimator=None,
+        lw=0.6, alpha=0.6, legend=False, ax=ax,
+    )  # fmt: skip
+
+
+def legend(results: xr.Dataset, ax: Axes, **options: object) -> None:
+    """The networks as `lines` draws them, before whatever else has a label on ``ax``."""
+    others, labels = ax.get_legend_handles_labels()
+    styles = dashes(results)
+    own = [Line2D([], [], color=c, ls=(0, styles[n] or (1, 0)), label=n) for n, c in palette(results).items()]
+    ax.legend([*own, *others], [*networks(results), *labels], **options)
+
+
+def mosaic(
+    ax: Axes, rows: Mapping[str, Sequence[np.ndarray | None]], titles: Sequence[str], cmap: str, own_scale: bool = False
+) -> None:
+    """Images (y, x) side by side, one row per name, on one axis.
+
+    Parameters
+    ----------
+    ax : Axes
+    rows : mapping of row name to images
+        None leaves a gap.
+    titles : sequence of str
+        Of the columns.
+    cmap : str
+        Colour map, from 0 to 1.
+    own_scale : bool
+        Scale each row by its own maximum.
+    """
+    some = next(image for row in rows.values() for image in row if image is not None)
+    gap, (height, width) = max(1, some.shape[1] // 8), some.shape
+    sheet = np.full((len(rows) * (height + gap) - gap, len(titles) * (width + gap) - gap), np.nan)
+    for i, images in enumerate(rows.values()):
+        top = max(float(image.max()) for image in images if image is not None) if own_scale else 1.0
+        for j, image in enumerate(images):
+            if image is not None:
+                y, x = i * (height + gap), j * (width + gap)
+                sheet[y : y + height, x : x + width] = image / (top or 1.0)
+    ax.imshow(sheet, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
+    ax.set_yticks(np.arange(len(rows)) * (height + gap) + height / 2, list(rows))
+    ax.set_xticks(np.arange(len(titles)) * (width + gap) + width / 2, titles, fontsize=7)
+    ax.tick_params(length=0, labeltop=True, labelbottom=False)
+    ax.spines[:].set_visible(False)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -35,6 +35,7 @@ class Settings(Protocol):
     batch: int
     learning_rate: float
     clip: float
+    noise: float
     validate_every: int
 
 
@@ -118,7 +119,7 @@ def train(
             continue
         batch = frames[chosen.to(frames.device)]
         optimiser.zero_grad()
-        loss, horizon_loss = _losses(network, settings, batch)
+        loss, horizon_loss = _losses(network, settings, batch, noise_seed=seed * 1_000_003 + step)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
         optimiser.step()
@@ -167,12 +168,22 @@ def _batches(trials: int, batch: int, steps: int, seed: int) -> Iterator[Tensor]
         pool = pool[batch:]
 
 
-def _losses(network: Network, settings: Settings, batch: Tensor) -> tuple[Tensor, Tensor]:
-    """What is descended, and the error over the horizon alone."""
+def _losses(network: Network, settings: Settings, batch: Tensor, noise_seed: int) -> tuple[Tensor, Tensor]:
+    """What is descended, and the error over the horizon alone.
+
+    Every frame that the network takes in, seen or its own, is disturbed by Gaussian noise. A rollout then learns to
+    correct small errors instead of adding them up, which is what keeps long ones from drifting.
+    """
     context, end = settings.context, settings.context + settings.horizon
-    steps = network.steps(batch[:, :context], settings.horizon)
-    predicted = torch.stack([step.prediction for step in steps if step.prediction is not None], 1)
-    error = (predicted - batch[:, 1:end]).square().flatten(2).mean((0, 2))
+    generator = torch.Generator(batch.device).manual_seed(noise_seed)
+
+    def disturb(frame: Tensor) -> Tensor:
+        noise = torch.randn(frame.shape, generator=generator, device=frame.device, dtype=frame.dtype)
+        return frame + settings.noise * noise
+
+    steps = network.steps(batch[:, :context], settings.horizon, disturb=disturb)
+    decoded = torch.stack([step.decoded for step in steps if step.decoded is not None], 1)
+    error = (decoded - batch[:, 1:end]).square().flatten(2).mean((0, 2))
     seen, ahead = error[: context - 1], error[context - 1 :].mean()
     return ahead + (0.5 * seen.mean() if len(seen) else 0.0), ahead
 

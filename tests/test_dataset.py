@@ -1,0 +1,104 @@
+"""Files appear whole or not at all, and damaged ones are told apart from good ones."""
+
+import os
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from flowsim import InputError, dataset
+from flowsim.files import exclusive, existing, whole
+
+
+def test_round_trip(probe, tmp_path):
+    dataset.write(probe, tmp_path / "probe.h5", {"stage": "stimulus", "commit": "abc"})
+    again = dataset.read(tmp_path / "probe.h5", "stimulus", {"frames": ("flow", "trial", "time", "y", "x")})
+    xr.testing.assert_equal(again.load(), probe)
+    assert again.attrs["commit"] == "abc"
+    assert again.time.attrs["units"] == "frame"
+    assert again.frames.chunks is None or again.chunks
+
+
+@pytest.mark.parametrize("keep", [0, 7, 1000, -2000])
+def test_truncated_file(probe, tmp_path, keep):
+    file = tmp_path / "probe.h5"
+    dataset.write(probe, file, {"stage": "stimulus"})
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"probe.h5: expected a whole HDF5 file, .* delete it and make it again"):
+        dataset.values(dataset.read(file, "stimulus").frames, file)
+
+
+def test_damaged_chunk(rng, tmp_path):
+    file = tmp_path / "noise.h5"
+    noise = xr.Dataset({"frames": (("trial", "x"), rng.random((100, 1000)))})
+    dataset.write(noise, file, {"stage": "stimulus"})
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = b"\0" * 400
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="expected a whole HDF5 file"):
+        dataset.values(dataset.read(file, "stimulus").frames, file)
+
+
+def test_missing_file_and_variable(probe, tmp_path):
+    with pytest.raises(InputError, match=r"none.h5: expected a stimulus file, found no such file"):
+        dataset.read(tmp_path / "none.h5", "stimulus")
+    dataset.write(probe, tmp_path / "probe.h5", {"stage": "stimulus"})
+    with pytest.raises(InputError, match=r"expected frames \(trial, time, y, x\); found \(flow, trial, time, y, x\)"):
+        dataset.read(tmp_path / "probe.h5", "stimulus", {"frames": ("trial", "time", "y", "x")})
+    with pytest.raises(InputError, match=r"expected state \(time\); found nothing of that name"):
+        dataset.read(tmp_path / "probe.h5", "stimulus", {"state": ("time",)})
+
+
+def test_flows_need_their_coordinates(probe):
+    with pytest.raises(InputError, match=r"expected the coordinate\(s\) flow_vx over flow; the file has none"):
+        dataset.flows(probe.drop_vars("flow_vx"))
+    with pytest.raises(InputError, match="flow_group to be one of translation, rotation; got None"):
+        dataset.flows(probe.drop_attrs())
+
+
+def test_nothing_is_left_of_a_failed_write(tmp_path):
+    def fail():
+        with whole(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a").write_text("good")
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert (tmp_path / "a").read_text() == "good"
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write .*; choose a folder that can be written to"), whole(tmp_path / "file" / "a"):
+        pass
+    with pytest.raises(InputError, match="cannot write .*; choose a folder that can be written to"), exclusive(tmp_path / "file" / "a"):
+        pass
+    with pytest.raises(InputError, match="expected weights, found no such file"):
+        existing(tmp_path, "weights")
+
+
+def test_one_process_at_a_time(tmp_path):
+    """A second process waits, and a dead one holds nothing."""
+    with exclusive(tmp_path / "a"):
+        child = os.fork()
+        if child == 0:
+            with exclusive(tmp_path / "a"):
+                os._exit(0 if (tmp_path / "done").exists() else 1)
+        (tmp_path / "done").write_text("")
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_runs_are_put_side_by_side(tmp_path):
+    for name, seed in (("a", 0), ("a", 1), ("b", 0)):
+        one = xr.Dataset({"mse": ("ahead", np.full(3, seed))}, attrs={"horizon": 6})
+        dataset.write(one, tmp_path / f"{name}{seed}.h5", {"stage": "analysis", "network": name, "seed": str(seed)})
+    together = dataset.runs([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")])
+    assert together.mse.dims == ("run", "ahead")
+    assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
+    assert together["network"].values.tolist() == ["a", "a", "b"]
+    assert together.attrs["horizon"] == 6

@@ -1,0 +1,119 @@
+"""A recording holds what the network did, thinned as asked, whole or not at all."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from flowsim import InputError, build, dataset, open_recording, record
+from stimuli import moving_digits
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "deep" / "probe.h5"
+
+
+def tensor(probe, flow):
+    return torch.from_numpy(probe.frames.values[flow])[:, :, None]
+
+
+def test_recording_holds_what_the_network_does(fernn, probe, file):
+    record(fernn, probe, file)
+    recording = open_recording(file)
+    assert recording.state.dims == ("flow", "trial", "time", "velocity", "channel", "y", "x")
+    assert recording.state.attrs["law"] == "transport+shift"
+    assert dataset.grid(recording).velocities == fernn.grid.velocities
+    assert [f.velocity for f in dataset.flows(recording)] == [f.velocity for f in dataset.flows(probe)]
+    with torch.no_grad():
+        for flow in (0, 3):
+            np.testing.assert_allclose(recording.state[flow], fernn.states(tensor(probe, flow)), atol=1e-6)
+    np.testing.assert_array_equal(recording.frames, probe.frames)
+    np.testing.assert_array_equal(recording.object_label, probe.label)
+    assert recording.prediction[:, :, 0].isnull().all()
+    assert recording.prediction[:, :, 1:].notnull().all()
+    assert recording.attrs["context"] == 6
+
+
+def test_prediction_after_the_context_is_the_rollout(fernn, probe, file):
+    record(fernn, probe, file, context=4)
+    with torch.no_grad():
+        rollout = fernn.rollout(tensor(probe, 1)[:, :4], 2)[:, :, 0]
+    np.testing.assert_allclose(open_recording(file).prediction[1, :, 4:], rollout, atol=1e-6)
+
+
+def test_thinned_recording_equals_the_thinned_full_one(fernn, probe, tmp_path):
+    record(fernn, probe, tmp_path / "full.h5")
+    record(fernn, probe, tmp_path / "thin.h5", trials=2, every=2, channels=2)
+    full, thin = open_recording(tmp_path / "full.h5").load(), open_recording(tmp_path / "thin.h5").load()
+    wanted = full.isel(trial=slice(2), time=slice(None, None, 2), channel=slice(2))
+    for name in ("state", "prediction", "frames"):
+        np.testing.assert_array_equal(thin[name], wanted[name])
+    assert thin.time.values.tolist() == [0, 2, 4]
+    assert thin.object_label.shape[0] == 2
+
+
+def test_sites_and_dtype(fernn, probe, file):
+    record(fernn, probe, file, sites=["prediction"], dtype="float16")
+    recording = open_recording(file)
+    assert "state" not in recording
+    assert recording.prediction.dtype == np.float16
+    with pytest.raises(InputError, match="expected the recording to hold 'state'; it holds .* Add 'state' to its sites"):
+        dataset.variable(recording, "state")
+    with pytest.raises(InputError, match="unknown site retina; expected some of: state, prediction"):
+        record(fernn, probe, file, sites=["retina"])
+
+
+def test_stimulus_without_flows(fernn, rng, file):
+    test = moving_digits.generate("test", rng, height=9, width=8, trials=40, frames=6)
+    done = []
+    record(fernn, test, file, context=3, report=lambda *progress: done.append(progress))
+    recording = open_recording(file)
+    assert recording.state.sizes["flow"] == 1
+    assert recording.flow_vy.values.tolist() == [0]
+    assert done == [(32, 40), (40, 40)]
+    with torch.no_grad():
+        rollout = fernn.rollout(torch.from_numpy(test.frames.values)[:, :3, None], 3)[:, :, 0]
+    np.testing.assert_allclose(recording.prediction[0, :, 3:], rollout, atol=1e-6)
+
+
+def test_size_is_announced_and_h5py_reads_it(fernn, probe, file):
+    said = []
+    record(fernn, probe, file, trials=1, announce=said.append)
+    assert said == [
+        "recording frames 9x1x6x9x8, prediction 9x1x6x9x8, state 9x1x6x9x3x9x8 as float32: 0.5 MB before compression"
+    ]
+    with h5py.File(file) as h5:
+        assert h5["state"].shape == (9, 1, 6, 9, 3, 9, 8)
+        assert h5["state"].chunks[:2] == (1, 1)
+
+
+def test_a_full_disk_is_foreseen(fernn, probe, file, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    with pytest.raises(InputError, match="may need 1 MB, the disk has 0 MB free; record fewer trials"):
+        record(fernn, probe, file)
+    assert not list(file.parent.iterdir())
+
+
+def test_an_interrupted_recording_leaves_nothing(fernn, probe, file):
+    def interrupted(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        record(fernn, probe, file, report=interrupted)
+    assert not list(file.parent.iterdir())
+
+
+def test_wrong_frames_and_wrong_files(fernn, rng, probe, file, tmp_path):
+    with pytest.raises(InputError, match=r"the network expects frames \(9, 8\); the stimulus has \(16, 16\)"):
+        record(fernn, moving_digits.generate("test", rng), file)
+    dataset.write(probe, tmp_path / "stimulus.h5", {"stage": "stimulus"})
+    with pytest.raises(InputError, match="expected a file of stage recording; this one is of stage stimulus"):
+        open_recording(tmp_path / "stimulus.h5")
+
+
+def test_a_network_without_a_law_promises_none(probe, file):
+    network = build("fernn", (9, 8), max_speed=0, channels=2)
+    network.law = None
+    record(network, probe, file)
+    assert "law" not in open_recording(file).state.attrs

@@ -1,0 +1,105 @@
+"""Every stimulus in stimuli/ is what its coordinates say, reproducible, and split by image."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from flowsim import InputError, dataset, ideas
+from flowsim.sources import digits
+from stimuli import moving_digits
+
+FAMILIES = ideas.names("stimuli")
+SPLITS = ["train", "valid", "test", "sweep", "probe"]
+SMALL = {"trials": 3, "frames": 5}
+
+
+def generate(family, split, seed=0, **spec):
+    return ideas.load("stimuli", family).generate(split, np.random.default_rng(seed), **{**SMALL, **spec})
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_contract(family, split):
+    made = generate(family, split)
+    dims = ("trial", "time", "y", "x")
+    assert made.frames.dims == (("flow", *dims) if split == "probe" else dims)
+    assert made.frames.dtype == np.float32
+    assert float(made.frames.min()) >= 0
+    assert float(made.frames.max()) <= 1
+    assert float(made.frames.std()) > 0.01
+    assert made.frames.sizes["time"] == 5
+    assert made.time.attrs["units"] == "frame"
+    assert all("units" in c.attrs for c in made.coords.values())
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_seed_same_bytes(family, split):
+    first, again, other = generate(family, split), generate(family, split), generate(family, split, seed=1)
+    xr.testing.assert_identical(first, again)
+    assert not np.array_equal(first.frames, other.frames)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_argument_has_a_default(family):
+    assert ideas.load("stimuli", family).generate("probe", np.random.default_rng(0)).frames.size
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_probe_is_the_exact_transport_of_its_reference(family):
+    made = generate(family, "probe")
+    flows = dataset.flows(made)
+    assert not any(flows[0].velocity)
+    assert len({flow.velocity for flow in flows}) == len(flows) > 1
+    reference = torch.from_numpy(made.frames.values[0])[:, :, None]
+    for flow, frames in zip(flows, made.frames.values, strict=True):
+        assert np.array_equal(flow.transport(reference)[:, :, 0].numpy(), frames)
+
+
+def test_splits_share_no_image():
+    index = {split: set(digits(split).index) for split in ("train", "valid", "test")}
+    assert not (index["train"] & index["valid"] or index["train"] & index["test"] or index["valid"] & index["test"])
+    assert sum(map(len, index.values())) == 1797
+    for split in SPLITS:
+        drawn = set(generate("moving_digits", split, trials=50).image.values.flat)
+        assert drawn <= index["train" if split == "train" else "valid" if split == "valid" else "test"]
+    assert set(digits("test").labels) == set(range(10))
+    with pytest.raises(InputError, match="unknown split 'holdout'"):
+        digits("holdout")
+
+
+def test_frames_follow_from_the_coordinates():
+    """Every trial drawn again, pixel by pixel, from its labels, positions and velocities alone."""
+    made = generate("moving_digits", "test", height=11, width=9, max_speed=3, objects=3)
+    source = digits("test")
+    for trial in range(3):
+        for t in range(5):
+            frame = np.zeros((11, 9))
+            for obj in range(3):
+                one = made.isel(trial=trial, object=obj)
+                picture = source.pixels[list(source.index).index(int(one.image))]
+                assert int(one.label) == source.labels[list(source.index).index(int(one.image))]
+                for (i, j), value in np.ndenumerate(picture):
+                    y = (int(one.position_y) + t * int(one.velocity_vy) + i) % 11
+                    x = (int(one.position_x) + t * int(one.velocity_vx) + j) % 9
+                    frame[y, x] = max(frame[y, x], value)
+            np.testing.assert_array_equal(made.frames.values[trial, t], frame.astype(np.float32))
+
+
+def test_velocities_of_each_split():
+    train = generate("moving_digits", "train", trials=300, max_speed=1)
+    assert set(np.unique(train.velocity_vy)) == {-1, 0, 1}
+    sweep = generate("moving_digits", "sweep", trials=2, max_speed=1, sweep_speed=2)
+    swept = list(zip(sweep.velocity_vy.values[:, 0], sweep.velocity_vx.values[:, 0], strict=True))
+    assert len(swept) == 50
+    assert all(swept.count(v) == 2 for v in swept)
+    assert abs(sweep.velocity_vy.values[:, 1]).max() == 1
+    probe = generate("moving_digits", "probe", trials=6)
+    assert not probe.velocity_vy.values[::2].any()
+    assert probe.velocity_vy.values[1::2].any()
+
+
+def test_digits_must_fit():
+    with pytest.raises(InputError, match="frames of at least 8x8 px; got 7x16"):
+        moving_digits.generate("train", np.random.default_rng(0), height=7)

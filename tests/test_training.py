@@ -1,0 +1,117 @@
+"""Training descends, is deterministic, and an interrupted one ends like an undisturbed one."""
+
+import numpy as np
+import pytest
+import torch
+
+from flowsim import InputError, build
+from flowsim.experiment import TrainBlock
+from flowsim.training import _batches, _rate, evaluate, load, pick_device, save, train
+from stimuli import moving_digits
+
+SETTINGS = TrainBlock(context=3, horizon=2, sequences=64, batch=8, learning_rate=1e-2, validate_every=16)
+
+
+@pytest.fixture(scope="module")
+def data():
+    def make(split):
+        made = moving_digits.generate(split, np.random.default_rng(0), height=9, width=8, trials=24, frames=5)
+        return torch.from_numpy(made.frames.values)[:, :, None]
+
+    return make("train"), make("valid")
+
+
+def network():
+    torch.manual_seed(0)
+    return build("fernn", (9, 8), max_speed=1, channels=4, decoder_layers=1)
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_loss_falls_and_the_best_weights_are_kept(data):
+    net, settings = network(), SETTINGS.model_copy(update={"sequences": 400})
+    before = evaluate(net, settings, data[1])
+    curve, best = train(net, settings, *data, seed=0)
+    assert curve.valid_loss[-1] < 0.8 * before
+    net.load_state_dict(best)
+    assert evaluate(net, settings, data[1]) == pytest.approx(min(curve.valid_loss))
+    assert curve.sequences[-1] == 400
+    assert len(curve.sequences) == len(curve.train_loss) == len(curve.seconds) == 25
+
+
+def test_evaluation_is_the_mean_squared_error_over_the_horizon(data):
+    net = network()
+    error = net.rollout(data[1][:, :3], 2) - data[1][:, 3:5]
+    assert evaluate(net, SETTINGS, data[1]) == pytest.approx(error.square().mean().item())
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 6])
+def test_resumed_training_equals_an_undisturbed_one(data, tmp_path, stop_after):
+    undisturbed = network()
+    curve, best = train(undisturbed, SETTINGS, *data, seed=3)
+    reports = 0
+
+    def killed(*_):
+        nonlocal reports
+        reports += 1
+        if reports == stop_after:
+            raise KeyboardInterrupt
+
+    file = tmp_path / "run.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), SETTINGS, *data, seed=3, checkpoint=file, identity="a", report=killed)
+    again = network()
+    resumed, best_again = train(again, SETTINGS, *data, seed=3, checkpoint=file, identity="a")
+    assert same(again.state_dict(), undisturbed.state_dict())
+    assert same(best_again, best)
+    assert resumed.valid_loss == curve.valid_loss
+    assert resumed.train_loss == curve.train_loss
+
+
+def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path):
+    file, fresh, other = tmp_path / "run.ckpt", network(), network()
+    train(network(), SETTINGS, *data, seed=0, checkpoint=file, identity="a")
+    train(fresh, SETTINGS, *data, seed=1)
+    train(other, SETTINGS, *data, seed=1, checkpoint=file, identity="b")
+    assert same(fresh.state_dict(), other.state_dict())
+
+
+def test_order_of_sequences():
+    epoch = torch.cat(list(_batches(12, 4, 3, seed=0)))
+    assert sorted(epoch.tolist()) == list(range(12))
+    first, other = (torch.cat(list(_batches(12, 5, 9, seed=s))) for s in (0, 1))
+    assert not torch.equal(first, other)
+    assert not torch.equal(first[:12], first[12:24])
+    assert len(list(_batches(3, 8, 2, seed=0))[0]) == 8
+
+
+def test_learning_rate_rises_then_falls():
+    rates = [_rate(step, 400) for step in range(400)]
+    assert rates.index(max(rates)) == pytest.approx(9, abs=1)
+    assert rates[0] < 0.2
+    assert rates[-1] < 1e-3
+
+
+def test_damaged_weights(tmp_path):
+    file = tmp_path / "run.pt"
+    save({"format": 1, "x": torch.zeros(1000)}, file)
+    assert load(file)["x"].shape == (1000,)
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"run.pt: expected trained weights .* cannot be read .* delete it"):
+        load(file)
+    torch.save({"format": 99}, file)
+    with pytest.raises(InputError, match="of format 1; this is another file, or of another version"):
+        load(file)
+    with pytest.raises(InputError, match="found no such file"):
+        load(tmp_path / "none.pt")
+
+
+def test_devices():
+    assert pick_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="device 'cuda' is not on this machine; use auto or one of: .*cpu"):
+            pick_device("cuda")
+    with pytest.raises(InputError, match="device 'tpu' is not on this machine"):
+        pick_device("tpu")
