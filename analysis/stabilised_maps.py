@@ -41,7 +41,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial under the
-        fastest flow that is covered; ``change`` (flow, time): relative distance between stabilised map and map
+        fastest flow; ``change`` (flow, time): relative distance between stabilised map and map
         at rest over all channels and resting trials.
 
     Raises
@@ -55,14 +55,15 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     if not len(resting):
         raise InputError("stabilised_maps needs a probe with a trial whose objects all rest in the reference")
     times = recording.time.values.tolist()
-    still = grid.velocities.index(next(v for v in grid.velocities if not any(v)))
+    still = grid.velocities.index((0,) * len(grid.group.components))
     missed, scale = np.zeros((2, len(flows), len(times)))
     maps = {}
-    example = _example([flow.velocity for flow in flows], grid.velocities)
+    example = max(range(len(flows)), key=lambda j: (sum(c * c for c in flows[j].velocity), flows[j].velocity))
     for trial in resting:
         rest = _load(state[0, trial, :, still])
         for j, flow in enumerate(flows):
-            own = grid.velocities.index(flow.velocity) if flow.velocity in grid.velocities else still
+            partners = grid.partner(flow.velocity)
+            own = partners.index(still) if still in partners else still
             raw = _load(state[j, trial, :, own])
             stabilised = flow.transport(raw, [-t for t in times])
             missed[j] += (stabilised - rest).square().sum((0, 2, 3, 4)).numpy()
@@ -84,11 +85,6 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 def _load(state: xr.DataArray) -> torch.Tensor:
     """One trial and velocity channel as float64 (1, time, channel, y, x)."""
     return torch.from_numpy(np.asarray(state.values, np.float64))[None]
-
-
-def _example(flows: list[tuple[float, ...]], channels: tuple[tuple[float, ...], ...]) -> int:
-    """The fastest flow; of these one with a channel of its own, where there is one."""
-    return max(range(len(flows)), key=lambda j: (sum(c * c for c in flows[j]), flows[j] in channels, flows[j]))
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:

@@ -102,7 +102,7 @@ def read(path: str | Path) -> Experiment:
         experiment = ideas.validate(Experiment, content, "")
         _check(experiment)
     except InputError as error:
-        raise InputError(f"{path}: {str(error).removeprefix(': ')}") from None
+        raise InputError(f"{path}: {error}") from None
     return experiment
 
 

@@ -82,7 +82,7 @@ def validate(model: type[M], spec: Any, where: str) -> M:
     try:
         return model.model_validate_json(json.dumps(spec, default=lambda value: value.item()))
     except ValidationError as error:
-        raise InputError(f"{where}: {_first(error, model)}") from None
+        raise InputError(": ".join(part for part in (where, _first(error, model)) if part)) from None
 
 
 def _first(error: ValidationError, model: type[BaseModel]) -> str:
@@ -94,7 +94,8 @@ def _first(error: ValidationError, model: type[BaseModel]) -> str:
     elif first["type"] == "missing":
         text = f"{place!r} is missing; add it"
     else:
-        text = f"{place}: {first['msg'][0].lower() + first['msg'][1:]}; got {first['input']!r}"
+        text = f"{first['msg'][0].lower() + first['msg'][1:]}; got {first['input']!r}"
+        text = f"{place}: {text}" if place else text
     more = error.error_count() - 1
     return text + (f" (and {more} more)" if more else "")
 

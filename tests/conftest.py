@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import settings
 
-from flowsim import build
+from flowsim import Translation, build, dataset, open_recording, record
 from stimuli import moving_digits
 
 torch.set_num_threads(1)
@@ -34,3 +35,48 @@ def fernn():
 def grnn():
     torch.manual_seed(0)
     return build("fernn", (9, 8), max_speed=0, channels=3, decoder_layers=1)
+
+
+@pytest.fixture
+def recording():
+    """A factory of recordings whose content is chosen: see `_recording`."""
+    return _recording
+
+
+def _recording(state=None, flows=((0, 0),), velocities=((0, 0),), frames=None, prediction=None, times=None, **attrs):
+    """A recording as `flowsim.record` writes it, from a state (flow, trial, time, velocity, channel, y, x)."""
+    frame = ("flow", "trial", "time", "y", "x")
+    variables = {}
+    if state is not None:
+        variables["state"] = (("flow", "trial", "time", "velocity", "channel", "y", "x"), np.asarray(state))
+    if frames is not None:
+        variables |= {"frames": (frame, frames), "prediction": (frame, prediction)}
+    made = xr.Dataset(variables, attrs={"flow_group": "translation", **attrs})
+    coords = dataset.velocity_coords("flow", Translation(), flows)
+    coords |= dataset.velocity_coords("velocity", Translation(), velocities)
+    coords["time"] = np.arange(made.sizes["time"]) if times is None else times
+    return made.assign_coords(coords)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Recordings of four small runs: {run: {"test", "sweep", "probe": lazily opened recording}}."""
+    folder, made = tmp_path_factory.mktemp("runs"), {}
+    size = {"height": 8, "width": 9}
+    stimuli = {
+        "test": moving_digits.generate("test", np.random.default_rng(0), trials=4, frames=12, **size),
+        "sweep": moving_digits.generate("sweep", np.random.default_rng(1), trials=1, frames=6, **size),
+        "probe": moving_digits.generate("probe", np.random.default_rng(2), trials=2, frames=6, **size),
+    }
+    for name, max_speed in (("fernn", 1), ("grnn", 0)):
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            network = build("fernn", (8, 9), max_speed=max_speed, channels=3, decoder_layers=1)
+            curve = {"sequences": [8, 16, 24], "valid_loss": [0.3, 0.2 + 0.01 * seed, 0.1]}
+            made[f"{name}-seed{seed}"] = {}
+            for split, stimulus in stimuli.items():
+                file, context = folder / f"{name}-{seed}-{split}.h5", None if split == "probe" else 3
+                attrs = {"network": name, "seed": str(seed), "horizon": 3}
+                record(network, stimulus, file, context=context, curve=curve, attrs=attrs)
+                made[f"{name}-seed{seed}"][split] = open_recording(file)
+    return made

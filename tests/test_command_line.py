@@ -1,0 +1,154 @@
+"""Every verb does its stage, and every mistake ends in one readable line, status 2 and nothing half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowsim.__main__ import main
+
+STIMULUS = {"height": 8, "width": 9, "trials": 4, "frames": 6}
+TRAIN = {
+    "name": "fernn",
+    "network": {"model": "fernn", "max_speed": 1, "channels": 3, "decoder_layers": 1},
+    "train": {"context": 3, "horizon": 2, "sequences": 8, "batch": 4, "validate_every": 4},
+}
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which every stage has been done once, by the command line."""
+    at = tmp_path_factory.mktemp("experiment")
+    for split in ("train", "valid", "probe"):
+        assert run("stimulus", "moving_digits", split, "--spec", json.dumps(STIMULUS), "--into", at / f"{split}.h5") == 0
+    data = ("--train", at / "train.h5", "--valid", at / "valid.h5", "--device", "cpu")
+    assert run("train", "--spec", json.dumps(TRAIN), *data, "--into", at / "a.pt") == 0
+    assert run("record", "--model", at / "a.pt", "--stimulus", at / "probe.h5", "--into", at / "rec.h5") == 0
+    assert run("analyse", "equivariance_error", "--recording", at / "rec.h5", "--into", at / "err.h5") == 0
+    assert run("figure", "equivariance_error", "--results", at / "err.h5", "--into", at / "err.svg") == 0
+    return at
+
+
+def test_every_stage_wrote_its_file_and_nothing_else(folder):
+    names = {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
+    assert names == {
+        "train.h5", "valid.h5", "probe.h5", "a.pt", "a.ckpt", "rec.h5", "err.h5", "err.svg", "err.png",
+    }  # fmt: skip
+
+
+def test_weights_hold_curve_and_provenance(folder):
+    content = torch.load(folder / "a.pt", weights_only=True)
+    assert content["curve"]["sequences"] == [4, 8]
+    assert content["stage"] == "train"
+    assert set(content["best"]) == set(content["last"])
+    assert json.loads(content["specification"]) == TRAIN
+
+
+def test_training_again_resumes_and_ends_the_same(folder, tmp_path, capsys):
+    (tmp_path / "a.ckpt").write_bytes((folder / "a.ckpt").read_bytes())
+    data = ("--train", folder / "train.h5", "--valid", folder / "valid.h5", "--device", "cpu")
+    assert run("train", "--spec", json.dumps(TRAIN), *data, "--into", tmp_path / "a.pt") == 0
+    before, after = (torch.load(p / "a.pt", weights_only=True) for p in (folder, tmp_path))
+    assert all(torch.equal(before["last"][name], after["last"][name]) for name in before["last"])
+    assert "$ python -m flowsim train --spec" in capsys.readouterr().err
+
+
+def test_the_log_has_plain_lines(folder, tmp_path, capfd):
+    data = ("--train", folder / "train.h5", "--valid", folder / "valid.h5", "--device", "cpu")
+    assert run("train", "--spec", json.dumps(TRAIN), *data, "--into", tmp_path / "a.pt") == 0
+    log = capfd.readouterr().err
+    assert "fernn-seed0: 4/8 sequences, train 0." in log
+    assert "\r" not in log
+
+
+def truncated(path, into):
+    content = Path(path).read_bytes()
+    into.write_bytes(content[: len(content) // 2])
+    return into
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stimulus", "stars", "train"], "unknown stimulus 'stars'; expected one of: .*moving_digits"),
+        (["stimulus", "moving_digits", "train", "--spec", "{"], "--spec: expected JSON"),
+        (["stimulus", "moving_digits", "train", "--spec", "[]"], "--spec: expected a JSON object; got '\\[\\]'"),
+        (["stimulus", "moving_digits", "train", "--spec", '{"hight": 9}'], "unknown key 'hight'; expected one of: height"),
+        (["stimulus", "moving_digits", "train", "--spec", '{"height": 3}'], "at least 8x8 px; got 3x16"),
+        (["train", "--train", "{at}/none.h5", "--valid", "{at}/valid.h5"], "none.h5: expected a stimulus file, found no such file"),
+        (["train", "--train", "{at}/probe.h5", "--valid", "{at}/valid.h5"], r"expected frames \(trial, time, y, x\); found \(flow"),
+        (["train", "--train", "{at}/half.h5", "--valid", "{at}/valid.h5"], "half.h5: expected a whole HDF5 file"),
+        (["train", "--spec", '{"train": {"horizon": 0}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "train: horizon: input should be greater than or equal to 1; got 0"),
+        (["train", "--spec", '{"train": {"horizon": 9}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "at least 15 frames .*; it has 6"),
+        (["train", "--spec", '{"network": {"model": "lstm2"}, "train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "unknown network model 'lstm2'"),
+        (["train", "--spec", '{"network": {}, "train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "network: 'model' must name one of"),
+        (["train", "--spec", '{"train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5", "--device", "tpu"], "device 'tpu' is not on this machine"),
+        (["record", "--model", "{at}/half.pt", "--stimulus", "{at}/probe.h5"], "half.pt: expected trained weights .* cannot be read"),
+        (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/rec.h5"], "expected a file of stage stimulus; this one is of stage recording"),
+        (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/probe.h5", "--spec", '{"every": 0}'], "record: every: input should be greater"),
+        (["analyse", "equivariance_error", "--recording", "{at}/half.rec.h5"], "half.rec.h5: expected a whole HDF5 file"),
+        (["analyse", "equivariance", "--recording", "{at}/rec.h5"], "unknown analysis 'equivariance'"),
+        (["analyse", "velocity_generalisation", "--recording", "{at}/rec.h5"], "rec.h5: expected frames after the context of 6"),
+        (["figure", "equivariance_error", "--results", "{at}/rec.h5"], "expected a file of stage analysis; this one is of stage recording"),
+        (["report", "{at}/none.yaml", "--results", "{at}"], "none.yaml: expected an experiment file"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(folder, tmp_path, capsys, arguments, message):
+    truncated(folder / "train.h5", folder / "half.h5")
+    truncated(folder / "rec.h5", folder / "half.rec.h5")
+    truncated(folder / "a.pt", folder / "half.pt")
+    arguments = [a.replace("{at}", str(folder)) for a in arguments]
+    try:
+        assert run(*arguments, "--into", tmp_path / "out.h5") == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        problems = [line for line in lines if "error:" in line]
+        assert len(problems) == 1
+        assert lines[-1] == problems[0]
+        assert __import__("re").search(message, problems[0]), problems[0]
+        assert not [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")]
+    finally:
+        for half in folder.glob("half*"):
+            half.unlink()
+
+
+def test_a_damaged_checkpoint_is_told(folder, tmp_path, capsys):
+    truncated(folder / "a.ckpt", tmp_path / "a.ckpt")
+    data = ("--train", folder / "train.h5", "--valid", folder / "valid.h5", "--device", "cpu")
+    assert run("train", "--spec", json.dumps(TRAIN), *data, "--into", tmp_path / "a.pt") == 2
+    assert "a.ckpt: expected a training checkpoint (.ckpt), but it cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "a.pt").exists()
+
+
+def test_usage_errors_are_one_line(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["stimulus", "moving_digits", "holdout", "--into", "x"])
+    assert stopped.value.code == 2
+    assert "invalid choice: 'holdout'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["stimulus", "train", "record", "analyse", "figure", "report", "plan"])
+def test_help_says_what_is_read_and_written(verb, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    text = capsys.readouterr().out
+    assert "Reads" in text
+    assert "rites" in text or verb == "plan"
+
+
+def test_a_users_own_folder_adds_ideas(tmp_path):
+    """`stimuli/` and `analysis/` in the working directory extend flowsim, for the module and the console script."""
+    (tmp_path / "stimuli").mkdir()
+    (tmp_path / "stimuli" / "my_stars.py").write_text("def generate(split, rng, *, trials: int = 1):\n    raise KeyError\n")
+    script = Path(sys.executable).parent / "flowsim"
+    for command in ([sys.executable, "-m", "flowsim"], [str(script)]):
+        arguments = [*command, "stimulus", "no_stars", "train", "--into", "x.h5"]
+        done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "moving_digits, my_stars" in done.stderr

@@ -1,0 +1,124 @@
+"""An experiment file is checked as a whole, and each mistake is one line that says what to do."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flowsim import InputError, ideas
+from flowsim.experiment import read, runs, splits
+from flowsim.plan import jobs
+
+EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
+SMALL = """
+title: Small
+stimulus:
+  family: moving_digits
+  all: {height: 8, width: 9}
+  train: {frames: 6}
+  valid: {frames: 6}
+  test: {frames: 9}
+networks:
+  fernn: {model: fernn, max_speed: 1}
+  grnn: {model: fernn, max_speed: 0}
+train: {context: 3, horizon: 3}
+record:
+  test: {context: 3}
+  probe: {}
+analyse:
+  prediction_error: {}
+  equivariance_error: {}
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write the small experiment with one place changed: "train.horizon", 0."""
+
+    def write(place=None, value=None):
+        content = yaml.safe_load(SMALL)
+        if place:
+            *path, last = place.split(".")
+            block = content
+            for part in path:
+                block = block[part]
+            if value is None:
+                del block[last]
+            else:
+                block[last] = value
+        file = tmp_path / "small.yaml"
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_shipped_experiments_are_valid(file):
+    assert jobs(file)["runs"]
+
+
+def test_the_default_experiment_is_as_promised():
+    experiment = read("experiments/digits.yaml")
+    assert {n: s["max_speed"] for n, s in experiment.networks.items()} == {"fernn": 2, "fernn_part": 1, "grnn": 0}
+    assert experiment.seeds >= 2
+    assert set(experiment.analyse) == set(ideas.names("analysis"))
+
+
+def test_plan(written):
+    plan = jobs(written())
+    assert list(plan["runs"]) == ["fernn-seed0", "fernn-seed1", "grnn-seed0", "grnn-seed1"]
+    assert list(plan["stimuli"]) == ["train", "valid", "test", "probe"]
+    assert plan["analyses"]["equivariance_error"]["reads"] == "probe"
+    experiment = read(written())
+    assert runs(experiment)["grnn-seed1"] == ("grnn", 1)
+    assert splits(experiment) == ["train", "valid", "test", "probe"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("networks.grnn.model", "grnnn", r"networks.grnn: unknown network model 'grnnn'; expected one of: .*fernn"),
+        ("networks.grnn.model", None, r"networks.grnn: 'model' must name one of: .*fernn.*; got None"),
+        ("networks.grnn.chanels", 3, "networks.grnn: network fernn: unknown key 'chanels'; expected one of: .*channels"),
+        ("networks.fernn.max_speed", 4, r"networks.fernn: the velocity grid \{-4..4\}\^2 is too large for frames of 8x9"),
+        ("networks.fernn.max_speed", "fast", "max_speed: input should be a valid integer; got 'fast'"),
+        ("networks", {}, "networks: dictionary should have at least 1 item"),
+        ("networks", {"a-seed0": {"model": "fernn"}}, "a name must not contain '-seed' or '/'; got 'a-seed0'"),
+        ("stimulus.family", "moving_stars", "unknown stimulus 'moving_stars'; expected one of: .*moving_digits"),
+        ("stimulus.train.frames", "six", "stimulus.train: frames: input should be a valid integer; got 'six'"),
+        ("stimulus.all.heigth", 3, "stimulus.train: unknown key 'heigth'; expected one of: height"),
+        ("stimulus.all.height", 4, "frames of at least 8x8 px; got 4x9"),
+        ("analyse.equivariance", {}, "unknown analysis 'equivariance'; expected one of: equivariance_error"),
+        ("analyse.equivariance_error", {"laws": 3}, "analyse.equivariance_error: unknown key 'laws'"),
+        ("analyse.velocity_generalisation", {}, "reads recordings of sweep; add sweep to record"),
+        ("train.horizon", 0, "train.horizon: input should be greater than or equal to 1; got 0"),
+        ("train.horizon", 4, r"context 3 \+ horizon 4 must fit in the 6 frames of stimulus.train"),
+        ("train.learning_rate", -1, "train.learning_rate: input should be greater than 0; got -1"),
+        ("train.lr", 0.1, "unknown key 'train.lr'; expected one of: context, horizon"),
+        ("train.horizon", 2.5, "train.horizon: input should be a valid integer"),
+        ("record.test.context", 20, "record.test: context must be at most the 9 frames of the stimulus; got 20"),
+        ("record.test.sites", ["retina"], "record.test.sites.0: input should be 'state' or 'prediction'; got 'retina'"),
+        ("record.holdout", {}, "record.holdout.*: input should be 'test', 'sweep' or 'probe'"),
+        ("seeds", "two", "seeds: input should be a valid integer; got 'two'"),
+        ("title", None, "'title' is missing; add it"),
+        ("colour", "red", "unknown key 'colour'; expected one of: title, stimulus"),
+    ],
+)
+def test_mistakes(written, place, value, message):
+    file = written(place, value)
+    with pytest.raises(InputError, match=message) as error:
+        read(file)
+    assert str(error.value).startswith(f"{file}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_experiments(tmp_path):
+    with pytest.raises(InputError, match="expected an experiment file .*, found no such file"):
+        read(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1, 2")
+    with pytest.raises(InputError, match="bad.yaml: expected YAML; while parsing a flow sequence"):
+        read(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(InputError, match="list.yaml: input should be an object"):
+        read(tmp_path / "list.yaml")

@@ -1,0 +1,87 @@
+"""Who may import whom: see the table. Small files, one idea each."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OWN = ("flowsim", "stimuli", "analysis")
+TORCH_ONLY = {"flow", "grid", "lift"}
+MAY_IMPORT = {
+    "flowsim.errors": set(),
+    "flowsim.files": {"errors"},
+    "flowsim.flow": {"errors"},
+    "flowsim.grid": {"errors", "flow"},
+    "flowsim.lift": {"flow", "grid"},
+    "flowsim.ideas": {"errors"},
+    "flowsim.network": {"errors", "ideas", "flow", "grid", "lift"},
+    "flowsim.models": {"errors", "flow", "grid", "lift", "network"},
+    "flowsim.dataset": {"errors", "files", "flow", "grid"},
+    "flowsim.provenance": {"errors"},
+    "flowsim.sources": {"errors"},
+    "flowsim.plot": set(),
+    "flowsim.progress": set(),
+    "flowsim.training": {"errors", "files", "network"},
+    "flowsim.recording": {"errors", "files", "dataset", "network"},
+    "stimuli": {"errors", "flow", "grid", "dataset", "sources"},
+    "analysis": {"errors", "flow", "grid", "dataset", "plot"},
+}
+SOURCES = sorted(path for package in OWN for path in (ROOT / package).rglob("*.py"))
+
+
+def module(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imported(path):
+    """(module, imported names) of every import statement."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module, tuple(alias.name for alias in node.names)
+
+
+def layer(name):
+    return next((key for key in (name, name.rpartition(".")[0]) if key in MAY_IMPORT), None)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module)
+def test_imports_respect_the_layers(path):
+    own = layer(module(path))
+    if own is None or path.name == "__init__.py":
+        return  # the command line and its stages may import everything
+    for source, names in imported(path):
+        if source == "flowsim":
+            used = {f"flowsim.{name}" for name in names}
+        elif source.split(".")[0] in OWN:
+            used = {source}
+        else:
+            continue
+        for name in used:
+            allowed = {f"flowsim.{short}" for short in MAY_IMPORT[own]}
+            assert name in allowed, f"{module(path)} must not import {name}"
+
+
+def test_flows_need_only_torch():
+    for name in TORCH_ONLY:
+        sources = {source.split(".")[0] for source, _ in imported(ROOT / "flowsim" / f"{name}.py")}
+        standard = {"__future__", "abc", "collections", "dataclasses", "itertools", "typing"}
+        assert sources <= {"flowsim", "torch", *standard}
+
+
+def test_the_measure_sees_what_it_must():
+    assert dict(imported(ROOT / "flowsim" / "lift.py"))["flowsim.grid"] == ("VelocityGrid",)
+    assert layer("analysis.equivariance_error") == "analysis"
+    assert layer("flowsim.models.fernn") == "flowsim.models"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module)
+def test_files_are_small(path):
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def test_namespace_packages_have_no_init():
+    assert not (ROOT / "stimuli" / "__init__.py").exists()
+    assert not (ROOT / "analysis" / "__init__.py").exists()

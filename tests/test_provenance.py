@@ -1,0 +1,71 @@
+"""Where files come from, and when code has changed in meaning."""
+
+import hashlib
+import json
+import sys
+
+import pytest
+
+from flowsim.provenance import checksum, code_hash, imports, provenance
+
+SOURCE = '''"""A module."""
+
+from flowsim import dataset
+
+READS = "probe"
+
+
+def analyse(recording):
+    """Answer."""
+    return recording * 2
+'''
+
+
+@pytest.fixture
+def hash_of(tmp_path, monkeypatch):
+    """Hash of a user's own analysis with this source text."""
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def of(source):
+        (folder / "mine_for_test.py").write_text(source)
+        return code_hash("analysis.mine_for_test")
+
+    return of
+
+
+def test_comments_layout_and_docstrings_do_not_count(hash_of):
+    before = hash_of(SOURCE)
+    assert hash_of(SOURCE.replace('READS = "probe"', "READS = 'probe'  # which recording")) == before
+    assert hash_of(SOURCE.replace("Answer.", "Answer the question.")) == before
+    assert hash_of(SOURCE.replace("A module.", "Another.")) == before
+    assert hash_of(SOURCE.replace("\n\n\ndef", "\n\n\n\ndef")) == before
+
+
+def test_meaning_counts(hash_of):
+    before = hash_of(SOURCE)
+    assert hash_of(SOURCE.replace("* 2", "* 3")) != before
+    assert hash_of(SOURCE.replace('"probe"', '"test"')) != before
+    assert hash_of(SOURCE.replace("from flowsim import dataset\n", "")) != before
+
+
+def test_imported_modules_count():
+    assert code_hash("flowsim.lift") != code_hash("flowsim.lift", without=["flowsim.flow"])
+    assert code_hash("flowsim.lift") == code_hash("flowsim.lift", without=["flowsim.training"])
+
+
+def test_imports_are_found_wherever_they_are():
+    source = "import flowsim.flow\ndef f():\n    from flowsim import grid\n    import numpy\n"
+    assert imports(source) == ["flowsim.flow", "flowsim.grid"]
+
+
+def test_provenance(tmp_path):
+    file = tmp_path / "x"
+    file.write_bytes(b"abc")
+    attrs = provenance("record", {"a": 1}, [file], seed=3)
+    assert checksum(file) == hashlib.sha256(b"abc").hexdigest()
+    assert json.loads(attrs["inputs"]) == {str(file): checksum(file)}
+    assert json.loads(attrs["specification"]) == {"a": 1}
+    assert json.loads(attrs["versions"])["python"] == sys.version.split()[0]
+    assert (attrs["stage"], attrs["seed"]) == ("record", "3")
