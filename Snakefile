@@ -21,9 +21,13 @@ DEVICE = config.get("device", "auto")
 @functools.cache
 def plan(experiment):
     command = [*FLOWSIM.split(), "plan", f"experiments/{experiment}.yaml"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     if done.returncode:
-        raise WorkflowError(done.stderr.strip())
+        sys.exit(
+            done.stderr.strip()
+        )  # one line, not Snakemake's traceback of this file
     return json.loads(done.stdout)
 
 
@@ -37,7 +41,9 @@ def field(stage, wildcard, name):
 
 
 def of_every_run(pattern):
-    return lambda w: [pattern.format(run=run, **dict(w.items())) for run in plan(w.experiment)["runs"]]
+    return lambda w: [
+        pattern.format(run=run, **dict(w.items())) for run in plan(w.experiment)["runs"]
+    ]
 
 
 wildcard_constraints:
@@ -56,22 +62,24 @@ rule all:
     input:
         expand(
             "results/{experiment}/report.html",
-            experiment=sorted(path.stem for path in Path("experiments").glob("*.yaml")),
+            experiment=sorted(
+                path.stem for path in Path("experiments").glob("*.yaml")
+            ),
         ),
 
 
 rule stimulus:
     output:
         "results/{experiment}/stimuli/{split}.h5",
+    log:
+        "results/{experiment}/logs/stimulus/{split}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/stimulus/{split}.tsv"
     params:
         family=lambda w: plan(w.experiment)["family"],
         spec=field("stimuli", "split", "spec"),
         seed=field("stimuli", "split", "seed"),
         code=field("stimuli", "split", "code"),
-    log:
-        "results/{experiment}/logs/stimulus/{split}.log",
-    benchmark:
-        "results/{experiment}/benchmarks/stimulus/{split}.tsv"
     shell:
         "{FLOWSIM} stimulus {params.family} {wildcards.split} --spec {params.spec:q} --seed {params.seed} "
         "--into {output} 2> {log}"
@@ -83,18 +91,18 @@ rule train:
         valid="results/{experiment}/stimuli/valid.h5",
     output:
         "results/{experiment}/models/{run}.pt",
-    params:
-        spec=field("runs", "run", "spec"),
-        seed=field("runs", "run", "seed"),
-        code=field("runs", "run", "code"),
     log:
         "results/{experiment}/logs/train/{run}.log",
     benchmark:
         "results/{experiment}/benchmarks/train/{run}.tsv"
+    priority: 1
     threads: lambda w: max(1, workflow.cores // len(plan(w.experiment)["runs"]))
     resources:
         gpu=lambda w: plan(w.experiment)["gpu"],
-    priority: 1
+    params:
+        spec=field("runs", "run", "spec"),
+        seed=field("runs", "run", "seed"),
+        code=field("runs", "run", "code"),
     shell:
         "{FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train} --valid {input.valid} "
         "--device {DEVICE} --into {output} 2> {log}"
@@ -106,15 +114,15 @@ rule record:
         stimulus="results/{experiment}/stimuli/{split}.h5",
     output:
         "results/{experiment}/recordings/{run}/{split}.h5",
-    params:
-        spec=field("recordings", "split", "spec"),
-        code=field("recordings", "split", "code"),
     log:
         "results/{experiment}/logs/record/{run}-{split}.log",
     benchmark:
         "results/{experiment}/benchmarks/record/{run}-{split}.tsv"
     resources:
         gpu=lambda w: plan(w.experiment)["gpu"],
+    params:
+        spec=field("recordings", "split", "spec"),
+        code=field("recordings", "split", "code"),
     shell:
         "{FLOWSIM} record --spec {params.spec:q} --model {input.model} --stimulus {input.stimulus} "
         "--device {DEVICE} --into {output} 2> {log}"
@@ -125,13 +133,13 @@ rule analyse:
         lambda w: f"results/{w.experiment}/recordings/{w.run}/{job('analyses', 'analysis')(w)['reads']}.h5",
     output:
         "results/{experiment}/analyses/{analysis}/{run}.h5",
-    params:
-        spec=field("analyses", "analysis", "spec"),
-        code=field("analyses", "analysis", "code"),
     log:
         "results/{experiment}/logs/analyse/{analysis}-{run}.log",
     benchmark:
         "results/{experiment}/benchmarks/analyse/{analysis}-{run}.tsv"
+    params:
+        spec=field("analyses", "analysis", "spec"),
+        code=field("analyses", "analysis", "code"),
     shell:
         "{FLOWSIM} analyse {wildcards.analysis} --spec {params.spec:q} --recording {input} --into {output} 2> {log}"
 
@@ -142,26 +150,29 @@ rule figure:
     output:
         svg="results/{experiment}/figures/{analysis}.svg",
         png="results/{experiment}/figures/{analysis}.png",
-    params:
-        code=field("analyses", "analysis", "figure_code"),
     log:
         "results/{experiment}/logs/figure/{analysis}.log",
     benchmark:
         "results/{experiment}/benchmarks/figure/{analysis}.tsv"
+    params:
+        code=field("analyses", "analysis", "figure_code"),
     shell:
         "{FLOWSIM} figure {wildcards.analysis} --results {input} --into {output.svg} 2> {log}"
 
 
 rule report:
     input:
-        lambda w: [f"results/{w.experiment}/figures/{name}.svg" for name in plan(w.experiment)["analyses"]],
+        lambda w: [
+            f"results/{w.experiment}/figures/{name}.svg"
+            for name in plan(w.experiment)["analyses"]
+        ],
     output:
         "results/{experiment}/report.html",
+    log:
+        "results/{experiment}/logs/report.log",
     params:
         spec=lambda w: plan(w.experiment)["specification"],
         code=lambda w: plan(w.experiment)["report"],
-    log:
-        "results/{experiment}/logs/report.log",
     shell:
         "{FLOWSIM} report experiments/{wildcards.experiment}.yaml --results results/{wildcards.experiment} "
         "--into {output} 2> {log}"

@@ -71,7 +71,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(
         {
             "error": (("law", "flow", "time"), error, {"long_name": "relative error", "units": "1"}),
-            "coverage": (("law", "flow"), coverage, {"long_name": "share of channels with a partner", "units": "1"}),
+            "coverage": (
+                ("law", "flow"),
+                coverage,
+                {"long_name": "share of channels with a partner", "units": "1"},
+            ),
         },
         {"law": [str(law) for law in LAWS], "time": recording.time, **flow_coords},
     )

@@ -80,7 +80,10 @@ def figure(results: xr.Dataset) -> Figure:
     strip |= {name: [None] * SEEN + list(run.example.values) for name, run in first.items()}
     fig, (ax, images) = plt.subplots(1, 2, figsize=(plot.PAGE, 2.6), width_ratios=[1, 2.2])
     plot.lines(results, "mse", "ahead", ax)
-    for baseline, (label, style) in {"mse_copy": ("last frame", ":"), "mse_mean": ("mean frame", "-")}.items():
+    for baseline, (label, style) in {
+        "mse_copy": ("last frame", ":"),
+        "mse_mean": ("mean frame", "-"),
+    }.items():
         ax.plot(results.ahead, results[baseline].isel(run=0), color="0.6", ls=style, label=label, lw=1)
     ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log", title=plot.seeds(results))
     plot.legend(results, ax, loc="upper center", bbox_to_anchor=(0.45, -0.22), ncols=3, fontsize=7)

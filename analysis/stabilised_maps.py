@@ -49,7 +49,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If no trial rests in the reference.
     """
-    state, flows, grid = dataset.variable(recording, "state"), dataset.flows(recording), dataset.grid(recording)
+    state, flows, grid = (
+        dataset.variable(recording, "state"),
+        dataset.flows(recording),
+        dataset.grid(recording),
+    )
     speed = abs(recording.object_velocity_vy) + abs(recording.object_velocity_vx)
     resting = np.flatnonzero((speed == 0).all("object").values)
     if not len(resting):
@@ -106,11 +110,19 @@ def figure(results: xr.Dataset) -> Figure:
         raw, stabilised, rest = run.raw.values[times], run.stabilised.values[times], run.rest.values[times]
         rows[name] = [*raw, None, *stabilised, stabilised.mean(0), rest.mean(0)]
     frames = [f"{t}" for t in results.time.values[times]]
-    titles = [*(f"raw t={t}" for t in frames), "", *(f"stab. t={t}" for t in frames), "stab. mean", "rest mean"]
+    titles = [
+        *(f"raw t={t}" for t in frames),
+        "",
+        *(f"stab. t={t}" for t in frames),
+        "stab. mean",
+        "rest mean",
+    ]
     plot.mosaic(top, rows, titles, "magma", own_scale=True)
     mean = results.change.isel(flow=slice(1, None)).mean("flow").to_dataset(name="change")
     plot.lines(mean, "change", "time", bottom)
     bottom.set(xlabel="frame", ylabel="relative change", ylim=(-0.02, None))
-    bottom.set_title(f"stabilised map against map at rest; maps above move at {results.attrs['velocity']} px/frame (vy, vx)")
+    bottom.set_title(
+        f"stabilised map against map at rest; maps above move at {results.attrs['velocity']} px/frame (vy, vx)"
+    )
     plot.legend(results, bottom, loc="center right", fontsize=7)
     return fig

@@ -91,6 +91,10 @@ def figure(results: xr.Dataset) -> Figure:
         speed = results.attrs["trained_speed"]
         low = [int(np.searchsorted(table.axes[i], -speed)) for i in (0, 1)]
         ax.add_patch(Rectangle((low[1], low[0]), 2 * speed + 1, 2 * speed + 1, fill=False, ec="white", lw=2))
-        ax.set(title=name, xlabel="vx (px/frame, right)", ylabel="vy (px/frame, down)" if ax is axes[0, 0] else "")
+        ax.set(
+            title=name,
+            xlabel="vx (px/frame, right)",
+            ylabel="vy (px/frame, down)" if ax is axes[0, 0] else "",
+        )
     fig.suptitle(f"MSE x 1000, {plot.seeds(results)}", fontsize=9)
     return fig

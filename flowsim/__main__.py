@@ -35,9 +35,14 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument("--into", required=True, type=Path, metavar="FILE", help=f"{what} to write")
 
     def device(p: argparse.ArgumentParser) -> None:
-        p.add_argument("--device", default="auto", help="auto (CUDA or Apple's GPU where there is one), cuda, mps or cpu")
+        p.add_argument(
+            "--device", default="auto", help="auto (CUDA or Apple's GPU where there is one), cuda, mps or cpu"
+        )
 
-    p = verb("stimulus", "Generate one file of moving stimuli. Reads nothing; writes HDF5 (frames and ground truth).")
+    p = verb(
+        "stimulus",
+        "Generate one file of moving stimuli. Reads nothing; writes HDF5 (frames and ground truth).",
+    )
     p.add_argument("family", help="a file in stimuli/, such as moving_digits")
     p.add_argument("split", choices=["train", "valid", "test", "sweep", "probe"])
     spec(p, "arguments of its generate")
@@ -61,7 +66,10 @@ def parser() -> argparse.ArgumentParser:
     device(p)
     into(p, "recording (.h5)")
 
-    p = verb("analyse", "Ask one question of one recording. Reads a recording; writes HDF5 (small labelled results).")
+    p = verb(
+        "analyse",
+        "Ask one question of one recording. Reads a recording; writes HDF5 (small labelled results).",
+    )
     p.add_argument("analysis", help="a file in analysis/, such as equivariance_error")
     spec(p, "arguments of its analyse")
     p.add_argument("--recording", required=True, type=Path, metavar="FILE")

@@ -55,7 +55,10 @@ def stimulus(
 def velocity_coords(dim: str, group: FlowGroup, velocities: Sequence[Velocity]) -> dict[str, Any]:
     """Coordinates ``<dim>_vy``, ``<dim>_vx`` (the components of the group) over ``dim``."""
     values = np.array(velocities, dtype=np.float64).reshape(len(velocities), -1)
-    attrs = {"units": group.unit, "long_name": f"velocity of the {dim}" if dim == "flow" else "velocity of the channel"}
+    attrs = {
+        "units": group.unit,
+        "long_name": f"velocity of the {dim}" if dim == "flow" else "velocity of the channel",
+    }
     return {f"{dim}_{c}": (dim, values[:, i], attrs) for i, c in enumerate(group.components)}
 
 
@@ -114,7 +117,7 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
     InputError
         If the file is missing, damaged, of another stage, or lacks a variable.
     """
-    path = existing(path, f"a {stage} file")
+    path = existing(path, f"a file of stage {stage}")
     try:
         dataset = xr.open_dataset(path, engine="h5netcdf", chunks={})
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -151,8 +154,14 @@ def scored(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     context = int(recording.attrs["context"])
     after = recording.time.values >= context
     if not after.any():
-        raise InputError(f"expected frames after the context of {context}; the recording has {after.size} frames in all")
-    ahead = ("time", recording.time.values[after] - context + 1, {"units": "frame", "long_name": "predicted frame"})
+        raise InputError(
+            f"expected frames after the context of {context}; the recording has {after.size} frames in all"
+        )
+    ahead = (
+        "time",
+        recording.time.values[after] - context + 1,
+        {"units": "frame", "long_name": "predicted frame"},
+    )
     shown = shown.isel(time=after).assign_coords(ahead=ahead)
     return (prediction.isel(time=after) - shown) ** 2, shown
 
@@ -160,7 +169,9 @@ def scored(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
 def damaged(path: str | Path, error: Exception) -> InputError:
     """The error to raise for a file whose content cannot be read."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InputError(f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}); delete it and make it again")
+    return InputError(
+        f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}); delete it and make it again"
+    )
 
 
 def values(array: xr.DataArray, path: str | Path) -> np.ndarray:
@@ -185,4 +196,12 @@ def runs(paths: Sequence[str | Path]) -> xr.Dataset:
         network, seed = result.attrs.get("network", Path(path).stem), result.attrs.get("seed", "")
         run = {"network": ("run", [network]), "seed": ("run", [seed]), "run": [f"{network}-seed{seed}"]}
         results.append(result.expand_dims("run").assign_coords(run))
-    return xr.concat(results, "run", combine_attrs="drop_conflicts", join="outer", data_vars="all", coords="minimal", compat="override")
+    return xr.concat(
+        results,
+        "run",
+        combine_attrs="drop_conflicts",
+        join="outer",
+        data_vars="all",
+        coords="minimal",
+        compat="override",
+    )

@@ -114,10 +114,11 @@ def _check(experiment: Experiment) -> None:
         spec = {**block.spec(split), "trials": 1}
         arguments = ideas.arguments(family.generate, spec, f"stimulus.{split}", given=("split", "rng"))
         shapes[split] = family.generate(split, np.random.default_rng(0), **arguments).frames.sizes
-        if split in experiment.record and (experiment.record[split].context or 1) > shapes[split]["time"]:  # type: ignore[index]
+    for split, recorded in experiment.record.items():
+        if (recorded.context or 1) > shapes[split]["time"]:
             raise InputError(
                 f"record.{split}: context must be at most the {shapes[split]['time']} frames of the stimulus; "
-                f"got {experiment.record[split].context}"  # type: ignore[index]
+                f"got {recorded.context}"
             )
     for split in ("train", "valid"):
         if shapes[split]["time"] < train.context + train.horizon:

@@ -137,9 +137,7 @@ class Law:
                 return law
         raise InputError(f"expected one of the laws {', '.join(map(str, LAWS))}; got {text!r}")
 
-    def predict(
-        self, state: Tensor, flow: Flow, grid: VelocityGrid, times: Sequence[float] | None = None
-    ) -> Tensor:
+    def predict(self, state: Tensor, flow: Flow, grid: VelocityGrid, times: Sequence[float] | None = None) -> Tensor:
         """The state under psi(u) f that this law predicts from the state under f.
 
         Parameters

@@ -8,7 +8,8 @@ A step is a prediction and its correction. With h_(t-1) the state after frame t-
 
 Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a
 rollout. Frames live in [0, 1], and a prediction is clamped to that before it is fed back: a pointwise bound, which
-keeps the law and keeps long rollouts from running away. Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps`.
+keeps the law and keeps long rollouts from running away. Whatever reads a network (training, recording, `states`,
+`rollout`) goes through `Network.steps`.
 """
 
 from __future__ import annotations

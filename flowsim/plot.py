@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-STYLE = {
+STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.constrained_layout.use": True,
@@ -56,9 +57,22 @@ def seeds(results: xr.Dataset) -> str:
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
     """Mean over seeds of ``variable`` (run, x) against ``x``, one line per network, with every seed drawn thin."""
     table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
-    look = {"hue": "network", "style": "network", "hue_order": networks(results), "style_order": networks(results)}
+    look = {
+        "hue": "network",
+        "style": "network",
+        "hue_order": networks(results),
+        "style_order": networks(results),
+    }
     sns.lineplot(
-        table, x=x, y=variable, **look, palette=palette(results), dashes=dashes(results), errorbar=None, legend=False, ax=ax
+        table,
+        x=x,
+        y=variable,
+        **look,
+        palette=palette(results),
+        dashes=dashes(results),
+        errorbar=None,
+        legend=False,
+        ax=ax,
     )
     sns.lineplot(
         table, x=x, y=variable, **look, palette=palette(results), dashes=dashes(results), units="run", estimator=None,
@@ -66,7 +80,7 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
     )  # fmt: skip
 
 
-def legend(results: xr.Dataset, ax: Axes, **options: object) -> None:
+def legend(results: xr.Dataset, ax: Axes, **options: Any) -> None:
     """The networks as `lines` draws them, before whatever else has a label on ``ax``."""
     others, labels = ax.get_legend_handles_labels()
     styles = dashes(results)
@@ -75,7 +89,11 @@ def legend(results: xr.Dataset, ax: Axes, **options: object) -> None:
 
 
 def mosaic(
-    ax: Axes, rows: Mapping[str, Sequence[np.ndarray | None]], titles: Sequence[str], cmap: str, own_scale: bool = False
+    ax: Axes,
+    rows: Mapping[str, Sequence[np.ndarray | None]],
+    titles: Sequence[str],
+    cmap: str,
+    own_scale: bool = False,
 ) -> None:
     """Images (y, x) side by side, one row per name, on one axis.
 

@@ -33,7 +33,11 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self.bar = tqdm(
-            desc=self.title, total=self.total, unit=f" {self.unit}", disable=not self.watched, dynamic_ncols=True
+            desc=self.title,
+            total=self.total,
+            unit=f" {self.unit}",
+            disable=not self.watched,
+            dynamic_ncols=True,
         )
         return self
 
@@ -52,5 +56,7 @@ class Progress:
             text = f"{self.title}: {done}/{self.total} {self.unit}{', ' + note if note else ''}{left}"
             print(text, file=DummyTqdmFile(sys.stderr), flush=True)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.close()

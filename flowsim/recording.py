@@ -23,7 +23,7 @@ from flowsim.network import Network
 
 SITES = ("state", "prediction")
 TRIALS_AT_ONCE = 32
-CHUNK_BYTES = 4 * 2**20
+CHUNK_BYTES = 2**20
 
 
 def record(
@@ -146,11 +146,13 @@ class Layout:
         return f"{', '.join(parts)} as {self.dtype}: {self.bytes / 1e6:.1f} MB before compression"
 
     def chunks(self, dims: Sequence[str]) -> tuple[int, ...]:
-        """One flow and one trial, and as many frames as make a few MB."""
-        sizes = [1 if d in ("flow", "trial") else self.sizes[d] for d in dims]
-        per_frame = int(np.prod(sizes)) // self.sizes["time"] * self.dtype.itemsize
-        sizes[dims.index("time")] = max(1, min(self.sizes["time"], CHUNK_BYTES // per_frame))
-        return tuple(sizes)
+        """As many frames, then trials, as make about a MB: smaller chunks are slow, larger ones waste memory."""
+        sizes = {d: 1 if d in ("flow", "trial", "time") else self.sizes[d] for d in dims}
+        size = int(np.prod(list(sizes.values()))) * self.dtype.itemsize
+        for d in ("time", "trial"):
+            sizes[d] = min(self.sizes[d], max(1, CHUNK_BYTES // size))
+            size *= sizes[d]
+        return tuple(sizes.values())
 
     def create(self, file: h5netcdf.File, attrs: Mapping[str, Any]) -> None:
         """Everything but the recorded values."""
@@ -158,29 +160,25 @@ class Layout:
         group = self.network.grid.group
         for name, value in {**attrs, "flow_group": group.name}.items():
             file.attrs[name] = value
-        coords = {"time": ("time", self.times, {"units": "frame"})}
+        coords: dict[str, Any] = {"time": ("time", self.times, {"units": "frame"})}
         coords |= velocity_coords("velocity", group, self.network.grid.velocities)
         if "flow" not in self.stimulus.dims:
             coords |= velocity_coords("flow", group, [(0,) * len(group.components)])
-        for name, coord in self.stimulus.coords.items():
-            if name != "time":
+        for key, coord in self.stimulus.coords.items():
+            if key != "time":
                 values = coord.values[: self.sizes["trial"]] if "trial" in coord.dims else coord.values
-                label = f"object_{name}" if "object" in coord.dims else str(name)
+                label = f"object_{key}" if "object" in coord.dims else str(key)
                 coords[label] = (coord.dims, values, coord.attrs)
         for name, (dims, values, coord_attrs) in coords.items():
-            dims = (dims,) if isinstance(dims, str) else dims
-            for dim, size in zip(dims, values.shape, strict=True):
+            over = (dims,) if isinstance(dims, str) else dims
+            for dim, size in zip(over, values.shape, strict=True):
                 if dim not in file.dimensions:
                     file.dimensions[dim] = size
-            variable = file.create_variable(name, dims, data=values)
-            variable.attrs.update(coord_attrs)
-        bound = " ".join(name for name in coords if name != "time")
-        for name, dims in self.variables.items():
-            variable = file.create_variable(
-                name, dims, self.dtype, chunks=self.chunks(dims), compression="gzip", compression_opts=1,
-                shuffle=True, fillvalue=np.nan,
-            )  # fmt: skip
-            variable.attrs["coordinates"] = bound
+            file.create_variable(name, over, data=values).attrs.update(coord_attrs)
+        codec = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fillvalue": np.nan}
+        for name, over in self.variables.items():
+            variable = file.create_variable(name, over, self.dtype, chunks=self.chunks(over), **codec)
+            variable.attrs["coordinates"] = " ".join(name for name in coords if name != "time")
         if "state" in self.variables and self.network.law is not None:
             file["state"].attrs["law"] = str(self.network.law)
 
@@ -206,7 +204,9 @@ def _stream(
             for step in network.steps(seen, stimulus.sizes["time"] - seen.shape[1]):
                 if step.time not in layout.times:
                     continue
-                recorded["state"].append(step.state[:, :, :channels].cpu().numpy() if "state" in layout.sites else _NONE)
+                recorded["state"].append(
+                    step.state[:, :, :channels].cpu().numpy() if "state" in layout.sites else _NONE
+                )
                 blank = np.full_like(shown[:, 0], np.nan)
                 recorded["prediction"].append(blank if step.prediction is None else step.prediction[:, 0].cpu().numpy())
             file["frames"][flow, chosen] = shown[:, layout.times]

@@ -76,14 +76,14 @@ def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any
     by_network = {n: values.values[values["network"].values == n] for n in networks}
     table = pd.DataFrame({n: pd.Series(v, dtype=float) for n, v in by_network.items()})
     mean, spread = table.mean(), table.std()
-    known = mean.dropna()
-    best, worst = (known.idxmin(), known.idxmax()) if len(known) > 1 else (None, None)
-    sentence = ""
-    if best and known[best] > 0 and known[worst] / known[best] >= 1.5:
-        ratio = known[worst] / known[best]
-        times = f"{ratio:.1f}" if ratio < 100 else f"{ratio:,.0f}"
-        sentence = f"{label[0].upper()}{label[1:]}: {_number(known[best])} for {best}, {times} times that for {worst}."
-    cells = [{"text": _cell(mean[n], spread[n]), "best": n == best} for n in networks]
+    known = mean.dropna().to_dict()
+    lowest, sentence = min(known.values(), default=math.nan), ""
+    if len(known) > 1:
+        best, worst = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+        if 0 < 1.5 * known[best] <= known[worst]:
+            times = f"{known[worst] / known[best]:.1f} times that for {worst}"
+            sentence = f"{label[0].upper()}{label[1:]}: {_number(known[best])} for {best}, {times}."
+    cells = [{"text": _cell(mean[n], spread[n]), "best": len(known) > 1 and known.get(n) == lowest} for n in networks]
     return {"label": label, "cells": cells, "sentence": sentence}
 
 
@@ -105,7 +105,9 @@ def _number(value: float) -> str:
 
 def _provenance(experiment: Experiment, results: Path) -> dict[str, Any]:
     """Commit, versions and checksums, as the analyses' files carry them."""
-    commits, versions, checksums = set(), {}, {}
+    commits: set[str] = set()
+    versions: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     for name in experiment.analyse:
         for run in runs(experiment):
             attrs = dataset.read(results / "analyses" / name / f"{run}.h5", "analysis").attrs

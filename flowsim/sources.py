@@ -13,11 +13,11 @@ SPLIT_OF = {"train": "train", "valid": "valid", "test": "test", "sweep": "test",
 
 
 class Images(NamedTuple):
-    """Pixels (image, y, x) in [0, 1], labels (image,), and index (image,) in the whole source."""
+    """Pixels (image, y, x) in [0, 1], labels (image,), and number of each image in the whole source (image,)."""
 
     pixels: np.ndarray
     labels: np.ndarray
-    index: np.ndarray
+    number: np.ndarray
 
 
 def digits(split: str) -> Images:

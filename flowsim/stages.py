@@ -89,7 +89,9 @@ def _sequences(path: Path, settings: TrainBlock, device: torch.device) -> torch.
     frames = dataset.read(path, "stimulus", FRAMES).frames
     needed = settings.context + settings.horizon
     if frames.sizes["time"] < needed:
-        raise InputError(f"{path}: expected at least {needed} frames (context + horizon); it has {frames.sizes['time']}")
+        raise InputError(
+            f"{path}: expected at least {needed} frames (context + horizon); it has {frames.sizes['time']}"
+        )
     return torch.from_numpy(dataset.values(frames, path))[:, :, None].to(device)
 
 
@@ -103,7 +105,11 @@ def record(a: Namespace) -> None:
     shown = dataset.read(a.stimulus, "stimulus", {"frames": _dims(a.stimulus)})
     attrs = provenance("recording", block.model_dump(), [a.model, a.stimulus], int(content["seed"]))
     train_block = json.loads(content["specification"])["train"]
-    attrs |= {"network": content["name"], "horizon": train_block["horizon"], "parameters": content["parameters"]}
+    attrs |= {
+        "network": content["name"],
+        "horizon": train_block["horizon"],
+        "parameters": content["parameters"],
+    }
     with exclusive(a.into), Progress(f"recording {a.into.parent.name}", 1, "trials") as progress:
 
         def report(done: int, total: int) -> None:

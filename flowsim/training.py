@@ -50,7 +50,7 @@ class Curve:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """"auto" is CUDA where there is one, else Apple's GPU, else the CPU.
+    """ "auto" is CUDA where there is one, else Apple's GPU, else the CPU.
 
     Raises
     ------

@@ -42,8 +42,9 @@ def generate(
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
         Which images are used (sweep and probe use test images), and what is varied. In "sweep", object 0
-        visits every velocity of {-sweep_speed..sweep_speed}^2 while the others move as in training. In "probe", flow 0 is a reference, in which all objects of every other trial
-        stand still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+        visits every velocity of {-sweep_speed..sweep_speed}^2 while the others move as in training. In "probe",
+        flow 0 is a reference, in which all objects of every other trial stand still, and the other flows,
+        {-probe_speed..probe_speed}^2, are its exact transports.
     rng : numpy.random.Generator
         Decides images, positions and velocities.
     height, width : int
@@ -93,7 +94,7 @@ def generate(
         moving = torch.stack([Flow(Translation(), v).transport(moving) for v in flows])
     per_object = {
         "label": (source.labels[drawn], "", "digit"),
-        "image": (source.index[drawn], "", "index in the source"),
+        "image": (source.number[drawn], "", "index in the source"),
         "velocity_vy": (velocity[..., 0], "px/frame", "velocity, positive down"),
         "velocity_vx": (velocity[..., 1], "px/frame", "velocity, positive right"),
         "position_y": (position[..., 0], "px", "upper edge of the image at frame 0"),

@@ -216,11 +216,14 @@ def moving_state(law, resting):
     return states, grid.velocities, velocity
 
 
-@pytest.mark.parametrize(("law", "still"), [(Law(True, True), True), (Law(True, False), False), (Law(False, False), False)])
+@pytest.mark.parametrize(
+    ("law", "still"), [(Law(True, True), True), (Law(True, False), False), (Law(False, False), False)]
+)
 def test_stabilised_maps(law, still, recording):
     states, velocities, velocity = moving_state(law, [True, False])
     made = recording(states, FLOWS, velocities).assign_coords(
-        object_velocity_vy=(("trial", "object"), velocity), object_velocity_vx=(("trial", "object"), 0 * velocity)
+        object_velocity_vy=(("trial", "object"), velocity),
+        object_velocity_vx=(("trial", "object"), 0 * velocity),
     )
     result = stabilised_maps.analyse(made)
     moving = result.change[1:, 1:]
@@ -234,7 +237,8 @@ def test_stabilised_maps(law, still, recording):
 def test_stabilised_maps_need_a_resting_trial(recording):
     states, velocities, velocity = moving_state(Law(True, True), [False, False])
     made = recording(states, FLOWS, velocities).assign_coords(
-        object_velocity_vy=(("trial", "object"), velocity), object_velocity_vx=(("trial", "object"), 0 * velocity)
+        object_velocity_vy=(("trial", "object"), velocity),
+        object_velocity_vx=(("trial", "object"), 0 * velocity),
     )
     with pytest.raises(InputError, match="a trial whose objects all rest in the reference"):
         stabilised_maps.analyse(made)

@@ -27,7 +27,18 @@ def folder(tmp_path_factory):
     """A folder in which every stage has been done once, by the command line."""
     at = tmp_path_factory.mktemp("experiment")
     for split in ("train", "valid", "probe"):
-        assert run("stimulus", "moving_digits", split, "--spec", json.dumps(STIMULUS), "--into", at / f"{split}.h5") == 0
+        assert (
+            run(
+                "stimulus",
+                "moving_digits",
+                split,
+                "--spec",
+                json.dumps(STIMULUS),
+                "--into",
+                at / f"{split}.h5",
+            )
+            == 0
+        )
     data = ("--train", at / "train.h5", "--valid", at / "valid.h5", "--device", "cpu")
     assert run("train", "--spec", json.dumps(TRAIN), *data, "--into", at / "a.pt") == 0
     assert run("record", "--model", at / "a.pt", "--stimulus", at / "probe.h5", "--into", at / "rec.h5") == 0
@@ -82,7 +93,7 @@ def truncated(path, into):
         (["stimulus", "moving_digits", "train", "--spec", "[]"], "--spec: expected a JSON object; got '\\[\\]'"),
         (["stimulus", "moving_digits", "train", "--spec", '{"hight": 9}'], "unknown key 'hight'; expected one of: height"),
         (["stimulus", "moving_digits", "train", "--spec", '{"height": 3}'], "at least 8x8 px; got 3x16"),
-        (["train", "--train", "{at}/none.h5", "--valid", "{at}/valid.h5"], "none.h5: expected a stimulus file, found no such file"),
+        (["train", "--train", "{at}/none.h5", "--valid", "{at}/valid.h5"], "none.h5: expected a file of stage stimulus, found no such file"),
         (["train", "--train", "{at}/probe.h5", "--valid", "{at}/valid.h5"], r"expected frames \(trial, time, y, x\); found \(flow"),
         (["train", "--train", "{at}/half.h5", "--valid", "{at}/valid.h5"], "half.h5: expected a whole HDF5 file"),
         (["train", "--spec", '{"train": {"horizon": 0}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "train: horizon: input should be greater than or equal to 1; got 0"),
@@ -145,7 +156,9 @@ def test_help_says_what_is_read_and_written(verb, capsys):
 def test_a_users_own_folder_adds_ideas(tmp_path):
     """`stimuli/` and `analysis/` in the working directory extend flowsim, for the module and the console script."""
     (tmp_path / "stimuli").mkdir()
-    (tmp_path / "stimuli" / "my_stars.py").write_text("def generate(split, rng, *, trials: int = 1):\n    raise KeyError\n")
+    (tmp_path / "stimuli" / "my_stars.py").write_text(
+        "def generate(split, rng, *, trials: int = 1):\n    raise KeyError\n"
+    )
     script = Path(sys.executable).parent / "flowsim"
     for command in ([sys.executable, "-m", "flowsim"], [str(script)]):
         arguments = [*command, "stimulus", "no_stars", "train", "--into", "x.h5"]

@@ -41,7 +41,7 @@ def test_damaged_chunk(rng, tmp_path):
 
 
 def test_missing_file_and_variable(probe, tmp_path):
-    with pytest.raises(InputError, match=r"none.h5: expected a stimulus file, found no such file"):
+    with pytest.raises(InputError, match=r"none.h5: expected a file of stage stimulus, found no such file"):
         dataset.read(tmp_path / "none.h5", "stimulus")
     dataset.write(probe, tmp_path / "probe.h5", {"stage": "stimulus"})
     with pytest.raises(InputError, match=r"expected frames \(trial, time, y, x\); found \(flow, trial, time, y, x\)"):
@@ -74,9 +74,15 @@ def test_nothing_is_left_of_a_failed_write(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write .*; choose a folder that can be written to"), whole(tmp_path / "file" / "a"):
+    with (
+        pytest.raises(InputError, match="cannot write .*; choose a folder that can be written to"),
+        whole(tmp_path / "file" / "a"),
+    ):
         pass
-    with pytest.raises(InputError, match="cannot write .*; choose a folder that can be written to"), exclusive(tmp_path / "file" / "a"):
+    with (
+        pytest.raises(InputError, match="cannot write .*; choose a folder that can be written to"),
+        exclusive(tmp_path / "file" / "a"),
+    ):
         pass
     with pytest.raises(InputError, match="expected weights, found no such file"):
         existing(tmp_path, "weights")

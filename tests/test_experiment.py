@@ -60,7 +60,11 @@ def test_shipped_experiments_are_valid(file):
 
 def test_the_default_experiment_is_as_promised():
     experiment = read("experiments/digits.yaml")
-    assert {n: s["max_speed"] for n, s in experiment.networks.items()} == {"fernn": 2, "fernn_part": 1, "grnn": 0}
+    assert {n: s["max_speed"] for n, s in experiment.networks.items()} == {
+        "fernn": 2,
+        "fernn_part": 1,
+        "grnn": 0,
+    }
     assert experiment.seeds >= 2
     assert set(experiment.analyse) == set(ideas.names("analysis"))
 
@@ -78,15 +82,39 @@ def test_plan(written):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("networks.grnn.model", "grnnn", r"networks.grnn: unknown network model 'grnnn'; expected one of: .*fernn"),
+        (
+            "networks.grnn.model",
+            "grnnn",
+            r"networks.grnn: unknown network model 'grnnn'; expected one of: .*fernn",
+        ),
         ("networks.grnn.model", None, r"networks.grnn: 'model' must name one of: .*fernn.*; got None"),
-        ("networks.grnn.chanels", 3, "networks.grnn: network fernn: unknown key 'chanels'; expected one of: .*channels"),
-        ("networks.fernn.max_speed", 4, r"networks.fernn: the velocity grid \{-4..4\}\^2 is too large for frames of 8x9"),
+        (
+            "networks.grnn.chanels",
+            3,
+            "networks.grnn: network fernn: unknown key 'chanels'; expected one of: .*channels",
+        ),
+        (
+            "networks.fernn.max_speed",
+            4,
+            r"networks.fernn: the velocity grid \{-4..4\}\^2 is too large for frames of 8x9",
+        ),
         ("networks.fernn.max_speed", "fast", "max_speed: input should be a valid integer; got 'fast'"),
         ("networks", {}, "networks: dictionary should have at least 1 item"),
-        ("networks", {"a-seed0": {"model": "fernn"}}, "a name must not contain '-seed' or '/'; got 'a-seed0'"),
-        ("stimulus.family", "moving_stars", "unknown stimulus 'moving_stars'; expected one of: .*moving_digits"),
-        ("stimulus.train.frames", "six", "stimulus.train: frames: input should be a valid integer; got 'six'"),
+        (
+            "networks",
+            {"a-seed0": {"model": "fernn"}},
+            "a name must not contain '-seed' or '/'; got 'a-seed0'",
+        ),
+        (
+            "stimulus.family",
+            "moving_stars",
+            "unknown stimulus 'moving_stars'; expected one of: .*moving_digits",
+        ),
+        (
+            "stimulus.train.frames",
+            "six",
+            "stimulus.train: frames: input should be a valid integer; got 'six'",
+        ),
         ("stimulus.all.heigth", 3, "stimulus.train: unknown key 'heigth'; expected one of: height"),
         ("stimulus.all.height", 4, "frames of at least 8x8 px; got 4x9"),
         ("analyse.equivariance", {}, "unknown analysis 'equivariance'; expected one of: equivariance_error"),
@@ -97,8 +125,16 @@ def test_plan(written):
         ("train.learning_rate", -1, "train.learning_rate: input should be greater than 0; got -1"),
         ("train.lr", 0.1, "unknown key 'train.lr'; expected one of: context, horizon"),
         ("train.horizon", 2.5, "train.horizon: input should be a valid integer"),
-        ("record.test.context", 20, "record.test: context must be at most the 9 frames of the stimulus; got 20"),
-        ("record.test.sites", ["retina"], "record.test.sites.0: input should be 'state' or 'prediction'; got 'retina'"),
+        (
+            "record.test.context",
+            20,
+            "record.test: context must be at most the 9 frames of the stimulus; got 20",
+        ),
+        (
+            "record.test.sites",
+            ["retina"],
+            "record.test.sites.0: input should be 'state' or 'prediction'; got 'retina'",
+        ),
         ("record.holdout", {}, "record.holdout.*: input should be 'test', 'sweep' or 'probe'"),
         ("seeds", "two", "seeds: input should be a valid integer; got 'two'"),
         ("title", None, "'title' is missing; add it"),

@@ -107,7 +107,9 @@ def test_states_equal_the_equation():
 
 def test_parameter_counts():
     """As published for 128 channels, and the same for every velocity grid."""
-    counts = {n: sum(p.numel() for p in build("fernn", (28, 28), max_speed=n, channels=128).parameters()) for n in (0, 1, 2)}
+    counts = {
+        n: sum(p.numel() for p in build("fernn", (28, 28), max_speed=n, channels=128).parameters()) for n in (0, 1, 2)
+    }
     assert set(counts.values()) == {739_584}
 
 

@@ -50,7 +50,7 @@ def snakemake(folder, *arguments):
 
 def jobs(folder):
     """What a run would do now, by rule."""
-    status, text = snakemake(folder, "--dry-run", "--quiet", "none")
+    status, text = snakemake(folder, "--dry-run")
     assert status == 0, text
     return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE) if rule != "total"}
 
@@ -116,12 +116,30 @@ def test_one_command_makes_everything(finished):
                  "logs/train/fernn-seed0.log", "benchmarks/train/fernn-seed0.tsv"):  # fmt: skip
         assert name in made
     with xr.open_dataset(results / "recordings/fernn-seed0/probe.h5", engine="h5netcdf") as recording:
-        for key in ("stage", "specification", "inputs", "versions", "commit", "seed", "network", "flow_group"):
+        for key in (
+            "stage",
+            "specification",
+            "inputs",
+            "versions",
+            "commit",
+            "seed",
+            "network",
+            "flow_group",
+        ):
             assert key in recording.attrs
         assert json.loads(recording.attrs["inputs"]).keys() == {
             "results/tiny/models/fernn-seed0.pt",
             "results/tiny/stimuli/probe.h5",
         }
+
+
+def test_the_report_is_self_contained(finished):
+    html = (finished / "results/tiny/report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+    assert html.count("data:image/svg+xml;base64") == 2
+    assert html.index("test MSE over the trained horizon") < html.index("<img")
+    for text in ("Tiny", "1 seed each", "peak memory", "torch 2", "horizon: 3", "recordings/grnn-seed0/probe.h5"):
+        assert text in html
 
 
 def test_a_log_repeats_its_job(finished, tmp_path):
@@ -131,7 +149,9 @@ def test_a_log_repeats_its_job(finished, tmp_path):
     subprocess.run(f"{sys.executable} {line}", shell=True, cwd=finished, check=True, capture_output=True)
     with (
         xr.open_dataset(tmp_path / "fernn-seed0.h5", engine="h5netcdf") as again,
-        xr.open_dataset(finished / "results/tiny/analyses/equivariance_error/fernn-seed0.h5", engine="h5netcdf") as first,
+        xr.open_dataset(
+            finished / "results/tiny/analyses/equivariance_error/fernn-seed0.h5", engine="h5netcdf"
+        ) as first,
     ):
         xr.testing.assert_equal(again, first)
 

@@ -58,7 +58,9 @@ def test_sites_and_dtype(fernn, probe, file):
     recording = open_recording(file)
     assert "state" not in recording
     assert recording.prediction.dtype == np.float16
-    with pytest.raises(InputError, match="expected the recording to hold 'state'; it holds .* Add 'state' to its sites"):
+    with pytest.raises(
+        InputError, match="expected the recording to hold 'state'; it holds .* Add 'state' to its sites"
+    ):
         dataset.variable(recording, "state")
     with pytest.raises(InputError, match="unknown site retina; expected some of: state, prediction"):
         record(fernn, probe, file, sites=["retina"])

@@ -84,7 +84,7 @@ def test_order_of_sequences():
     first, other = (torch.cat(list(_batches(12, 5, 9, seed=s))) for s in (0, 1))
     assert not torch.equal(first, other)
     assert not torch.equal(first[:12], first[12:24])
-    assert len(list(_batches(3, 8, 2, seed=0))[0]) == 8
+    assert len(next(_batches(3, 8, 2, seed=0))) == 8
 
 
 def test_learning_rate_rises_then_falls():

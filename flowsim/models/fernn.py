@@ -32,7 +32,13 @@ class FERNN(Network):
     law = Law(transport=True, shift=True)
 
     def __init__(
-        self, frame_shape: tuple[int, int], grid: VelocityGrid, channels: int, kernel: int, decoder_layers: int, classes: int | None
+        self,
+        frame_shape: tuple[int, int],
+        grid: VelocityGrid,
+        channels: int,
+        kernel: int,
+        decoder_layers: int,
+        classes: int | None,
     ) -> None:
         super().__init__()
         self.frame_shape, self.grid, self.channels = frame_shape, grid, channels
@@ -96,14 +102,15 @@ def build(
     InputError
         If a velocity or kernel does not fit on the frame, or a kernel is even.
     """
+    height, width = frame_shape
     if kernel % 2 == 0 or kernel > min(frame_shape):
         raise InputError(f"kernel must be odd and at most the frame's {frame_shape}; got {kernel}")
     if closed:
         grid = VelocityGrid.closed(Translation(), frame_shape)
     elif 2 * max_speed + 1 > min(frame_shape):
         raise InputError(
-            f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of {frame_shape[0]}x{frame_shape[1]} "
-            f"pixels; use max_speed at most {(min(frame_shape) - 1) // 2} or larger frames"
+            f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of {height}x{width} pixels; "
+            f"use max_speed at most {(min(frame_shape) - 1) // 2} or larger frames"
         )
     else:
         grid = VelocityGrid.box(Translation(), max_speed, period=frame_shape)

@@ -1,0 +1,31 @@
+# `make` runs the default experiment, `make test` the tests. Each sets up all that it needs in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test test-all lint format
+run: .venv/ready
+	$(BIN)/snakemake --cores all
+
+test: .venv/ready
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+test-all: .venv/ready
+	$(BIN)/pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flowsim needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[test,lint]"
+	touch $@

@@ -1,0 +1,19 @@
+"""What the README shows works as it stands."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert "transport+shift" in capsys.readouterr().out
+
+
+def test_the_first_screen_names_the_two_commands():
+    first = README[: README.index("## ")]
+    assert re.search(r"^make +#", first, re.MULTILINE)
+    assert re.search(r"^make test +#", first, re.MULTILINE)
