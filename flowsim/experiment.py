@@ -48,8 +48,9 @@ class StimulusBlock(Block):
 class TrainBlock(Block):
     """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames.
 
-    ``sequences`` in all are seen, ``batch`` at a time; ``noise`` is the standard deviation of what is added to every
-    frame that is taken in, ``clip`` the largest norm of a gradient.
+    ``sequences`` in all are seen, ``batch`` at a time; ``clip`` is the largest norm of a gradient, ``noise`` the
+    standard deviation of what is added to every frame that is taken in, and ``warm_up`` the most frames that are
+    watched before the context.
     """
 
     context: Count = 6
@@ -59,6 +60,7 @@ class TrainBlock(Block):
     learning_rate: Positive = 1e-3
     clip: Positive = 1.0
     noise: Annotated[float, Field(ge=0)] = 0.0
+    warm_up: Annotated[int, Field(ge=0)] = 0
     validate_every: Count = 1600
 
 
@@ -120,10 +122,10 @@ def _check(experiment: Experiment) -> None:
                 f"record.{split}: context must be at most the {shapes[split]['time']} frames of the stimulus; "
                 f"got {recorded.context}"
             )
-    for split in ("train", "valid"):
-        if shapes[split]["time"] < train.context + train.horizon:
+    for split, warm_up in (("train", train.warm_up), ("valid", 0)):
+        if shapes[split]["time"] < warm_up + train.context + train.horizon:
             raise InputError(
-                f"train: context {train.context} + horizon {train.horizon} must fit in the "
+                f"train: warm_up {warm_up} + context {train.context} + horizon {train.horizon} must fit in the "
                 f"{shapes[split]['time']} frames of stimulus.{split}; lengthen it or shorten them"
             )
     frame_shape = (shapes["train"]["y"], shapes["train"]["x"])

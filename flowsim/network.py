@@ -99,6 +99,7 @@ class Network(nn.Module, ABC):
         horizon: int = 0,
         predict_from: int = 1,
         disturb: Callable[[Tensor], Tensor] | None = None,
+        warm_up: int = 0,
     ) -> Iterator[Step]:
         """See every frame, then go on for ``horizon`` frames on the network's own predictions.
 
@@ -113,21 +114,29 @@ class Network(nn.Module, ABC):
             it nothing has been seen.
         disturb : callable, optional
             Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
+        warm_up : int
+            Over this many first frames no gradient is kept.
         """
-        for step, _ in self._loop(frames, horizon, predict_from, disturb or (lambda frame: frame)):
+        for step, _ in self._loop(frames, horizon, predict_from, disturb, warm_up):
             yield step
 
     def _loop(
-        self, frames: Tensor, horizon: int, predict_from: int, disturb: Callable[[Tensor], Tensor]
+        self,
+        frames: Tensor,
+        horizon: int,
+        predict_from: int,
+        disturb: Callable[[Tensor], Tensor] | None = None,
+        warm_up: int = 0,
     ) -> Iterator[tuple[Step, State]]:
         context = self._check(frames)
         state = self.start(len(frames))
         for time in range(context + horizon):
-            state = self.advance(state)
-            seen = time < context
-            decoded = self.decode(state) if time >= max(predict_from, 1) or not seen else None
-            frame = frames[:, time] if seen or decoded is None else decoded.clamp(0, 1)
-            state = self.update(state, disturb(frame))
+            with torch.set_grad_enabled(torch.is_grad_enabled() and time >= warm_up):
+                state = self.advance(state)
+                seen = time < context
+                decoded = self.decode(state) if time >= max(predict_from, 1) or not seen else None
+                frame = frames[:, time] if seen or decoded is None else decoded.clamp(0, 1)
+                state = self.update(state, disturb(frame) if disturb else frame)
             yield Step(time, decoded, state[0]), state
 
     def states(self, frames: Tensor) -> Tensor:
@@ -149,7 +158,7 @@ class Network(nn.Module, ABC):
 
     def classify(self, frames: Tensor) -> Tensor:
         """Class logits (trial, class) after the last frame."""
-        *_, (_, state) = self._loop(frames, 0, frames.shape[1], lambda frame: frame)
+        *_, (_, state) = self._loop(frames, 0, frames.shape[1])
         return self.logits(state)
 
     def _check(self, frames: Tensor) -> int:

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 
 from flowsim import dataset, ideas
-from flowsim import training as t
 from flowsim.errors import InputError
 from flowsim.experiment import RecordBlock, TrainBlock, network
 from flowsim.files import exclusive
 from flowsim.progress import Progress
 from flowsim.provenance import checksum, code_hash, provenance
+from flowsim.training import pick_device
+from flowsim.training import train as fit
+from flowsim.weights import FORMAT, load_network, save
 
 FRAMES = {"frames": ("trial", "time", "y", "x")}
 
@@ -47,8 +49,9 @@ def train(a: Namespace) -> None:
     """Train one network."""
     spec = _spec(a.spec)
     settings = ideas.validate(TrainBlock, spec.get("train", {}), "train")
-    device = t.pick_device(a.device)
-    frames, valid = (_sequences(path, settings, device) for path in (a.train, a.valid))
+    device = pick_device(a.device)
+    needed = settings.context + settings.horizon
+    frames, valid = _sequences(a.train, needed + settings.warm_up, device), _sequences(a.valid, needed, device)
     frame_shape = (frames.shape[-2], frames.shape[-1])
     torch.manual_seed(a.seed)
     net = network(spec.get("network", {}), frame_shape, "network").to(device)
@@ -65,12 +68,12 @@ def train(a: Namespace) -> None:
                 report.note = f"train {train_loss:.5f}, valid {valid_loss:.5f}"  # type: ignore[attr-defined]
             progress.to(min(done, settings.sequences), getattr(report, "note", ""), force=valid_loss is not None)
 
-        curve, best = t.train(
+        curve, best = fit(
             net, settings, frames, valid, a.seed,
             checkpoint=a.into.with_suffix(".ckpt"), identity=identity, report=report,
         )  # fmt: skip
         content = {
-            "format": t.FORMAT,
+            "format": FORMAT,
             "best": best,
             "last": {k: v.cpu() for k, v in net.state_dict().items()},
             "curve": vars(curve),
@@ -80,17 +83,16 @@ def train(a: Namespace) -> None:
             "device": str(device),
             **provenance("train", spec, inputs, a.seed),
         }
-        t.save(content, a.into)
+        save(content, a.into)
     print(f"wrote {a.into}: best validation MSE {min(curve.valid_loss):.3g}", file=sys.stderr)
 
 
-def _sequences(path: Path, settings: TrainBlock, device: torch.device) -> torch.Tensor:
+def _sequences(path: Path, needed: int, device: torch.device) -> torch.Tensor:
     """Frames of a stimulus file, (trial, time, channel, y, x)."""
     frames = dataset.read(path, "stimulus", FRAMES).frames
-    needed = settings.context + settings.horizon
     if frames.sizes["time"] < needed:
         raise InputError(
-            f"{path}: expected at least {needed} frames (context + horizon); it has {frames.sizes['time']}"
+            f"{path}: expected at least {needed} frames (warm_up + context + horizon); it has {frames.sizes['time']}"
         )
     return torch.from_numpy(dataset.values(frames, path))[:, :, None].to(device)
 
@@ -100,8 +102,8 @@ def record(a: Namespace) -> None:
     from flowsim.recording import record as write_recording
 
     block = ideas.validate(RecordBlock, _spec(a.spec), "record")
-    net, content = t.load_network(a.model)
-    net.to(t.pick_device(a.device))
+    net, content = load_network(a.model)
+    net.to(pick_device(a.device))
     shown = dataset.read(a.stimulus, "stimulus", {"frames": _dims(a.stimulus)})
     attrs = provenance("recording", block.model_dump(), [a.model, a.stimulus], int(content["seed"]))
     train_block = json.loads(content["specification"])["train"]
@@ -159,7 +161,7 @@ def figure(a: Namespace) -> None:
     with exclusive(a.into), mpl.rc_context(plot.STYLE):
         drawn = analysis.figure(dataset.runs(a.results))
         for path in (a.into.with_suffix(".png"), a.into.with_suffix(".svg")):
-            plot.save(drawn, path)
+            plosave(drawn, path)
     print(f"wrote {a.into} and .png", file=sys.stderr)
 
 

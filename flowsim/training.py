@@ -6,23 +6,21 @@ checkpoint ends with the weights of an undisturbed one.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.files import existing, whole
-from flowsim.network import Network, build
+from flowsim.network import Network
+from flowsim.weights import FORMAT, load_checkpoint, save
 
-FORMAT = 1
 EVALUATION_BATCH = 64
 
 
@@ -36,6 +34,7 @@ class Settings(Protocol):
     learning_rate: float
     clip: float
     noise: float
+    warm_up: int
     validate_every: int
 
 
@@ -85,7 +84,7 @@ def train(
     settings : Settings
         Of the experiment's ``train`` block.
     frames, valid : Tensor (trial, time, channel, y, x)
-        Sequences to train on and to validate on, at least context + horizon long.
+        Sequences to train on, at least warm_up + context + horizon long, and to validate on.
     seed : int
         Decides the order of the sequences.
     checkpoint : Path, optional
@@ -106,7 +105,7 @@ def train(
     validate_every = max(1, round(settings.validate_every / settings.batch))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     curve, best, done = Curve(), _weights(network), 0
-    saved = _load_checkpoint(checkpoint, identity)
+    saved = load_checkpoint(checkpoint, identity)
     if saved:
         network.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -119,7 +118,7 @@ def train(
             continue
         batch = frames[chosen.to(frames.device)]
         optimiser.zero_grad()
-        loss, horizon_loss = _losses(network, settings, batch, noise_seed=seed * 1_000_003 + step)
+        loss, horizon_loss = _losses(network, settings, batch, seed * 1_000_003 + step)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
         optimiser.step()
@@ -168,23 +167,31 @@ def _batches(trials: int, batch: int, steps: int, seed: int) -> Iterator[Tensor]
         pool = pool[batch:]
 
 
-def _losses(network: Network, settings: Settings, batch: Tensor, noise_seed: int) -> tuple[Tensor, Tensor]:
+def _losses(network: Network, settings: Settings, batch: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """What is descended, and the error over the horizon alone.
 
-    Every frame that the network takes in, seen or its own, is disturbed by Gaussian noise. A rollout then learns to
-    correct small errors instead of adding them up, which is what keeps long ones from drifting.
+    Two things keep long rollouts from drifting, neither of which touches the law. Every frame that the network takes
+    in, seen or its own, is disturbed by Gaussian noise, so that it learns to correct small errors instead of adding
+    them up. And in every other step the network has been watching for a random while, up to ``warm_up`` frames
+    without gradient, when the context begins: a recurrence whose state keeps growing is found out there, which a short
+    sequence from rest does not show.
     """
-    context, end = settings.context, settings.context + settings.horizon
-    generator = torch.Generator(batch.device).manual_seed(noise_seed)
+    generator = torch.Generator().manual_seed(seed)
+    longest = settings.warm_up if seed % 2 else 0
+    warm = int(torch.randint(longest + 1, (), generator=generator))
+    first = settings.warm_up - warm
+    context, end = warm + settings.context, warm + settings.context + settings.horizon
+    batch = batch[:, first : first + end]
+    generator = torch.Generator(batch.device).manual_seed(seed)
 
     def disturb(frame: Tensor) -> Tensor:
         noise = torch.randn(frame.shape, generator=generator, device=frame.device, dtype=frame.dtype)
         return frame + settings.noise * noise
 
-    steps = network.steps(batch[:, :context], settings.horizon, disturb=disturb)
+    steps = network.steps(batch[:, :context], settings.horizon, predict_from=warm + 1, disturb=disturb, warm_up=warm)
     decoded = torch.stack([step.decoded for step in steps if step.decoded is not None], 1)
-    error = (decoded - batch[:, 1:end]).square().flatten(2).mean((0, 2))
-    seen, ahead = error[: context - 1], error[context - 1 :].mean()
+    error = (decoded - batch[:, warm + 1 :]).square().flatten(2).mean((0, 2))
+    seen, ahead = error[: -settings.horizon], error[-settings.horizon :].mean()
     return ahead + (0.5 * seen.mean() if len(seen) else 0.0), ahead
 
 
@@ -201,48 +208,3 @@ def evaluate(network: Network, settings: Settings, frames: Tensor) -> float:
 
 def _weights(network: Network) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-
-
-def save(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain values; the file appears whole or not at all."""
-    with whole(path) as temporary:
-        torch.save(dict(content), temporary)
-        load(temporary, "a file of weights")
-
-
-def load(path: str | Path, what: str = "trained weights (.pt)") -> dict[str, Any]:
-    """Read a file that `save` wrote.
-
-    Raises
-    ------
-    InputError
-        If it is missing, damaged or of another format.
-    """
-    path = existing(path, what)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: expected {what}, but it cannot be read ({reason[:120]}); delete it and train again"
-        ) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: expected {what} of format {FORMAT}; this is another file, or of another version")
-    return content
-
-
-def _load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
-    if path is None or not path.exists():
-        return None
-    saved = load(path, "a training checkpoint (.ckpt)")
-    return saved if saved["identity"] == identity else None
-
-
-def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:
-    """The network of a ``models/<run>.pt``, with its best weights, and the rest of the file."""
-    content = load(path)
-    spec = json.loads(content["specification"])
-    settings = dict(spec["network"])
-    network = build(settings.pop("model"), tuple(content["frame_shape"]), **settings)
-    network.load_state_dict(content["best"])
-    return network.eval().requires_grad_(False), content

@@ -45,7 +45,9 @@ def test_ties_are_all_best_and_small_differences_are_not_told():
 def test_benchmarks_are_summed_by_rule(tmp_path):
     for run, seconds in (("a", 10), ("b", 30)):
         (tmp_path / "train").mkdir(exist_ok=True)
-        (tmp_path / "train" / f"{run}.tsv").write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:{seconds}\t{seconds * 10}.0\n")
+        (tmp_path / "train" / f"{run}.tsv").write_text(
+            f"s\th:m:s\tmax_rss\n{seconds}\t0:00:{seconds}\t{seconds * 10}.0\n"
+        )
     assert _benchmarks(tmp_path) == [{"rule": "train", "jobs": 2, "seconds": "40", "longest": "30", "memory": "300"}]
     assert _benchmarks(tmp_path / "none") == []
 

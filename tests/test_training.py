@@ -6,16 +6,19 @@ import torch
 
 from flowsim import InputError, build
 from flowsim.experiment import TrainBlock
-from flowsim.training import _batches, _rate, evaluate, load, pick_device, save, train
+from flowsim.training import _batches, _losses, _rate, evaluate, pick_device, train
+from flowsim.weights import load, save
 from stimuli import moving_digits
 
-SETTINGS = TrainBlock(context=3, horizon=2, sequences=64, batch=8, learning_rate=1e-2, validate_every=16)
+SETTINGS = TrainBlock(
+    context=3, horizon=2, sequences=64, batch=8, learning_rate=1e-2, noise=0.1, warm_up=2, validate_every=16
+)
 
 
 @pytest.fixture(scope="module")
 def data():
     def make(split):
-        made = moving_digits.generate(split, np.random.default_rng(0), height=9, width=8, trials=24, frames=5)
+        made = moving_digits.generate(split, np.random.default_rng(0), height=9, width=8, trials=24, frames=7)
         return torch.from_numpy(made.frames.values)[:, :, None]
 
     return make("train"), make("valid")
@@ -115,3 +118,28 @@ def test_devices():
             pick_device("cuda")
     with pytest.raises(InputError, match="device 'tpu' is not on this machine"):
         pick_device("tpu")
+
+
+def test_no_gradient_flows_through_the_warm_up(data):
+    net, frames = network(), data[0][:4].clone().requires_grad_()
+    steps = list(net.steps(frames[:, :5], 2, predict_from=4, warm_up=3))
+    assert [step.decoded is not None for step in steps] == [False, False, False, False, True, True, True]
+    torch.stack([step.decoded for step in steps if step.decoded is not None]).sum().backward()
+    assert not frames.grad[:, :3].any()
+    assert frames.grad[:, 3].any()
+
+
+def test_the_loss_compares_each_prediction_with_its_own_frame(data):
+    """A network that knows the truth has no loss, whatever the warm-up."""
+    settings = SETTINGS.model_copy(update={"noise": 0.0})
+    for seed in range(8):
+        net = network()
+        frames = torch.arange(7.0).view(1, 7, 1, 1, 1).expand(2, 7, 1, 9, 8) / 10
+        longest = 2 if seed % 2 else 0
+        warm = int(torch.randint(longest + 1, (), generator=torch.Generator().manual_seed(seed)))
+        first = 2 - warm
+        shown = iter([frames[:, first + t] for t in range(warm + 1, warm + 5)])
+        net.decode = lambda state, shown=shown: next(shown) + 0 * state[0].sum()
+        total, ahead = _losses(net, settings, frames, seed)
+        assert total.item() == pytest.approx(0, abs=1e-12)
+        assert ahead.item() == pytest.approx(0, abs=1e-12)
