@@ -161,7 +161,7 @@ def figure(a: Namespace) -> None:
     with exclusive(a.into), mpl.rc_context(plot.STYLE):
         drawn = analysis.figure(dataset.runs(a.results))
         for path in (a.into.with_suffix(".png"), a.into.with_suffix(".svg")):
-            plosave(drawn, path)
+            plot.save(drawn, path)
     print(f"wrote {a.into} and .png", file=sys.stderr)
 
 
