@@ -16,9 +16,9 @@ from flowsim import dataset, plot
 READS = "test"
 QUESTION = "How well does each network predict the next frames?"
 READING = (
-    "Left: mean squared error of each predicted frame within the trained horizon (lower is better), thin lines are "
-    "seeds, grey lines predict without any motion. Right: one test trial; the last frames seen, the truth, and the "
-    "predictions of each network's first seed."
+    "Left: mean squared error of each predicted frame within the trained horizon (lower is better); thin lines are "
+    "seeds, grey lines predict without any motion. Right: one test trial; the last frames seen (up to 0), the truth "
+    "(+1, +2, ...), and what the first seed of each network predicts."
 )
 SEEN = 3
 
@@ -87,6 +87,6 @@ def figure(results: xr.Dataset) -> Figure:
         ax.plot(results.ahead, results[baseline].isel(run=0), color="0.6", ls=style, label=label, lw=1)
     ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log", title=plot.seeds(results))
     plot.legend(results, ax, loc="upper center", bbox_to_anchor=(0.45, -0.22), ncols=3, fontsize=7)
-    titles = [*(f"seen {i - SEEN + 1}" for i in range(SEEN)), *(f"+{i}" for i in range(1, ahead + 1))]
+    titles = [*(f"{i - SEEN + 1}" for i in range(SEEN)), *(f"+{i}" for i in range(1, ahead + 1))]
     plot.mosaic(images, strip, titles, "gray")
     return fig

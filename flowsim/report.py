@@ -81,26 +81,27 @@ def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any
     if len(known) > 1:
         best, worst = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
         if 0 < 1.5 * known[best] <= known[worst]:
-            times = f"{known[worst] / known[best]:.1f} times that for {worst}"
-            sentence = f"{label[0].upper()}{label[1:]}: {_number(known[best])} for {best}, {times}."
+            times = f"{known[worst] / known[best]:.1f} times lower than for {worst} ({_number(known[worst])})"
+            sentence = f"{label[0].upper()}{label[1:]}: lowest for {best} ({_number(known[best])}), {times}."
     cells = [{"text": _cell(mean[n], spread[n]), "best": len(known) > 1 and known.get(n) == lowest} for n in networks]
     return {"label": label, "cells": cells, "sentence": sentence}
 
 
 def _cell(mean: float, spread: float) -> str:
+    """Mean to three digits and spread to as many decimals."""
     if math.isnan(mean):
         return "does not apply"
-    return _number(mean) + (f" ± {_number(spread)}" if not math.isnan(spread) else "")
+    if math.isnan(spread):
+        return _number(mean)
+    return f"{_number(mean)} ± {_number(spread, like=mean)}"
 
 
-def _number(value: float) -> str:
-    """Three digits, without an exponent where that is readable."""
-    if value == 0:
-        return "0"
-    if 1e-4 <= abs(value) < 1e6:
-        return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
+def _number(value: float, like: float | None = None) -> str:
+    """Three digits, or as many decimals as ``like`` has, without an exponent where that is readable."""
+    model = value if like is None else like
+    if model == 0 or not 1e-4 <= abs(model) < 1e6:
+        return f"{value:.3g}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(model))))}f}"
 
 
 def _provenance(experiment: Experiment, results: Path) -> dict[str, Any]:

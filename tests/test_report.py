@@ -15,7 +15,7 @@ def values(**by_network):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (0.00912, "0.00912"), (0.1, "0.100"), (12.34, "12.3"), (9600, "9,600"), (1.234e-7, "1.23e-7")],
+    [(0, "0"), (0.00912, "0.00912"), (0.1, "0.100"), (12.34, "12.3"), (9600, "9,600"), (1.234e-7, "1.23e-07")],
 )
 def test_numbers(value, text):
     assert _number(value) == text
@@ -29,9 +29,9 @@ def test_cells_give_mean_and_spread():
 
 def test_the_best_is_marked_and_the_difference_told():
     row = _row("test MSE", values(a=[1.0, 3.0], b=[8.0, 12.0], c=[np.nan, np.nan]), ["a", "b", "c"])
-    assert [cell["text"] for cell in row["cells"]] == ["2.00 ± 1.41", "10.0 ± 2.83", "does not apply"]
+    assert [cell["text"] for cell in row["cells"]] == ["2.00 ± 1.41", "10.0 ± 2.8", "does not apply"]
     assert [cell["best"] for cell in row["cells"]] == [True, False, False]
-    assert row["sentence"] == "Test MSE: 2.00 for a, 5.0 times that for b."
+    assert row["sentence"] == "Test MSE: lowest for a (2.00), 5.0 times lower than for b (10.0)."
 
 
 def test_ties_are_all_best_and_small_differences_are_not_told():
