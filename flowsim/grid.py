@@ -77,7 +77,7 @@ class VelocityGrid:
     def _reduce(self, velocity: Iterable[float]) -> Velocity:
         components = tuple(velocity)
         if self.period is not None:
-            components = tuple(c % p for c, p in zip(components, self.period, strict=True))
+            return tuple(round(c % p, 9) % p for c, p in zip(components, self.period, strict=True))
         return tuple(round(c, 9) for c in components)
 
     def partner(self, u: Velocity) -> tuple[int | None, ...]:

@@ -6,6 +6,8 @@ a flow-equivariant network is an ordinary one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,14 @@ def lift(drive: Tensor) -> Tensor:
     return drive.unsqueeze(1)
 
 
-def pool(state: Tensor) -> Tensor:
-    """Maximum over velocity, (trial, channel, y, x). Blind to the shift, so that only transport is left."""
+def pool_max(state: Tensor) -> Tensor:
+    """Maximum over velocity, to (trial, channel, y, x)."""
     return state.amax(1)
+
+
+POOLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "max": pool_max,
+    "mean": lambda state: state.mean(1),
+    "sum": lambda state: state.sum(1),
+}
+"""Pooling over velocity, to (trial, channel, y, x): blind to the shift, so that only transport is left."""

@@ -27,7 +27,7 @@ from flowsim.errors import InputError
 from flowsim.grid import Law, VelocityGrid
 
 State = tuple[Tensor, ...]
-"""Everything a network carries from frame to frame; the first tensor is the one called its state."""
+"""Everything a network carries from frame to frame."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,10 @@ class Network(nn.Module, ABC):
     def update(self, state: State, frame: Tensor) -> State:
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
+    def top(self, state: State) -> Tensor:
+        """What is called the state (trial, velocity, channel, y, x), of all that is carried; the first tensor."""
+        return state[0]
+
     @abstractmethod
     def logits(self, state: State) -> Tensor:
         """(trial, class) from a state, for a network built with ``classes``."""
@@ -137,7 +141,7 @@ class Network(nn.Module, ABC):
                 decoded = self.decode(state) if time >= max(predict_from, 1) or not seen else None
                 frame = frames[:, time] if seen or decoded is None else decoded.clamp(0, 1)
                 state = self.update(state, disturb(frame) if disturb else frame)
-            yield Step(time, decoded, state[0]), state
+            yield Step(time, decoded, self.top(state)), state
 
     def states(self, frames: Tensor) -> Tensor:
         """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame."""

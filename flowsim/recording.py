@@ -117,7 +117,7 @@ class Layout:
         dtype: str,
         sites: Sequence[str],
     ) -> None:
-        start = network.start(1)[0]
+        start = network.top(network.start(1))
         shape = (stimulus.sizes["y"], stimulus.sizes["x"])
         if shape != network.frame_shape:
             raise InputError(f"the network expects frames {network.frame_shape}; the stimulus has {shape}")

@@ -16,7 +16,7 @@ velocities = st.tuples(st.integers(0, 3), st.integers(0, 4))
 
 def closed(name, frame_shape=SHAPE, **spec):
     torch.manual_seed(1)
-    network = build(name, frame_shape, closed=True, channels=3, decoder_layers=2, **spec).double()
+    network = build(name, frame_shape, velocities="closed", channels=3, decoder_layers=2, **spec).double()
     return network.requires_grad_(False)
 
 
@@ -100,8 +100,8 @@ def test_states_equal_the_equation():
     for i, (vy, vx) in enumerate(network.grid.velocities):
         h = torch.zeros(2, 2, 5, 6, dtype=torch.float64)
         for t in range(4):
-            moved = convolve(h, network.recurrent.weight).roll((vy, vx), (-2, -1))
-            h = torch.relu(moved + convolve(x[:, t], network.encoder.weight))
+            moved = convolve(h, network.cells[0].recurrent.weight).roll((vy, vx), (-2, -1))
+            h = torch.relu(moved + convolve(x[:, t], network.encoders[0].weight))
             torch.testing.assert_close(network.states(x)[:, t, i], h, rtol=0, atol=1e-13)
 
 
@@ -158,7 +158,9 @@ def test_bad_frames():
     [
         ({"max_speed": 3}, r"\{-3..3\}\^2 is too large for frames of 6x7 pixels; use max_speed at most 2"),
         ({"kernel": 4}, "kernel must be odd"),
-        ({"kernel": 9}, "kernel must be odd and at most"),
+        ({"kernel": 15}, "kernel must be odd and, on frames of 6x7 pixels, at most 13; got 15"),
+        ({"cell": "lstm2"}, "cell: input should be 'rnn', 'gru' or 'lstm'; got 'lstm2'"),
+        ({"velocities": [[0, 0], [6, 7]]}, r"lists each velocity once; \(0, 0\) and \(6, 7\) are the same"),
         ({"speed": 1}, "network fernn: unknown key 'speed'; expected one of: max_speed"),
         ({"channels": "many"}, "network fernn: channels: input should be a valid integer; got 'many'"),
         ({"channels": 0}, "channels: input should be greater than or equal to 1; got 0"),

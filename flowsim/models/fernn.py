@@ -2,25 +2,26 @@ r"""A flow-equivariant RNN with the trivial lift; with max_speed 0, the ordinary
 
     h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in V
 
-with circular convolutions on a torus. W commutes with psi_1(v), so the state is advanced first and convolved
-when the next frame comes. Law: transport+shift, exact to rounding.
+with circular convolutions on a torus. W commutes with psi_1(v), so the state is advanced first and convolved when the
+next frame comes. Gated cells do the same with everything that they carry, and a second layer takes the state of the
+first, velocity by velocity, as its drive. Law: transport+shift, exact to rounding.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 (FERNN) and its decoder: the
-maximum over v, `decoder_layers` 3x3 convolutions with ReLU and one to the image, no biases.
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 (FERNN) and its decoder: the maximum over
+v, `decoder_layers` 3x3 convolutions with ReLU and one to the image, no biases.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from flowsim.cells import CELLS, at_every_velocity, circular, make_cell
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.grid import Law, VelocityGrid
-from flowsim.lift import advance, lift, pool
+from flowsim.lift import POOLS, advance, lift
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -35,6 +36,11 @@ class FERNN(Network):
         self,
         frame_shape: tuple[int, int],
         grid: VelocityGrid,
+        *,
+        cell_kind: str,
+        activation: str,
+        layers: int,
+        pool: str,
         channels: int,
         kernel: int,
         decoder_layers: int,
@@ -42,43 +48,78 @@ class FERNN(Network):
     ) -> None:
         super().__init__()
         self.frame_shape, self.grid, self.channels = frame_shape, grid, channels
-        self.recurrent = circular(channels, channels, kernel)
-        self.encoder = circular(1, channels, kernel)
+        self.pool = POOLS[pool]
+        self.cells = nn.ModuleList(make_cell(cell_kind, channels, kernel, activation) for _ in range(layers))
+        self.carried, gates = CELLS[cell_kind].carried, CELLS[cell_kind].gates
+        self.encoders = nn.ModuleList(
+            circular(channels if below else 1, gates * channels, kernel, bias=gates > 1) for below in range(layers)
+        )
         hidden = [layer for _ in range(decoder_layers) for layer in (circular(channels, channels, 3), nn.ReLU())]
         self.decoder = nn.Sequential(*hidden, circular(channels, 1, 3))
         self.classifier = nn.Linear(channels, classes) if classes else None
 
     def start(self, trials: int) -> State:
         shape = (trials, len(self.grid), self.channels, *self.frame_shape)
-        return (self.recurrent.weight.new_zeros(shape),)
+        weight = next(self.parameters())
+        return tuple(weight.new_zeros(shape) for _ in range(len(self.cells) * self.carried))
 
     def advance(self, state: State) -> State:
-        return (advance(state[0], self.grid),)
+        return tuple(advance(tensor, self.grid) for tensor in state)
+
+    def top(self, state: State) -> Tensor:
+        """State of the last layer."""
+        return state[-self.carried]
 
     def decode(self, state: State) -> Tensor:
-        return self.decoder(pool(state[0]))
+        return self.decoder(self.pool(self.top(state)))
 
     def update(self, state: State, frame: Tensor) -> State:
-        advanced = state[0]
-        recurrent = self.recurrent(advanced.flatten(0, 1)).view_as(advanced)
-        return (torch.relu(recurrent + lift(self.encoder(frame))),)
+        updated: State = ()
+        below = lift(frame)
+        for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
+            own = state[layer * self.carried : (layer + 1) * self.carried]
+            own = cell(own, at_every_velocity(encoder, below))
+            updated, below = (*updated, *own), own[0]
+        return updated
 
     def logits(self, state: State) -> Tensor:
         if self.classifier is None:
             raise InputError("this network has no classes; build it with classes=n")
-        return self.classifier(pool(state[0]).mean((-2, -1)))
+        return self.classifier(self.pool(self.top(state)).mean((-2, -1)))
 
 
-def circular(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """A convolution on the torus, without bias."""
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", padding_mode="circular", bias=False)
+def velocity_grid(
+    frame_shape: tuple[int, int], max_speed: int, velocities: list[tuple[float, float]] | Literal["closed"] | None
+) -> VelocityGrid:
+    """The grid that the arguments of ``build`` name.
+
+    Raises
+    ------
+    InputError
+        If it does not fit on the frame.
+    """
+    if velocities == "closed":
+        return VelocityGrid.closed(Translation(), frame_shape)
+    if velocities is not None:
+        return VelocityGrid(Translation(), tuple(velocities), period=frame_shape)
+    if 2 * max_speed + 1 > min(frame_shape) and max_speed:
+        raise InputError(
+            f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of "
+            f"{frame_shape[0]}x{frame_shape[1]} pixels; use max_speed at most {(min(frame_shape) - 1) // 2} or larger "
+            "frames"
+        )
+    return VelocityGrid.box(Translation(), max_speed, period=frame_shape)
 
 
 def build(
     frame_shape: tuple[int, int],
     *,
     max_speed: Annotated[int, Field(ge=0)] = 2,
-    closed: bool = False,
+    velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
+    cell: Literal["rnn", "gru", "lstm"] = "rnn",
+    activation: Literal["relu", "tanh", "linear"] = "relu",
+    layers: Count = 1,
+    pool: Literal["max", "mean", "sum"] = "max",
     channels: Count = 16,
     kernel: Count = 3,
     decoder_layers: Annotated[int, Field(ge=0)] = 4,
@@ -90,28 +131,38 @@ def build(
     ----------
     max_speed : int
         V = {-max_speed..max_speed}^2, in px/frame. 0 makes it the G-RNN.
-    closed : bool
-        V is every velocity of the torus instead, so that every channel has a partner under every flow.
+    velocities : list of (vy, vx), or "closed"
+        V as listed instead (real-valued velocities move by band-limited shifts), or every whole velocity of the
+        torus, so that every channel has a partner under every flow.
+    cell : {"rnn", "gru", "lstm"}
+    activation : {"relu", "tanh", "linear"}
+        Of the rnn.
+    layers : int
+        Recurrent layers; the state is that of the last.
+    pool : {"max", "mean", "sum"}
+        Over v, before the readout.
     channels, kernel, decoder_layers : int
         Width of the state, odd size of the kernels W and U, hidden layers of the decoder.
     classes : int, optional
-        Adds the readout for classification: maximum over v, average over space, linear.
+        Adds the readout for classification: pooled over v, averaged over space, linear.
 
     Raises
     ------
     InputError
         If a velocity or kernel does not fit on the frame, or a kernel is even.
     """
-    height, width = frame_shape
-    if kernel % 2 == 0 or kernel > min(frame_shape):
-        raise InputError(f"kernel must be odd and at most the frame's {frame_shape}; got {kernel}")
-    if closed:
-        grid = VelocityGrid.closed(Translation(), frame_shape)
-    elif 2 * max_speed + 1 > min(frame_shape):
+    check_kernel(kernel, frame_shape)
+    grid = velocity_grid(frame_shape, max_speed, velocities)
+    return FERNN(
+        frame_shape, grid, cell_kind=cell, activation=activation, layers=layers, pool=pool, channels=channels,
+        kernel=kernel, decoder_layers=decoder_layers, classes=classes,
+    )  # fmt: skip
+
+
+def check_kernel(kernel: int, frame_shape: tuple[int, int]) -> None:
+    """Raise InputError unless a kernel is odd and wraps around the frame at most once."""
+    if kernel % 2 == 0 or kernel // 2 > min(frame_shape):
         raise InputError(
-            f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of {height}x{width} pixels; "
-            f"use max_speed at most {(min(frame_shape) - 1) // 2} or larger frames"
+            f"kernel must be odd and, on frames of {frame_shape[0]}x{frame_shape[1]} pixels, at most "
+            f"{2 * min(frame_shape) + 1}; got {kernel}"
         )
-    else:
-        grid = VelocityGrid.box(Translation(), max_speed, period=frame_shape)
-    return FERNN(frame_shape, grid, channels, kernel, decoder_layers, classes)

@@ -1,0 +1,220 @@
+r"""The networks as they were released with the paper, for replication: same operations in the same order.
+
+Translation, sequence to sequence: h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ). Its rollout feeds the last
+seen frame a second time, unshifted, and decodes the state after that update; from then on it feeds what it predicted.
+The state therefore obeys transport+shift while frames are seen, and nothing in a rollout: no law is declared.
+
+Action classifier: a three-layer encoder that pads with zeros, tanh, and transport by one-pixel kernels that are applied
+by cross-correlation, so that a published channel v moves by -v; `grid` holds how channels really move. In its variant
+G-RNN+ these kernels are learned.
+
+Source: Keller (2025), and the reference states of the released networks in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from flowsim.cells import at_every_velocity, circular
+from flowsim.errors import InputError
+from flowsim.flow import Translation
+from flowsim.grid import VelocityGrid
+from flowsim.lift import advance, lift, pool_max
+from flowsim.network import Network, State, Step
+
+Count = Annotated[int, Field(ge=1)]
+ENCODER = (32, 64)
+"""Channels of the action classifier's first two encoding layers."""
+
+
+class ReleasedTranslation(Network):
+    """The sequence-to-sequence network; parameters have their published names."""
+
+    law = None
+
+    def __init__(
+        self, frame_shape: tuple[int, int], max_speed: int, channels: int, kernel: int, decoder_layers: int
+    ) -> None:
+        super().__init__()
+        self.frame_shape = frame_shape
+        self.grid = VelocityGrid(Translation(), published_velocities(max_speed), period=frame_shape)
+        self.cell = nn.Module()
+        self.cell.conv_u = circular(1, channels, kernel)
+        self.cell.conv_h = circular(channels, channels, kernel)
+        hidden = [layer for _ in range(decoder_layers) for layer in (circular(channels, channels, 3), nn.ReLU())]
+        self.decoder_conv = nn.Sequential(*hidden, circular(channels, 1, 3))
+
+    def start(self, trials: int) -> State:
+        conv_h: Any = self.cell.conv_h
+        weight = conv_h.weight
+        return (weight.new_zeros(trials, len(self.grid), weight.shape[0], *self.frame_shape),)
+
+    def advance(self, state: State) -> State:
+        return (advance(state[0], self.grid),)
+
+    def update(self, state: State, frame: Tensor) -> State:
+        conv_h: Any = self.cell.conv_h
+        conv_u: Any = self.cell.conv_u
+        return (torch.relu(at_every_velocity(conv_h, state[0]) + lift(conv_u(frame))),)
+
+    def decode(self, state: State) -> Tensor:
+        return self.decoder_conv(pool_max(state[0]))
+
+    def logits(self, state: State) -> Tensor:
+        raise InputError("the released translation network predicts frames; build it with classes=n to classify")
+
+    def _loop(self, frames: Tensor, horizon: int, predict_from: int, *_: Any) -> Iterator[tuple[Step, State]]:
+        context = self._check(frames)
+        state, frame = self.start(len(frames)), frames[:, 0]
+        for time in range(context + horizon):
+            decoded = None
+            if time >= context or time >= max(predict_from, 1):
+                ahead = self.update(self.advance(state), frame)  # the frame before, once more
+                decoded = self.decode(ahead)
+            if time < context or decoded is None:
+                frame = frames[:, time]
+                state = self.update(self.advance(state), frame)
+            else:
+                state, frame = ahead, decoded
+            yield Step(time, decoded, state[0]), state
+
+
+class ReleasedActions(Network):
+    """The action classifier; parameters have their published names. ``learned`` makes it the G-RNN+."""
+
+    law = None
+
+    def __init__(
+        self, frame_shape: tuple[int, int], max_speed: int, channels: int, kernel: int, classes: int, learned: bool
+    ) -> None:
+        super().__init__()
+        self.frame_shape, self.channels = frame_shape, channels
+        published = published_velocities(max_speed)
+        self.grid = VelocityGrid(Translation(), tuple((-vy, -vx) for vy, vx in published), period=frame_shape)
+        widths, layers = (1, *ENCODER, channels), []
+        for inputs, outputs, size in zip(widths[:-1], widths[1:], (5, 3, 3), strict=True):
+            convolution = nn.Conv2d(inputs, outputs, size, padding="same", bias=False)
+            layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+        side = 2 * max_speed + 1
+        self.lstm = nn.Module()
+        if learned:
+            self.lstm.learned_kernels = nn.Parameter(torch.randn(len(published), 1, side, side) / side)
+        else:
+            kernels = torch.zeros(len(published), 1, side, side)
+            for i, (vy, vx) in enumerate(published):
+                kernels[i, 0, vy + max_speed, vx + max_speed] = 1
+            self.lstm.register_buffer("shift_kernels", kernels)
+        self.lstm.conv_u_first = nn.Sequential(*layers)
+        self.lstm.conv_h_layers = nn.ModuleList([nn.Sequential(circular(channels, channels, kernel))])
+        self.fc = nn.Linear(channels, classes)
+
+    def start(self, trials: int) -> State:
+        return (self.fc.weight.new_zeros(trials, len(self.grid), self.channels, *self.frame_shape),)
+
+    def advance(self, state: State) -> State:
+        kernels: Any = getattr(self.lstm, "learned_kernels", None)
+        kernels = self.lstm.shift_kernels if kernels is None else kernels
+        return (convolve_each(state[0], kernels),)
+
+    def update(self, state: State, frame: Tensor) -> State:
+        lstm: Any = self.lstm
+        drive = lift(lstm.conv_u_first(frame))
+        return (torch.tanh(at_every_velocity(lstm.conv_h_layers[0], state[0]) + drive),)
+
+    def decode(self, state: State) -> Tensor:
+        raise InputError("the released action classifier predicts no frames; it only classifies")
+
+    def logits(self, state: State) -> Tensor:
+        return self.fc(pool_max(state[0]).mean((-2, -1)))
+
+    def _loop(self, frames: Tensor, horizon: int, predict_from: int, *others: Any) -> Iterator[tuple[Step, State]]:
+        return super()._loop(frames, horizon, max(predict_from, frames.shape[1]), *others)
+
+
+def published_velocities(max_speed: int) -> tuple[tuple[int, int], ...]:
+    """{-n..n}^2 as (vy, vx) in the order of the released channels: vx outer, vy inner."""
+    speeds = range(-max_speed, max_speed + 1)
+    return tuple((vy, vx) for vx, vy in product(speeds, repeat=2))
+
+
+def convolve_each(state: Tensor, kernels: Tensor) -> Tensor:
+    """Cross-correlate each velocity (trial, velocity, channel, y, x) with its own kernel (velocity, 1, y, x)."""
+    velocities, side = len(kernels), kernels.shape[-1]
+    images = state.transpose(1, 2).flatten(0, 1)
+    padded = F.pad(images, (side // 2,) * 4, mode="circular")
+    moved = F.conv2d(padded, kernels, groups=velocities)
+    return moved.unflatten(0, (state.shape[0], state.shape[2])).transpose(1, 2)
+
+
+def build(
+    frame_shape: tuple[int, int],
+    *,
+    max_speed: Annotated[int, Field(ge=0)] = 2,
+    channels: Count = 16,
+    kernel: Count = 3,
+    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    classes: Count | None = None,
+) -> Network:
+    """Build one for frames (y, x): the translation network, or with ``classes`` the action classifier.
+
+    Parameters
+    ----------
+    max_speed : int
+        V = {-max_speed..max_speed}^2, in px/frame.
+    channels, kernel, decoder_layers : int
+        Width of the state, odd size of the kernels, hidden layers of the decoder.
+    classes : int, optional
+    """
+    if classes:
+        return ReleasedActions(frame_shape, max_speed, channels, kernel, classes, learned=False)
+    return ReleasedTranslation(frame_shape, max_speed, channels, kernel, decoder_layers)
+
+
+def from_released(
+    state_dict: Mapping[str, Tensor], height: int, width: int, max_speed: int = 1
+) -> ReleasedTranslation | ReleasedActions:
+    """A network with weights that were trained with the released code, told apart by their names.
+
+    Parameters
+    ----------
+    state_dict : mapping of published name to Tensor
+    height, width : int
+        Size of a frame.
+    max_speed : int
+        The n of V = {-n..n}^2. The translation network's weights do not tell it; the classifier's do, and this is
+        ignored there.
+
+    Raises
+    ------
+    InputError
+        If these are not weights of a released network.
+    """
+    network: ReleasedTranslation | ReleasedActions
+    if "cell.conv_h.weight" in state_dict:
+        channels, _, kernel, _ = state_dict["cell.conv_h.weight"].shape
+        layers = sum(name.startswith("decoder_conv.") for name in state_dict) - 1
+        network = ReleasedTranslation((height, width), max_speed, channels, kernel, layers)
+        dtype = state_dict["cell.conv_h.weight"].dtype
+    elif "lstm.conv_h_layers.0.0.weight" in state_dict:
+        channels, _, kernel, _ = state_dict["lstm.conv_h_layers.0.0.weight"].shape
+        learned = "lstm.learned_kernels" in state_dict
+        kernels = state_dict["lstm.learned_kernels" if learned else "lstm.shift_kernels"]
+        max_speed, classes = kernels.shape[-1] // 2, len(state_dict["fc.bias"])
+        network = ReleasedActions((height, width), max_speed, channels, kernel, classes, learned)
+        dtype = kernels.dtype
+    else:
+        names = ", ".join(list(state_dict)[:3])
+        raise InputError(f"expected weights of a released network (cell.conv_h.weight, lstm. ...); got {names}, ...")
+    network.to(dtype)
+    try:
+        network.load_state_dict(state_dict)
+    except RuntimeError as error:
+        raise InputError(f"expected weights of a released network; {' '.join(str(error).split())}") from None
+    return network.eval()

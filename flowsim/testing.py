@@ -1,0 +1,122 @@
+r"""Is it flow equivariant? The measurement, and the judgement, for any map from frames to states.
+
+    error(t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t[psi(u) f] ||
+
+See `flowsim.grid.Law` for the laws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flowsim.errors import InputError
+from flowsim.flow import Flow
+from flowsim.grid import Law, VelocityGrid
+from flowsim.network import Network
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
+"""Largest relative error that still counts as rounding, by dtype of the states."""
+
+
+@dataclass(frozen=True)
+class Equivariance:
+    """What `equivariance_error` found.
+
+    Attributes
+    ----------
+    error : Tensor (time,)
+        Relative error at each step, over trials, channels, pixels and the velocities that the law covers; NaN where
+        it covers none.
+    worst : float
+        The largest of them.
+    time : int
+        The step at which it occurs.
+    velocity, channel : int
+        The velocity and channel with the largest part in it.
+    coverage : float
+        Share of velocity channels about which the law says something.
+    """
+
+    error: Tensor
+    worst: float
+    time: int
+    velocity: int
+    channel: int
+    coverage: float
+
+
+def equivariance_error(
+    network: Network | Callable[[Tensor], Tensor],
+    flow: Flow,
+    frames: Tensor,
+    law: Law | None = None,
+    grid: VelocityGrid | None = None,
+) -> Equivariance:
+    """How far the states under a flowed input are from what a law predicts.
+
+    Parameters
+    ----------
+    network : Network, or callable
+        From frames (trial, time, channel, y, x) to states (trial, time, velocity, channel, y, x).
+    flow : Flow
+        Applied to the frames.
+    frames : Tensor (trial, time, channel, y, x)
+    law : Law, optional
+        The one that the network declares, if not given.
+    grid : VelocityGrid, optional
+        Velocities of the states; the network's own, if not given.
+
+    Raises
+    ------
+    InputError
+        If a law or grid is neither given nor declared, or the states have other dimensions.
+    """
+    states_of = network.states if isinstance(network, Network) else network
+    law = law or getattr(network, "law", None)
+    grid = grid or getattr(network, "grid", None)
+    if law is None or grid is None:
+        missing = "law" if law is None else "grid"
+        raise InputError(f"the network declares no {missing}; give one to equivariance_error({missing}=...)")
+    with torch.no_grad():
+        reference, moved = states_of(frames), states_of(flow.transport(frames))
+    if reference.ndim != 6:
+        raise InputError(f"expected states (trial, time, velocity, channel, y, x); got {tuple(reference.shape)}")
+    difference = moved - law.predict(reference, flow, grid)
+    said = ~difference.isnan()
+    missed = difference.nan_to_num(0).square()
+    over = (0, 2, 3, 4, 5)
+    error = (missed.sum(over) / moved.where(said, 0).square().sum(over)).sqrt()
+    covered = law.coverage(flow, grid)
+    if not covered:
+        return Equivariance(error, torch.nan, 0, 0, 0, 0.0)
+    time = int(error.nan_to_num(0).argmax())
+    parts = missed[:, time].sum((0, 3, 4))
+    velocity, channel = divmod(int(parts.argmax()), parts.shape[1])
+    return Equivariance(error, float(error.nan_to_num(0)[time]), time, velocity, channel, covered)
+
+
+def assert_flow_equivariant(
+    network: Network | Callable[[Tensor], Tensor],
+    flow: Flow,
+    frames: Tensor,
+    law: Law | None = None,
+    grid: VelocityGrid | None = None,
+    tolerance: float | None = None,
+) -> None:
+    """Raise AssertionError unless `equivariance_error` is within ``tolerance`` (by default, that of the dtype).
+
+    A law that covers no channel cannot be judged, and is an error too.
+    """
+    found = equivariance_error(network, flow, frames, law, grid)
+    limit = TOLERANCE[frames.dtype] if tolerance is None else tolerance
+    if not found.coverage:
+        raise AssertionError(f"no velocity channel has a partner under the flow {flow.velocity}: nothing to judge")
+    if not found.worst <= limit:
+        raise AssertionError(
+            f"not equivariant under the flow {flow.velocity}: relative error {found.worst:.2g} at step {found.time} "
+            f"exceeds {limit:.2g}; largest in velocity {found.velocity}, channel {found.channel}"
+        )
