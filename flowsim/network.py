@@ -6,10 +6,8 @@ A step is a prediction and its correction. With h_(t-1) the state after frame t-
     f^_t     = decode(a_t)               the prediction of frame t, made before seeing it
     h_t      = update(a_t, f_t)          with the frame that is seen, or with f^_t in a rollout
 
-Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a
-rollout. Frames live in [0, 1], and a prediction is clamped to that before it is fed back: a pointwise bound, which
-keeps the law and keeps long rollouts from running away. Whatever reads a network (training, recording, `states`,
-`rollout`) goes through `Network.steps`.
+Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a rollout.
+Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps`.
 """
 
 from __future__ import annotations
@@ -37,23 +35,15 @@ class Step:
     Attributes
     ----------
     time : int
-    decoded : Tensor (trial, channel, y, x) or None
-        The prediction of frame ``time`` before it is clamped: what a training compares.
+    prediction : Tensor (trial, channel, y, x) or None
+        Of frame ``time``, made before that frame was seen; None where none was asked for or none is possible.
     state : Tensor (trial, velocity, channel, y, x)
         After frame ``time``.
     """
 
     time: int
-    decoded: Tensor | None
+    prediction: Tensor | None
     state: Tensor
-
-    @property
-    def prediction(self) -> Tensor | None:
-        """Of frame ``time`` (trial, channel, y, x), in [0, 1], made before that frame was seen.
-
-        None where none was asked for or none is possible.
-        """
-        return None if self.decoded is None else self.decoded.clamp(0, 1)
 
 
 class Network(nn.Module, ABC):
@@ -138,10 +128,10 @@ class Network(nn.Module, ABC):
             with torch.set_grad_enabled(torch.is_grad_enabled() and time >= warm_up):
                 state = self.advance(state)
                 seen = time < context
-                decoded = self.decode(state) if time >= max(predict_from, 1) or not seen else None
-                frame = frames[:, time] if seen or decoded is None else decoded.clamp(0, 1)
+                prediction = self.decode(state) if time >= max(predict_from, 1) or not seen else None
+                frame = frames[:, time] if seen or prediction is None else prediction
                 state = self.update(state, disturb(frame) if disturb else frame)
-            yield Step(time, decoded, self.top(state)), state
+            yield Step(time, prediction, self.top(state)), state
 
     def states(self, frames: Tensor) -> Tensor:
         """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame."""

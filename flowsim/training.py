@@ -189,8 +189,8 @@ def _losses(network: Network, settings: Settings, batch: Tensor, seed: int) -> t
         return frame + settings.noise * noise
 
     steps = network.steps(batch[:, :context], settings.horizon, predict_from=warm + 1, disturb=disturb, warm_up=warm)
-    decoded = torch.stack([step.decoded for step in steps if step.decoded is not None], 1)
-    error = (decoded - batch[:, warm + 1 :]).square().flatten(2).mean((0, 2))
+    predicted = torch.stack([step.prediction for step in steps if step.prediction is not None], 1)
+    error = (predicted - batch[:, warm + 1 :]).square().flatten(2).mean((0, 2))
     seen, ahead = error[: -settings.horizon], error[-settings.horizon :].mean()
     return ahead + (0.5 * seen.mean() if len(seen) else 0.0), ahead
 

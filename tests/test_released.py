@@ -41,7 +41,7 @@ def test_translation_states_and_rollout(reference):
     with torch.no_grad():
         assert same(network.states(arrays["frames"]), arrays["states"])
         steps = list(network.steps(arrays["frames"], 4))
-        assert same(torch.stack([s.decoded for s in steps[5:]], 1), arrays["rollout"])
+        assert same(torch.stack([s.prediction for s in steps[5:]], 1), arrays["rollout"])
         assert same(torch.stack([s.state for s in steps[5:]], 1), arrays["rollout_states"])
 
 

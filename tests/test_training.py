@@ -123,8 +123,8 @@ def test_devices():
 def test_no_gradient_flows_through_the_warm_up(data):
     net, frames = network(), data[0][:4].clone().requires_grad_()
     steps = list(net.steps(frames[:, :5], 2, predict_from=4, warm_up=3))
-    assert [step.decoded is not None for step in steps] == [False, False, False, False, True, True, True]
-    torch.stack([step.decoded for step in steps if step.decoded is not None]).sum().backward()
+    assert [step.prediction is not None for step in steps] == [False, False, False, False, True, True, True]
+    torch.stack([step.prediction for step in steps if step.prediction is not None]).sum().backward()
     assert not frames.grad[:, :3].any()
     assert frames.grad[:, 3].any()
 

@@ -6,8 +6,7 @@ with circular convolutions on a torus. W commutes with psi_1(v), so the state is
 next frame comes. Gated cells do the same with everything that they carry, and a second layer takes the state of the
 first, velocity by velocity, as its drive. Law: transport+shift, exact to rounding.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 (FERNN) and its decoder: the maximum over
-v, `decoder_layers` 3x3 convolutions with ReLU and one to the image, no biases.
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 (FERNN).
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from flowsim.cells import CELLS, at_every_velocity, circular, make_cell
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.grid import Law, VelocityGrid
-from flowsim.lift import POOLS, advance, lift
+from flowsim.lift import advance, lift
 from flowsim.network import Network, State
+from flowsim.readout import Readout
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -30,33 +30,28 @@ Count = Annotated[int, Field(ge=1)]
 class FERNN(Network):
     """See the module; ``build`` gives the arguments."""
 
-    law = Law(transport=True, shift=True)
+    law: Law | None = Law(transport=True, shift=True)
 
     def __init__(
         self,
         frame_shape: tuple[int, int],
         grid: VelocityGrid,
-        *,
-        cell_kind: str,
-        activation: str,
-        layers: int,
-        pool: str,
+        readout: Readout,
         channels: int,
         kernel: int,
-        decoder_layers: int,
-        classes: int | None,
+        *,
+        kind: str = "rnn",
+        activation: str = "relu",
+        layers: int = 1,
     ) -> None:
         super().__init__()
         self.frame_shape, self.grid, self.channels = frame_shape, grid, channels
-        self.pool = POOLS[pool]
-        self.cells = nn.ModuleList(make_cell(cell_kind, channels, kernel, activation) for _ in range(layers))
-        self.carried, gates = CELLS[cell_kind].carried, CELLS[cell_kind].gates
+        self.carried, gates = CELLS[kind].carried, CELLS[kind].gates
+        self.cells = nn.ModuleList(make_cell(kind, channels, kernel, activation) for _ in range(layers))
         self.encoders = nn.ModuleList(
             circular(channels if below else 1, gates * channels, kernel, bias=gates > 1) for below in range(layers)
         )
-        hidden = [layer for _ in range(decoder_layers) for layer in (circular(channels, channels, 3), nn.ReLU())]
-        self.decoder = nn.Sequential(*hidden, circular(channels, 1, 3))
-        self.classifier = nn.Linear(channels, classes) if classes else None
+        self.readout = readout
 
     def start(self, trials: int) -> State:
         shape = (trials, len(self.grid), self.channels, *self.frame_shape)
@@ -71,7 +66,7 @@ class FERNN(Network):
         return state[-self.carried]
 
     def decode(self, state: State) -> Tensor:
-        return self.decoder(self.pool(self.top(state)))
+        return self.readout(self.top(state))
 
     def update(self, state: State, frame: Tensor) -> State:
         updated: State = ()
@@ -83,9 +78,7 @@ class FERNN(Network):
         return updated
 
     def logits(self, state: State) -> Tensor:
-        if self.classifier is None:
-            raise InputError("this network has no classes; build it with classes=n")
-        return self.classifier(self.pool(self.top(state)).mean((-2, -1)))
+        return self.readout.logits(self.top(state))
 
 
 def velocity_grid(
@@ -153,10 +146,8 @@ def build(
     """
     check_kernel(kernel, frame_shape)
     grid = velocity_grid(frame_shape, max_speed, velocities)
-    return FERNN(
-        frame_shape, grid, cell_kind=cell, activation=activation, layers=layers, pool=pool, channels=channels,
-        kernel=kernel, decoder_layers=decoder_layers, classes=classes,
-    )  # fmt: skip
+    readout = Readout(channels, decoder_layers, classes, pool)
+    return FERNN(frame_shape, grid, readout, channels, kernel, kind=cell, activation=activation, layers=layers)
 
 
 def check_kernel(kernel: int, frame_shape: tuple[int, int]) -> None:

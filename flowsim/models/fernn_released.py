@@ -74,16 +74,16 @@ class ReleasedTranslation(Network):
         context = self._check(frames)
         state, frame = self.start(len(frames)), frames[:, 0]
         for time in range(context + horizon):
-            decoded = None
+            prediction = None
             if time >= context or time >= max(predict_from, 1):
                 ahead = self.update(self.advance(state), frame)  # the frame before, once more
-                decoded = self.decode(ahead)
-            if time < context or decoded is None:
+                prediction = self.decode(ahead)
+            if time < context or prediction is None:
                 frame = frames[:, time]
                 state = self.update(self.advance(state), frame)
             else:
-                state, frame = ahead, decoded
-            yield Step(time, decoded, state[0]), state
+                state, frame = ahead, prediction
+            yield Step(time, prediction, state[0]), state
 
 
 class ReleasedActions(Network):

@@ -1,0 +1,79 @@
+"""A 3D-CNN that classifies: kernels over space and time, no recurrence. The published baseline on actions; no law.
+
+Its state at time t is what its last layer, which sees no later frame, holds at t. It predicts no frames.
+
+Source: Keller (2025), the 3D-CNN baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from flowsim.errors import InputError
+from flowsim.flow import Translation
+from flowsim.grid import VelocityGrid
+from flowsim.network import Network, State, Step
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Conv3D(Network):
+    """See the module."""
+
+    law = None
+
+    def __init__(self, frame_shape: tuple[int, int], channels: int, kernel: int, layers: int, classes: int) -> None:
+        super().__init__()
+        self.frame_shape, self.channels, self.kernel = frame_shape, channels, kernel
+        self.grid = VelocityGrid(Translation(), ((0, 0),), period=frame_shape)
+        self.layers = nn.ModuleList(nn.Conv3d(channels if i else 1, channels, kernel) for i in range(layers))
+        self.classifier = nn.Linear(channels, classes)
+
+    def start(self, trials: int) -> State:
+        return (self.classifier.weight.new_zeros(trials, 1, self.channels, *self.frame_shape),)
+
+    def _loop(self, frames: Tensor, horizon: int, predict_from: int, *_: Any) -> Iterator[tuple[Step, State]]:
+        context = self._check(frames)
+        if horizon:
+            raise self._no_frames()
+        x, side = frames.transpose(1, 2), self.kernel // 2
+        for layer in self.layers:
+            x = F.pad(F.pad(x, (side,) * 4 + (0, 0), mode="circular"), (0, 0, 0, 0, self.kernel - 1, 0))
+            x = F.relu(layer(x))
+        for time in range(context):
+            state = x[:, None, :, time]
+            yield Step(time, None, state), (state,)
+
+    def logits(self, state: State) -> Tensor:
+        return self.classifier(state[0][:, 0].mean((-2, -1)))
+
+    def _no_frames(self) -> InputError:
+        return InputError("conv3d predicts no frames; it only classifies")
+
+    def advance(self, state: State) -> State:
+        raise self._no_frames()
+
+    def decode(self, state: State) -> Tensor:
+        raise self._no_frames()
+
+    def update(self, state: State, frame: Tensor) -> State:
+        raise self._no_frames()
+
+
+def build(
+    frame_shape: tuple[int, int],
+    *,
+    channels: Count = 16,
+    kernel: Count = 3,
+    layers: Count = 3,
+    classes: Count = 10,
+) -> Network:
+    """Build one for frames (y, x), with odd kernels of the same size in time and space."""
+    if kernel % 2 == 0:
+        raise InputError(f"kernel must be odd; got {kernel}")
+    return Conv3D(frame_shape, channels, kernel, layers, classes)

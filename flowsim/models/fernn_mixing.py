@@ -1,0 +1,128 @@
+r"""A FERNN whose velocity channels talk to each other: the full flow convolution.
+
+    h_t(v) = relu( psi_1(v) . sum_w W(w - v) * h_(t-1)(w) + U * f_t )
+
+Needed where objects change velocity, as in collisions: what is known about an object must then pass from one channel
+to another. W depends on the difference of velocities only, so the law is that of the FERNN, transport+shift, exact on
+a grid closed under addition. On a truncated grid channels near its edge miss partners to mix with, and the error
+enters from there by one radius of W per frame.
+
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, the full flow convolution.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from flowsim.cells import circular
+from flowsim.flow import Velocity
+from flowsim.grid import Law, VelocityGrid
+from flowsim.lift import advance, lift
+from flowsim.models.fernn import check_kernel, velocity_grid
+from flowsim.network import Network, State
+from flowsim.readout import Readout
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class FERNNMixing(Network):
+    """See the module. The flow convolution is part of `advance`, so that predictions see mixed channels.
+
+    W(0) starts as the kernel of a FERNN and all others at 0: mixing is learned from none.
+    """
+
+    law = Law(transport=True, shift=True)
+    index: Tensor
+
+    def __init__(
+        self,
+        frame_shape: tuple[int, int],
+        grid: VelocityGrid,
+        readout: Readout,
+        channels: int,
+        kernel: int,
+        radius: int | None,
+    ) -> None:
+        super().__init__()
+        self.frame_shape, self.grid, self.channels, self.margin = frame_shape, grid, channels, kernel // 2
+        differences, index = kernel_index(grid, radius)
+        kernels = torch.zeros(len(differences), channels, channels, kernel, kernel)
+        kernels[differences.index((0, 0))] = circular(channels, channels, kernel).weight.detach()
+        self.kernels = nn.Parameter(kernels)
+        self.register_buffer("index", index, persistent=False)
+        self.encoder = circular(1, channels, kernel)
+        self.readout = readout
+
+    def start(self, trials: int) -> State:
+        return (self.kernels.new_zeros(trials, len(self.grid), self.channels, *self.frame_shape),)
+
+    def advance(self, state: State) -> State:
+        return (advance(self.mix(state[0]), self.grid),)
+
+    def mix(self, state: Tensor) -> Tensor:
+        """sum_w W(w - v) * h(w): one convolution from all (velocity, channel) to all."""
+        bank = torch.cat([self.kernels, torch.zeros_like(self.kernels[:1])])  # the last: no kernel, out of radius
+        weight = bank[self.index].transpose(1, 2).flatten(2, 3).flatten(0, 1)  # (v channel, w channel, y, x)
+        padded = F.pad(state.flatten(1, 2), (self.margin,) * 4, mode="circular")
+        return F.conv2d(padded, weight).view_as(state)
+
+    def decode(self, state: State) -> Tensor:
+        return self.readout(torch.relu(state[0]))
+
+    def update(self, state: State, frame: Tensor) -> State:
+        return (torch.relu(state[0] + lift(self.encoder(frame))),)
+
+    def logits(self, state: State) -> Tensor:
+        return self.readout.logits(state[0])
+
+
+def kernel_index(grid: VelocityGrid, radius: int | None) -> tuple[list[Velocity], Tensor]:
+    """The differences w - v that have a kernel, and (v, w) the index of each pair's, their number where it has none."""
+    pairs = [[nearest(w, v, grid.period) for w in grid.velocities] for v in grid.velocities]
+    every = sorted({d for row in pairs for d in row if radius is None or max(map(abs, d)) <= radius})
+    place = {d: i for i, d in enumerate(every)}
+    return every, torch.tensor([[place.get(d, len(every)) for d in row] for row in pairs])
+
+
+def nearest(w: Velocity, v: Velocity, period: Velocity | None) -> Velocity:
+    """w - v, on a torus the smallest that moves the same."""
+    difference = [a - b for a, b in zip(w, v, strict=True)]
+    if period is not None:
+        difference = [(d + (p - 1) // 2) % p - (p - 1) // 2 for d, p in zip(difference, period, strict=True)]
+    return tuple(difference)
+
+
+def build(
+    frame_shape: tuple[int, int],
+    *,
+    max_speed: Annotated[int, Field(ge=0)] = 1,
+    velocities: Literal["closed"] | None = None,
+    radius: Annotated[int, Field(ge=0)] | None = None,
+    channels: Count = 16,
+    kernel: Count = 3,
+    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    classes: Count | None = None,
+) -> Network:
+    """Build one for frames (y, x).
+
+    Parameters
+    ----------
+    radius : int, optional
+        Channels mix if their velocities differ by at most this in each component; all do if not given.
+    max_speed, velocities, channels, kernel, decoder_layers, classes
+        See `flowsim.models.fernn`.
+
+    Raises
+    ------
+    InputError
+        If a velocity or kernel does not fit on the frame, or a kernel is even.
+    """
+    check_kernel(kernel, frame_shape)
+    grid = velocity_grid(frame_shape, max_speed, velocities)
+    readout = Readout(channels, decoder_layers, classes)
+    return FERNNMixing(frame_shape, grid, readout, channels, kernel, radius)

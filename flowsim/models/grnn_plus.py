@@ -1,0 +1,54 @@
+r"""G-RNN+: as many state channels as a FERNN, but transport is learned instead of known.
+
+    h_t(v) = relu( k_v * (W * h_(t-1)(v)) + U * f_t )
+
+with one learned kernel k_v for each v, large enough to hold the shift by v. It has the capacity of the FERNN and could
+learn its law, but does not promise it.
+
+Source: Keller (2025), the G-RNN+ control.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from flowsim.models.fernn import FERNN, check_kernel, velocity_grid
+from flowsim.models.fernn_released import convolve_each
+from flowsim.network import Network, State
+from flowsim.readout import Readout
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class GRNNPlus(FERNN):
+    """See the module."""
+
+    law = None
+
+    def __init__(
+        self, frame_shape: tuple[int, int], max_speed: int, readout: Readout, channels: int, kernel: int
+    ) -> None:
+        super().__init__(frame_shape, velocity_grid(frame_shape, max_speed, None), readout, channels, kernel)
+        side = 2 * max_speed + 1
+        self.transport = nn.Parameter(torch.randn(len(self.grid), 1, side, side) / side)
+
+    def advance(self, state: State) -> State:
+        return tuple(convolve_each(tensor, self.transport) for tensor in state)
+
+
+def build(
+    frame_shape: tuple[int, int],
+    *,
+    max_speed: Annotated[int, Field(ge=0)] = 2,
+    channels: Count = 16,
+    kernel: Count = 3,
+    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    classes: Count | None = None,
+) -> Network:
+    """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`."""
+    check_kernel(kernel, frame_shape)
+    return GRNNPlus(frame_shape, max_speed, Readout(channels, decoder_layers, classes), channels, kernel)

@@ -1,0 +1,17 @@
+"""An ordinary GRU over flattened frames: the baseline without space. No law; see `flowsim.flattened`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flowsim.flattened import Flattened
+from flowsim.network import Network
+
+Count = Annotated[int, Field(ge=1)]
+
+
+def build(frame_shape: tuple[int, int], *, units: Count = 128, classes: Count | None = None) -> Network:
+    """Build one for frames (y, x), with this many units, and with a readout of ``classes`` if given."""
+    return Flattened("gru", frame_shape, units, classes)
