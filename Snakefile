@@ -10,17 +10,24 @@
 
 import functools
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-FLOWSIM = f"{sys.executable} -m flowsim"
+FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
 DEVICE = config.get("device", "auto")
 
 
 @functools.cache
 def plan(experiment):
-    command = [*FLOWSIM.split(), "plan", f"experiments/{experiment}.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "flowsim",
+        "plan",
+        f"experiments/{experiment}.yaml",
+    ]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -82,7 +89,7 @@ rule stimulus:
         code=field("stimuli", "split", "code"),
     shell:
         "{FLOWSIM} stimulus {params.family} {wildcards.split} --spec {params.spec:q} --seed {params.seed} "
-        "--into {output} 2> {log}"
+        "--into {output:q} 2> {log:q}"
 
 
 rule train:
@@ -104,8 +111,8 @@ rule train:
         seed=field("runs", "run", "seed"),
         code=field("runs", "run", "code"),
     shell:
-        "{FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train} --valid {input.valid} "
-        "--device {DEVICE} --into {output} 2> {log}"
+        "{FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train:q} --valid {input.valid:q} "
+        "--device {DEVICE} --into {output:q} 2> {log:q}"
 
 
 rule record:
@@ -124,8 +131,8 @@ rule record:
         spec=field("recordings", "split", "spec"),
         code=field("recordings", "split", "code"),
     shell:
-        "{FLOWSIM} record --spec {params.spec:q} --model {input.model} --stimulus {input.stimulus} "
-        "--device {DEVICE} --into {output} 2> {log}"
+        "{FLOWSIM} record --spec {params.spec:q} --model {input.model:q} --stimulus {input.stimulus:q} "
+        "--device {DEVICE} --into {output:q} 2> {log:q}"
 
 
 rule analyse:
@@ -141,7 +148,7 @@ rule analyse:
         spec=field("analyses", "analysis", "spec"),
         code=field("analyses", "analysis", "code"),
     shell:
-        "{FLOWSIM} analyse {wildcards.analysis} --spec {params.spec:q} --recording {input} --into {output} 2> {log}"
+        "{FLOWSIM} analyse {wildcards.analysis} --spec {params.spec:q} --recording {input:q} --into {output:q} 2> {log:q}"
 
 
 rule figure:
@@ -157,7 +164,7 @@ rule figure:
     params:
         code=field("analyses", "analysis", "figure_code"),
     shell:
-        "{FLOWSIM} figure {wildcards.analysis} --results {input} --into {output.svg} 2> {log}"
+        "{FLOWSIM} figure {wildcards.analysis} --results {input:q} --into {output.svg:q} 2> {log:q}"
 
 
 rule report:
@@ -175,4 +182,4 @@ rule report:
         code=lambda w: plan(w.experiment)["report"],
     shell:
         "{FLOWSIM} report experiments/{wildcards.experiment}.yaml --results results/{wildcards.experiment} "
-        "--into {output} 2> {log}"
+        "--into {output:q} 2> {log:q}"

@@ -20,6 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
+from flowsim.errors import InputError
 from flowsim.grid import LAWS
 
 READS = "probe"
@@ -49,9 +50,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        If the recording has no states.
+        If the recording has no states, or they hold values that are no numbers.
     """
-    state = dataset.variable(recording, "state")
+    state = dataset.variable(recording, "state", dataset.STATE)
     grid, flows, times = dataset.grid(recording), dataset.flows(recording), recording.time.values.tolist()
     missed = np.zeros((len(LAWS), len(flows), len(times)))
     scale = np.zeros_like(missed)
@@ -59,6 +60,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         reference = _load(state[0, trial])
         for j, flow in enumerate(flows):
             moved = _load(state[j, trial])
+            if not moved.isfinite().all():
+                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
             for i, law in enumerate(LAWS):
                 predicted = law.predict(reference, flow, grid, times)
                 said = ~predicted.isnan()
@@ -94,6 +97,8 @@ def _sum(values: torch.Tensor, chosen: torch.Tensor) -> np.ndarray:
 def summary(results: xr.Dataset) -> xr.Dataset:
     """Per run, the worst error over moving flows and time, by law; NaN where the law covers no channel."""
     moving = results.error.isel(flow=slice(1, None))
+    if not moving.sizes["flow"]:
+        raise InputError("equivariance_error needs flows besides the reference; make a probe with some")
     return moving.max(("flow", "time"), skipna=True).to_dataset(name="worst")
 
 

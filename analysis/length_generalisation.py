@@ -42,10 +42,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """
     error, shown = dataset.scored(recording)
     horizon = int(recording.attrs.get("horizon", 0))
-    if not 0 < horizon < error.sizes["time"]:
+    last = int(error.ahead[-1])
+    if not 0 < horizon < last:
         raise InputError(
             f"length_generalisation needs predictions beyond the trained horizon of {horizon} frames; the "
-            f"recording has {error.sizes['time']}. Make the stimulus longer"
+            f"recording has {last}. Make the stimulus longer"
         )
     pixels = ("flow", "trial", "y", "x")
     result = xr.Dataset(
@@ -59,8 +60,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
-    horizon, last = results.attrs["horizon"], results.sizes["ahead"] // results.attrs["horizon"]
-    return {f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon) for k in range(2, last + 1, 2)}
+    horizon, last = results.attrs["horizon"], int(results.ahead[-1])
+    multiples = range(2, last // horizon + 1, 2)
+    return {
+        f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon)
+        for k in multiples
+        if k * horizon in results.ahead
+    }
 
 
 def figure(results: xr.Dataset) -> Figure:

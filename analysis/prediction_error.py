@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
+from flowsim.errors import InputError
 
 READS = "test"
 QUESTION = "How well does each network predict the next frames?"
@@ -42,16 +43,20 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        If the recording has no predictions after the context.
+        If the recording has no predictions after the context, or lacks the last frame seen.
     """
     error, shown = dataset.scored(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
-    error = error.isel(time=slice(0, horizon)).swap_dims(time="ahead").drop_vars("time")
-    shown = shown.isel(time=slice(0, horizon)).swap_dims(time="ahead").drop_vars("time")
     context = int(recording.attrs["context"])
-    before = recording.frames.where(recording.time < context, drop=True).drop_vars("time")
+    within = (recording.time >= context) & (recording.time < context + horizon)
+    prediction = recording.prediction.isel(time=within.values)
+    error, shown = (a.isel(time=(a.ahead <= horizon).values).swap_dims(time="ahead") for a in (error, shown))
+    error, shown = error.drop_vars("time"), shown.drop_vars("time")
+    before = recording.frames.isel(time=(recording.time < context).values)
+    if not before.sizes["time"] or int(before.time[-1]) != context - 1:
+        raise InputError(f"prediction_error needs frame {context - 1}, the last one seen; record every frame")
+    before = before.astype("float64").drop_vars("time")
     pixels = ("flow", "trial", "y", "x")
-    prediction = recording.prediction.where(recording.time >= context, drop=True).isel(time=slice(0, horizon))
     first = {"flow": 0, "trial": 0}
     result = xr.Dataset(
         {
@@ -61,7 +66,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             "mse_mean": ((shown - shown.mean(("flow", "trial"))) ** 2).mean(pixels),
             "seen": before.isel(first).isel(time=slice(-SEEN, None)).rename(time="before"),
             "truth": shown.isel(first),
-            "example": prediction.isel(first).drop_vars("time").rename(time="ahead"),
+            "example": prediction.isel(first).astype("float64").drop_vars("time").rename(time="ahead"),
         }
     )
     return result.drop_vars([c for c in result.coords if c not in result.dims]).compute()

@@ -50,7 +50,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         If no trial rests in the reference.
     """
     state, flows, grid = (
-        dataset.variable(recording, "state"),
+        dataset.variable(recording, "state", dataset.STATE),
         dataset.flows(recording),
         dataset.grid(recording),
     )

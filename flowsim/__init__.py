@@ -8,7 +8,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
+HOMES = {
     "Flow": "flow",
     "Rotation": "flow",
     "Translation": "flow",
@@ -20,14 +20,14 @@ _HOMES = {
     "open_recording": "recording",
     "InputError": "errors",
 }
-__all__ = [*_HOMES]
+__all__ = [*HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in HOMES:
         raise AttributeError(f"module 'flowsim' has no attribute {name!r}")
-    return getattr(import_module(f"flowsim.{_HOMES[name]}"), name)
+    return getattr(import_module(f"flowsim.{HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *HOMES])

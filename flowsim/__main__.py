@@ -20,6 +20,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0; got {text!r}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """All verbs."""
     top = Parser(prog="flowsim", description="How does a recurrent network's inner state move when the world moves?")
@@ -46,13 +52,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("family", help="a file in stimuli/, such as moving_digits")
     p.add_argument("split", choices=["train", "valid", "test", "sweep", "probe"])
     spec(p, "arguments of its generate")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=_seed, default=0)
     into(p, "stimulus file (.h5)")
 
     p = verb("train", "Train a network. Reads two stimulus files; writes weights and learning curve (.pt), and beside "
              "them a checkpoint (.ckpt) from which the same command resumes.")  # fmt: skip
     spec(p, '{"name": ..., "network": {"model": ..., ...}, "train": {...}}')
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=_seed, default=0)
     p.add_argument("--train", required=True, type=Path, metavar="FILE", help="stimuli to train on")
     p.add_argument("--valid", required=True, type=Path, metavar="FILE", help="stimuli to validate on")
     device(p)
@@ -88,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
 
     p = verb("plan", "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file only.")
     p.add_argument("experiment", type=Path, help="the experiment file (.yaml)")
+
+    verb("models", "Print every network model with its parameters, law and source. Reads and writes no file.")
     return top
 
 
@@ -97,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, os.getcwd())  # the console script then finds a user's own stimuli/ and analysis/ too
     argv = sys.argv[1:] if argv is None else argv
     arguments = parser().parse_args(argv)
-    if arguments.verb != "plan":
+    if arguments.verb not in ("plan", "models"):
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
     from flowsim import stages
 

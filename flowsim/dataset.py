@@ -6,7 +6,8 @@ and MATLAB open every file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from flowsim.files import existing, whole
 from flowsim.flow import GROUPS, Flow, FlowGroup, Velocity
 from flowsim.grid import VelocityGrid
 
-ORDER = ("flow", "trial", "time", "velocity", "channel", "y", "x")
+STATE = ("flow", "trial", "time", "velocity", "channel", "y", "x")
+"""Dimensions of a state that has space."""
+CHUNK_BYTES = 2**20
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
@@ -63,11 +66,21 @@ def velocity_coords(dim: str, group: FlowGroup, velocities: Sequence[Velocity]) 
 
 
 def flow_group(dataset: xr.Dataset) -> FlowGroup:
-    """The flow group that a stimulus or recording names."""
+    """The flow group of a stimulus or recording: the one it names, or the one whose velocities it has.
+
+    Raises
+    ------
+    InputError
+        If it names another or has no velocities.
+    """
     name = dataset.attrs.get("flow_group")
-    if name not in GROUPS:
-        raise InputError(f"expected the attribute flow_group to be one of {', '.join(GROUPS)}; got {name!r}")
-    return GROUPS[name]
+    if name in GROUPS:
+        return GROUPS[name]
+    for group in GROUPS.values():
+        for dim in ("flow", "velocity"):
+            if name is None and all(f"{dim}_{c}" in dataset.coords for c in group.components):
+                return group
+    raise InputError(f"expected the attribute flow_group to be one of {', '.join(GROUPS)}; got {name!r}")
 
 
 def flows(dataset: xr.Dataset) -> list[Flow]:
@@ -90,10 +103,28 @@ def _velocities(dataset: xr.Dataset, dim: str) -> list[Velocity]:
     return list(zip(*(dataset[name].values.tolist() for name in names), strict=True))
 
 
+def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
+    """How to cut a variable: into about a MB, as many frames, then trials, as that holds.
+
+    Smaller chunks are slow to read, larger ones waste memory.
+    """
+    cut = {d: 1 if d in ("flow", "trial", "time") else size for d, size in sizes.items()}
+    size = math.prod(cut.values()) * itemsize
+    for d in ("time", "trial"):
+        if d in sizes:
+            cut[d] = min(sizes[d], max(1, CHUNK_BYTES // size))
+            size *= cut[d]
+    return tuple(cut.values())
+
+
 def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
     """Write a dataset, with its provenance as attributes; the file appears whole or not at all."""
     dataset = dataset.assign_attrs(attrs)
-    encoding = {name: dict(COMPRESSED) for name, v in dataset.data_vars.items() if v.ndim and v.dtype.kind in "fiu"}
+    encoding = {
+        name: {**COMPRESSED, "chunksizes": chunks(dict(v.sizes), v.dtype.itemsize)}
+        for name, v in dataset.data_vars.items()
+        if v.size > 1 and v.ndim and v.dtype.kind in "fiu"
+    }
     with whole(path) as temporary:
         dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
         with xr.open_dataset(temporary, engine="h5netcdf") as written:
@@ -131,39 +162,49 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
     return dataset
 
 
-def variable(dataset: xr.Dataset, name: str) -> xr.DataArray:
-    """A variable of a recording.
+def variable(dataset: xr.Dataset, name: str, dims: tuple[str, ...] = ()) -> xr.DataArray:
+    """A variable of a recording, with these dimensions if given.
 
     Raises
     ------
     InputError
-        If it was not recorded.
+        If it was not recorded, or has other dimensions.
     """
     if name not in dataset:
         held = ", ".join(map(str, dataset.data_vars))
         raise InputError(f"expected the recording to hold {name!r}; it holds {held}. Add {name!r} to its sites")
+    if dims and dataset[name].dims != dims:
+        came = ", ".join(map(str, dataset[name].dims))
+        raise InputError(f"expected {name} ({', '.join(dims)}); the recording has {name} ({came})")
     return dataset[name]
 
 
 def scored(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Squared error (flow, trial, time, y, x) and shown frames, from the first frame after the context.
+    """Squared error (flow, trial, time, y, x) and shown frames, from the first frame after the context, in float64.
 
     The coordinate ``ahead`` over time counts predicted frames from 1.
+
+    Raises
+    ------
+    InputError
+        If frames or predictions were not recorded, none lies after the context, or a prediction is not a number.
     """
     prediction, shown = variable(recording, "prediction"), variable(recording, "frames")
+    if "context" not in recording.attrs:
+        raise InputError("expected the attribute context, the number of frames seen; the recording has none")
     context = int(recording.attrs["context"])
     after = recording.time.values >= context
     if not after.any():
         raise InputError(
-            f"expected frames after the context of {context}; the recording has {after.size} frames in all"
+            f"expected frames after the context of {context}; the recording has {after.size} frames in all. Record "
+            "with a shorter context or a longer stimulus"
         )
-    ahead = (
-        "time",
-        recording.time.values[after] - context + 1,
-        {"units": "frame", "long_name": "predicted frame"},
-    )
-    shown = shown.isel(time=after).assign_coords(ahead=ahead)
-    return (prediction.isel(time=after) - shown) ** 2, shown
+    ahead = ("time", recording.time.values[after] - context + 1, {"units": "frame", "long_name": "predicted frame"})
+    shown = shown.isel(time=after).astype("float64").assign_coords(ahead=ahead)
+    error = (prediction.isel(time=after).astype("float64") - shown) ** 2
+    if not bool(np.isfinite(error).all()):
+        raise InputError("predictions hold values that are no numbers; the network diverged. Train it again")
+    return error, shown
 
 
 def damaged(path: str | Path, error: Exception) -> InputError:
@@ -174,8 +215,8 @@ def damaged(path: str | Path, error: Exception) -> InputError:
     )
 
 
-def values(array: xr.DataArray, path: str | Path) -> np.ndarray:
-    """The values of a lazily opened variable.
+def load(dataset: xr.Dataset, path: str | Path) -> xr.Dataset:
+    """All of a lazily opened file.
 
     Raises
     ------
@@ -183,25 +224,6 @@ def values(array: xr.DataArray, path: str | Path) -> np.ndarray:
         If the file turns out to be damaged.
     """
     try:
-        return np.asarray(array.values)
+        return dataset.load()
     except (OSError, RuntimeError) as error:
         raise damaged(path, error) from None
-
-
-def runs(paths: Sequence[str | Path]) -> xr.Dataset:
-    """Results of one analysis for several runs, along ``run``, with coordinates ``network`` and ``seed``."""
-    results = []
-    for path in paths:
-        result = read(path, "analysis").load()
-        network, seed = result.attrs.get("network", Path(path).stem), result.attrs.get("seed", "")
-        run = {"network": ("run", [network]), "seed": ("run", [seed]), "run": [f"{network}-seed{seed}"]}
-        results.append(result.expand_dims("run").assign_coords(run))
-    return xr.concat(
-        results,
-        "run",
-        combine_attrs="drop_conflicts",
-        join="outer",
-        data_vars="all",
-        coords="minimal",
-        compat="override",
-    )

@@ -1,25 +1,30 @@
 """An experiment file: one YAML, a block per stage in the order in which data flow.
 
-`read` checks all of it, down to building every network on the frames that the stimulus makes, before anything
-runs.
+`read` checks all of it before anything runs, down to building every network on the frames that the stimulus makes and
+asking every question of a recording of one untrained trial.
 """
 
 from __future__ import annotations
 
+import re
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import xarray as xr
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowsim import ideas
 from flowsim.errors import InputError
 from flowsim.files import existing
-from flowsim.network import build
+from flowsim.network import Network, build
+from flowsim.recording import open_recording, record
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Settings = dict[str, Any]
 
 
@@ -64,6 +69,14 @@ class TrainBlock(Block):
     validate_every: Count = 1600
 
 
+class RunBlock(Block):
+    """One training: what the network is called, what it is (``model`` and arguments of its ``build``), and how."""
+
+    network: Settings = {"model": "fernn"}
+    name: str = ""
+    train: TrainBlock = TrainBlock()
+
+
 class RecordBlock(Block):
     """What is recorded while a network watches one stimulus file. ``context`` None: it sees every frame."""
 
@@ -87,6 +100,17 @@ class Experiment(Block):
     analyse: dict[str, Settings]
 
 
+class Loader(yaml.SafeLoader):
+    """Plain YAML in which no key may come twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} comes twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read(path: str | Path) -> Experiment:
     """Read and check an experiment file.
 
@@ -97,7 +121,7 @@ def read(path: str | Path) -> Experiment:
     """
     path = existing(path, "an experiment file (YAML)")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected YAML; {' '.join(str(error).split())}") from None
     try:
@@ -111,39 +135,75 @@ def read(path: str | Path) -> Experiment:
 def _check(experiment: Experiment) -> None:
     block, train = experiment.stimulus, experiment.train
     family = ideas.load("stimuli", block.family)
-    shapes = {}
+    shown = {}
     for split in splits(experiment):
-        spec = {**block.spec(split), "trials": 1}
-        arguments = ideas.arguments(family.generate, spec, f"stimulus.{split}", given=("split", "rng"))
-        shapes[split] = family.generate(split, np.random.default_rng(0), **arguments).frames.sizes
-    for split, recorded in experiment.record.items():
-        if (recorded.context or 1) > shapes[split]["time"]:
+        arguments = ideas.arguments(family.generate, block.spec(split), f"stimulus.{split}", given=("split", "rng"))
+        few = {"trials": 1} if "trials" in arguments else {}
+        shown[split] = family.generate(split, np.random.default_rng(0), **{**arguments, **few})
+    frame_shape = (shown["train"].sizes["y"], shown["train"].sizes["x"])
+    for split, stimulus in shown.items():
+        if (stimulus.sizes["y"], stimulus.sizes["x"]) != frame_shape:
+            came = f"{stimulus.sizes['y']}x{stimulus.sizes['x']}"
             raise InputError(
-                f"record.{split}: context must be at most the {shapes[split]['time']} frames of the stimulus; "
+                f"stimulus.{split}: frames must be {frame_shape[0]}x{frame_shape[1]} as in train; got {came}"
+            )
+    for split, recorded in experiment.record.items():
+        if (recorded.context or 1) > shown[split].sizes["time"]:
+            raise InputError(
+                f"record.{split}: context must be at most the {shown[split].sizes['time']} frames of the stimulus; "
                 f"got {recorded.context}"
             )
     for split, warm_up in (("train", train.warm_up), ("valid", 0)):
-        if shapes[split]["time"] < warm_up + train.context + train.horizon:
+        if shown[split].sizes["time"] < warm_up + train.context + train.horizon:
             raise InputError(
                 f"train: warm_up {warm_up} + context {train.context} + horizon {train.horizon} must fit in the "
-                f"{shapes[split]['time']} frames of stimulus.{split}; lengthen it or shorten them"
+                f"{shown[split].sizes['time']} frames of stimulus.{split}; lengthen it or shorten them"
             )
-    frame_shape = (shapes["train"]["y"], shapes["train"]["x"])
+    networks = {}
     for name, settings in experiment.networks.items():
-        if "-seed" in name or "/" in name:
-            raise InputError(f"networks: a name must not contain '-seed' or '/'; got {name!r}")
-        network(settings, frame_shape, f"networks.{name}")
+        if not re.fullmatch(r"[A-Za-z0-9_.]+", name):
+            raise InputError(f"networks: a name must be letters, digits, '_' and '.'; got {name!r}")
+        networks[name] = network(settings, frame_shape, f"networks.{name}")
     for name, settings in experiment.analyse.items():
         analysis = ideas.load("analysis", name)
         ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
         if analysis.READS not in experiment.record:
             raise InputError(f"analyse.{name} reads recordings of {analysis.READS}; add {analysis.READS} to record")
+    rehearse(experiment, shown, min(networks.values(), key=lambda net: len(net.grid)))
+
+
+def rehearse(experiment: Experiment, shown: Mapping[str, xr.Dataset], untrained: Network) -> None:
+    """Record one trial of each stimulus and ask it every question, so that no question fails after hours.
+
+    Raises
+    ------
+    InputError
+        If an analysis cannot do with what would be recorded.
+    """
+    curve = {"sequences": [1.0], "valid_loss": [1.0]}
+    attrs = {"horizon": experiment.train.horizon}
+    with tempfile.TemporaryDirectory() as folder:
+        for split, block in experiment.record.items():
+            file = Path(folder) / f"{split}.h5"
+            record(untrained, shown[split], file, **block.model_dump(), curve=curve, attrs=attrs)
+        for name, settings in experiment.analyse.items():
+            analysis = ideas.load("analysis", name)
+            arguments = ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
+            with open_recording(Path(folder) / f"{analysis.READS}.h5") as recording:
+                try:
+                    result = analysis.analyse(recording, **arguments).compute()
+                    run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
+                    analysis.answers(result.expand_dims("run").assign_coords(run))
+                except InputError as error:
+                    raise InputError(f"analyse.{name}: {error}") from None
 
 
 def network(settings: Settings, frame_shape: tuple[int, int], where: str) -> Any:
     """Build the network of one entry of ``networks``: ``model`` and the arguments of its ``build``."""
     settings = dict(settings)
     model = settings.pop("model", None)
+    if "frame_shape" in settings:
+        raise InputError(f"{where}: unknown key 'frame_shape'; it follows from the stimulus")
     if not isinstance(model, str):
         known = ", ".join(ideas.names("flowsim.models"))
         raise InputError(f"{where}: 'model' must name one of: {known}; got {model!r}")

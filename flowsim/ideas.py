@@ -80,9 +80,22 @@ def validate(model: type[M], spec: Any, where: str) -> M:
     decimals, and nothing else is converted.
     """
     try:
-        return model.model_validate_json(json.dumps(spec, default=lambda value: value.item()))
+        text = json.dumps(spec, default=_plain)
+    except TypeError as error:
+        raise InputError(
+            f"{where + ': ' if where else ''}expected plain values (text, numbers, lists); {error}"
+        ) from None
+    try:
+        return model.model_validate_json(text)
     except ValidationError as error:
         raise InputError(": ".join(part for part in (where, _first(error, model)) if part)) from None
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number as an ordinary one."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"got {value!r}")
 
 
 def _first(error: ValidationError, model: type[BaseModel]) -> str:

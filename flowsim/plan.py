@@ -12,7 +12,7 @@ from typing import Any
 
 from flowsim import ideas
 from flowsim.experiment import SEEDS, read, runs, splits
-from flowsim.provenance import code_hash
+from flowsim.provenance import checksum, code_hash
 from flowsim.training import pick_device
 
 
@@ -61,5 +61,5 @@ def jobs(path: str | Path) -> dict[str, Any]:
             }
             for name, analysis in analyses.items()
         },
-        "report": code_hash("flowsim.report"),
+        "report": code_hash("flowsim.report") + checksum(Path(__file__).with_name("report.html.j2"))[:16],
     }

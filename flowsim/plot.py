@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from flowsim.files import whole
+
 STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -127,5 +129,6 @@ def mosaic(
 
 def save(figure: Figure, path: Path) -> None:
     """Write one figure; the same figure always gives the same bytes."""
-    with mpl.rc_context(STYLE):
-        figure.savefig(path, format=path.suffix.lstrip("."), metadata={"Date": None} if path.suffix == ".svg" else None)
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with mpl.rc_context(STYLE), whole(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip("."), metadata=metadata)

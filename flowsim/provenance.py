@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from flowsim import HOMES
+
 PACKAGES = ("flowsim", "stimuli", "analysis")
 VERSIONS_OF = ("flowsim", "torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
 
@@ -42,13 +44,18 @@ def checksum(path: Path) -> str:
 
 @cache
 def commit() -> str:
-    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" outside git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" where git does not hold it."""
+    described = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
+    for command in (["ls-files", "--error-unmatch", Path(__file__).name], described):
+        try:
+            done = subprocess.run(
+                ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        if done.returncode:
+            return ""
+    return done.stdout.strip()
 
 
 def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
@@ -75,7 +82,7 @@ def _closure(modules: Sequence[str]) -> dict[str, str]:
         if spec is None or spec.origin is None:
             continue
         found[name] = Path(spec.origin).read_text(encoding="utf-8")
-        todo += imports(found[name])
+        todo += imports(found[name], name)
     return found
 
 
@@ -86,20 +93,31 @@ def _find(name: str) -> importlib.machinery.ModuleSpec | None:
         return None
 
 
-def imports(source: str) -> list[str]:
-    """Modules of this project that a source text imports, wherever in it (names of functions included)."""
+def imports(source: str, module: str) -> list[str]:
+    """Modules of this project that a module's source imports, wherever in it (names of functions included)."""
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            origin = ".".join(part for part in (package, node.module) if part)
+            names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+    names += [
+        f"flowsim.{HOMES[name.removeprefix('flowsim.')]}" for name in names if name.removeprefix("flowsim.") in HOMES
+    ]
     return [name for name in names if name.split(".")[0] in PACKAGES and "." in name]
 
 
 def _meaning(source: str) -> str:
+    """The syntax tree, without docstrings and other bare strings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [statement for statement in node.body if not _is_text(statement)]
     return ast.dump(tree)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    value = getattr(statement, "value", None)
+    return isinstance(statement, ast.Expr) and isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import h5netcdf
+import h5py
 import numpy as np
 import torch
 import xarray as xr
 
-from flowsim.dataset import read, velocity_coords
+from flowsim.dataset import chunks, read, velocity_coords
 from flowsim.errors import InputError
 from flowsim.files import whole
 from flowsim.network import Network
 
 SITES = ("state", "prediction")
 TRIALS_AT_ONCE = 32
-CHUNK_BYTES = 2**20
+MEMORY = 2**28
+"""Bytes of recorded values that are held at once, at most, beside those of one trial."""
 
 
 def record(
@@ -58,7 +60,8 @@ def record(
         How many frames the network sees before it goes on by itself; all if not given.
     sites : sequence of "state" and "prediction"
     trials, channels : int, optional
-        Record the first so many; all if not given.
+        Record the first so many; all if not given. A state that has not the space of the frame is recorded as
+        (flow, trial, time, unit), and ``channels`` are its first units.
     every : int
         Record every n-th frame.
     dtype : str
@@ -101,7 +104,7 @@ def open_recording(path: str | Path) -> xr.Dataset:
     InputError
         If it is missing, damaged or no recording.
     """
-    return read(path, "recording", {"frames": ("flow", "trial", "time", "y", "x")})
+    return read(path, "recording")
 
 
 class Layout:
@@ -127,13 +130,17 @@ class Layout:
             "flow": stimulus.sizes.get("flow", 1),
             "trial": min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
             "time": len(self.times),
-            "velocity": start.shape[1],
-            "channel": min(channels or start.shape[2], start.shape[2]),
-            "y": start.shape[3],
-            "x": start.shape[4],
+            "y": shape[0],
+            "x": shape[1],
         }
+        self.space = start.shape[3:] == shape
+        if self.space:
+            self.sizes |= {"velocity": start.shape[1], "channel": min(channels or start.shape[2], start.shape[2])}
+        else:
+            self.sizes |= {"unit": min(channels or start[0].numel(), start[0].numel())}
         frame = ("flow", "trial", "time", "y", "x")
-        state = ("flow", "trial", "time", "velocity", "channel", "y", "x")
+        place = ("velocity", "channel", "y", "x") if self.space else ("unit",)
+        state = ("flow", "trial", "time", *place)
         every_variable = {"frames": frame, "prediction": frame, "state": state}
         self.variables = {name: dims for name, dims in every_variable.items() if name == "frames" or name in sites}
         self.bytes = sum(self._count(dims) * self.dtype.itemsize for dims in self.variables.values())
@@ -145,14 +152,21 @@ class Layout:
         parts = [f"{n} {'x'.join(str(self.sizes[d]) for d in dims)}" for n, dims in self.variables.items()]
         return f"{', '.join(parts)} as {self.dtype}: {self.bytes / 1e6:.1f} MB before compression"
 
-    def chunks(self, dims: Sequence[str]) -> tuple[int, ...]:
-        """As many frames, then trials, as make about a MB: smaller chunks are slow, larger ones waste memory."""
-        sizes = {d: 1 if d in ("flow", "trial", "time") else self.sizes[d] for d in dims}
-        size = int(np.prod(list(sizes.values()))) * self.dtype.itemsize
-        for d in ("time", "trial"):
-            sizes[d] = min(self.sizes[d], max(1, CHUNK_BYTES // size))
-            size *= sizes[d]
-        return tuple(sizes.values())
+    def thin(self, state: torch.Tensor) -> torch.Tensor:
+        """What is recorded of a state (trial, velocity, channel, y, x): all, or flattened (trial, unit)."""
+        if self.space:
+            return state[:, :, : self.sizes["channel"]]
+        return state.flatten(1)[:, : self.sizes["unit"]]
+
+    def cut(self, dims: Sequence[str]) -> tuple[int, ...]:
+        """Chunks of one variable."""
+        return chunks({d: self.sizes[d] for d in dims}, self.dtype.itemsize)
+
+    @property
+    def trials_at_once(self) -> int:
+        """As many as `MEMORY` holds, and at least one."""
+        per_trial = self.bytes // (self.sizes["flow"] * self.sizes["trial"])
+        return max(1, min(TRIALS_AT_ONCE, MEMORY // per_trial))
 
     def create(self, file: h5netcdf.File, attrs: Mapping[str, Any]) -> None:
         """Everything but the recorded values."""
@@ -161,26 +175,34 @@ class Layout:
         for name, value in {**attrs, "flow_group": group.name}.items():
             file.attrs[name] = value
         coords: dict[str, Any] = {"time": ("time", self.times, {"units": "frame"})}
-        coords |= velocity_coords("velocity", group, self.network.grid.velocities)
+        if self.space:
+            coords |= velocity_coords("velocity", group, self.network.grid.velocities)
         if "flow" not in self.stimulus.dims:
             coords |= velocity_coords("flow", group, [(0,) * len(group.components)])
-        for key, coord in self.stimulus.coords.items():
-            if key != "time":
-                values = coord.values[: self.sizes["trial"]] if "trial" in coord.dims else coord.values
-                label = f"object_{key}" if "object" in coord.dims else str(key)
-                coords[label] = (coord.dims, values, coord.attrs)
+        thin = {"trial": slice(self.sizes["trial"]), "time": self.times}
+        for key, coord in self.stimulus.isel(thin).coords.items():
+            if key == "time":
+                continue
+            owner = "object_" if "object" in coord.dims else "trial_" if str(key).startswith("velocity_") else ""
+            coords[f"{owner}{key}"] = (coord.dims, storable(coord.values), coord.attrs)
         for name, (dims, values, coord_attrs) in coords.items():
             over = (dims,) if isinstance(dims, str) else dims
             for dim, size in zip(over, values.shape, strict=True):
                 if dim not in file.dimensions:
                     file.dimensions[dim] = size
-            file.create_variable(name, over, data=values).attrs.update(coord_attrs)
+            dtype = h5py.string_dtype() if values.dtype.kind == "O" else values.dtype
+            file.create_variable(name, over, dtype, data=values).attrs.update(coord_attrs)
         codec = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fillvalue": np.nan}
         for name, over in self.variables.items():
-            variable = file.create_variable(name, over, self.dtype, chunks=self.chunks(over), **codec)
+            variable = file.create_variable(name, over, self.dtype, chunks=self.cut(over), **codec)
             variable.attrs["coordinates"] = " ".join(name for name in coords if name != "time")
         if "state" in self.variables and self.network.law is not None:
             file["state"].attrs["law"] = str(self.network.law)
+
+
+def storable(values: np.ndarray) -> np.ndarray:
+    """The same values in a type that netCDF knows: whole numbers for truth values, objects for text."""
+    return values.astype({"b": np.int8, "U": object}.get(values.dtype.kind, values.dtype))
 
 
 @torch.no_grad()
@@ -194,28 +216,25 @@ def _stream(
 ) -> None:
     frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
     parameter = next(network.parameters())
-    total, channels = layout.sizes["flow"] * layout.sizes["trial"], layout.sizes["channel"]
+    total = layout.sizes["flow"] * layout.sizes["trial"]
     for flow in range(layout.sizes["flow"]):
-        for first in range(0, layout.sizes["trial"], TRIALS_AT_ONCE):
-            chosen = slice(first, min(first + TRIALS_AT_ONCE, layout.sizes["trial"]))
+        for first in range(0, layout.sizes["trial"], layout.trials_at_once):
+            chosen = slice(first, min(first + layout.trials_at_once, layout.sizes["trial"]))
             shown = frames[flow, chosen].values
             seen = torch.from_numpy(shown)[:, :context, None].to(parameter)
-            recorded: dict[str, list[np.ndarray]] = {"state": [], "prediction": []}
+            recorded: dict[str, list[np.ndarray]] = {site: [] for site in layout.sites}
+            blank = torch.full((len(shown), 1, *shown.shape[2:]), torch.nan)
             for step in network.steps(seen, stimulus.sizes["time"] - seen.shape[1]):
                 if step.time not in layout.times:
                     continue
-                recorded["state"].append(
-                    step.state[:, :, :channels].cpu().numpy() if "state" in layout.sites else _NONE
-                )
-                blank = np.full_like(shown[:, 0], np.nan)
-                recorded["prediction"].append(blank if step.prediction is None else step.prediction[:, 0].cpu().numpy())
+                predicted = blank if step.prediction is None else step.prediction
+                for site, value in (("state", layout.thin(step.state)), ("prediction", predicted[:, 0])):
+                    if site in recorded:  # a copy: a view would keep the whole state in memory
+                        recorded[site].append(value.cpu().numpy().astype(layout.dtype, copy=True))
             file["frames"][flow, chosen] = shown[:, layout.times]
-            for site in layout.sites:
-                file[site][flow, chosen] = np.stack(recorded[site], 1)
+            for site, values in recorded.items():
+                file[site][flow, chosen] = np.stack(values, 1)
             report(flow * layout.sizes["trial"] + chosen.stop, total)
-
-
-_NONE = np.empty(0)
 
 
 def _check_room(into: Path, needed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections.abc import Collection
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from jinja2 import Environment, select_autoescape
 from flowsim import dataset, ideas
 from flowsim.experiment import Experiment, read, runs
 from flowsim.files import existing, whole
+from flowsim.results import runs as results_of
 
 
 def page(experiment_file: str | Path, results: Path, into: Path) -> None:
@@ -48,7 +50,7 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         lead=[row["sentence"] for section in sections for row in section["rows"] if row["sentence"]],
         provenance=provenance,
         specification=Path(experiment_file).read_text(encoding="utf-8"),
-        rules=_benchmarks(results / "benchmarks"),
+        rules=_benchmarks(results / "benchmarks", runs(experiment)),
         date=date.today().isoformat(),
     )  # fmt: skip
     with whole(into) as temporary:
@@ -59,7 +61,7 @@ def _section(name: str, experiment: Experiment, results: Path) -> dict[str, Any]
     """One analysis: its question, its numbers by network, its figure."""
     analysis = ideas.load("analysis", name)
     paths = [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
-    found = dataset.runs(paths)
+    found = results_of(paths, name)
     rows = [_row(label, values, list(experiment.networks)) for label, values in analysis.answers(found).items()]
     svg = existing(results / "figures" / f"{name}.svg", "a figure").read_bytes()
     return {
@@ -80,9 +82,12 @@ def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any
     lowest, sentence = min(known.values(), default=math.nan), ""
     if len(known) > 1:
         best, worst = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-        if 0 < 1.5 * known[best] <= known[worst]:
-            times = f"{known[worst] / known[best]:.1f} times lower than for {worst} ({_number(known[worst])})"
-            sentence = f"{label[0].upper()}{label[1:]}: lowest for {best} ({_number(known[best])}), {times}."
+        if 1.5 * known[best] < known[worst]:
+            times = f"{known[worst] / known[best]:.1f} times " if known[best] > 0 else ""
+            sentence = (
+                f"{label[0].upper()}{label[1:]}: lowest for {best} ({_number(known[best])}), "
+                f"{times}lower than for {worst} ({_number(known[worst])})."
+            )
     cells = [{"text": _cell(mean[n], spread[n]), "best": len(known) > 1 and known.get(n) == lowest} for n in networks]
     return {"label": label, "cells": cells, "sentence": sentence}
 
@@ -105,24 +110,29 @@ def _number(value: float, like: float | None = None) -> str:
 
 
 def _provenance(experiment: Experiment, results: Path) -> dict[str, Any]:
-    """Commit, versions and checksums, as the analyses' files carry them."""
-    commits: set[str] = set()
-    versions: dict[str, str] = {}
+    """Commits, versions and checksums that the files carry, from stimuli to analyses."""
+    carried = [dataset.read(path, "stimulus").attrs for path in sorted(results.glob("stimuli/*.h5"))]
+    for run in runs(experiment):
+        carried += [dataset.read(results / f"recordings/{run}/{r}.h5", "recording").attrs for r in experiment.record]
+        carried += [dataset.read(results / f"analyses/{a}/{run}.h5", "analysis").attrs for a in experiment.analyse]
     checksums: dict[str, str] = {}
-    for name in experiment.analyse:
-        for run in runs(experiment):
-            attrs = dataset.read(results / "analyses" / name / f"{run}.h5", "analysis").attrs
-            commits.add(attrs.get("commit", ""))
-            versions |= json.loads(attrs.get("versions", "{}"))
-            checksums |= json.loads(attrs.get("inputs", "{}"))
-    return {"commits": sorted(commits), "versions": versions, "checksums": checksums}
+    for attrs in carried:
+        checksums |= json.loads(attrs.get("inputs", "{}"))
+    return {
+        "commits": sorted({attrs.get("commit", "") for attrs in carried}),
+        "versions": [json.loads(text) for text in sorted({attrs.get("versions", "{}") for attrs in carried})],
+        "checksums": checksums,
+    }
 
 
-def _benchmarks(folder: Path) -> list[dict[str, Any]]:
-    """Jobs, wall time and peak memory of each rule, from Snakemake's benchmark files."""
+def _benchmarks(folder: Path, runs_now: Collection[str]) -> list[dict[str, Any]]:
+    """Jobs, wall time and peak memory of each rule, from Snakemake's benchmark files of these runs."""
     rules = []
     for rule in sorted(path for path in folder.glob("*") if path.is_dir()):
-        table = pd.concat([pd.read_csv(path, sep="\t") for path in sorted(rule.glob("*.tsv"))])
+        files = [p for p in sorted(rule.glob("*.tsv")) if "-seed" not in p.stem or any(r in p.stem for r in runs_now)]
+        if not files:
+            continue
+        table = pd.concat([pd.read_csv(path, sep="\t") for path in files])
         seconds, memory = pd.to_numeric(table["s"]), pd.to_numeric(table["max_rss"], errors="coerce")
         rules.append(
             {

@@ -13,13 +13,14 @@ import torch
 
 from flowsim import dataset, ideas
 from flowsim.errors import InputError
-from flowsim.experiment import RecordBlock, TrainBlock, network
+from flowsim.experiment import RecordBlock, RunBlock, network
 from flowsim.files import exclusive
 from flowsim.progress import Progress
 from flowsim.provenance import checksum, code_hash, provenance
+from flowsim.results import runs
 from flowsim.training import pick_device
 from flowsim.training import train as fit
-from flowsim.weights import FORMAT, load_network, save
+from flowsim.weights import load_network, save
 
 FRAMES = {"frames": ("trial", "time", "y", "x")}
 
@@ -47,54 +48,54 @@ def stimulus(a: Namespace) -> None:
 
 def train(a: Namespace) -> None:
     """Train one network."""
-    spec = _spec(a.spec)
-    settings = ideas.validate(TrainBlock, spec.get("train", {}), "train")
-    device = pick_device(a.device)
+    spec = ideas.validate(RunBlock, _spec(a.spec), "--spec")
+    settings, device = spec.train, pick_device(a.device)
     needed = settings.context + settings.horizon
     frames, valid = _sequences(a.train, needed + settings.warm_up, device), _sequences(a.valid, needed, device)
     frame_shape = (frames.shape[-2], frames.shape[-1])
     torch.manual_seed(a.seed)
-    net = network(spec.get("network", {}), frame_shape, "network").to(device)
-    name = f"{spec.get('name', spec['network']['model'])}-seed{a.seed}"
-    inputs = [a.train, a.valid]
-    code = code_hash("flowsim.training", f"flowsim.models.{spec['network']['model']}")
-    identity = json.dumps([spec, a.seed, code, [checksum(path) for path in inputs]], sort_keys=True)
+    net = network(spec.network, frame_shape, "--spec: network").to(device)
+    model = spec.network["model"]
+    name, inputs = f"{spec.name or model}-seed{a.seed}", [a.train, a.valid]
+    code = code_hash("flowsim.training", f"flowsim.models.{model}")
+    identity = json.dumps([spec.model_dump(), a.seed, code, [checksum(path) for path in inputs]], sort_keys=True)
     count = sum(p.numel() for p in net.parameters())
     print(f"training {name} on {device}: {count} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
+    note = ""
     with exclusive(a.into), Progress(name, settings.sequences, "sequences") as progress:
 
         def report(done: int, train_loss: float | None, valid_loss: float | None) -> None:
+            nonlocal note
             if train_loss is not None and valid_loss is not None:
-                report.note = f"train {train_loss:.5f}, valid {valid_loss:.5f}"  # type: ignore[attr-defined]
-            progress.to(min(done, settings.sequences), getattr(report, "note", ""), force=valid_loss is not None)
+                note = f"train {train_loss:.5f}, valid {valid_loss:.5f}"
+            progress.to(min(done, settings.sequences), note, force=valid_loss is not None)
 
         curve, best = fit(
             net, settings, frames, valid, a.seed,
             checkpoint=a.into.with_suffix(".ckpt"), identity=identity, report=report,
         )  # fmt: skip
         content = {
-            "format": FORMAT,
             "best": best,
             "last": {k: v.cpu() for k, v in net.state_dict().items()},
             "curve": vars(curve),
             "frame_shape": list(frame_shape),
-            "name": spec.get("name", spec["network"]["model"]),
+            "name": spec.name or model,
             "parameters": count,
             "device": str(device),
-            **provenance("train", spec, inputs, a.seed),
+            **provenance("train", spec.model_dump(), inputs, a.seed),
         }
-        save(content, a.into)
+        save(content, a.into, "weights")
     print(f"wrote {a.into}: best validation MSE {min(curve.valid_loss):.3g}", file=sys.stderr)
 
 
 def _sequences(path: Path, needed: int, device: torch.device) -> torch.Tensor:
     """Frames of a stimulus file, (trial, time, channel, y, x)."""
-    frames = dataset.read(path, "stimulus", FRAMES).frames
+    frames = dataset.load(dataset.read(path, "stimulus", FRAMES), path).frames
     if frames.sizes["time"] < needed:
         raise InputError(
             f"{path}: expected at least {needed} frames (warm_up + context + horizon); it has {frames.sizes['time']}"
         )
-    return torch.from_numpy(dataset.values(frames, path))[:, :, None].to(device)
+    return torch.from_numpy(frames.values)[:, :, None].to(device)
 
 
 def record(a: Namespace) -> None:
@@ -119,7 +120,7 @@ def record(a: Namespace) -> None:
             progress.to(done)
 
         write_recording(
-            net, shown.load(), a.into, **block.model_dump(), curve=content["curve"], attrs=attrs,
+            net, dataset.load(shown, a.stimulus), a.into, **block.model_dump(), curve=content["curve"], attrs=attrs,
             announce=lambda text: print(text, file=sys.stderr, flush=True), report=report,
         )  # fmt: skip
     print(f"wrote {a.into}: {a.into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
@@ -142,8 +143,10 @@ def analyse(a: Namespace) -> None:
             results = analysis.analyse(recording, **arguments).compute()
         except InputError as error:
             raise InputError(f"{a.recording}: {error}") from None
-        except (OSError, RuntimeError) as error:
-            raise dataset.damaged(a.recording, error) from None
+        except (OSError, RuntimeError):
+            for variable in recording.variables:  # is the file to blame? If it can be read, the analysis is
+                dataset.load(recording[[variable]], a.recording)
+            raise
         attrs = provenance("analysis", {"analysis": a.analysis, **arguments}, [a.recording])
         attrs |= {k: recording.attrs[k] for k in ("network", "seed") if k in recording.attrs}
         dataset.write(results, a.into, attrs)
@@ -156,11 +159,13 @@ def figure(a: Namespace) -> None:
 
     from flowsim import plot
 
+    if a.into.suffix != ".svg":
+        raise InputError(f"--into: expected a file ending in .svg (a .png is written beside it); got {a.into}")
     mpl.use("agg")
     analysis = ideas.load("analysis", a.analysis)
     with exclusive(a.into), mpl.rc_context(plot.STYLE):
-        drawn = analysis.figure(dataset.runs(a.results))
-        for path in (a.into.with_suffix(".png"), a.into.with_suffix(".svg")):
+        drawn = analysis.figure(runs(a.results, a.analysis))
+        for path in (a.into.with_suffix(".png"), a.into):
             plot.save(drawn, path)
     print(f"wrote {a.into} and .png", file=sys.stderr)
 
@@ -179,3 +184,10 @@ def plan(a: Namespace) -> None:
     from flowsim.plan import jobs
 
     print(json.dumps(jobs(a.experiment)))
+
+
+def models(a: Namespace) -> None:
+    """Print a table of every model."""
+    from flowsim.catalogue import table
+
+    print(table())

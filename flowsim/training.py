@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from flowsim.errors import InputError
 from flowsim.network import Network
-from flowsim.weights import FORMAT, load_checkpoint, save
+from flowsim.weights import load_checkpoint, save
 
 EVALUATION_BATCH = 64
 
@@ -59,7 +59,8 @@ def pick_device(name: str = "auto") -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, there in available.items() if there))
-    if not available.get(name.split(":")[0], False):
+    kind, _, number = name.partition(":")
+    if not available.get(kind, False) or (number and not number.isdigit()):
         there = ", ".join(device for device, on in available.items() if on)
         raise InputError(f"device {name!r} is not on this machine; use auto or one of: {there}")
     return torch.device(name)
@@ -99,6 +100,11 @@ def train(
     Curve
     dict of Tensor
         Weights at the lowest validation loss. The network itself holds the last ones.
+
+    Raises
+    ------
+    InputError
+        If a loss is no longer a number.
     """
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     steps = math.ceil(settings.sequences / settings.batch)
@@ -132,11 +138,15 @@ def train(
         curve.valid_loss.append(evaluate(network, settings, valid))
         curve.seconds.append(time.monotonic() - started)
         losses = []
+        if not math.isfinite(curve.train_loss[-1] + curve.valid_loss[-1]):
+            raise InputError(
+                f"the training diverged: loss {curve.train_loss[-1]} after {step * settings.batch} sequences; use a "
+                f"learning_rate below {settings.learning_rate} or a smaller clip"
+            )
         if curve.valid_loss[-1] <= min(curve.valid_loss):
             best = _weights(network)
         if checkpoint:
             content = {
-                "format": FORMAT,
                 "identity": identity,
                 "network": network.state_dict(),
                 "optimiser": optimiser.state_dict(),
@@ -145,7 +155,7 @@ def train(
                 "best": best,
                 "step": step,
             }
-            save(content, checkpoint)
+            save(content, checkpoint, "checkpoint")
         report(step * settings.batch, curve.train_loss[-1], curve.valid_loss[-1])
     return curve, best
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -14,33 +15,39 @@ from flowsim.files import existing, whole
 from flowsim.network import Network, build
 
 FORMAT = 1
+Kind = Literal["weights", "checkpoint"]
 
 
-def save(content: Mapping[str, Any], path: Path) -> None:
+def save(content: Mapping[str, Any], path: Path, kind: Kind) -> None:
     """Write tensors and plain values; the file appears whole or not at all."""
     with whole(path) as temporary:
-        torch.save(dict(content), temporary)
-        load(temporary, "a file of weights")
+        torch.save({"format": FORMAT, "kind": kind, **content}, temporary)
+        load(temporary, kind)
 
 
-def load(path: str | Path, what: str = "trained weights (.pt)") -> dict[str, Any]:
-    """Read a file that `save` wrote.
+def load(path: str | Path, kind: Kind) -> dict[str, Any]:
+    """Read a file that `save` wrote, checking the checksums within it.
 
     Raises
     ------
     InputError
-        If it is missing, damaged or of another format.
+        If it is missing, damaged, of another format or another kind.
     """
-    path = existing(path, what)
+    path = existing(path, f"{kind} of a network")
+    again = f"delete {path.name} and train again"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: expected {what}, but it cannot be read ({reason[:120]}); delete it and train again"
-        ) from None
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        content = torch.load(path, map_location="cpu", weights_only=True) if damaged is None else None
+    except Exception as error:  # torch and zipfile raise many kinds for damaged files
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(f"{path}: expected {kind}, but it cannot be read ({reason}); {again}") from None
+    if content is None:
+        raise InputError(f"{path}: expected {kind}, but it cannot be read ({damaged} is damaged); {again}")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: expected {what} of format {FORMAT}; this is another file, or of another version")
+        raise InputError(f"{path}: expected {kind} of format {FORMAT}; this is another file, or of another version")
+    if content["kind"] != kind:
+        raise InputError(f"{path}: expected {kind}; this is a file of {content['kind']}")
     return content
 
 
@@ -54,15 +61,24 @@ def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
     """
     if path is None or not path.exists():
         return None
-    saved = load(path, "a training checkpoint (.ckpt)")
+    saved = load(path, "checkpoint")
     return saved if saved["identity"] == identity else None
 
 
 def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:
-    """The network of a ``models/<run>.pt``, with its best weights, and the rest of the file."""
-    content = load(path)
-    spec = json.loads(content["specification"])
-    settings = dict(spec["network"])
-    network = build(settings.pop("model"), tuple(content["frame_shape"]), **settings)
-    network.load_state_dict(content["best"])
+    """The network of a ``models/<run>.pt``, with its best weights, and the rest of the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or the model of that name has changed since.
+    """
+    content = load(path, "weights")
+    settings = json.loads(content["specification"])["network"]
+    try:
+        network = build(settings.pop("model"), tuple(content["frame_shape"]), **settings)
+        network.load_state_dict(content["best"])
+    except (InputError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: these weights do not fit the network as it is now ({reason}); train again") from None
     return network.eval().requires_grad_(False), content

@@ -18,6 +18,7 @@ from analysis import (
 )
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid, dataset, ideas, plot
 from flowsim.grid import LAWS
+from flowsim.results import runs as side_by_side
 
 mpl.use("agg")
 ANALYSES = ideas.names("analysis")
@@ -31,7 +32,7 @@ def results_of(analysis, runs, tmp_path):
         attrs = {"stage": "analysis", "network": recording.attrs["network"], "seed": recording.attrs["seed"]}
         dataset.write(analysis.analyse(recording).compute(), tmp_path / f"{run}.h5", attrs)
         paths.append(tmp_path / f"{run}.h5")
-    return dataset.runs(paths)
+    return side_by_side(paths, analysis.__name__.removeprefix("analysis."))
 
 
 @pytest.mark.parametrize("name", ANALYSES)
@@ -242,3 +243,42 @@ def test_stabilised_maps_need_a_resting_trial(recording):
     )
     with pytest.raises(InputError, match="a trial whose objects all rest in the reference"):
         stabilised_maps.analyse(made)
+
+
+def test_errors_are_summed_in_float64(recording, rng):
+    """In float16 the count of values alone would overflow, and the mean be 0."""
+    frames = np.zeros((1, 300, 4, 16, 16), np.float16)
+    made = recording(frames=frames, prediction=frames + np.float16(0.25), context=2, horizon=1)
+    np.testing.assert_allclose(prediction_error.analyse(made).mse, 0.0625)
+    np.testing.assert_allclose(length_generalisation.analyse(made).mse, 0.0625)
+
+
+def test_values_that_are_no_numbers_are_told(predicted, recording):
+    made = predicted(lambda _: 0.1, horizon=2)
+    made.prediction[0, 1, 5, 2, 2] = np.nan
+    for analysis in (prediction_error, length_generalisation):
+        with pytest.raises(InputError, match="predictions hold values that are no numbers; the network diverged"):
+            analysis.analyse(made)
+    states, grid = lawful(Law(True, True))
+    states[1, 0, 2, 0] = np.nan
+    with pytest.raises(InputError, match="states hold values that are no numbers; the network diverged"):
+        equivariance_error.analyse(recording(states, FLOWS, grid.velocities))
+
+
+def test_recordings_thinned_in_time_are_scored_by_their_frames(predicted):
+    made = predicted(lambda ahead: 0.1 * ahead, horizon=4).isel(time=slice(0, None, 2))
+    result = prediction_error.analyse(made)
+    assert result.ahead.values.tolist() == [2, 4]
+    np.testing.assert_allclose(result.mse, [0.04, 0.16])
+    assert length_generalisation.analyse(made).ahead.values.tolist() == [2, 4, 6, 8]
+    with pytest.raises(InputError, match="prediction_error needs frame 2, the last one seen"):
+        prediction_error.analyse(predicted(lambda _: 0, horizon=4).isel(time=slice(1, None, 2)))
+
+
+def test_recordings_that_lack_what_is_needed(predicted):
+    made = predicted(lambda _: 0)
+    with pytest.raises(InputError, match="needs the velocity of each object"):
+        velocity_generalisation.analyse(made)
+    del made.attrs["context"]
+    with pytest.raises(InputError, match="expected the attribute context"):
+        prediction_error.analyse(made)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -59,7 +60,9 @@ def test_weights_hold_curve_and_provenance(folder):
     assert content["curve"]["sequences"] == [4, 8]
     assert content["stage"] == "train"
     assert set(content["best"]) == set(content["last"])
-    assert json.loads(content["specification"]) == TRAIN
+    specification = json.loads(content["specification"])
+    assert specification["network"] == TRAIN["network"]
+    assert specification["train"] == {**TRAIN["train"], "learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0}
 
 
 def test_training_again_resumes_and_ends_the_same(folder, tmp_path, capsys):
@@ -85,6 +88,15 @@ def truncated(path, into):
     return into
 
 
+def flipped(path, into):
+    """A copy with one byte changed within the frames."""
+    with h5py.File(path) as file:
+        chunk = file["frames"].id.get_chunk_info(0)
+    content = bytearray(Path(path).read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 255
+    into.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -96,18 +108,23 @@ def truncated(path, into):
         (["train", "--train", "{at}/none.h5", "--valid", "{at}/valid.h5"], "none.h5: expected a file of stage stimulus, found no such file"),
         (["train", "--train", "{at}/probe.h5", "--valid", "{at}/valid.h5"], r"expected frames \(trial, time, y, x\); found \(flow"),
         (["train", "--train", "{at}/half.h5", "--valid", "{at}/valid.h5"], "half.h5: expected a whole HDF5 file"),
-        (["train", "--spec", '{"train": {"horizon": 0}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "train: horizon: input should be greater than or equal to 1; got 0"),
-        (["train", "--spec", '{"train": {"horizon": 9}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "at least 15 frames .*; it has 6"),
+        (["train", "--spec", '{"train": {"horizon": 0}, "network": {"model": "fernn"}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: train.horizon: input should be greater than or equal to 1; got 0"),
+        (["train", "--spec", '{"train": {"horizon": 9}, "network": {"model": "fernn"}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "at least 15 frames .*; it has 6"),
         (["train", "--spec", '{"network": {"model": "lstm2"}, "train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "unknown network model 'lstm2'"),
-        (["train", "--spec", '{"network": {}, "train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "network: 'model' must name one of"),
-        (["train", "--spec", '{"train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5", "--device", "tpu"], "device 'tpu' is not on this machine"),
-        (["record", "--model", "{at}/half.pt", "--stimulus", "{at}/probe.h5"], "half.pt: expected trained weights .* cannot be read"),
+        (["train", "--spec", '{"network": {}, "train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: network: 'model' must name one of"),
+        (["train", "--spec", '{"train": {"context": 3, "horizon": 3}, "network": {"model": "fernn"}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5", "--device", "tpu"], "device 'tpu' is not on this machine"),
+        (["record", "--model", "{at}/half.pt", "--stimulus", "{at}/probe.h5"], "half.pt: expected weights, but it cannot be read"),
         (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/rec.h5"], "expected a file of stage stimulus; this one is of stage recording"),
         (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/probe.h5", "--spec", '{"every": 0}'], "record: every: input should be greater"),
         (["analyse", "equivariance_error", "--recording", "{at}/half.rec.h5"], "half.rec.h5: expected a whole HDF5 file"),
         (["analyse", "equivariance", "--recording", "{at}/rec.h5"], "unknown analysis 'equivariance'"),
         (["analyse", "velocity_generalisation", "--recording", "{at}/rec.h5"], "rec.h5: expected frames after the context of 6"),
         (["figure", "equivariance_error", "--results", "{at}/rec.h5"], "expected a file of stage analysis; this one is of stage recording"),
+        (["figure", "stabilised_maps", "--results", "{at}/err.h5"], "err.h5: expected results of stabilised_maps; these are of equivariance_error"),
+        (["train", "--spec", '{"tarin": {}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: unknown key 'tarin'; expected one of: network, name, train"),
+        (["train", "--spec", '{"network": "fernn"}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: network: input should be"),
+        (["record", "--model", "{at}/a.ckpt", "--stimulus", "{at}/probe.h5"], "a.ckpt: expected weights; this is a file of checkpoint"),
+        (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/flipped.h5"], "flipped.h5: expected a whole HDF5 file"),
         (["report", "{at}/none.yaml", "--results", "{at}"], "none.yaml: expected an experiment file"),
     ],
 )  # fmt: skip
@@ -115,9 +132,10 @@ def test_mistakes_are_one_line(folder, tmp_path, capsys, arguments, message):
     truncated(folder / "train.h5", folder / "half.h5")
     truncated(folder / "rec.h5", folder / "half.rec.h5")
     truncated(folder / "a.pt", folder / "half.pt")
+    flipped(folder / "probe.h5", folder / "flipped.h5")
     arguments = [a.replace("{at}", str(folder)) for a in arguments]
     try:
-        assert run(*arguments, "--into", tmp_path / "out.h5") == 2
+        assert run(*arguments, "--into", tmp_path / "out.svg") == 2
         lines = capsys.readouterr().err.strip().splitlines()
         problems = [line for line in lines if "error:" in line]
         assert len(problems) == 1
@@ -125,15 +143,15 @@ def test_mistakes_are_one_line(folder, tmp_path, capsys, arguments, message):
         assert __import__("re").search(message, problems[0]), problems[0]
         assert not [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")]
     finally:
-        for half in folder.glob("half*"):
-            half.unlink()
+        for damaged in (*folder.glob("half*"), folder / "flipped.h5"):
+            damaged.unlink()
 
 
 def test_a_damaged_checkpoint_is_told(folder, tmp_path, capsys):
     truncated(folder / "a.ckpt", tmp_path / "a.ckpt")
     data = ("--train", folder / "train.h5", "--valid", folder / "valid.h5", "--device", "cpu")
     assert run("train", "--spec", json.dumps(TRAIN), *data, "--into", tmp_path / "a.pt") == 2
-    assert "a.ckpt: expected a training checkpoint (.ckpt), but it cannot be read" in capsys.readouterr().err
+    assert "a.ckpt: expected checkpoint, but it cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "a.pt").exists()
 
 
@@ -165,3 +183,21 @@ def test_a_users_own_folder_adds_ideas(tmp_path):
         done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "moving_digits, my_stars" in done.stderr
+
+
+def test_an_error_in_a_users_analysis_is_not_blamed_on_the_recording(folder, tmp_path, monkeypatch):
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "broken_for_test.py").write_text(
+        "def analyse(recording):\n    raise RuntimeError('mine')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match="mine"):
+        run("analyse", "broken_for_test", "--recording", folder / "rec.h5", "--into", tmp_path / "out.h5")
+
+
+def test_figures_end_in_svg(folder, tmp_path, capsys):
+    assert run("figure", "equivariance_error", "--results", folder / "err.h5", "--into", tmp_path / "a.pdf") == 2
+    assert "--into: expected a file ending in .svg" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("stimulus", "moving_digits", "train", "--seed", -1, "--into", tmp_path / "a.h5")
+    assert "expected a whole number from 0; got '-1'" in capsys.readouterr().err

@@ -8,15 +8,17 @@ import xarray as xr
 
 from flowsim import InputError, dataset
 from flowsim.files import exclusive, existing, whole
+from flowsim.results import runs
 
 
 def test_round_trip(probe, tmp_path):
     dataset.write(probe, tmp_path / "probe.h5", {"stage": "stimulus", "commit": "abc"})
     again = dataset.read(tmp_path / "probe.h5", "stimulus", {"frames": ("flow", "trial", "time", "y", "x")})
+    assert again.frames.chunks is not None
+    assert again.frames.encoding["chunksizes"] == (1, 3, 6, 9, 8)
     xr.testing.assert_equal(again.load(), probe)
     assert again.attrs["commit"] == "abc"
     assert again.time.attrs["units"] == "frame"
-    assert again.frames.chunks is None or again.chunks
 
 
 @pytest.mark.parametrize("keep", [0, 7, 1000, -2000])
@@ -25,7 +27,7 @@ def test_truncated_file(probe, tmp_path, keep):
     dataset.write(probe, file, {"stage": "stimulus"})
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(InputError, match=r"probe.h5: expected a whole HDF5 file, .* delete it and make it again"):
-        dataset.values(dataset.read(file, "stimulus").frames, file)
+        dataset.load(dataset.read(file, "stimulus"), file)
 
 
 def test_damaged_chunk(rng, tmp_path):
@@ -37,7 +39,7 @@ def test_damaged_chunk(rng, tmp_path):
     content[middle : middle + 400] = b"\0" * 400
     file.write_bytes(content)
     with pytest.raises(InputError, match="expected a whole HDF5 file"):
-        dataset.values(dataset.read(file, "stimulus").frames, file)
+        dataset.load(dataset.read(file, "stimulus"), file)
 
 
 def test_missing_file_and_variable(probe, tmp_path):
@@ -53,8 +55,11 @@ def test_missing_file_and_variable(probe, tmp_path):
 def test_flows_need_their_coordinates(probe):
     with pytest.raises(InputError, match=r"expected the coordinate\(s\) flow_vx over flow; the file has none"):
         dataset.flows(probe.drop_vars("flow_vx"))
+    assert dataset.flow_group(probe.drop_attrs()).name == "translation"
     with pytest.raises(InputError, match="flow_group to be one of translation, rotation; got None"):
-        dataset.flows(probe.drop_attrs())
+        dataset.flows(probe.drop_attrs().drop_vars(["flow_vx", "velocity_vx"]))
+    with pytest.raises(InputError, match="flow_group to be one of translation, rotation; got 'shear'"):
+        dataset.flows(probe.assign_attrs(flow_group="shear"))
 
 
 def test_nothing_is_left_of_a_failed_write(tmp_path):
@@ -103,8 +108,23 @@ def test_runs_are_put_side_by_side(tmp_path):
     for name, seed in (("a", 0), ("a", 1), ("b", 0)):
         one = xr.Dataset({"mse": ("ahead", np.full(3, seed))}, attrs={"horizon": 6})
         dataset.write(one, tmp_path / f"{name}{seed}.h5", {"stage": "analysis", "network": name, "seed": str(seed)})
-    together = dataset.runs([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")])
+    together = runs([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
     assert together.mse.dims == ("run", "ahead")
     assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
     assert together["network"].values.tolist() == ["a", "a", "b"]
     assert together.attrs["horizon"] == 6
+
+
+def test_results_of_another_analysis_are_refused(tmp_path):
+    one = xr.Dataset({"mse": ("ahead", np.ones(3))})
+    dataset.write(one, tmp_path / "a.h5", {"stage": "analysis", "specification": '{"analysis": "theirs"}'})
+    with pytest.raises(InputError, match="expected results of mine; these are of theirs"):
+        runs([tmp_path / "a.h5"], "mine")
+
+
+def test_chunks_are_about_a_megabyte():
+    sizes = {"trial": 4096, "time": 24, "y": 16, "x": 16}
+    assert dataset.chunks(sizes, 4) == (42, 24, 16, 16)
+    assert dataset.chunks({"flow": 9, "trial": 64, "time": 20, "velocity": 25, "channel": 128, "y": 28, "x": 28}, 4) == (
+        1, 1, 1, 25, 128, 28, 28,
+    )  # fmt: skip

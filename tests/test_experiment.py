@@ -1,5 +1,6 @@
 """An experiment file is checked as a whole, and each mistake is one line that says what to do."""
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def test_plan(written):
         (
             "networks",
             {"a-seed0": {"model": "fernn"}},
-            "a name must not contain '-seed' or '/'; got 'a-seed0'",
+            "a name must be letters, digits, '_' and '.'; got 'a-seed0'",
         ),
         (
             "stimulus.family",
@@ -138,6 +139,18 @@ def test_plan(written):
         ),
         ("record.holdout", {}, "record.holdout.*: input should be 'test', 'sweep' or 'probe'"),
         ("seeds", "two", "seeds: input should be a valid integer; got 'two'"),
+        ("title", datetime.date(2024, 1, 1), r"expected plain values \(text, numbers, lists\); got datetime"),
+        ("networks.grnn.frame_shape", [3, 3], "networks.grnn: unknown key 'frame_shape'; it follows from the stimulus"),
+        ("stimulus.train.trials", "many", "stimulus.train: trials: input should be a valid integer; got 'many'"),
+        ("stimulus.test.height", 12, "stimulus.test: frames must be 8x9 as in train; got 12x9"),
+        ("record.test", {}, "analyse.prediction_error: expected frames after the context of 9"),
+        (
+            "record.probe",
+            {"sites": ["prediction"]},
+            "analyse.equivariance_error: expected the recording to hold 'state'",
+        ),
+        ("stimulus.probe", {"probe_speed": 0}, "analyse.equivariance_error: .* needs flows besides the reference"),
+        ("train.learning_rate", float("inf"), "train.learning_rate: input should be a"),
         ("title", None, "'title' is missing; add it"),
         ("colour", "red", "unknown key 'colour'; expected one of: title, stimulus"),
     ],
@@ -156,6 +169,9 @@ def test_files_that_are_no_experiments(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1, 2")
     with pytest.raises(InputError, match="bad.yaml: expected YAML; while parsing a flow sequence"):
         read(tmp_path / "bad.yaml")
+    (tmp_path / "twice.yaml").write_text("train: {}\ntrain: {}\n")
+    with pytest.raises(InputError, match="twice.yaml: expected YAML; the key 'train' comes twice in .* line 1"):
+        read(tmp_path / "twice.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="list.yaml: input should be an object"):
         read(tmp_path / "list.yaml")

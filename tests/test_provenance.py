@@ -40,6 +40,7 @@ def test_comments_layout_and_docstrings_do_not_count(hash_of):
     assert hash_of(SOURCE.replace('READS = "probe"', "READS = 'probe'  # which recording")) == before
     assert hash_of(SOURCE.replace("Answer.", "Answer the question.")) == before
     assert hash_of(SOURCE.replace("A module.", "Another.")) == before
+    assert hash_of(SOURCE.replace('READS = "probe"', 'READS = "probe"\n"""Which recording."""')) == before
     assert hash_of(SOURCE.replace("\n\n\ndef", "\n\n\n\ndef")) == before
 
 
@@ -57,7 +58,17 @@ def test_imported_modules_count():
 
 def test_imports_are_found_wherever_they_are():
     source = "import flowsim.flow\ndef f():\n    from flowsim import grid\n    import numpy\n"
-    assert imports(source) == ["flowsim.flow", "flowsim.grid"]
+    assert imports(source, "analysis.mine") == ["flowsim.flow", "flowsim.grid"]
+    assert imports("from .grid import Law\nfrom . import flow", "flowsim.lift") == [
+        "flowsim.grid",
+        "flowsim.grid.Law",
+        "flowsim.flow",
+    ]
+
+
+def test_names_taken_from_the_package_lead_to_their_modules():
+    assert "flowsim.grid" in imports("from flowsim import VelocityGrid", "analysis.mine")
+    assert code_hash("flowsim.lift") != code_hash("flowsim.lift", without=["flowsim.grid"])
 
 
 def test_provenance(tmp_path):

@@ -119,3 +119,43 @@ def test_a_network_without_a_law_promises_none(probe, file):
     network.law = None
     record(network, probe, file)
     assert "law" not in open_recording(file).state.attrs
+
+
+def test_networks_without_space_are_recorded_as_units(probe, file):
+    network = build("gru", (9, 8), units=5)
+    record(network, probe, file, channels=3)
+    recording = open_recording(file)
+    assert recording.state.dims == ("flow", "trial", "time", "unit")
+    with torch.no_grad():
+        expected = network.states(tensor(probe, 2)).flatten(2)[:, :, :3]
+    np.testing.assert_allclose(recording.state[2], expected, atol=1e-6)
+    with pytest.raises(
+        InputError, match=r"expected state \(flow, .* the recording has state \(flow, trial, time, unit\)"
+    ):
+        dataset.variable(recording, "state", dataset.STATE)
+
+
+def test_any_ground_truth_is_carried_along(fernn, probe, file):
+    time = np.arange(6.0)
+    more = probe.assign_coords(
+        kind=("trial", ["a", "b", "c"]), moving=("trial", [True, False, True]), velocity_vy=("trial", [7.0, 8.0, 9.0]),
+        phase=("time", time), drift=(("object", "trial"), np.zeros((2, 3))),
+    )  # fmt: skip
+    record(fernn, more, file, trials=2, every=2)
+    recording = open_recording(file)
+    assert recording.kind.values.tolist() == ["a", "b"]
+    assert recording.moving.values.tolist() == [1, 0]
+    assert recording.trial_velocity_vy.values.tolist() == [7, 8]
+    assert recording.phase.values.tolist() == [0, 2, 4]
+    assert recording.object_drift.shape == (2, 2)
+    assert dataset.grid(recording).velocities == fernn.grid.velocities
+
+
+def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
+    """A small budget means few trials at once, and the same file."""
+    record(fernn, probe, file)
+    monkeypatch.setattr("flowsim.recording.MEMORY", 1)
+    done = []
+    record(fernn, probe, file.with_name("slow.h5"), report=lambda *progress: done.append(progress[0]))
+    assert done == list(range(1, 28))
+    np.testing.assert_allclose(open_recording(file).state, open_recording(file.with_name("slow.h5")).state, atol=1e-6)

@@ -37,6 +37,7 @@ def test_the_best_is_marked_and_the_difference_told():
 def test_ties_are_all_best_and_small_differences_are_not_told():
     row = _row("error", values(a=[0.0], b=[0.0], c=[1.0]), ["a", "b", "c"])
     assert [cell["best"] for cell in row["cells"]] == [True, True, False]
+    assert row["sentence"] == "Error: lowest for a (0), lower than for c (1.00)."
     assert _row("error", values(a=[1.0], b=[1.2]), ["a", "b"])["sentence"] == ""
     alone = _row("error", values(a=[1.0]), ["a"])
     assert not alone["cells"][0]["best"]
@@ -48,8 +49,10 @@ def test_benchmarks_are_summed_by_rule(tmp_path):
         (tmp_path / "train" / f"{run}.tsv").write_text(
             f"s\th:m:s\tmax_rss\n{seconds}\t0:00:{seconds}\t{seconds * 10}.0\n"
         )
-    assert _benchmarks(tmp_path) == [{"rule": "train", "jobs": 2, "seconds": "40", "longest": "30", "memory": "300"}]
-    assert _benchmarks(tmp_path / "none") == []
+    assert _benchmarks(tmp_path, ["a", "b"]) == [
+        {"rule": "train", "jobs": 2, "seconds": "40", "longest": "30", "memory": "300"}
+    ]
+    assert _benchmarks(tmp_path / "none", []) == []
 
 
 def test_missing_results_are_told(tmp_path):

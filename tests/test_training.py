@@ -7,7 +7,7 @@ import torch
 from flowsim import InputError, build
 from flowsim.experiment import TrainBlock
 from flowsim.training import _batches, _losses, _rate, evaluate, pick_device, train
-from flowsim.weights import load, save
+from flowsim.weights import load, load_network, save
 from stimuli import moving_digits
 
 SETTINGS = TrainBlock(
@@ -99,16 +99,35 @@ def test_learning_rate_rises_then_falls():
 
 def test_damaged_weights(tmp_path):
     file = tmp_path / "run.pt"
-    save({"format": 1, "x": torch.zeros(1000)}, file)
-    assert load(file)["x"].shape == (1000,)
-    file.write_bytes(file.read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"run.pt: expected trained weights .* cannot be read .* delete it"):
-        load(file)
+    save({"x": torch.zeros(1000)}, file, "weights")
+    assert load(file, "weights")["x"].shape == (1000,)
+    with pytest.raises(InputError, match="run.pt: expected checkpoint; this is a file of weights"):
+        load(file, "checkpoint")
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for damaged in (whole[:2000], bytes(flipped), b""):
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"run.pt: expected weights, but it cannot be read .* delete run.pt"):
+            load(file, "weights")
     torch.save({"format": 99}, file)
     with pytest.raises(InputError, match="of format 1; this is another file, or of another version"):
-        load(file)
+        load(file, "weights")
     with pytest.raises(InputError, match="found no such file"):
-        load(tmp_path / "none.pt")
+        load(tmp_path / "none.pt", "weights")
+
+
+def test_a_diverging_training_is_told(data):
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(InputError, match="the training diverged: loss nan after .* use a learning_rate below 1e"):
+        train(network(), settings, *data, seed=0)
+
+
+def test_weights_of_a_changed_network_are_told(tmp_path):
+    content = {"specification": '{"network": {"model": "fernn", "channels": 3}}', "frame_shape": [8, 9], "best": {}}
+    save(content, tmp_path / "a.pt", "weights")
+    with pytest.raises(InputError, match=r"a.pt: these weights do not fit the network as it is now \(.*Missing key"):
+        load_network(tmp_path / "a.pt")
 
 
 def test_devices():

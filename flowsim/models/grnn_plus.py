@@ -1,4 +1,4 @@
-r"""G-RNN+: as many state channels as a FERNN, but transport is learned instead of known.
+r"""As many state channels as a FERNN, but transport is learned instead of known (G-RNN+).
 
     h_t(v) = relu( k_v * (W * h_(t-1)(v)) + U * f_t )
 

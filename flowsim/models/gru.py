@@ -1,4 +1,7 @@
-"""An ordinary GRU over flattened frames: the baseline without space. No law; see `flowsim.flattened`."""
+"""An ordinary GRU over flattened frames: the baseline without space. No law; see `flowsim.flattened`.
+
+Source: Cho et al. (2014), Learning phrase representations using RNN encoder-decoder.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An ordinary LSTM over flattened frames: the baseline without space. No law; see `flowsim.flattened`."""
+"""An ordinary LSTM over flattened frames: the baseline without space. No law; see `flowsim.flattened`.
+
+Source: Hochreiter and Schmidhuber (1997), Long short-term memory.
+"""
 
 from __future__ import annotations
 

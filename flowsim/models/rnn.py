@@ -1,4 +1,7 @@
-"""An ordinary RNN (tanh) over flattened frames: the baseline without space. No law; see `flowsim.flattened`."""
+"""An ordinary RNN (tanh) over flattened frames: the baseline without space. No law; see `flowsim.flattened`.
+
+Source: Elman (1990), Finding structure in time.
+"""
 
 from __future__ import annotations
 
