@@ -13,7 +13,7 @@ Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 2.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -174,7 +174,12 @@ class Flow:
         times : sequence of float, optional
             The time of each entry in frames; 0, 1, 2, ... if not given (thinned recordings have gaps).
         """
-        times = range(frames.shape[1]) if times is None else times
-        if len(times) != frames.shape[1]:
-            raise InputError(f"transport needs a time for each of {frames.shape[1]} frames; got {len(times)}")
-        return torch.stack([self.act(frames[:, i], t) for i, t in enumerate(times)], 1)
+        return transport(self.act, frames, times)
+
+
+def transport(act: Callable[[Tensor, float], Tensor], frames: Tensor, times: Sequence[float] | None = None) -> Tensor:
+    """Each frame (trial, time, ..., y, x) moved by ``act(frame, t)``; see `Flow.transport`."""
+    times = range(frames.shape[1]) if times is None else times
+    if len(times) != frames.shape[1]:
+        raise InputError(f"transport needs a time for each of {frames.shape[1]} frames; got {len(times)}")
+    return torch.stack([act(frames[:, i], t) for i, t in enumerate(times)], 1)

@@ -85,18 +85,18 @@ def equivariance_error(
         reference, moved = states_of(frames), states_of(flow.transport(frames))
     if reference.ndim != 6:
         raise InputError(f"expected states (trial, time, velocity, channel, y, x); got {tuple(reference.shape)}")
-    difference = moved - law.predict(reference, flow, grid)
-    said = ~difference.isnan()
-    missed = difference.nan_to_num(0).square()
+    said = ~law.predict(torch.zeros_like(reference), flow, grid).isnan()
+    missed = (moved - law.predict(reference, flow, grid)).where(said, 0).square()
     over = (0, 2, 3, 4, 5)
-    error = (missed.sum(over) / moved.where(said, 0).square().sum(over)).sqrt()
+    size = moved.where(said, 0).square().sum(over)
+    error = torch.where(missed.sum(over) == 0, 0, (missed.sum(over) / size).sqrt())
     covered = law.coverage(flow, grid)
     if not covered:
-        return Equivariance(error, torch.nan, 0, 0, 0, 0.0)
-    time = int(error.nan_to_num(0).argmax())
+        return Equivariance(torch.full_like(error, torch.nan), torch.nan, 0, 0, 0, 0.0)
+    time = int(error.argmax())
     parts = missed[:, time].sum((0, 3, 4))
     velocity, channel = divmod(int(parts.argmax()), parts.shape[1])
-    return Equivariance(error, float(error.nan_to_num(0)[time]), time, velocity, channel, covered)
+    return Equivariance(error, float(error[time]), time, velocity, channel, covered)
 
 
 def assert_flow_equivariant(

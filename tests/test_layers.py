@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "flowsim.errors": set(),
     "flowsim.files": {"errors"},
     "flowsim.flow": {"errors"},
+    "flowsim.path": {"errors", "flow"},
     "flowsim.grid": {"errors", "flow"},
     "flowsim.lift": {"flow", "grid"},
     "flowsim.cells": set(),

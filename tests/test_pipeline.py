@@ -184,7 +184,7 @@ def test_a_comment_reruns_nothing(finished, edit):
 
 
 def test_an_edited_network_reruns_its_training(finished, edit):
-    edit("flowsim/models/fernn.py", "torch.relu(", "torch.tanh(")
+    edit("flowsim/models/fernn.py", "at_every_velocity(encoder, below)", "at_every_velocity(encoder, 2 * below)")
     assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}
 
 
