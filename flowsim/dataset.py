@@ -41,14 +41,15 @@ def stimulus(
         To which the flows belong.
     flows : sequence of velocities, optional
         The flow of each entry along ``flow``; the first is the reference.
-    per_object : mapping of name to (values (trial, object), unit, description)
+    per_object : mapping of name to (values (trial, object) or (trial, object, time), unit, description)
         Ground truth.
     """
     dims = ("trial", "time", "y", "x") if flows is None else ("flow", "trial", "time", "y", "x")
     time = np.arange(frames.shape[-3])
     coords: dict[str, Any] = {"time": ("time", time, {"units": "frame", "long_name": "frame"})}
     for name, (values, unit, long_name) in per_object.items():
-        coords[name] = (("trial", "object"), values, {"units": unit, "long_name": long_name})
+        over = ("trial", "object", "time")[: values.ndim]
+        coords[name] = (over, values, {"units": unit, "long_name": long_name})
     if flows is not None:
         coords |= velocity_coords("flow", group, flows)
     variable = (dims, frames, {"units": "1", "long_name": "luminance"})

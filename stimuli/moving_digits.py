@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-import torch
 import xarray as xr
 from pydantic import Field
 
+from flowsim.canvas import box, move, place, probe
 from flowsim.dataset import stimulus
 from flowsim.errors import InputError
-from flowsim.flow import Flow, Translation
-from flowsim.grid import VelocityGrid
+from flowsim.flow import Translation
 from flowsim.sources import digits
 
 Count = Annotated[int, Field(ge=1)]
@@ -74,7 +73,7 @@ def generate(
     side = source.pixels.shape[-1]
     if min(height, width) < side:
         raise InputError(f"moving_digits needs frames of at least {side}x{side} px; got {height}x{width}")
-    swept = np.array(VelocityGrid.box(Translation(), sweep_speed).velocities)
+    swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)
     drawn = rng.integers(len(source.labels), size=(trials, objects))
@@ -86,12 +85,9 @@ def generate(
         velocity[::2] = 0
 
     still = place(source.pixels[drawn], position, (height, width))
-    moving = move(still, velocity, frames).amax(1)
-    flows = None
+    moving, flows = move(still, velocity, frames).amax(1), None
     if split == "probe":
-        grid = VelocityGrid.box(Translation(), probe_speed).velocities
-        flows = [(0, 0), *(v for v in grid if any(v))]
-        moving = torch.stack([Flow(Translation(), v).transport(moving) for v in flows])
+        moving, flows = probe(moving, probe_speed)
     per_object = {
         "label": (source.labels[drawn], "", "digit"),
         "image": (source.number[drawn], "", "index in the source"),
@@ -101,24 +97,3 @@ def generate(
         "position_x": (position[..., 1], "px", "left edge of the image at frame 0"),
     }
     return stimulus(moving.numpy(), Translation(), flows, per_object)
-
-
-def place(images: np.ndarray, position: np.ndarray, frame_shape: tuple[int, int]) -> torch.Tensor:
-    """Images (trial, object, y, x) put on empty frames with their upper left corner at ``position``, wrapped."""
-    trials, objects, height, width = images.shape
-    rows = (position[..., 0, None] + np.arange(height)) % frame_shape[0]
-    columns = (position[..., 1, None] + np.arange(width)) % frame_shape[1]
-    frames = np.zeros((trials, objects, *frame_shape), np.float32)
-    trial, obj = np.ogrid[:trials, :objects]
-    frames[trial[..., None, None], obj[..., None, None], rows[..., :, None], columns[..., None, :]] = images
-    return torch.from_numpy(frames)
-
-
-def move(still: torch.Tensor, velocity: np.ndarray, frames: int) -> torch.Tensor:
-    """Each frame (trial, object, y, x) transported by its own velocity, (trial, object, time, y, x)."""
-    moving = still.new_empty((*still.shape[:2], frames, *still.shape[2:]))
-    for v in np.unique(velocity.reshape(-1, 2), axis=0):
-        chosen = torch.from_numpy((velocity == v).all(-1))
-        repeated = still[chosen][:, None].expand(-1, frames, -1, -1)
-        moving[chosen] = Flow(Translation(), (int(v[0]), int(v[1]))).transport(repeated)
-    return moving

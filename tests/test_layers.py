@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "flowsim.weights": {"errors", "files", "network"},
     "flowsim.training": {"errors", "network", "weights"},
     "flowsim.recording": {"errors", "files", "dataset", "network"},
-    "stimuli": {"errors", "flow", "grid", "dataset", "sources"},
+    "flowsim.canvas": {"flow", "grid"},
+    "stimuli": {"canvas", "errors", "flow", "grid", "dataset", "sources"},
     "analysis": {"errors", "flow", "grid", "dataset", "plot"},
 }
 SOURCES = sorted(path for package in OWN for path in (ROOT / package).rglob("*.py"))

@@ -7,7 +7,7 @@ import xarray as xr
 
 from flowsim import InputError, dataset, ideas
 from flowsim.sources import digits
-from stimuli import moving_digits
+from stimuli import colliding_digits, moving_digits
 
 FAMILIES = ideas.names("stimuli")
 SPLITS = ["train", "valid", "test", "sweep", "probe"]
@@ -104,3 +104,57 @@ def test_velocities_of_each_split():
 def test_digits_must_fit():
     with pytest.raises(InputError, match="frames of at least 8x8 px; got 7x16"):
         moving_digits.generate("train", np.random.default_rng(0), height=7)
+
+
+def motion(made):
+    """Positions and velocities (trial, object, time, 2)."""
+    return (np.stack([made[f"{n}_{c}y"], made[f"{n}_{c}x"]], -1) for n, c in (("position", ""), ("velocity", "v")))
+
+
+def test_collisions_conserve_energy_and_momentum():
+    made = generate("colliding_digits", "test", trials=200, frames=30, objects=3, height=28, width=26, max_speed=2)
+    _, v = motion(made)
+    energy, momentum = (v**2).sum((1, 3)), v.sum(1)
+    np.testing.assert_array_equal(energy, np.broadcast_to(energy[:, :1], energy.shape))
+    np.testing.assert_array_equal(momentum, np.broadcast_to(momentum[:, :1], momentum.shape))
+    assert (np.diff(v, axis=2) != 0).any((1, 2, 3)).mean() > 0.5, "hardly anything collides"
+
+
+def test_colliding_digits_do_not_overlap_and_move_as_they_say():
+    p, v = motion(generate("colliding_digits", "test", trials=500, frames=40, max_speed=2, height=24, width=21))
+    size = np.array([24, 21])
+    np.testing.assert_array_equal((p[:, :, :-1] + v[:, :, :-1]) % size, p[:, :, 1:])
+    away = abs((p[:, 0] - p[:, 1] + size // 2) % size - size // 2)
+    assert (away.max(-1) >= colliding_digits.SQUARE).all()
+
+
+def test_walls_reflect():
+    p, v = motion(generate("colliding_digits", "test", trials=100, frames=40, max_speed=1, walls=True))
+    assert p.min() == 0
+    assert p.max() == 12
+    np.testing.assert_array_equal(p[:, :, :-1] + v[:, :, :-1], p[:, :, 1:])
+    energy = (v**2).sum((1, 3))
+    np.testing.assert_array_equal(energy, np.broadcast_to(energy[:, :1], energy.shape))
+    assert (v.sum(1)[:, 0] != v.sum(1)[:, -1]).any()
+
+
+def test_frames_of_colliding_digits_follow_from_the_coordinates():
+    made = generate("colliding_digits", "test", trials=3, frames=12)
+    source = digits("test")
+    for trial in range(3):
+        for t in range(12):
+            frame = np.zeros((20, 20), np.float32)
+            for obj in range(2):
+                one = made.isel(trial=trial, object=obj)
+                picture = source.pixels[list(source.number).index(int(one.image))]
+                for (i, j), value in np.ndenumerate(picture):
+                    y, x = (int(one.position_y[t]) + i) % 20, (int(one.position_x[t]) + j) % 20
+                    frame[y, x] = max(frame[y, x], value)
+            np.testing.assert_array_equal(made.frames.values[trial, t], frame)
+
+
+def test_colliding_digits_must_fit():
+    with pytest.raises(InputError, match="frames of at least 17x17 px, .*; got 15x20"):
+        generate("colliding_digits", "train", height=15)
+    with pytest.raises(InputError, match="9 digits do not fit side by side"):
+        generate("colliding_digits", "train", height=17, width=17, objects=9)

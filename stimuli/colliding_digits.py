@@ -1,0 +1,162 @@
+"""Handwritten digits that collide: rigid squares of equal mass that bounce off each other, and off walls if any.
+
+Where two squares would overlap in the next frame, they exchange the components of their velocities along the axis on
+which they were apart: the elastic collision of equal masses. Speeds stay whole numbers of pixels, and energy and
+momentum are conserved exactly (energy alone where there are walls). A network with one state channel per velocity must
+pass what it knows of a digit from one channel to another to keep predicting it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+
+from flowsim.canvas import box, place, probe
+from flowsim.dataset import stimulus
+from flowsim.errors import InputError
+from flowsim.flow import Translation
+from flowsim.sources import digits
+
+Count = Annotated[int, Field(ge=1)]
+Speed = Annotated[int, Field(ge=0)]
+SQUARE = 7
+"""Side of the rigid square in px: a digit's ink hardly reaches the eighth pixel of its image."""
+ATTEMPTS = 1000
+
+
+def generate(
+    split: str,
+    rng: np.random.Generator,
+    *,
+    height: Count = 20,
+    width: Count = 20,
+    objects: Count = 2,
+    max_speed: Speed = 1,
+    sweep_speed: Speed = 2,
+    probe_speed: Speed = 1,
+    walls: bool = False,
+    trials: Count = 64,
+    frames: Count = 12,
+) -> xr.Dataset:
+    """Make one file of trials.
+
+    Parameters
+    ----------
+    split : {"train", "valid", "test", "sweep", "probe"}
+        As in `stimuli.moving_digits`; in "sweep" the velocity at frame 0 is what is varied.
+    rng : numpy.random.Generator
+    height, width, objects, max_speed, sweep_speed, probe_speed, trials, frames
+        As in `stimuli.moving_digits`; velocities are those at frame 0.
+    walls : bool
+        The frame has walls that reflect, instead of being a torus.
+
+    Returns
+    -------
+    Dataset
+        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label`` and ``image``, and per trial, object
+        and time ``velocity_vy``, ``velocity_vx`` (px/frame, of the step to the next frame) and ``position_y``,
+        ``position_x`` (px, upper left corner).
+
+    Raises
+    ------
+    InputError
+        If the split is unknown or the digits do not fit side by side.
+    """
+    source, shape = digits(split), np.array((height, width))
+    side = source.pixels.shape[-1]
+    fastest = max_speed + (max(max_speed, sweep_speed) if split == "sweep" else max_speed)
+    least = max(2 * side, 2 * SQUARE + 2 * fastest - 1)
+    if min(height, width) < least:
+        raise InputError(
+            f"colliding_digits needs frames of at least {least}x{least} px, so that digits this fast cannot meet on "
+            f"both sides at once; got {height}x{width}"
+        )
+    swept = box(sweep_speed)
+    if split == "sweep":
+        trials *= len(swept)
+    drawn = rng.integers(len(source.labels), size=(trials, objects))
+    velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
+    if split == "sweep":
+        velocity[:, 0] = np.resize(swept, (trials, 2))
+    if split == "probe":
+        velocity[::2] = 0
+    position = apart(rng, trials, objects, shape - (side if walls else 0), None if walls else shape)
+
+    positions, velocities = [], []
+    for _ in range(frames):
+        velocity = collide(position, velocity, shape, side, walls)
+        positions.append(position)
+        velocities.append(velocity)
+        position = position + velocity if walls else (position + velocity) % shape
+    images = source.pixels[drawn]
+    moving, flows = torch.stack([place(images, p, (height, width)).amax(1) for p in positions], 1), None
+    if split == "probe":
+        moving, flows = probe(moving, probe_speed)
+    where, how = np.stack(positions, 2), np.stack(velocities, 2)
+    truth = {
+        "label": (source.labels[drawn], "", "digit"),
+        "image": (source.number[drawn], "", "index in the source"),
+        "velocity_vy": (how[..., 0], "px/frame", "velocity of the step to the next frame, positive down"),
+        "velocity_vx": (how[..., 1], "px/frame", "velocity of the step to the next frame, positive right"),
+        "position_y": (where[..., 0], "px", "upper edge of the image"),
+        "position_x": (where[..., 1], "px", "left edge of the image"),
+    }
+    return stimulus(moving.numpy(), Translation(), flows, truth)
+
+
+def distance(position: np.ndarray, torus: np.ndarray | None) -> np.ndarray:
+    """Displacement of every object from every other, (trial, object, object, 2); the shortest way round a torus."""
+    between = position[:, None, :] - position[:, :, None]
+    return between if torus is None else (between + torus // 2) % torus - torus // 2
+
+
+def overlapping(position: np.ndarray, torus: np.ndarray | None) -> np.ndarray:
+    """Which squares overlap, (trial, object, object)."""
+    overlap = (abs(distance(position, torus)) < SQUARE).all(-1)
+    return overlap & ~np.eye(position.shape[1], dtype=bool)
+
+
+def apart(
+    rng: np.random.Generator, trials: int, objects: int, room: np.ndarray, torus: np.ndarray | None
+) -> np.ndarray:
+    """Positions (trial, object, 2) at which no squares overlap, drawn until it is so."""
+    position = rng.integers(room, size=(trials, objects, 2))
+    for _ in range(ATTEMPTS):
+        bad = overlapping(position, torus).any((1, 2))
+        if not bad.any():
+            return position
+        position[bad] = rng.integers(room, size=(int(bad.sum()), objects, 2))
+    raise InputError(f"{objects} digits do not fit side by side on the frame; use fewer objects or larger frames")
+
+
+def collide(position: np.ndarray, velocity: np.ndarray, shape: np.ndarray, side: int, walls: bool) -> np.ndarray:
+    """Velocities (trial, object, 2) of the next step, after all bounces.
+
+    A bounce may lead to another in the same step, so they are settled in rounds. Where three digits or two and a wall
+    meet at once, squares may still overlap for a frame.
+    """
+    torus, objects = None if walls else shape, position.shape[1]
+    before = abs(distance(position, torus))
+    for _ in range(2 * objects):
+        velocity = reflected(position, velocity, shape - side) if walls else velocity.copy()
+        ahead = position + velocity
+        nearer = abs(distance(ahead, torus)) < before
+        exchange = overlapping(ahead, torus)[..., None] & (before >= SQUARE) & nearer
+        if not exchange.any():
+            break
+        for i in range(objects):
+            for j in range(i + 1, objects):
+                own, other = velocity[:, i].copy(), velocity[:, j].copy()
+                velocity[:, i] = np.where(exchange[:, i, j], other, own)
+                velocity[:, j] = np.where(exchange[:, i, j], own, other)
+    return reflected(position, velocity, shape - side) if walls else velocity
+
+
+def reflected(position: np.ndarray, velocity: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Velocities turned round wherever the next step would leave the room."""
+    ahead = position + velocity
+    return np.where((ahead < 0) | (ahead > room), -velocity, velocity)
