@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
-from flowsim.grid import LAWS
+from flowsim.grid import LAWS, Law, VelocityGrid
 
 READS = "probe"
 FLOOR = 1e-9
@@ -40,7 +40,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x); flow 0 is the reference.
+        With ``state`` (flow, trial, time, velocity, channel, y, x), or (flow, trial, time, unit), about which
+        only the invariant law says something; flow 0 is the reference.
 
     Returns
     -------
@@ -52,24 +53,31 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If the recording has no states, or they hold values that are no numbers.
     """
-    state = dataset.variable(recording, "state", dataset.STATE)
-    grid, flows, times = dataset.grid(recording), dataset.flows(recording), recording.time.values.tolist()
-    missed = np.zeros((len(LAWS), len(flows), len(times)))
-    scale = np.zeros_like(missed)
+    state = dataset.variable(recording, "state")
+    flows, times = dataset.flows(recording), recording.time.values.tolist()
+    judged, grid = list(LAWS), None
+    if state.dims == dataset.UNITS:
+        judged, grid = [Law(False, False)], VelocityGrid(flows[0].group, (flows[0].velocity,))
+    else:
+        state, grid = dataset.variable(recording, "state", dataset.STATE), dataset.grid(recording)
+    missed, scale = np.full((2, len(LAWS), len(flows), len(times)), np.nan)
+    coverage = np.zeros(missed.shape[:2])
+    for law in judged:
+        i = LAWS.index(law)
+        missed[i], scale[i], coverage[i] = 0, 0, [law.coverage(flow, grid) for flow in flows]
     for trial in range(state.sizes["trial"]):
         reference = _load(state[0, trial])
         for j, flow in enumerate(flows):
             moved = _load(state[j, trial])
             if not moved.isfinite().all():
                 raise InputError("states hold values that are no numbers; the network diverged. Train it again")
-            for i, law in enumerate(LAWS):
+            for law in judged:
                 predicted = law.predict(reference, flow, grid, times)
                 said = ~predicted.isnan()
-                missed[i, j] += _sum(moved - predicted, said)
-                scale[i, j] += _sum(moved, said)
+                missed[LAWS.index(law), j] += _sum(moved - predicted, said)
+                scale[LAWS.index(law), j] += _sum(moved, said)
     with np.errstate(invalid="ignore"):
         error = np.sqrt(missed / scale)
-    coverage = [[law.coverage(flow, grid) for flow in flows] for law in LAWS]
     flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
     return xr.Dataset(
         {
@@ -85,8 +93,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def _load(state: xr.DataArray) -> torch.Tensor:
-    """One trial as float64 (1, time, velocity, channel, y, x)."""
-    return torch.from_numpy(np.asarray(state.values, np.float64))[None]
+    """One trial as float64 (1, time, velocity, channel, y, x); units without space are channels of one pixel."""
+    values = torch.from_numpy(np.asarray(state.values, np.float64))[None]
+    return values[:, :, None, :, None, None] if values.ndim == 3 else values
 
 
 def _sum(values: torch.Tensor, chosen: torch.Tensor) -> np.ndarray:

@@ -20,7 +20,8 @@ from flowsim.flow import GROUPS, Flow, FlowGroup, Velocity
 from flowsim.grid import VelocityGrid
 
 STATE = ("flow", "trial", "time", "velocity", "channel", "y", "x")
-"""Dimensions of a state that has space."""
+UNITS = ("flow", "trial", "time", "unit")
+"""Dimensions of a state that has the space of the frame, and of one that has not."""
 CHUNK_BYTES = 2**20
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 

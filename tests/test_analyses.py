@@ -282,3 +282,18 @@ def test_recordings_that_lack_what_is_needed(predicted):
     del made.attrs["context"]
     with pytest.raises(InputError, match="expected the attribute context"):
         prediction_error.analyse(made)
+
+
+def test_equivariance_error_of_units_without_space(recording, rng):
+    """They can be invariant or not; no other law says anything about them."""
+    same = np.broadcast_to(rng.random((1, 2, 5, 7)), (4, 2, 5, 7))
+    for states, invariant in ((same, True), (rng.random((4, 2, 5, 7)), False)):
+        made = recording(np.zeros((4, 1, 5, 1, 1, 1, 1)), FLOWS).drop_vars(["state", "velocity_vy", "velocity_vx"])
+        made["state"] = (dataset.UNITS, states)
+        result = equivariance_error.analyse(made)
+        error = result.error.sel(law="invariant")[1:]
+        assert (error == 0).all() if invariant else (error > 0.3).all()
+        assert (result.coverage.sel(law="invariant") == 1).all()
+        others = result.sel(law=["transport", "shift", "transport+shift"])
+        assert others.error.isnull().all()
+        assert (others.coverage == 0).all()
