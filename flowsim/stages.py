@@ -113,7 +113,7 @@ def record(a: Namespace) -> None:
         "horizon": train_block["horizon"],
         "parameters": content["parameters"],
     }
-    with exclusive(a.into), Progress(f"recording {a.into.parent.name}", 1, "trials") as progress:
+    with exclusive(a.into), Progress(f"recording {a.into}", 1, "trials") as progress:
 
         def report(done: int, total: int) -> None:
             progress.total = progress.bar.total = total

@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "flowsim.files": {"errors"},
     "flowsim.flow": {"errors"},
     "flowsim.path": {"errors", "flow"},
+    "flowsim.polar": {"errors"},
     "flowsim.grid": {"errors", "flow"},
     "flowsim.lift": {"flow", "grid"},
     "flowsim.cells": set(),
