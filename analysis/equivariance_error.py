@@ -29,8 +29,8 @@ QUESTION = "By which law does the state follow when the world flows?"
 READING = (
     "Relative distance between the state under the flowed input and what each law predicts from the state "
     "under the unmoved input: 0 means that the law holds, around 1 that it says nothing. Mean over flows; thin "
-    "lines are seeds. Below, the share of velocity channels to which the law applies (coverage). A law with "
-    "coverage 0 has no error to show, and errors below 1e-9 are drawn there."
+    "lines are seeds. Below, in the same colours, the share of channels to which the law applies (coverage). A law "
+    "with coverage 0 has no error to show, and errors below 1e-9 are drawn there."
 )
 
 
@@ -123,8 +123,11 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """Error over time by law (above) and coverage (below)."""
     mean = results.isel(flow=slice(1, None)).mean("flow", skipna=True)
-    fig, axes = plt.subplots(2, len(LAWS), figsize=(plot.PAGE, 3.6), sharex="row", sharey="row", height_ratios=[3, 1])
     names, colours = plot.networks(results), plot.palette(results)
+    below = 0.3 + 0.17 * len(names)
+    fig, axes = plt.subplots(
+        2, len(LAWS), figsize=(plot.PAGE, 2.9 + below), sharex="row", sharey="row", height_ratios=[2.2, below]
+    )
     drawn = mean.assign(error=mean.error.clip(min=FLOOR))
     for column, law in enumerate(results.law.values):
         top, bottom = axes[:, column]
@@ -134,6 +137,5 @@ def figure(results: xr.Dataset) -> Figure:
         bottom.barh(names, [float(share.sel(network=n)) for n in names], color=[colours[n] for n in names])
         bottom.set(xlim=(0, 1), xlabel="coverage")
     axes[1, 0].invert_yaxis()
-    plot.legend(results, axes[0, 0], loc="center", fontsize=7)
     fig.suptitle(f"Error of each law, {results.sizes['flow'] - 1} flows, {plot.seeds(results)}", fontsize=9)
     return fig

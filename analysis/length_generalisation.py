@@ -71,7 +71,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Error against predicted frame."""
-    fig, ax = plt.subplots(figsize=(1.35 * plot.COLUMN, 2.4))
+    fig, ax = plt.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
     plot.lines(results, "mse", "ahead", ax)
     ax.plot(results.ahead, results.mse_mean.isel(run=0), color="0.5", lw=1, label="mean frame")
     ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)

@@ -83,7 +83,7 @@ def figure(results: xr.Dataset) -> Figure:
     truth, ahead = results.isel(run=0), results.sizes["ahead"]
     strip = {"truth": [*truth.seen.values, *truth.truth.values]}
     strip |= {name: [None] * SEEN + list(run.example.values) for name, run in first.items()}
-    fig, (ax, images) = plt.subplots(1, 2, figsize=(plot.PAGE, 2.6), width_ratios=[1, 2.2])
+    fig, (ax, images) = plt.subplots(1, 2, figsize=(plot.PAGE, max(2.6, 1 + 0.4 * len(strip))), width_ratios=[1, 2.2])
     plot.lines(results, "mse", "ahead", ax)
     for baseline, (label, style) in {
         "mse_copy": ("last frame", ":"),

@@ -51,7 +51,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Validation error against sequences seen."""
-    fig, ax = plt.subplots(figsize=(1.35 * plot.COLUMN, 2.4))
+    fig, ax = plt.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
     plot.lines(results, "valid_loss", "sequences", ax)
     ax.set(yscale="log", xlabel="sequences seen", ylabel="validation MSE per pixel", title=plot.seeds(results))
     plot.legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))

@@ -5,6 +5,7 @@ Mean squared error as a function of the velocity of one object, while the others
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import matplotlib.pyplot as plt
@@ -82,21 +83,25 @@ def figure(results: xr.Dataset) -> Figure:
     names = plot.networks(results)
     mean = results.mse.groupby("network").mean()
     norm = LogNorm(float(mean.min()), float(mean.max()))
-    fig, axes = plt.subplots(1, len(names), figsize=(plot.PAGE, 2.6), squeeze=False, sharey=True)
-    for ax, name in zip(axes[0], names, strict=True):
+    across = min(len(names), 4)
+    down = math.ceil(len(names) / across)
+    fig, axes = plt.subplots(
+        down, across, figsize=(plot.PAGE, 2.2 * down + 0.4), squeeze=False, sharex=True, sharey=True
+    )
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    speed = results.attrs["trained_speed"]
+    for ax, name in zip(axes.flat, names, strict=False):
         table = mean.sel(network=name).to_pandas()
-        last = ax is axes[0, -1]
         sns.heatmap(
-            table, ax=ax, norm=norm, cmap="viridis", square=True, cbar=last, annot=table * 1e3, fmt=".1f",
-            annot_kws={"size": 7}, cbar_kws={"label": "MSE per pixel"} if last else None,
+            table, ax=ax, norm=norm, cmap="viridis", square=True, cbar=False, annot=table * 1e3, fmt=".0f",
+            annot_kws={"size": 6 if down > 1 else 7},
         )  # fmt: skip
-        speed = results.attrs["trained_speed"]
         low = [int(np.searchsorted(table.axes[i], -speed)) for i in (0, 1)]
         ax.add_patch(Rectangle((low[1], low[0]), 2 * speed + 1, 2 * speed + 1, fill=False, ec="white", lw=2))
-        ax.set(
-            title=name,
-            xlabel="vx (px/frame, right)",
-            ylabel="vy (px/frame, down)" if ax is axes[0, 0] else "",
-        )
+        ax.set(title=name, xlabel="", ylabel="")
+    fig.supxlabel("vx (px/frame, right)", fontsize=9)
+    fig.supylabel("vy (px/frame, down)", fontsize=9)
+    fig.colorbar(axes.flat[0].collections[0], ax=axes, label="MSE per pixel", shrink=0.8)
     fig.suptitle(f"MSE x 1000, {plot.seeds(results)}", fontsize=9)
     return fig
