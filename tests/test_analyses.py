@@ -286,7 +286,7 @@ def test_recordings_that_lack_what_is_needed(predicted):
 
 def test_equivariance_error_of_units_without_space(recording, rng):
     """They can be invariant or not; no other law says anything about them."""
-    same = np.broadcast_to(rng.random((1, 2, 5, 7)), (4, 2, 5, 7))
+    same = np.broadcast_to(rng.random((1, 2, 5, 7)), (4, 2, 5, 7)).copy()
     for states, invariant in ((same, True), (rng.random((4, 2, 5, 7)), False)):
         made = recording(np.zeros((4, 1, 5, 1, 1, 1, 1)), FLOWS).drop_vars(["state", "velocity_vy", "velocity_vx"])
         made["state"] = (dataset.UNITS, states)
