@@ -49,7 +49,7 @@ class Curve:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """ "auto" is CUDA where there is one, else Apple's GPU, else the CPU.
+    """The device of this name; for "auto" CUDA where there is one, else Apple's GPU, else the CPU.
 
     Raises
     ------
