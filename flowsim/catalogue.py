@@ -16,17 +16,23 @@ FRAME_SHAPE = (16, 16)
 
 
 def models() -> pd.DataFrame:
-    """Every model with its defaults: parameters, law ("none" where nothing is promised), what it is and its source."""
+    """Every model with its defaults: parameters, law, what it is and its source.
+
+    The law is the one on a grid closed under addition where the model can have such a grid; "none" where nothing is
+    promised.
+    """
     rows = []
     for name in ideas.names("flowsim.models"):
         text = inspect.getdoc(ideas.load("flowsim.models", name)) or ""
         network = build(name, FRAME_SHAPE)
+        closed = "velocities" in inspect.signature(ideas.load("flowsim.models", name).build).parameters
+        law = build(name, (4, 4), velocities="closed").law if closed else network.law
         source = re.search(r"^Sources?: (.*?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
         rows.append(
             {
                 "model": name,
                 "parameters": sum(parameter.numel() for parameter in network.parameters()),
-                "law": str(network.law) if network.law else "none",
+                "law": str(law) if law else "none",
                 "what": re.split(r"[.:;]", text)[0],
                 "source": " ".join(source[1].split()).rstrip(".") if source else "",
             }

@@ -309,3 +309,8 @@ def test_baselines_without_classes_or_frames():
             small(name).classify(frames())
     with pytest.raises(InputError, match="conv3d predicts no frames"):
         small("conv3d").rollout(frames(), 1)
+
+
+def test_mixing_promises_nothing_on_a_truncated_grid():
+    assert build("fernn_mixing", (7, 6), max_speed=1).law is None
+    assert build("fernn_mixing", (5, 5), max_speed=2).law == Law(True, True)

@@ -4,8 +4,8 @@ r"""A FERNN whose velocity channels talk to each other: the full flow convolutio
 
 Needed where objects change velocity, as in collisions: what is known about an object must then pass from one channel
 to another. W depends on the difference of velocities only, so the law is that of the FERNN, transport+shift, exact on
-a grid closed under addition. On a truncated grid channels near its edge miss partners to mix with, and the error
-enters from there by one radius of W per frame.
+a grid closed under addition. On a truncated grid channels near its edge miss partners to mix with, the error enters
+from there by one radius of W per frame, and no law is declared.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, the full flow convolution.
 """
@@ -36,7 +36,6 @@ class FERNNMixing(Network):
     W(0) starts as the kernel of a FERNN and all others at 0: mixing is learned from none.
     """
 
-    law = Law(transport=True, shift=True)
     index: Tensor
 
     def __init__(
@@ -57,6 +56,8 @@ class FERNNMixing(Network):
         self.register_buffer("index", index, persistent=False)
         self.encoder = circular(1, channels, kernel)
         self.readout = readout
+        closed = all(grid.coverage(v) == 1 for v in grid.velocities)
+        self.law = Law(transport=True, shift=True) if closed else None
 
     def start(self, trials: int) -> State:
         return (self.kernels.new_zeros(trials, len(self.grid), self.channels, *self.frame_shape),)
