@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
@@ -9,7 +11,8 @@ from flowsim.flow import Translation
 from flowsim.grid import VelocityGrid
 from flowsim.network import Network, State
 
-CELLS: dict[str, type[nn.RNNCellBase]] = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
+Cell = nn.RNNCell | nn.GRUCell | nn.LSTMCell
+CELLS: dict[str, Callable[[int, int], Cell]] = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
 
 class Flattened(Network):
@@ -25,7 +28,7 @@ class Flattened(Network):
         pixels = frame_shape[0] * frame_shape[1]
         self.frame_shape, self.units, self.carried = frame_shape, units, 2 if kind == "lstm" else 1
         self.grid = VelocityGrid(Translation(), ((0, 0),), period=frame_shape)
-        self.cell = CELLS[kind](pixels, units)  # type: ignore[call-arg]
+        self.cell = CELLS[kind](pixels, units)
         self.decoder = nn.Linear(units, pixels)
         self.classifier = nn.Linear(units, classes) if classes else None
 

@@ -7,7 +7,6 @@ import time
 from types import TracebackType
 
 from tqdm import tqdm
-from tqdm.contrib import DummyTqdmFile
 
 LOG_EVERY = 10.0
 """Seconds between two plain lines."""
@@ -54,7 +53,7 @@ class Progress:
             rate = (done - self.first) / (now - self.started)
             left = f", {tqdm.format_interval((self.total - done) / rate)} left" if rate > 0 else ""
             text = f"{self.title}: {done}/{self.total} {self.unit}{', ' + note if note else ''}{left}"
-            print(text, file=DummyTqdmFile(sys.stderr), flush=True)
+            print(text, file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
