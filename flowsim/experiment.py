@@ -169,7 +169,10 @@ def _check(experiment: Experiment) -> None:
         ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
         if analysis.READS not in experiment.record:
             raise InputError(f"analyse.{name} reads recordings of {analysis.READS}; add {analysis.READS} to record")
-    rehearse(experiment, shown, min(networks.values(), key=lambda net: len(net.grid)))
+    smallest_last = sorted(networks.values(), key=lambda net: len(net.grid), reverse=True)
+    kinds = {net.top(net.start(1)).shape[3:] == frame_shape: net for net in smallest_last}  # with space, and without
+    for untrained in kinds.values():
+        rehearse(experiment, shown, untrained)
 
 
 def rehearse(experiment: Experiment, shown: Mapping[str, xr.Dataset], untrained: Network) -> None:

@@ -175,3 +175,14 @@ def test_files_that_are_no_experiments(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="list.yaml: input should be an object"):
         read(tmp_path / "list.yaml")
+
+
+def test_questions_that_one_network_cannot_be_asked(written):
+    """A state without space is rehearsed too, although the smallest network has one with space."""
+    file = written("networks.rnn", {"model": "rnn"})
+    assert list(read(file).networks) == ["fernn", "grnn", "rnn"]
+    file.write_text(file.read_text().replace("equivariance_error:", "stabilised_maps:"))
+    with pytest.raises(
+        InputError, match=r"analyse.stabilised_maps: expected state .* has state \(flow, trial, time, unit\)"
+    ):
+        read(file)
