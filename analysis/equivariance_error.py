@@ -40,8 +40,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x), or (flow, trial, time, unit), about which
-        only the invariant law says something; flow 0 is the reference.
+        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has some,
+        or (flow, trial, time, unit), about which only the invariant law says something; flow 0 is the reference.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     if state.dims == dataset.UNITS:
         judged, grid = [Law(False, False)], VelocityGrid(flows[0].group, (flows[0].velocity,))
     else:
-        state, grid = dataset.variable(recording, "state", dataset.STATE), dataset.grid(recording)
+        state, grid = dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED), dataset.grid(recording)
     missed, scale = np.full((2, len(LAWS), len(flows), len(times)), np.nan)
     coverage = np.zeros(missed.shape[:2])
     for law in judged:
@@ -93,14 +93,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def _load(state: xr.DataArray) -> torch.Tensor:
-    """One trial as float64 (1, time, velocity, channel, y, x); units without space are channels of one pixel."""
+    """One trial as float64 (1, time, velocity, channel, ..., y, x); units without space are channels of one pixel."""
     values = torch.from_numpy(np.asarray(state.values, np.float64))[None]
     return values[:, :, None, :, None, None] if values.ndim == 3 else values
 
 
 def _sum(values: torch.Tensor, chosen: torch.Tensor) -> np.ndarray:
     """Sum of squares over all but time, of the chosen entries."""
-    return values.where(chosen, 0).square().sum((0, 2, 3, 4, 5)).numpy()
+    return values.where(chosen, 0).square().transpose(0, 1).flatten(1).sum(1).numpy()
 
 
 def summary(results: xr.Dataset) -> xr.Dataset:

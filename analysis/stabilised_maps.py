@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
+from flowsim.flow import transport
 
 READS = "probe"
 QUESTION = "Is the state still when one moves along with the world?"
@@ -34,23 +35,23 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x) and ``object_velocity_vy``, ``object_velocity_vx``
-        (trial, object).
+        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has some, and
+        ``object_velocity_vy``, ``object_velocity_vx`` (trial, object).
 
     Returns
     -------
     Dataset
-        ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial under the
-        fastest flow; ``change`` (flow, time): relative distance between stabilised map and map
-        at rest over all channels and resting trials.
+        ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial, mean over
+        orientations if any, under the fastest flow; ``change`` (flow, time): relative distance between stabilised map
+        and map at rest over all channels and resting trials.
 
     Raises
     ------
     InputError
-        If no trial rests in the reference.
+        If no trial rests in the reference, or no state channel has velocity 0.
     """
     state, flows, grid = (
-        dataset.variable(recording, "state", dataset.STATE),
+        dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED),
         dataset.flows(recording),
         dataset.grid(recording),
     )
@@ -59,23 +60,27 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     if not len(resting):
         raise InputError("stabilised_maps needs a probe with a trial whose objects all rest in the reference")
     times = recording.time.values.tolist()
-    still = grid.velocities.index((0,) * len(grid.group.components))
+    rest_velocity = (0,) * len(grid.group.components)
+    if rest_velocity not in grid.velocities:
+        raise InputError("stabilised_maps needs a network with a channel for velocity 0; add it to its velocities")
+    still = grid.velocities.index(rest_velocity)
     missed, scale = np.zeros((2, len(flows), len(times)))
     maps = {}
     example = max(range(len(flows)), key=lambda j: (sum(c * c for c in flows[j].velocity), flows[j].velocity))
     for trial in resting:
         rest = _load(state[0, trial, :, still])
         for j, flow in enumerate(flows):
-            partners = grid.partner(flow.velocity)
+            u = grid.velocity_of(flow)
+            partners = () if u is None else grid.partner(u)
             own = partners.index(still) if still in partners else still
             raw = _load(state[j, trial, :, own])
-            stabilised = flow.transport(raw, [-t for t in times])
-            missed[j] += (stabilised - rest).square().sum((0, 2, 3, 4)).numpy()
-            scale[j] += rest.square().sum((0, 2, 3, 4)).numpy()
+            stabilised = transport(flow.act_oriented, raw, [-t for t in times])
+            missed[j] += (stabilised - rest).square().sum((0, 2, 3, 4, 5)).numpy()
+            scale[j] += rest.square().sum((0, 2, 3, 4, 5)).numpy()
             if trial == resting[0] and j == example:
-                channel = int(rest.var((3, 4)).sum((0, 1)).argmax())
-                maps = {"raw": raw, "stabilised": stabilised, "rest": rest}
-                maps = {name: values[0, :, channel].numpy() for name, values in maps.items()}
+                channel = int(rest.var((4, 5)).sum((0, 1, 3)).argmax())
+                shown = {"raw": raw, "stabilised": stabilised, "rest": rest}
+                maps = {name: values[0, :, channel].mean(1).numpy() for name, values in shown.items()}
     change = np.sqrt(np.divide(missed, scale, out=np.full_like(missed, np.nan), where=scale > 0))
     flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
     return xr.Dataset(
@@ -87,8 +92,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def _load(state: xr.DataArray) -> torch.Tensor:
-    """One trial and velocity channel as float64 (1, time, channel, y, x)."""
-    return torch.from_numpy(np.asarray(state.values, np.float64))[None]
+    """One trial and velocity channel as float64 (1, time, channel, orientation, y, x), of one orientation if none."""
+    values = torch.from_numpy(np.asarray(state.values, np.float64))[None]
+    return values.unsqueeze(3) if values.ndim == 5 else values
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:

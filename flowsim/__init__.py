@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 HOMES = {
     "Flow": "flow",
     "Rotation": "flow",
+    "Spiral": "flow",
     "Translation": "flow",
     "Law": "grid",
     "VelocityGrid": "grid",

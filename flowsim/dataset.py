@@ -1,7 +1,7 @@
 """The files that stages exchange: labelled arrays in netCDF-4 (HDF5), with their provenance.
 
-Dimensions are always named, and ordered, ``flow, trial, time, velocity, channel, y, x``. h5py, xarray, ncdump
-and MATLAB open every file.
+Dimensions are always named, and ordered, ``flow, trial, time, velocity, channel, orientation, y, x``. h5py, xarray,
+ncdump and MATLAB open every file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from flowsim.flow import GROUPS, Flow, FlowGroup, Velocity
 from flowsim.grid import VelocityGrid
 
 STATE = ("flow", "trial", "time", "velocity", "channel", "y", "x")
+ORIENTED = ("flow", "trial", "time", "velocity", "channel", "orientation", "y", "x")
 UNITS = ("flow", "trial", "time", "unit")
-"""Dimensions of a state that has the space of the frame, and of one that has not."""
+"""Dimensions of a state that has the space of the frame, of one that also has orientations, and of one with neither."""
 CHUNK_BYTES = 2**20
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
@@ -60,45 +61,44 @@ def stimulus(
 def velocity_coords(dim: str, group: FlowGroup, velocities: Sequence[Velocity]) -> dict[str, Any]:
     """Coordinates ``<dim>_vy``, ``<dim>_vx`` (the components of the group) over ``dim``."""
     values = np.array(velocities, dtype=np.float64).reshape(len(velocities), -1)
-    attrs = {
-        "units": group.unit,
-        "long_name": f"velocity of the {dim}" if dim == "flow" else "velocity of the channel",
+    long_name = f"velocity of the {dim}" if dim == "flow" else "velocity of the channel"
+    return {
+        f"{dim}_{component}": (dim, values[:, i], {"units": unit, "long_name": long_name})
+        for i, (component, unit) in enumerate(zip(group.components, group.units, strict=True))
     }
-    return {f"{dim}_{c}": (dim, values[:, i], attrs) for i, c in enumerate(group.components)}
 
 
-def flow_group(dataset: xr.Dataset) -> FlowGroup:
-    """The flow group of a stimulus or recording: the one it names, or the one whose velocities it has.
+def group(dataset: xr.Dataset, dim: str) -> FlowGroup:
+    """The flow group of the velocities over "flow" or "velocity": the one the file names, or whose components it has.
 
     Raises
     ------
     InputError
         If it names another or has no velocities.
     """
-    name = dataset.attrs.get("flow_group")
+    name = dataset.attrs.get(f"{dim}_group")
     if name in GROUPS:
         return GROUPS[name]
-    for group in GROUPS.values():
-        for dim in ("flow", "velocity"):
-            if name is None and all(f"{dim}_{c}" in dataset.coords for c in group.components):
-                return group
-    raise InputError(f"expected the attribute flow_group to be one of {', '.join(GROUPS)}; got {name!r}")
+    fitting = [g for g in GROUPS.values() if all(f"{dim}_{c}" in dataset.coords for c in g.components)]
+    if name is not None or not fitting:
+        raise InputError(f"expected the attribute {dim}_group to be one of {', '.join(GROUPS)}; got {name!r}")
+    return max(fitting, key=lambda g: len(g.components))
 
 
 def flows(dataset: xr.Dataset) -> list[Flow]:
     """The flow of each entry along ``flow``."""
-    return [Flow(flow_group(dataset), v) for v in _velocities(dataset, "flow")]
+    return [Flow(group(dataset, "flow"), v) for v in _velocities(dataset, "flow")]
 
 
 def grid(dataset: xr.Dataset) -> VelocityGrid:
     """The velocity grid of a recording's state, compared modulo the frame."""
-    group = flow_group(dataset)
+    own = group(dataset, "velocity")
     shape = (dataset.sizes["y"], dataset.sizes["x"])
-    return VelocityGrid(group, tuple(_velocities(dataset, "velocity")), group.period(shape))
+    return VelocityGrid(own, tuple(_velocities(dataset, "velocity")), own.period(shape))
 
 
 def _velocities(dataset: xr.Dataset, dim: str) -> list[Velocity]:
-    names = [f"{dim}_{c}" for c in flow_group(dataset).components]
+    names = [f"{dim}_{c}" for c in group(dataset, dim).components]
     missing = [name for name in names if name not in dataset.coords]
     if missing:
         raise InputError(f"expected the coordinate(s) {', '.join(missing)} over {dim}; the file has none")
@@ -164,8 +164,8 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
     return dataset
 
 
-def variable(dataset: xr.Dataset, name: str, dims: tuple[str, ...] = ()) -> xr.DataArray:
-    """A variable of a recording, with these dimensions if given.
+def variable(dataset: xr.Dataset, name: str, *dims: tuple[str, ...]) -> xr.DataArray:
+    """A variable of a recording, with one of these dimensions if given.
 
     Raises
     ------
@@ -175,9 +175,10 @@ def variable(dataset: xr.Dataset, name: str, dims: tuple[str, ...] = ()) -> xr.D
     if name not in dataset:
         held = ", ".join(map(str, dataset.data_vars))
         raise InputError(f"expected the recording to hold {name!r}; it holds {held}. Add {name!r} to its sites")
-    if dims and dataset[name].dims != dims:
+    if dims and dataset[name].dims not in dims:
         came = ", ".join(map(str, dataset[name].dims))
-        raise InputError(f"expected {name} ({', '.join(dims)}); the recording has {name} ({came})")
+        expected = " or ".join(f"({', '.join(over)})" for over in dims)
+        raise InputError(f"expected {name} {expected}; the recording has {name} ({came})")
     return dataset[name]
 
 

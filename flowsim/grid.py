@@ -12,6 +12,7 @@ Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, theorem 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -21,7 +22,10 @@ import torch
 from torch import Tensor
 
 from flowsim.errors import InputError
-from flowsim.flow import Flow, FlowGroup, Velocity
+from flowsim.flow import Flow, FlowGroup, Rotation, Spiral, Velocity, transport
+
+ORIENTED = 7
+"""Dimensions of a state with orientations, (trial, time, velocity, channel, orientation, y, x)."""
 
 
 @final
@@ -76,9 +80,18 @@ class VelocityGrid:
 
     def _reduce(self, velocity: Iterable[float]) -> Velocity:
         components = tuple(velocity)
-        if self.period is not None:
-            return tuple(round(c % p, 9) % p for c, p in zip(components, self.period, strict=True))
-        return tuple(round(c, 9) for c in components)
+        period = self.period or (math.inf,) * len(components)
+        return tuple(
+            round(c % p, 9) % p if math.isfinite(p) else round(c, 9) for c, p in zip(components, period, strict=True)
+        )
+
+    def velocity_of(self, flow: Flow) -> Velocity | None:
+        """The velocity of this grid's group that moves everything as ``flow`` does; None where there is none."""
+        if flow.group == self.group:
+            return flow.velocity
+        if isinstance(self.group, Spiral) and isinstance(flow.group, Rotation):
+            return (0, *flow.velocity)
+        return None if any(flow.velocity) else (0,) * len(self.group.components)
 
     def partner(self, u: Velocity) -> tuple[int | None, ...]:
         """For each channel v, the index of the channel v - u, or None where that lies outside the grid."""
@@ -142,7 +155,7 @@ class Law:
 
         Parameters
         ----------
-        state : Tensor (trial, time, velocity, channel, y, x)
+        state : Tensor (trial, time, velocity, channel, y, x) or (trial, time, velocity, channel, orientation, y, x)
             What the network did on the reference input f.
         flow : Flow
             The flow psi(u) applied to the input.
@@ -155,13 +168,19 @@ class Law:
         -------
         Tensor of the same shape, NaN in channels that have no partner (only where the law shifts).
         """
-        if self.shift:
-            state = grid.shift(state, flow.velocity)
-        return flow.transport(state, times) if self.transport else state
+        if self.transport:
+            state = transport(flow.act_oriented if state.ndim == ORIENTED else flow.act, state, times)
+        if not self.shift:
+            return state
+        u = grid.velocity_of(flow)
+        return torch.full_like(state, torch.nan) if u is None else grid.shift(state, u)
 
     def coverage(self, flow: Flow, grid: VelocityGrid) -> float:
         """Share of channels about which this law says something."""
-        return grid.coverage(flow.velocity) if self.shift else 1.0
+        if not self.shift:
+            return 1.0
+        u = grid.velocity_of(flow)
+        return 0.0 if u is None else grid.coverage(u)
 
 
 LAWS = (Law(False, False), Law(True, False), Law(False, True), Law(True, True))

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,13 +38,21 @@ class Step:
     time : int
     prediction : Tensor (trial, channel, y, x) or None
         Of frame ``time``, made before that frame was seen; None where none was asked for or none is possible.
-    state : Tensor (trial, velocity, channel, y, x)
-        After frame ``time``.
+    carried : tuple of Tensor
+        Everything that the network carries after frame ``time``.
+    top : callable
+        `Network.top`, which finds the state in what is carried.
     """
 
     time: int
     prediction: Tensor | None
-    state: Tensor
+    carried: State
+    top: Callable[[State], Tensor]
+
+    @cached_property
+    def state(self) -> Tensor:
+        """State (trial, velocity, channel, y, x) after frame ``time``."""
+        return self.top(self.carried)
 
 
 class Network(nn.Module, ABC):
@@ -57,11 +66,14 @@ class Network(nn.Module, ABC):
         The velocities along the state's velocity dimension.
     law : Law or None
         By which law the state follows a flow of the input; None where nothing is promised.
+    observes : bool
+        Whether the network can be told how its observer moves (``actions``).
     """
 
     frame_shape: tuple[int, int]
     grid: VelocityGrid
     law: Law | None
+    observes = False
 
     @abstractmethod
     def start(self, trials: int) -> State:
@@ -79,8 +91,13 @@ class Network(nn.Module, ABC):
     def update(self, state: State, frame: Tensor) -> State:
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
+    def move(self, state: State, action: Tensor) -> State:
+        """Carry an advanced state along with an observer who moved by ``action`` (trial, component) since."""
+        raise NotImplementedError(f"{type(self).__name__} says that it observes, and must say how it moves")
+
     def top(self, state: State) -> Tensor:
-        """What is called the state (trial, velocity, channel, y, x), of all that is carried; the first tensor."""
+        """What is called the state, of all that is carried: (trial, velocity, channel, y, x), or with orientations
+        (trial, velocity, channel, orientation, y, x), in the static (lab) frame; the first tensor."""
         return state[0]
 
     @abstractmethod
@@ -94,6 +111,7 @@ class Network(nn.Module, ABC):
         predict_from: int = 1,
         disturb: Callable[[Tensor], Tensor] | None = None,
         warm_up: int = 0,
+        actions: Tensor | None = None,
     ) -> Iterator[Step]:
         """See every frame, then go on for ``horizon`` frames on the network's own predictions.
 
@@ -110,34 +128,29 @@ class Network(nn.Module, ABC):
             Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
         warm_up : int
             Over this many first frames no gradient is kept.
+        actions : Tensor (trial, time, component), optional
+            How far the observer moved since the frame before, for each frame of context and horizon, by a network
+            that ``observes``; not at all if not given.
         """
-        for step, _ in self._loop(frames, horizon, predict_from, disturb, warm_up):
-            yield step
-
-    def _loop(
-        self,
-        frames: Tensor,
-        horizon: int,
-        predict_from: int,
-        disturb: Callable[[Tensor], Tensor] | None = None,
-        warm_up: int = 0,
-    ) -> Iterator[tuple[Step, State]]:
-        context = self._check(frames)
+        context = self._check(frames, horizon, actions)
         state = self.start(len(frames))
         for time in range(context + horizon):
             with torch.set_grad_enabled(torch.is_grad_enabled() and time >= warm_up):
                 state = self.advance(state)
+                if actions is not None:
+                    state = self.move(state, actions[:, time])
                 seen = time < context
                 prediction = self.decode(state) if time >= max(predict_from, 1) or not seen else None
                 frame = frames[:, time] if seen or prediction is None else prediction
                 state = self.update(state, disturb(frame) if disturb else frame)
-            yield Step(time, prediction, self.top(state)), state
+            yield Step(time, prediction, state, self.top)
 
-    def states(self, frames: Tensor) -> Tensor:
+    def states(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
         """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame."""
-        return torch.stack([step.state for step in self.steps(frames, predict_from=frames.shape[1])], 1)
+        steps = self.steps(frames, predict_from=frames.shape[1], actions=actions)
+        return torch.stack([step.state for step in steps], 1)
 
-    def rollout(self, frames: Tensor, horizon: int) -> Tensor:
+    def rollout(self, frames: Tensor, horizon: int, actions: Tensor | None = None) -> Tensor:
         """Predicted frames after the context ``frames``, (trial, horizon, channel, y, x).
 
         Raises
@@ -147,20 +160,25 @@ class Network(nn.Module, ABC):
         """
         if horizon < 1:
             raise InputError(f"a rollout needs a horizon of at least 1 frame; got {horizon}")
-        steps = self.steps(frames, horizon, predict_from=frames.shape[1])
+        steps = self.steps(frames, horizon, predict_from=frames.shape[1], actions=actions)
         return torch.stack([step.prediction for step in steps if step.prediction is not None], 1)
 
-    def classify(self, frames: Tensor) -> Tensor:
+    def classify(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
         """Class logits (trial, class) after the last frame."""
-        *_, (_, state) = self._loop(frames, 0, frames.shape[1])
-        return self.logits(state)
+        *_, last = self.steps(frames, predict_from=frames.shape[1], actions=actions)
+        return self.logits(last.carried)
 
-    def _check(self, frames: Tensor) -> int:
+    def _check(self, frames: Tensor, horizon: int, actions: Tensor | None) -> int:
         expected = f"frames (trial, time, 1, {self.frame_shape[0]}, {self.frame_shape[1]})"
         if frames.ndim != 5 or frames.shape[2:] != (1, *self.frame_shape):
             raise InputError(f"this network expects {expected}; got {tuple(frames.shape)}")
         if frames.shape[1] < 1:
             raise InputError(f"this network expects {expected} with at least one frame; got none")
+        if actions is not None and not self.observes:
+            raise InputError("this network takes no actions of an observer; self_motion does")
+        needed = (frames.shape[0], frames.shape[1] + horizon, len(self.grid.group.components))
+        if actions is not None and actions.shape != needed:
+            raise InputError(f"expected actions (trial, time, component) {needed}; got {tuple(actions.shape)}")
         parameter = next(self.parameters())
         if frames.dtype != parameter.dtype or frames.device != parameter.device:
             raise InputError(

@@ -12,20 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import h5netcdf
-import h5py
 import numpy as np
 import torch
 import xarray as xr
 
-from flowsim.dataset import chunks, read, velocity_coords
+from flowsim import dataset
 from flowsim.errors import InputError
 from flowsim.files import whole
+from flowsim.layout import Layout
 from flowsim.network import Network
 
 SITES = ("state", "prediction")
-TRIALS_AT_ONCE = 32
-MEMORY = 2**28
-"""Bytes of recorded values that are held at once, at most, beside those of one trial."""
 
 
 def record(
@@ -93,7 +90,7 @@ def record(
                     file.dimensions["checkpoint"] = len(values)
                 file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
             _stream(network, stimulus, file, layout, context, report)
-        read(temporary, "recording")
+        dataset.read(temporary, "recording")
 
 
 def open_recording(path: str | Path) -> xr.Dataset:
@@ -104,105 +101,7 @@ def open_recording(path: str | Path) -> xr.Dataset:
     InputError
         If it is missing, damaged or no recording.
     """
-    return read(path, "recording")
-
-
-class Layout:
-    """The dimensions, coordinates and variables of a recording."""
-
-    def __init__(
-        self,
-        network: Network,
-        stimulus: xr.Dataset,
-        trials: int | None,
-        every: int,
-        channels: int | None,
-        dtype: str,
-        sites: Sequence[str],
-    ) -> None:
-        start = network.top(network.start(1))
-        shape = (stimulus.sizes["y"], stimulus.sizes["x"])
-        if shape != network.frame_shape:
-            raise InputError(f"the network expects frames {network.frame_shape}; the stimulus has {shape}")
-        self.network, self.stimulus, self.dtype, self.sites = network, stimulus, np.dtype(dtype), sites
-        self.times = np.arange(0, stimulus.sizes["time"], every)
-        self.sizes = {
-            "flow": stimulus.sizes.get("flow", 1),
-            "trial": min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
-            "time": len(self.times),
-            "y": shape[0],
-            "x": shape[1],
-        }
-        self.space = start.shape[3:] == shape
-        if self.space:
-            self.sizes |= {"velocity": start.shape[1], "channel": min(channels or start.shape[2], start.shape[2])}
-        else:
-            self.sizes |= {"unit": min(channels or start[0].numel(), start[0].numel())}
-        frame = ("flow", "trial", "time", "y", "x")
-        place = ("velocity", "channel", "y", "x") if self.space else ("unit",)
-        state = ("flow", "trial", "time", *place)
-        every_variable = {"frames": frame, "prediction": frame, "state": state}
-        self.variables = {name: dims for name, dims in every_variable.items() if name == "frames" or name in sites}
-        self.bytes = sum(self._count(dims) * self.dtype.itemsize for dims in self.variables.values())
-
-    def _count(self, dims: Sequence[str]) -> int:
-        return int(np.prod([self.sizes[d] for d in dims]))
-
-    def __str__(self) -> str:
-        parts = [f"{n} {'x'.join(str(self.sizes[d]) for d in dims)}" for n, dims in self.variables.items()]
-        return f"{', '.join(parts)} as {self.dtype}: {self.bytes / 1e6:.1f} MB before compression"
-
-    def thin(self, state: torch.Tensor) -> torch.Tensor:
-        """What is recorded of a state (trial, velocity, channel, y, x): all, or flattened (trial, unit)."""
-        if self.space:
-            return state[:, :, : self.sizes["channel"]]
-        return state.flatten(1)[:, : self.sizes["unit"]]
-
-    def cut(self, dims: Sequence[str]) -> tuple[int, ...]:
-        """Chunks of one variable."""
-        return chunks({d: self.sizes[d] for d in dims}, self.dtype.itemsize)
-
-    @property
-    def trials_at_once(self) -> int:
-        """As many as `MEMORY` holds, and at least one."""
-        per_trial = self.bytes // (self.sizes["flow"] * self.sizes["trial"])
-        return max(1, min(TRIALS_AT_ONCE, MEMORY // per_trial))
-
-    def create(self, file: h5netcdf.File, attrs: Mapping[str, Any]) -> None:
-        """Everything but the recorded values."""
-        file.dimensions = self.sizes
-        group = self.network.grid.group
-        for name, value in {**attrs, "flow_group": group.name}.items():
-            file.attrs[name] = value
-        coords: dict[str, Any] = {"time": ("time", self.times, {"units": "frame"})}
-        if self.space:
-            coords |= velocity_coords("velocity", group, self.network.grid.velocities)
-        if "flow" not in self.stimulus.dims:
-            coords |= velocity_coords("flow", group, [(0,) * len(group.components)])
-        thin = {"trial": slice(self.sizes["trial"]), "time": self.times}
-        for key, coord in self.stimulus.isel(thin).coords.items():
-            if key == "time":
-                continue
-            owner = "object_" if "object" in coord.dims else "trial_" if str(key).startswith("velocity_") else ""
-            coords[f"{owner}{key}"] = (coord.dims, storable(coord.values), coord.attrs)
-        for name, (dims, values, coord_attrs) in coords.items():
-            over = (dims,) if isinstance(dims, str) else dims
-            for dim, size in zip(over, values.shape, strict=True):
-                if dim not in file.dimensions:
-                    file.dimensions[dim] = size
-            dtype = h5py.string_dtype() if values.dtype.kind == "O" else values.dtype
-            file.create_variable(name, over, dtype, data=values).attrs.update(coord_attrs)
-        codec = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "fillvalue": np.nan}
-        for name, over in self.variables.items():
-            variable = file.create_variable(name, over, self.dtype, chunks=self.cut(over), **codec)
-            variable.attrs["coordinates"] = " ".join(name for name in coords if name != "time")
-        if "state" in self.variables and self.network.law is not None:
-            file["state"].attrs["law"] = str(self.network.law)
-
-
-def storable(values: np.ndarray) -> np.ndarray:
-    """The same values in a type that netCDF knows: whole numbers for truth values, objects for text."""
-    return values.astype({"b": np.int8, "U": object}.get(values.dtype.kind, values.dtype))
+    return dataset.read(path, "recording")
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from flowsim.errors import InputError
 from flowsim.flow import Flow
-from flowsim.grid import Law, VelocityGrid
+from flowsim.grid import ORIENTED, Law, VelocityGrid
 from flowsim.network import Network
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
@@ -61,7 +61,8 @@ def equivariance_error(
     Parameters
     ----------
     network : Network, or callable
-        From frames (trial, time, channel, y, x) to states (trial, time, velocity, channel, y, x).
+        From frames (trial, time, channel, y, x) to states (trial, time, velocity, channel, y, x), or with orientations
+        (trial, time, velocity, channel, orientation, y, x).
     flow : Flow
         Applied to the frames.
     frames : Tensor (trial, time, channel, y, x)
@@ -83,18 +84,18 @@ def equivariance_error(
         raise InputError(f"the network declares no {missing}; give one to equivariance_error({missing}=...)")
     with torch.no_grad():
         reference, moved = states_of(frames), states_of(flow.transport(frames))
-    if reference.ndim != 6:
+    if reference.ndim not in (6, ORIENTED):
         raise InputError(f"expected states (trial, time, velocity, channel, y, x); got {tuple(reference.shape)}")
     said = ~law.predict(torch.zeros_like(reference), flow, grid).isnan()
     missed = (moved - law.predict(reference, flow, grid)).where(said, 0).square()
-    over = (0, 2, 3, 4, 5)
+    over = tuple(dim for dim in range(reference.ndim) if dim != 1)
     size = moved.where(said, 0).square().sum(over)
     error = torch.where(missed.sum(over) == 0, 0, (missed.sum(over) / size).sqrt())
     covered = law.coverage(flow, grid)
     if not covered:
         return Equivariance(torch.full_like(error, torch.nan), torch.nan, 0, 0, 0, 0.0)
     time = int(error.argmax())
-    parts = missed[:, time].sum((0, 3, 4))
+    parts = missed[:, time].sum(0).flatten(2).sum(2)
     velocity, channel = divmod(int(parts.argmax()), parts.shape[1])
     return Equivariance(error, float(error[time]), time, velocity, channel, covered)
 

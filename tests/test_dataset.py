@@ -55,10 +55,10 @@ def test_missing_file_and_variable(probe, tmp_path):
 def test_flows_need_their_coordinates(probe):
     with pytest.raises(InputError, match=r"expected the coordinate\(s\) flow_vx over flow; the file has none"):
         dataset.flows(probe.drop_vars("flow_vx"))
-    assert dataset.flow_group(probe.drop_attrs()).name == "translation"
-    with pytest.raises(InputError, match="flow_group to be one of translation, rotation; got None"):
+    assert dataset.group(probe.drop_attrs(), "flow").name == "translation"
+    with pytest.raises(InputError, match="flow_group to be one of translation, rotation, spiral; got None"):
         dataset.flows(probe.drop_attrs().drop_vars(["flow_vx", "velocity_vx"]))
-    with pytest.raises(InputError, match="flow_group to be one of translation, rotation; got 'shear'"):
+    with pytest.raises(InputError, match="flow_group to be one of translation, rotation, spiral; got 'shear'"):
         dataset.flows(probe.assign_attrs(flow_group="shear"))
 
 

@@ -8,12 +8,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OWN = ("flowsim", "stimuli", "analysis")
 TORCH_ONLY = {"flow", "grid", "lift"}
+BRICKS = {"errors", "cells", "flattened", "flow", "grid", "lift", "network", "polar", "readout", "steerable"}
+"""What networks are built of."""
 MAY_IMPORT = {
     "flowsim.errors": set(),
     "flowsim.files": {"errors"},
     "flowsim.flow": {"errors"},
     "flowsim.path": {"errors", "flow"},
     "flowsim.polar": {"errors"},
+    "flowsim.steerable": set(),
     "flowsim.grid": {"errors", "flow"},
     "flowsim.lift": {"flow", "grid"},
     "flowsim.cells": set(),
@@ -22,7 +25,7 @@ MAY_IMPORT = {
     "flowsim.readout": {"errors", "cells", "lift"},
     "flowsim.flattened": {"errors", "flow", "grid", "network"},
     "flowsim.testing": {"errors", "flow", "grid", "network"},
-    "flowsim.models": {"errors", "cells", "flattened", "flow", "grid", "lift", "models", "network", "readout"},
+    "flowsim.models": BRICKS | {"models"},
     "flowsim.dataset": {"errors", "files", "flow", "grid"},
     "flowsim.provenance": {"HOMES"},
     "flowsim.sources": {"errors"},
@@ -31,7 +34,8 @@ MAY_IMPORT = {
     "flowsim.progress": set(),
     "flowsim.weights": {"errors", "files", "network"},
     "flowsim.training": {"errors", "network", "weights"},
-    "flowsim.recording": {"errors", "files", "dataset", "network"},
+    "flowsim.layout": {"errors", "dataset", "network"},
+    "flowsim.recording": {"errors", "files", "dataset", "layout", "network"},
     "flowsim.canvas": {"flow", "grid"},
     "stimuli": {"canvas", "errors", "flow", "grid", "dataset", "sources"},
     "analysis": {"errors", "flow", "grid", "dataset", "plot"},
@@ -78,7 +82,7 @@ def test_imports_respect_the_layers(path):
 def test_flows_need_only_torch():
     for name in TORCH_ONLY:
         sources = {source.split(".")[0] for source, _ in imported(ROOT / "flowsim" / f"{name}.py")}
-        standard = {"__future__", "abc", "collections", "dataclasses", "itertools", "typing"}
+        standard = {"__future__", "abc", "collections", "dataclasses", "itertools", "math", "typing"}
         assert sources <= {"flowsim", "torch", *standard}
 
 

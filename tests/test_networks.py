@@ -25,7 +25,13 @@ SMALL = {
     "patch": 1,
     "heads": 2,
     "layers": 1,
+    "orientations": 4,
+    "step": 90.0,
+    "rings": 5,
+    "angles": 8,
 }
+TURNING = ("fernn_polar", "fernn_rotation")
+"""Networks for rotations: exact for quarter turns of square frames. tests/test_rotation.py has the others."""
 VARIANTS = [
     ("fernn", {"cell": cell, "pool": pool, "layers": layers})
     for cell in ("rnn", "gru", "lstm")
@@ -33,6 +39,7 @@ VARIANTS = [
     for layers in (1, 2)
 ]
 VARIANTS += [("fernn", {"activation": "tanh"}), ("fernn", {"kernel": 5}), ("fernn_mixing", {"radius": 1})]
+VARIANTS += [("fernn_rotation", {"kernel": 5, "orientations": 8}), ("fernn_polar", {"kernel": 5, "angles": 12})]
 velocities = st.tuples(st.integers(0, 3), st.integers(0, 4))
 
 
@@ -51,10 +58,15 @@ LAWLESS = [name for name in MODELS if name not in LAWFUL]
 LAWFUL_VARIANTS = [*((name, {}) for name in LAWFUL), *VARIANTS]
 
 
-def closed(name, frame_shape=SHAPE, **spec):
-    network = small(name, frame_shape, **spec)
-    assert network.grid.coverage((1, 1)) == 1
+def closed(name, frame_shape=None, **spec):
+    network = small(name, frame_shape or ((6, 6) if name in TURNING else SHAPE), **spec)
+    assert network.grid.coverage(flow_of(network, (1, 1)).velocity) == 1
     return network
+
+
+def flow_of(network, u):
+    """The flow of a network's group with the velocity (vy, vx) u, or a turn by vy quarters."""
+    return Flow(network.grid.group, u if isinstance(network.grid.group, Translation) else (90 * u[0],))
 
 
 def frames(frame_shape=SHAPE, trials=2, time=4, seed=0):
@@ -67,7 +79,7 @@ def far(a, b):
 
 
 def test_which_models_promise_a_law():
-    assert LAWFUL == ["fernn", "fernn_mixing"]
+    assert LAWFUL == ["fernn", "fernn_mixing", "fernn_polar", "fernn_rotation", "self_motion"]
     assert set(LAWLESS) >= {
         "rnn",
         "gru",
@@ -85,8 +97,8 @@ def test_which_models_promise_a_law():
 @settings(max_examples=8)
 @given(u=velocities)
 def test_states_obey_the_declared_law_on_a_closed_grid(name, spec, u):
-    network, x = closed(name, **spec), frames()
-    assert_flow_equivariant(network, Flow(network.grid.group, u), x, tolerance=1e-12)
+    network = closed(name, **spec)
+    assert_flow_equivariant(network, flow_of(network, u), frames(network.frame_shape), tolerance=1e-12)
 
 
 @pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
@@ -94,11 +106,11 @@ def test_states_obey_the_declared_law_on_a_closed_grid(name, spec, u):
 @given(u=velocities)
 def test_rollouts_are_equivariant_on_a_closed_grid(name, spec, u):
     network = closed(name, **spec)
-    flow, horizon = Flow(network.grid.group, u), 6
-    expected = flow.transport(network.rollout(frames(), horizon), range(4, 4 + horizon))
-    assert far(network.rollout(flow.transport(frames()), horizon), expected) < 1e-12
-    states = [step.state for step in network.steps(frames(), horizon)]
-    moved = [step.state for step in network.steps(flow.transport(frames()), horizon)]
+    flow, horizon, x = flow_of(network, u), 6, frames(network.frame_shape)
+    expected = flow.transport(network.rollout(x, horizon), range(4, 4 + horizon))
+    assert far(network.rollout(flow.transport(x), horizon), expected) < 1e-12
+    states = [step.state for step in network.steps(x, horizon)]
+    moved = [step.state for step in network.steps(flow.transport(x), horizon)]
     predicted = network.law.predict(torch.stack(states, 1), flow, network.grid)
     assert far(torch.stack(moved, 1), predicted) < 1e-12
 
@@ -106,9 +118,10 @@ def test_rollouts_are_equivariant_on_a_closed_grid(name, spec, u):
 @pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
 def test_other_laws_fail(name, spec):
     """The measure above sees a difference where there is one."""
-    network, flow = closed(name, **spec), Flow(Translation(), (1, 2))
+    network = closed(name, **spec)
+    flow, x = flow_of(network, (1, 2)), frames(network.frame_shape)
     for law in ("invariant", "transport", "shift"):
-        assert equivariance_error(network, flow, frames(), Law.parse(law)).worst > 0.05
+        assert equivariance_error(network, flow, x, Law.parse(law)).worst > 0.05
 
 
 @pytest.mark.parametrize("name", LAWLESS)

@@ -154,7 +154,7 @@ def test_any_ground_truth_is_carried_along(fernn, probe, file):
 def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
     """A small budget means few trials at once, and the same file."""
     record(fernn, probe, file)
-    monkeypatch.setattr("flowsim.recording.MEMORY", 1)
+    monkeypatch.setattr("flowsim.layout.MEMORY", 1)
     done = []
     record(fernn, probe, file.with_name("slow.h5"), report=lambda *progress: done.append(progress[0]))
     assert done == list(range(1, 28))

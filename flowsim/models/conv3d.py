@@ -37,8 +37,11 @@ class Conv3D(Network):
     def start(self, trials: int) -> State:
         return (self.classifier.weight.new_zeros(trials, 1, self.channels, *self.frame_shape),)
 
-    def _loop(self, frames: Tensor, horizon: int, predict_from: int, *_: Any) -> Iterator[tuple[Step, State]]:
-        context = self._check(frames)
+    def steps(
+        self, frames: Tensor, horizon: int = 0, *_: Any, actions: Tensor | None = None, **__: Any
+    ) -> Iterator[Step]:
+        """See `Network.steps`; whole sequences at once, and no predictions."""
+        context = self._check(frames, horizon, actions)
         if horizon:
             raise self._no_frames()
         x, side = frames.transpose(1, 2), self.kernel // 2
@@ -46,8 +49,7 @@ class Conv3D(Network):
             x = F.pad(F.pad(x, (side,) * 4 + (0, 0), mode="circular"), (0, 0, 0, 0, self.kernel - 1, 0))
             x = F.relu(layer(x))
         for time in range(context):
-            state = x[:, None, :, time]
-            yield Step(time, None, state), (state,)
+            yield Step(time, None, (x[:, None, :, time],), self.top)
 
     def logits(self, state: State) -> Tensor:
         return self.classifier(state[0][:, 0].mean((-2, -1)))

@@ -70,8 +70,17 @@ class ReleasedTranslation(Network):
     def logits(self, state: State) -> Tensor:
         raise InputError("the released translation network predicts frames; build it with classes=n to classify")
 
-    def _loop(self, frames: Tensor, horizon: int, predict_from: int, *_: Any) -> Iterator[tuple[Step, State]]:
-        context = self._check(frames)
+    def steps(
+        self,
+        frames: Tensor,
+        horizon: int = 0,
+        predict_from: int = 1,
+        *_: Any,
+        actions: Tensor | None = None,
+        **__: Any,
+    ) -> Iterator[Step]:
+        """See `Network.steps`; frames are taken in undisturbed, as published."""
+        context = self._check(frames, horizon, actions)
         state, frame = self.start(len(frames)), frames[:, 0]
         for time in range(context + horizon):
             prediction = None
@@ -83,7 +92,7 @@ class ReleasedTranslation(Network):
                 state = self.update(self.advance(state), frame)
             else:
                 state, frame = ahead, prediction
-            yield Step(time, prediction, state[0]), state
+            yield Step(time, prediction, state, self.top)
 
 
 class ReleasedActions(Network):
@@ -134,8 +143,11 @@ class ReleasedActions(Network):
     def logits(self, state: State) -> Tensor:
         return self.fc(pool_max(state[0]).mean((-2, -1)))
 
-    def _loop(self, frames: Tensor, horizon: int, predict_from: int, *others: Any) -> Iterator[tuple[Step, State]]:
-        return super()._loop(frames, horizon, max(predict_from, frames.shape[1]), *others)
+    def steps(
+        self, frames: Tensor, horizon: int = 0, predict_from: int = 1, *others: Any, **named: Any
+    ) -> Iterator[Step]:
+        """See `Network.steps`; it predicts nothing."""
+        return super().steps(frames, horizon, max(predict_from, frames.shape[1]), *others, **named)
 
 
 def published_velocities(max_speed: int) -> tuple[tuple[int, int], ...]:

@@ -1,0 +1,148 @@
+r"""A flow-equivariant RNN for rotation and expansion, in log-polar coordinates.
+
+There both are translations (`flowsim.polar`), so the recurrence is that of the FERNN on (rho, theta),
+
+    h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in V,
+
+with psi_1(v) a shift by whole angles and rings: the state is never interpolated, and a kernel's orientation follows
+its place, so that there is no orientation axis. `Network.top` maps the state back to pixels. Law: transport+shift, to
+the tolerance of the sampling (tests/test_rotation.py holds the table by resolution); where V has expansions, only for
+what neither leaves nor enters.
+
+Sources: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4; Schwartz (1977), Spatial mapping in the
+primate sensory projection.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from flowsim.cells import at_every_velocity
+from flowsim.errors import InputError
+from flowsim.flow import Flow, Spiral, Translation
+from flowsim.grid import Law, VelocityGrid
+from flowsim.lift import lift, pool_max
+from flowsim.models.fernn import check_kernel
+from flowsim.models.fernn_rotation import Degrees, rotation_grid
+from flowsim.network import Network, State
+from flowsim.polar import LogPolar
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class PolarConv(nn.Conv2d):
+    """A convolution over (rho, theta): circular in theta, the last ring repeated beyond the rim and the centre."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        side = self.kernel_size[0] // 2
+        around = F.pad(x, (side, side, 0, 0), mode="circular")
+        return super().forward(F.pad(around, (0, 0, side, side), mode="replicate"))
+
+
+class FERNNPolar(Network):
+    """See the module. Carried is h (trial, velocity, channel, rho, theta)."""
+
+    law = Law(transport=True, shift=True)
+
+    def __init__(
+        self,
+        polar: LogPolar,
+        grid: VelocityGrid,
+        shifts: list[tuple[int, int]],
+        channels: int,
+        kernel: int,
+        decoder_layers: int,
+        classes: int | None,
+    ) -> None:
+        super().__init__()
+        self.frame_shape, self.polar, self.grid, self.shifts = polar.frame_shape, polar, grid, shifts
+        self.channels = channels
+        self.recurrent = PolarConv(channels, channels, kernel, bias=False)
+        self.encoder = PolarConv(1, channels, kernel, bias=False)
+        hidden = [m for _ in range(decoder_layers) for m in (PolarConv(channels, channels, 3, bias=False), nn.ReLU())]
+        self.decoder = nn.Sequential(*hidden, PolarConv(channels, 1, 3, bias=False))
+        self.classifier = nn.Linear(channels, classes) if classes else None
+
+    def start(self, trials: int) -> State:
+        shape = (trials, len(self.grid), self.channels, self.polar.rings, self.polar.angles)
+        return (self.encoder.weight.new_zeros(shape),)
+
+    def advance(self, state: State) -> State:
+        moved = [
+            self.polar.expand(Flow(Translation(), (0, angles)).act(h), rings)
+            for (rings, angles), h in zip(self.shifts, state[0].unbind(1), strict=True)
+        ]
+        return (torch.stack(moved, 1),)
+
+    def top(self, state: State) -> Tensor:
+        """h on pixels, (trial, velocity, channel, y, x)."""
+        return self.polar.to_pixels(state[0])
+
+    def decode(self, state: State) -> Tensor:
+        return self.polar.to_pixels(self.decoder(pool_max(state[0])))
+
+    def update(self, state: State, frame: Tensor) -> State:
+        drive = lift(self.encoder(self.polar.from_pixels(frame)))
+        return (torch.relu(at_every_velocity(self.recurrent, state[0]) + drive),)
+
+    def logits(self, state: State) -> Tensor:
+        if self.classifier is None:
+            raise InputError("this network has no classes; build it with classes=n")
+        return self.classifier(pool_max(state[0]).mean((-2, -1)))
+
+
+def build(
+    frame_shape: tuple[int, int],
+    *,
+    max_speed: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 40,
+    step: Degrees = 10,
+    velocities: list[float] | Literal["closed"] | None = None,
+    max_rings: Annotated[int, Field(ge=0)] = 0,
+    rings: Annotated[int, Field(ge=2)] = 20,
+    angles: Annotated[int, Field(ge=2)] = 36,
+    channels: Count = 16,
+    kernel: Count = 3,
+    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    classes: Count | None = None,
+) -> Network:
+    """Build one for frames (y, x).
+
+    Parameters
+    ----------
+    max_speed, step, velocities
+        Angular velocities, in deg/frame; see `flowsim.models.fernn_rotation`. They must be whole numbers of angles.
+    max_rings : int
+        Combined with every expansion by {-max_rings..max_rings} rings per frame; with 0, V is of rotations only.
+    rings, angles : int
+        Size of the log-polar grid.
+    channels, kernel, decoder_layers, classes
+        See `flowsim.models.fernn`.
+
+    Raises
+    ------
+    InputError
+        If velocities are no whole numbers of angles, or the kernel does not fit.
+    """
+    check_kernel(kernel, (rings, angles))
+    polar = LogPolar(frame_shape, rings, angles)
+    turning = rotation_grid(max_speed, step, velocities)
+    turns = [omega / 360 * angles for (omega,) in turning.velocities]
+    if any(abs(turn - round(turn)) > 1e-9 for turn in turns):
+        raise InputError(
+            f"velocities must be multiples of {360 / angles:g} deg/frame, a whole number of the {angles} angles; got "
+            f"{', '.join(f'{omega:g}' for (omega,) in turning.velocities)}"
+        )
+    shifts = list(product(range(-max_rings, max_rings + 1), map(round, turns)))
+    grid = turning
+    if max_rings:
+        per_ring = math.log(polar.growth)
+        spirals = tuple((n * per_ring, turn * 360 / angles) for n, turn in shifts)
+        grid = VelocityGrid(Spiral(), spirals, period=Spiral().period(frame_shape))
+    return FERNNPolar(polar, grid, shifts, channels, kernel, decoder_layers, classes)

@@ -1,0 +1,161 @@
+r"""A flow-equivariant RNN for rotation about the centre, with an orientation axis.
+
+In the co-moving frame, g_t(w) = psi_(-t)(w) . h_t(w), the recurrence runs on copies of the input that turn along,
+
+    g_t(w) = relu( W * g_(t-1)(w) + U * psi_(-t)(w) . f_t ),     g_(-1) = 0,     for every angular velocity w in V
+
+with steerable convolutions over space and the orientations C_N, within the largest disc of the frame. Every frame is
+turned once and the state never; `Network.top` turns it once to the static frame, where the law is transport+shift and
+transport turns the maps and shifts the orientations. A frame is interpolated, and so the law holds to a tolerance:
+tests/test_rotation.py holds the table by resolution.
+
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 5 (rotating MNIST: C_36, 10 deg/frame).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from flowsim.errors import InputError
+from flowsim.flow import Flow, Rotation
+from flowsim.grid import Law, VelocityGrid
+from flowsim.models.fernn import check_kernel
+from flowsim.network import Network, State
+from flowsim.steerable import SteerableConv
+
+Count = Annotated[int, Field(ge=1)]
+Degrees = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+RIM = 2.0
+"""Over this many px the edge of the disc fades; a sharp one would turn raggedly."""
+
+
+class FERNNRotation(Network):
+    """See the module. Carried are g (trial, velocity, channel, orientation, y, x) and the time t of its last frame."""
+
+    law = Law(transport=True, shift=True)
+    disc: Tensor
+
+    def __init__(
+        self,
+        frame_shape: tuple[int, int],
+        grid: VelocityGrid,
+        orientations: int,
+        channels: int,
+        kernel: int,
+        decoder_layers: int,
+        classes: int | None,
+    ) -> None:
+        super().__init__()
+        self.frame_shape, self.grid, self.channels, self.orientations = frame_shape, grid, channels, orientations
+        self.recurrent = SteerableConv(channels, channels, kernel, orientations)
+        self.encoder = SteerableConv(1, channels, kernel, orientations, lifts=True)
+        hidden = [SteerableConv(channels, channels, 3, orientations) for _ in range(decoder_layers)]
+        self.decoder = nn.ModuleList([*hidden, SteerableConv(channels, 1, 3, orientations, projects=True)])
+        self.classifier = nn.Linear(channels, classes) if classes else None
+        self.register_buffer("disc", disc(frame_shape).to(torch.get_default_dtype()), persistent=False)
+
+    def start(self, trials: int) -> State:
+        shape = (trials, len(self.grid), self.channels, self.orientations, *self.frame_shape)
+        return self.disc.new_zeros(shape), torch.tensor(-1)
+
+    def advance(self, state: State) -> State:
+        comoving, time = state
+        return comoving, time + 1
+
+    def top(self, state: State) -> Tensor:
+        """h = psi_t(w) . g, (trial, velocity, channel, orientation, y, x)."""
+        comoving, time = state
+        turned = [flow.act_oriented(g, int(time)) for flow, g in zip(self.flows, comoving.unbind(1), strict=True)]
+        return torch.stack(turned, 1)
+
+    @property
+    def flows(self) -> list[Flow]:
+        """The flow of each channel."""
+        return [Flow(self.grid.group, v) for v in self.grid.velocities]
+
+    def decode(self, state: State) -> Tensor:
+        x = self.top(state).amax(1)
+        *hidden, last = self.decoder
+        for layer in hidden:
+            x = torch.relu(layer(x)) * self.disc
+        return last(x).squeeze(2)
+
+    def update(self, state: State, frame: Tensor) -> State:
+        comoving, time = state
+        stabilised = torch.stack([flow.act(frame, -int(time)) for flow in self.flows], 1) * self.disc
+        drive = self.encoder(stabilised.flatten(0, 1).unsqueeze(1))
+        recurrent = self.recurrent(comoving.flatten(0, 1))
+        return (torch.relu(recurrent + drive) * self.disc).view_as(comoving), time
+
+    def logits(self, state: State) -> Tensor:
+        if self.classifier is None:
+            raise InputError("this network has no classes; build it with classes=n")
+        return self.classifier(self.top(state).amax(1).mean((-3, -2, -1)))
+
+
+def disc(frame_shape: tuple[int, int]) -> Tensor:
+    """The largest disc in a frame (y, x): 1 within, 0 outside, fading linearly over the last `RIM` px."""
+    rows, columns = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2 for size in frame_shape)
+    rho = torch.hypot(rows[:, None], columns)
+    return ((min(frame_shape) / 2 - rho) / RIM).clamp(0, 1)
+
+
+def rotation_grid(max_speed: float, step: float, velocities: list[float] | Literal["closed"] | None) -> VelocityGrid:
+    """The grid of angular velocities that the arguments of ``build`` name.
+
+    Raises
+    ------
+    InputError
+        If the steps do not fit into max_speed, or for a closed grid into the circle.
+    """
+    group, whole = Rotation(), 360 if velocities == "closed" else max_speed
+    steps = round(whole / step)
+    if velocities != "closed" and velocities is not None:
+        return VelocityGrid(group, tuple((v,) for v in velocities), period=(360,))
+    if abs(steps * step - whole) > 1e-9:
+        what = "a closed grid needs a step that divides 360" if velocities else "max_speed must be a multiple of step"
+        raise InputError(f"{what}; got max_speed {max_speed} and step {step} (deg/frame)")
+    numbers = range(steps) if velocities == "closed" else range(-steps, steps + 1)
+    return VelocityGrid(group, tuple((n * step,) for n in numbers), period=(360,))
+
+
+def build(
+    frame_shape: tuple[int, int],
+    *,
+    max_speed: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 40,
+    step: Degrees = 10,
+    velocities: list[float] | Literal["closed"] | None = None,
+    orientations: Count = 12,
+    channels: Count = 4,
+    kernel: Count = 3,
+    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    classes: Count | None = None,
+) -> Network:
+    """Build one for frames (y, x).
+
+    Parameters
+    ----------
+    max_speed, step : float
+        V = {-max_speed, ..., -step, 0, step, ..., max_speed}, in deg/frame. max_speed 0 makes it the G-RNN.
+    velocities : list of float, or "closed"
+        V as listed instead, or every multiple of step on the circle.
+    orientations : int
+        N of the orientations C_N; the paper has 36. Velocities need not be multiples of 360/N: between two
+        orientations the state is shifted as band-limited, which its kernels (angular frequency at most 3) nearly are.
+    channels : int
+        Each with N orientations.
+    kernel, decoder_layers, classes : int
+        See `flowsim.models.fernn`.
+
+    Raises
+    ------
+    InputError
+        If the steps or the kernel do not fit.
+    """
+    check_kernel(kernel, frame_shape)
+    grid = rotation_grid(max_speed, step, velocities)
+    return FERNNRotation(frame_shape, grid, orientations, channels, kernel, decoder_layers, classes)
