@@ -8,7 +8,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OWN = ("flowsim", "stimuli", "analysis")
 TORCH_ONLY = {"flow", "grid", "lift"}
-BRICKS = {"errors", "cells", "flattened", "flow", "grid", "lift", "network", "polar", "readout", "steerable"}
+BRICKS = {
+    "errors",
+    "cells",
+    "flattened",
+    "flow",
+    "grid",
+    "lift",
+    "network",
+    "polar",
+    "readout",
+    "recurrence",
+    "steerable",
+}
 """What networks are built of."""
 MAY_IMPORT = {
     "flowsim.errors": set(),
@@ -17,6 +29,7 @@ MAY_IMPORT = {
     "flowsim.path": {"errors", "flow"},
     "flowsim.polar": {"errors"},
     "flowsim.steerable": set(),
+    "flowsim.recurrence": {"flow"},
     "flowsim.grid": {"errors", "flow"},
     "flowsim.lift": {"flow", "grid"},
     "flowsim.cells": set(),

@@ -11,7 +11,7 @@ Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 (FE
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,9 +20,10 @@ from flowsim.cells import CELLS, at_every_velocity, circular, make_cell
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.grid import Law, VelocityGrid
-from flowsim.lift import advance, lift
+from flowsim.lift import POOLS, advance, lift
 from flowsim.network import Network, State
 from flowsim.readout import Readout
+from flowsim.recurrence import pool_max, recur
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -79,6 +80,39 @@ class FERNN(Network):
 
     def logits(self, state: State) -> Tensor:
         return self.readout.logits(self.top(state))
+
+
+class FusedFERNN(FERNN):
+    """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in memory.
+
+    `advance` is folded into what comes after it (`flowsim.recurrence`), so that between the two the state is that of
+    the frame before. At the start it is one number, expanded.
+    """
+
+    def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
+        super().__init__(*arguments, activation=activation, **named)
+        self.activation = activation
+
+    def start(self, trials: int) -> State:
+        shape = (trials, len(self.grid), self.channels, *self.frame_shape)
+        return tuple(next(self.parameters()).new_zeros(()).expand(shape) for _ in self.cells)
+
+    def advance(self, state: State) -> State:
+        return state
+
+    def decode(self, state: State) -> Tensor:
+        if self.readout.pool is not POOLS["max"]:
+            return self.readout(advance(self.top(state), self.grid))
+        return self.readout.decoder(pool_max(self.top(state), self.grid.velocities))
+
+    def update(self, state: State, frame: Tensor) -> State:
+        updated: State = ()
+        below = lift(frame)
+        for own, cell, encoder in zip(state, self.cells, self.encoders, strict=True):
+            drive = at_every_velocity(encoder, below)
+            below = recur(own, cell.recurrent.weight, drive, self.grid.velocities, self.activation)
+            updated = (*updated, below)
+        return updated
 
 
 def velocity_grid(
@@ -147,7 +181,9 @@ def build(
     check_kernel(kernel, frame_shape)
     grid = velocity_grid(frame_shape, max_speed, velocities)
     readout = Readout(channels, decoder_layers, classes, pool)
-    return FERNN(frame_shape, grid, readout, channels, kernel, kind=cell, activation=activation, layers=layers)
+    whole = all(isinstance(component, int) for v in grid.velocities for component in v)
+    kind = FusedFERNN if whole and cell == "rnn" else FERNN
+    return kind(frame_shape, grid, readout, channels, kernel, kind=cell, activation=activation, layers=layers)
 
 
 def check_kernel(kernel: int, frame_shape: tuple[int, int]) -> None:

@@ -1,0 +1,199 @@
+r"""The recurrence of the FERNN at every velocity, without moving a state in memory first.
+
+    recur     h_t(v) = a( W * psi_1(v) . h_(t-1)(v) + U * f_t )
+    pool_max  max_v psi_1(v) . h_(t-1)(v), what the prediction of frame t is decoded from
+
+A circular convolution copies its input into a padded one in any case, and that copy can move it as well: one gather
+moves and pads. Velocities are taken a few at a time, so that what is gathered, convolved and activated stays in the
+cache. The backward pass gathers again instead of keeping copies: of each step only its output is stored. The gradient
+of the maximum goes to the first velocity that attains it.
+
+Memory is laid out (velocity, trial, y, x, channel), whatever the order of the dimensions. Whole-pixel velocities only.
+`flowsim.lift.advance` and `flowsim.cells.RNN` are the same in plain steps, and what this is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from flowsim.flow import Velocity
+
+CHUNK = 2**21
+"""Bytes of state that are worked on at once on a CPU; a GPU takes all velocities at once."""
+DERIVATIVES = {
+    "relu": lambda gradient, output: torch.ops.aten.threshold_backward(gradient, output, 0),
+    "tanh": torch.ops.aten.tanh_backward,
+    "linear": lambda gradient, _: gradient,
+}
+IN_PLACE = {"relu": torch.relu_, "tanh": torch.tanh_, "linear": lambda x: x}
+
+
+def recur(state: Tensor, weight: Tensor, drive: Tensor, velocities: Sequence[Velocity], activation: str) -> Tensor:
+    """One step: the state after the next frame, from the state before it and the frame's drive.
+
+    Parameters
+    ----------
+    state : Tensor (trial, velocity, channel, y, x)
+    weight : Tensor (channel, channel, y, x)
+        The kernel W, of odd size.
+    drive : Tensor (trial, velocity or 1, channel, y, x)
+        U * f_t, the same for all velocities or one for each.
+    velocities : sequence of (int, int)
+        Of the state's channels, in px/frame.
+    activation : {"relu", "tanh", "linear"}
+    """
+    moves = tuple(velocities)
+    if state.stride(1) == 0:
+        return _from_one(state, weight, drive, moves, activation)
+    return _inward(_Recurrence.apply(_outward(state), weight, _outward(drive), moves, activation))
+
+
+def _from_one(
+    state: Tensor, weight: Tensor, drive: Tensor, velocities: tuple[Velocity, ...], activation: str
+) -> Tensor:
+    """The step from a state that is the same at every velocity, as it is at first: one convolution for them all."""
+    side = weight.shape[-1] // 2
+    convolved = F.conv2d(F.pad(state[:, 0], (side,) * 4, mode="circular"), weight).permute(0, 2, 3, 1)
+    if state.stride()[-2:] == (0, 0):  # nor does it change when it moves
+        moved = convolved[None]
+    else:
+        moved = torch.stack([convolved.roll((int(vy), int(vx)), (1, 2)) for vy, vx in velocities])
+    return _inward(IN_PLACE[activation](moved + _outward(drive))).expand(-1, len(velocities), -1, -1, -1)
+
+
+def pool_max(state: Tensor, velocities: Sequence[Velocity]) -> Tensor:
+    """Maximum over velocity of the advanced state, (trial, channel, y, x), from the state before it; see `recur`."""
+    return _inward(_Maximum.apply(_outward(state), tuple(velocities))).squeeze(1)
+
+
+def _outward(x: Tensor) -> Tensor:
+    """(trial, velocity, channel, y, x) as it lies in memory, (velocity, trial, y, x, channel)."""
+    return x.permute(1, 0, 3, 4, 2).contiguous()
+
+
+def _inward(x: Tensor) -> Tensor:
+    """Back again."""
+    return x.permute(1, 0, 4, 2, 3)
+
+
+@lru_cache(1024)
+def _rows(shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int, device: torch.device) -> Tensor:
+    """Where everything comes from when (velocity, trial, y, x) is moved and padded: row by (velocity, place)."""
+    trials, height, width = shape
+    frames = torch.arange(trials)[:, None] * height * width
+    tables = []
+    for i, (vy, vx) in enumerate(velocities):
+        rows = (torch.arange(-side, height + side) - int(vy)) % height
+        columns = (torch.arange(-side, width + side) - int(vx)) % width
+        within = (rows[:, None] * width + columns).flatten()
+        tables.append((i * trials * height * width + frames + within).flatten())
+    return torch.stack(tables).to(device)
+
+
+def _gathered(state: Tensor, velocities: tuple[Velocity, ...], side: int) -> Tensor:
+    """(velocity, trial, y, x, channel) moved and padded, as images (velocity trial, channel, y, x)."""
+    _, trials, height, width, channels = state.shape
+    rows = _rows((trials, height, width), velocities, side, state.device).flatten()
+    moved = state.view(-1, channels).index_select(0, rows)
+    return moved.view(-1, height + 2 * side, width + 2 * side, channels).permute(0, 3, 1, 2)
+
+
+def _chunks(state: Tensor) -> list[slice]:
+    """Velocities to be worked on at once."""
+    velocities = len(state)
+    if state.device.type != "cpu":
+        return [slice(velocities)]
+    at_once = max(1, CHUNK // (state[0].numel() * state.element_size()))
+    return [slice(first, min(first + at_once, velocities)) for first in range(0, velocities, at_once)]
+
+
+def _flipped(weight: Tensor) -> Tensor:
+    """The kernel of the adjoint convolution."""
+    return weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+
+
+def _images(x: Tensor) -> Tensor:
+    """(velocity, trial, y, x, channel) as images (velocity trial, channel, y, x)."""
+    return x.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+class _Recurrence(torch.autograd.Function):
+    """`recur` on (velocity, trial, y, x, channel)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, state: Tensor, weight: Tensor, drive: Tensor, velocities: tuple[Velocity, ...], activation: str
+    ) -> Tensor:
+        side, output = weight.shape[-1] // 2, torch.empty_like(state)
+        kernel = weight.contiguous(memory_format=torch.channels_last)
+        for chosen in _chunks(state):
+            convolved = F.conv2d(_gathered(state[chosen], velocities[chosen], side), kernel)
+            into = output[chosen]
+            own = drive if len(drive) == 1 else drive[chosen]
+            torch.add(convolved.permute(0, 2, 3, 1).view(into.shape), own, out=into)
+            IN_PLACE[activation](into)
+        ctx.save_for_backward(state, weight, output)
+        ctx.velocities, ctx.activation, ctx.drives = velocities, activation, len(drive)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        state, weight, output = ctx.saved_tensors
+        side, flipped = weight.shape[-1] // 2, _flipped(weight)
+        back = tuple((-vy, -vx) for vy, vx in ctx.velocities)
+        to_state = torch.empty_like(state) if ctx.needs_input_grad[0] else None
+        to_drive = torch.zeros_like(state[:1]) if ctx.drives == 1 else torch.empty_like(state)
+        to_weight = torch.zeros_like(weight)
+        for chosen in _chunks(state):
+            inner = DERIVATIVES[ctx.activation](gradient[chosen], output[chosen]).contiguous()
+            if ctx.drives == 1:
+                to_drive += inner.sum(0, keepdim=True)
+            else:
+                to_drive[chosen] = inner
+            if to_state is not None:
+                backwards = _gathered(inner, back[chosen], side)
+                to_state[chosen] = F.conv2d(backwards, flipped).permute(0, 2, 3, 1).view(inner.shape)
+            seen = _gathered(state[chosen], ctx.velocities[chosen], side)
+            to_weight += torch.ops.aten.convolution_backward(
+                _images(inner), seen, weight, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
+            )[1]
+        return to_state, to_weight, to_drive, None, None
+
+
+class _Maximum(torch.autograd.Function):
+    """`pool_max` on (velocity, trial, y, x, channel)."""
+
+    @staticmethod
+    def forward(ctx: Any, state: Tensor, velocities: tuple[Velocity, ...]) -> Tensor:
+        highest = _gathered(state[:1], velocities[:1], 0).permute(0, 2, 3, 1)
+        winner = torch.zeros(highest.shape, dtype=torch.int16, device=state.device)
+        higher = torch.empty_like(winner)
+        for i in range(1, len(velocities)):
+            moved = _gathered(state[i : i + 1], velocities[i : i + 1], 0).permute(0, 2, 3, 1)
+            torch.gt(moved, highest, out=higher)
+            torch.maximum(winner, higher.mul_(i), out=winner)
+            torch.maximum(highest, moved, out=highest)
+        ctx.save_for_backward(winner)
+        ctx.velocities, ctx.size = velocities, state.shape
+        return highest[None]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (winner,) = ctx.saved_tensors
+        _, trials, height, width, channels = ctx.size
+        rows = _rows((trials, height, width), ctx.velocities, 0, gradient.device)
+        chosen = winner.view(-1, channels).long()
+        place = torch.arange(len(chosen), device=gradient.device)[:, None]
+        element = rows[chosen, place] * channels + torch.arange(channels, device=gradient.device)
+        to_state = gradient.new_zeros(ctx.size)
+        to_state.view(-1).index_add_(0, element.flatten(), gradient.flatten())
+        return to_state, None

@@ -1,0 +1,139 @@
+"""The fused recurrence equals the plain one: states, predictions and every gradient."""
+
+import pytest
+import torch
+
+from flowsim import Translation, VelocityGrid, build
+from flowsim.cells import RNN
+from flowsim.lift import advance
+from flowsim.lift import pool_max as plain_pool
+from flowsim.models.fernn import FERNN, FusedFERNN
+from flowsim.readout import Readout
+from flowsim.recurrence import pool_max, recur
+
+GRIDS = {"one": [(0, 0)], "box": None, "far": [(3, -4), (0, 0), (-7, 11)]}
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03}
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+def far(a, b):
+    a, b = a.double(), b.double()
+    return ((a - b).norm() / b.norm()).item()
+
+
+def pair(frame_shape, dtype=torch.float64, grid="box", **spec):
+    """The fused network and the plain one with the same weights."""
+    torch.manual_seed(0)
+    fused = build("fernn", frame_shape, channels=3, decoder_layers=1, max_speed=1, velocities=GRIDS[grid], **spec)
+    assert isinstance(fused, FusedFERNN)
+    kinds = {key: spec[key] for key in ("activation", "layers") if key in spec}
+    readout = Readout(3, 1, None, spec.get("pool", "max"))
+    plain = FERNN(frame_shape, fused.grid, readout, 3, spec.get("kernel", 3), **kinds)
+    plain.load_state_dict(fused.state_dict())
+    return fused.to(dtype), plain.to(dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("frame_shape", [(6, 7), (8, 4)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"layers": 2},
+        {"activation": "tanh"},
+        {"activation": "linear"},
+        {"kernel": 5},
+        {"pool": "mean"},
+        {"kernel": 1},
+    ],
+    ids=str,
+)
+def test_whole_networks(dtype, grid, frame_shape, spec):
+    """Through states and a rollout; the gradient of a loss on both, with respect to weights and frames."""
+    found = []
+    for network in pair(frame_shape, dtype, grid, **spec):
+        x = random(2, 3, 1, *frame_shape, dtype=dtype)
+        steps = list(network.steps(x, 3))
+        states = torch.stack([step.state for step in steps], 1)
+        predictions = torch.stack([step.prediction for step in steps if step.prediction is not None], 1)
+        (states.float().square().mean() + predictions.float().square().mean()).backward()
+        found.append([states, predictions, x.grad, *(p.grad for p in network.parameters())])
+    for fused, plain in zip(*found, strict=True):
+        assert far(fused, plain) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("drives", [1, 3])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "linear"])
+@pytest.mark.parametrize("shape", [(5, 4), (4, 7)])
+def test_gradients(shape, activation, drives):
+    velocities = GRIDS["far"]
+    state, weight, drive = random(2, 3, 2, *shape), random(2, 2, 3, 3, seed=1), random(2, drives, 2, *shape, seed=2)
+    assert torch.autograd.gradcheck(lambda h, w, d: recur(h, w, d, velocities, activation), (state, weight, drive))
+    assert torch.autograd.gradcheck(lambda h: pool_max(h, velocities), (state,))
+
+
+@pytest.mark.parametrize("chunk", [1, 400, 10**9])
+def test_any_number_of_velocities_at_once(monkeypatch, chunk):
+    monkeypatch.setattr("flowsim.recurrence.CHUNK", chunk)
+    grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
+    state, drive = random(2, 9, 2, 4, 5), random(2, 9, 2, 4, 5, seed=1)
+    torch.testing.assert_close(
+        recur(state, cell.recurrent.weight, drive, grid.velocities, "relu"), cell((advance(state, grid),), drive)[0]
+    )
+    torch.testing.assert_close(pool_max(state, grid.velocities), plain_pool(advance(state, grid)), rtol=0, atol=0)
+
+
+def test_a_state_that_is_the_same_everywhere():
+    """Expanded as it is at the start, over all velocities, or over all of space too."""
+    grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
+    drive = random(2, 1, 2, 4, 5, seed=1)
+    for one in (random(2, 1, 2, 4, 5), random(2, 1, 2, 1, 1), random(1, 1, 1, 1, 1)):
+        state = one.expand(2, 9, 2, 4, 5)
+        fused = recur(state, cell.recurrent.weight, drive, grid.velocities, "tanh")
+        assert fused.shape == (2, 9, 2, 4, 5)
+        (expected,) = RNNTanh(cell)(advance(state, grid), drive)
+        torch.testing.assert_close(fused, expected)
+
+
+class RNNTanh:
+    """The plain cell with another activation."""
+
+    def __init__(self, cell):
+        self.cell = RNN(2, 3, "tanh").double()
+        self.cell.load_state_dict(cell.state_dict())
+
+    def __call__(self, state, drive):
+        return self.cell((state,), drive)
+
+
+def test_the_maximum_goes_to_one_velocity():
+    """Where several attain it: here all, everywhere."""
+    state = torch.ones(1, 3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+    pool_max(state, [(0, 0), (1, 0), (0, 1)]).sum().backward()
+    assert state.grad.sum((0, 2, 3, 4)).tolist() == [4, 0, 0]
+
+
+def test_only_outputs_are_stored():
+    """Memory of a training step: one state for each frame, beside what is small."""
+    network, _ = pair((32, 32))
+    sizes = {}
+
+    def pack(tensor):
+        sizes[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    x = torch.rand(4, 12, 1, 32, 32, dtype=torch.float64)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        list(network.steps(x, predict_from=12))
+    state = 4 * 9 * 3 * 32 * 32
+    assert 10 * state < sum(sizes.values()) < 13.5 * state
+
+
+def test_real_velocities_and_gates_take_the_plain_way():
+    assert type(build("fernn", (5, 5), velocities=[[0, 0.5]])) is FERNN
+    assert type(build("fernn", (5, 5), cell="gru")) is FERNN
+    assert type(build("fernn", (5, 5), max_speed=1)) is FusedFERNN
