@@ -56,6 +56,11 @@ class TrainBlock(Block):
     ``sequences`` in all are seen, ``batch`` at a time; ``clip`` is the largest norm of a gradient, ``noise`` the
     standard deviation of what is added to every frame that is taken in, and ``warm_up`` the most frames that are
     watched before the context.
+
+    Three settings trade time for memory, or speed for precision: ``micro_batch`` splits each batch into pieces of at
+    most so many sequences, with the same result to rounding (on a GPU without enough memory this is done without being
+    asked); ``recompute`` keeps the state of every so many frames only, and computes the others again in the backward
+    pass; ``precision`` bfloat16 computes in that (torch.autocast), and keeps weights in float32.
     """
 
     context: Count = 6
@@ -67,6 +72,9 @@ class TrainBlock(Block):
     noise: Annotated[float, Field(ge=0)] = 0.0
     warm_up: Annotated[int, Field(ge=0)] = 0
     validate_every: Count = 1600
+    micro_batch: Count | None = None
+    recompute: Count | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class RunBlock(Block):

@@ -7,15 +7,16 @@ A step is a prediction and its correction. With h_(t-1) the state after frame t-
     h_t      = update(a_t, f_t)          with the frame that is seen, or with f^_t in a rollout
 
 Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a rollout.
-Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps`.
+Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps` or, from where another
+left off, `Network.resume`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -38,16 +39,21 @@ class Step:
     time : int
     prediction : Tensor (trial, channel, y, x) or None
         Of frame ``time``, made before that frame was seen; None where none was asked for or none is possible.
-    carried : tuple of Tensor
-        Everything that the network carries after frame ``time``.
+    update : callable
+        Takes the frame in; what it returns is ``carried``. The last frame of a rollout need not be.
     top : callable
         `Network.top`, which finds the state in what is carried.
     """
 
     time: int
     prediction: Tensor | None
-    carried: State
+    update: Callable[[], State]
     top: Callable[[State], Tensor]
+
+    @cached_property
+    def carried(self) -> State:
+        """Everything that the network carries after frame ``time``."""
+        return self.update()
 
     @cached_property
     def state(self) -> Tensor:
@@ -105,13 +111,7 @@ class Network(nn.Module, ABC):
         """(trial, class) from a state, for a network built with ``classes``."""
 
     def steps(
-        self,
-        frames: Tensor,
-        horizon: int = 0,
-        predict_from: int = 1,
-        disturb: Callable[[Tensor], Tensor] | None = None,
-        warm_up: int = 0,
-        actions: Tensor | None = None,
+        self, frames: Tensor, horizon: int = 0, predict_from: int = 1, actions: Tensor | None = None
     ) -> Iterator[Step]:
         """See every frame, then go on for ``horizon`` frames on the network's own predictions.
 
@@ -124,26 +124,42 @@ class Network(nn.Module, ABC):
         predict_from : int
             First frame to predict (predictions of later ones are always made). Frame 0 has none: before
             it nothing has been seen.
-        disturb : callable, optional
-            Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
-        warm_up : int
-            Over this many first frames no gradient is kept.
         actions : Tensor (trial, time, component), optional
             How far the observer moved since the frame before, for each frame of context and horizon, by a network
             that ``observes``; not at all if not given.
         """
-        context = self._check(frames, horizon, actions)
-        state = self.start(len(frames))
-        for time in range(context + horizon):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and time >= warm_up):
-                state = self.advance(state)
-                if actions is not None:
-                    state = self.move(state, actions[:, time])
-                seen = time < context
-                prediction = self.decode(state) if time >= max(predict_from, 1) or not seen else None
-                frame = frames[:, time] if seen or prediction is None else prediction
-                state = self.update(state, disturb(frame) if disturb else frame)
-            yield Step(time, prediction, state, self.top)
+        times = range(self._check(frames, horizon, actions) + horizon)
+        return self.resume(self.start(len(frames)), times, frames, predict_from, actions)
+
+    def resume(
+        self,
+        state: State,
+        times: Iterable[int],
+        frames: Tensor,
+        predict_from: int = 1,
+        actions: Tensor | None = None,
+        disturb: Callable[[Tensor, int], Tensor] | None = None,
+    ) -> Iterator[Step]:
+        """Go through some ``times`` from what was carried after the one before; see `steps`.
+
+        Parameters
+        ----------
+        disturb : callable (frame, time), optional
+            Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
+        """
+        for time in times:
+            state = self.advance(state)
+            if actions is not None:
+                state = self.move(state, actions[:, time])
+            seen = time < frames.shape[1]
+            prediction = self.decode(state) if time >= max(predict_from, 1) or not seen else None
+            frame = frames[:, time] if seen or prediction is None else prediction
+            step = Step(time, prediction, partial(self._take, state, frame, time, disturb), self.top)
+            yield step
+            state = step.carried
+
+    def _take(self, state: State, frame: Tensor, time: int, disturb: Callable[[Tensor, int], Tensor] | None) -> State:
+        return self.update(state, disturb(frame, time) if disturb else frame)
 
     def states(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
         """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame."""

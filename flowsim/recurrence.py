@@ -14,7 +14,7 @@ Memory is laid out (velocity, trial, y, x, channel), whatever the order of the d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from flowsim.flow import Velocity
 
 CHUNK = 2**21
 """Bytes of state that are worked on at once on a CPU; a GPU takes all velocities at once."""
-DERIVATIVES = {
+DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda gradient, output: torch.ops.aten.threshold_backward(gradient, output, 0),
     "tanh": torch.ops.aten.tanh_backward,
     "linear": lambda gradient, _: gradient,
@@ -52,6 +52,9 @@ def recur(state: Tensor, weight: Tensor, drive: Tensor, velocities: Sequence[Vel
     moves = tuple(velocities)
     if state.stride(1) == 0:
         return _from_one(state, weight, drive, moves, activation)
+    if torch.is_autocast_enabled(state.device.type):
+        dtype = torch.get_autocast_dtype(state.device.type)
+        state, weight, drive = state.to(dtype), weight.to(dtype), drive.to(dtype)
     return _inward(_Recurrence.apply(_outward(state), weight, _outward(drive), moves, activation))
 
 
@@ -150,12 +153,13 @@ class _Recurrence(torch.autograd.Function):
         side, flipped = weight.shape[-1] // 2, _flipped(weight)
         back = tuple((-vy, -vx) for vy, vx in ctx.velocities)
         to_state = torch.empty_like(state) if ctx.needs_input_grad[0] else None
-        to_drive = torch.zeros_like(state[:1]) if ctx.drives == 1 else torch.empty_like(state)
-        to_weight = torch.zeros_like(weight)
+        exact = torch.promote_types(state.dtype, torch.float32)  # to add up in, where the state is shorter
+        to_drive = torch.zeros_like(state[:1], dtype=exact) if ctx.drives == 1 else torch.empty_like(state)
+        to_weight = torch.zeros_like(weight, dtype=exact)
         for chosen in _chunks(state):
             inner = DERIVATIVES[ctx.activation](gradient[chosen], output[chosen]).contiguous()
             if ctx.drives == 1:
-                to_drive += inner.sum(0, keepdim=True)
+                to_drive += inner.sum(0, keepdim=True, dtype=exact)
             else:
                 to_drive[chosen] = inner
             if to_state is not None:
@@ -165,7 +169,7 @@ class _Recurrence(torch.autograd.Function):
             to_weight += torch.ops.aten.convolution_backward(
                 _images(inner), seen, weight, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
             )[1]
-        return to_state, to_weight, to_drive, None, None
+        return to_state, to_weight.to(weight.dtype), to_drive.to(state.dtype), None, None
 
 
 class _Maximum(torch.autograd.Function):

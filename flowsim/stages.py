@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowsim import dataset, ideas
+from flowsim import dataset, ideas, parallel
 from flowsim.errors import InputError
 from flowsim.experiment import RecordBlock, RunBlock, network
 from flowsim.files import exclusive
@@ -48,8 +48,13 @@ def stimulus(a: Namespace) -> None:
 
 def train(a: Namespace) -> None:
     """Train one network."""
+    with parallel.processes(pick_device(a.device)) as device:
+        _train(a, device)
+
+
+def _train(a: Namespace, device: torch.device) -> None:
     spec = ideas.validate(RunBlock, _spec(a.spec), "--spec")
-    settings, device = spec.train, pick_device(a.device)
+    settings = spec.train
     needed = settings.context + settings.horizon
     frames, valid = _sequences(a.train, needed + settings.warm_up, device), _sequences(a.valid, needed, device)
     frame_shape = (frames.shape[-2], frames.shape[-1])
@@ -59,8 +64,13 @@ def train(a: Namespace) -> None:
     name, inputs = f"{spec.name or model}-seed{a.seed}", [a.train, a.valid]
     code = code_hash("flowsim.training", f"flowsim.models.{model}")
     identity = json.dumps([spec.model_dump(), a.seed, code, [checksum(path) for path in inputs]], sort_keys=True)
+    if parallel.rank():
+        fit(net, settings, frames, valid, a.seed, checkpoint=a.into.with_suffix(".ckpt"), identity=identity)
+        return
     count = sum(p.numel() for p in net.parameters())
-    print(f"training {name} on {device}: {count} parameters, {torch.get_num_threads()} threads", file=sys.stderr)
+    together = f" in {parallel.count()} processes" if parallel.count() > 1 else ""
+    threads = torch.get_num_threads()
+    print(f"training {name} on {device}{together}: {count} parameters, {threads} threads", file=sys.stderr)
     note = ""
     with exclusive(a.into), Progress(name, settings.sequences, "sequences") as progress:
 

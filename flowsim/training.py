@@ -1,4 +1,4 @@
-"""Train a network to predict: see a context, then roll out, and descend the squared error of every prediction.
+"""Train a network to predict (`flowsim.objective`).
 
 Deterministic: the order of the data follows from the seed, so a training that was killed and resumed from its
 checkpoint ends with the weights of an undisturbed one.
@@ -17,25 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flowsim import objective, parallel
 from flowsim.errors import InputError
 from flowsim.network import Network
+from flowsim.objective import Batch, evaluate, losses
 from flowsim.weights import load_checkpoint, save
 
-EVALUATION_BATCH = 64
 
-
-class Settings(Protocol):
+class Settings(objective.Settings, Protocol):
     """What `train` needs to know; see `flowsim.experiment.TrainBlock`."""
 
-    context: int
-    horizon: int
     sequences: int
     batch: int
     learning_rate: float
     clip: float
-    noise: float
-    warm_up: int
     validate_every: int
+    micro_batch: int | None
 
 
 @dataclass
@@ -83,7 +80,8 @@ def train(
     ----------
     network : Network
     settings : Settings
-        Of the experiment's ``train`` block.
+        Of the experiment's ``train`` block. A batch that does not fit into the memory of a GPU is split in halves
+        until it does, and its gradients are added up.
     frames, valid : Tensor (trial, time, channel, y, x)
         Sequences to train on, at least warm_up + context + horizon long, and to validate on.
     seed : int
@@ -95,6 +93,9 @@ def train(
     report : callable (sequences seen, training loss, validation loss)
         Told after every step; the validation loss is None between validations.
 
+    Of several processes (`flowsim.parallel`) each trains on its part of every batch, and the first one keeps the
+    checkpoint.
+
     Returns
     -------
     Curve
@@ -104,8 +105,11 @@ def train(
     Raises
     ------
     InputError
-        If a loss is no longer a number.
+        If a loss is no longer a number, there are more processes than sequences in a batch, or not even one sequence
+        fits into the memory of the GPU.
     """
+    if settings.batch < parallel.count():
+        raise InputError(f"batch must be at least the {parallel.count()} processes; got {settings.batch}")
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     steps = math.ceil(settings.sequences / settings.batch)
     validate_every = max(1, round(settings.validate_every / settings.batch))
@@ -118,26 +122,25 @@ def train(
         schedule.load_state_dict(saved["schedule"])
         curve, best, done = Curve(**saved["curve"]), saved["best"], saved["step"]
     started = time.monotonic() - (curve.seconds[-1] if curve.seconds else 0)
-    losses: list[Tensor] = []
+    recent: list[Tensor] = []
+    pieces = Pieces(settings.micro_batch or settings.batch)
     for step, chosen in enumerate(_batches(len(frames), settings.batch, steps, seed), start=1):
         if step <= done:
             continue
-        batch = frames[chosen.to(frames.device)]
-        optimiser.zero_grad()
-        loss, horizon_loss = _losses(network, settings, batch, seed * 1_000_003 + step)
-        loss.backward()
+        batch = Batch.drawn(frames[chosen.to(frames.device)], settings, seed * 1_000_003 + step)
+        horizon_loss = pieces.descend(network, settings, batch)
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
         optimiser.step()
         schedule.step()
-        losses.append(horizon_loss.detach())
+        recent.append(horizon_loss)
         if step % validate_every and step < steps:
             report(step * settings.batch, None, None)
             continue
         curve.sequences.append(step * settings.batch)
-        curve.train_loss.append(torch.stack(losses).mean().item())
-        curve.valid_loss.append(evaluate(network, settings, valid))
+        curve.train_loss.append(torch.stack(recent).mean().item())
+        curve.valid_loss.append(_validate(network, settings, valid))
         curve.seconds.append(time.monotonic() - started)
-        losses = []
+        recent = []
         if not math.isfinite(curve.train_loss[-1] + curve.valid_loss[-1]):
             raise InputError(
                 f"the training diverged: loss {curve.train_loss[-1]} after {step * settings.batch} sequences; use a "
@@ -145,7 +148,7 @@ def train(
             )
         if curve.valid_loss[-1] <= min(curve.valid_loss):
             best = _weights(network)
-        if checkpoint:
+        if checkpoint and parallel.rank() == 0:
             content = {
                 "identity": identity,
                 "network": network.state_dict(),
@@ -177,42 +180,47 @@ def _batches(trials: int, batch: int, steps: int, seed: int) -> Iterator[Tensor]
         pool = pool[batch:]
 
 
-def _losses(network: Network, settings: Settings, batch: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """What is descended, and the error over the horizon alone.
+class Pieces:
+    """Splits each batch into pieces of at most ``size`` sequences, fewer once they turn out not to fit."""
 
-    Two things keep long rollouts from drifting, neither of which touches the law. Every frame that the network takes
-    in, seen or its own, is disturbed by Gaussian noise, so that it learns to correct small errors instead of adding
-    them up. And in every other step the network has been watching for a random while, up to ``warm_up`` frames
-    without gradient, when the context begins: a recurrence whose state keeps growing is found out there, which a short
-    sequence from rest does not show.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    longest = settings.warm_up if seed % 2 else 0
-    warm = int(torch.randint(longest + 1, (), generator=generator))
-    first = settings.warm_up - warm
-    context, end = warm + settings.context, warm + settings.context + settings.horizon
-    batch = batch[:, first : first + end]
-    generator = torch.Generator(batch.device).manual_seed(seed)
+    def __init__(self, size: int) -> None:
+        self.size = size
 
-    def disturb(frame: Tensor) -> Tensor:
-        noise = torch.randn(frame.shape, generator=generator, device=frame.device, dtype=frame.dtype)
-        return frame + settings.noise * noise
+    def descend(self, network: Network, settings: Settings, batch: Batch) -> Tensor:
+        """Leave in ``grad`` the gradient of the loss over the whole batch; returns the error over the horizon."""
+        own = batch.part(parallel.own_part(len(batch)))
+        while True:
+            network.zero_grad()
+            try:
+                ahead = self._accumulate(network, settings, own, len(batch))
+                break
+            except torch.OutOfMemoryError:
+                fitting = min(self.size, len(own))
+                if fitting == 1:
+                    raise InputError(
+                        "not even one sequence fits into the memory of the GPU; shorten context or horizon, use fewer "
+                        "channels, or set recompute"
+                    ) from None
+            self.size = (fitting + 1) // 2  # outside of the handler, which holds on to what did not fit
+            torch.cuda.empty_cache()
+        parallel.add_up([ahead, *(p.grad for p in network.parameters() if p.grad is not None)])
+        return ahead
 
-    steps = network.steps(batch[:, :context], settings.horizon, predict_from=warm + 1, disturb=disturb, warm_up=warm)
-    predicted = torch.stack([step.prediction for step in steps if step.prediction is not None], 1)
-    error = (predicted - batch[:, warm + 1 :]).square().flatten(2).mean((0, 2))
-    seen, ahead = error[: -settings.horizon], error[-settings.horizon :].mean()
-    return ahead + (0.5 * seen.mean() if len(seen) else 0.0), ahead
+    def _accumulate(self, network: Network, settings: Settings, own: Batch, whole: int) -> Tensor:
+        total = torch.zeros((), dtype=own.frames.dtype, device=own.frames.device)
+        for first in range(0, len(own), self.size):
+            piece = own.part(slice(first, first + self.size))
+            loss, ahead = losses(network, settings, piece)
+            share = len(piece) / whole
+            (loss * share).backward()
+            total += ahead.detach() * share
+        return total
 
 
-@torch.no_grad()
-def evaluate(network: Network, settings: Settings, frames: Tensor) -> float:
-    """Mean squared error per pixel over the horizon, after the context."""
-    context, end = settings.context, settings.context + settings.horizon
-    total = torch.zeros((), device=frames.device)
-    for batch in frames.split(EVALUATION_BATCH):
-        error = network.rollout(batch[:, :context], settings.horizon) - batch[:, context:end]
-        total += error.square().mean() * len(batch)
+def _validate(network: Network, settings: Settings, frames: Tensor) -> float:
+    """Mean squared error per pixel over the horizon, of all processes together."""
+    total = evaluate(network, settings, frames[parallel.own_part(len(frames))])
+    parallel.add_up([total])
     return (total / len(frames)).item()
 
 

@@ -62,7 +62,8 @@ def test_weights_hold_curve_and_provenance(folder):
     assert set(content["best"]) == set(content["last"])
     specification = json.loads(content["specification"])
     assert specification["network"] == TRAIN["network"]
-    assert specification["train"] == {**TRAIN["train"], "learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0}
+    defaults = {"learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0, "micro_batch": None, "recompute": None}
+    assert specification["train"] == {**TRAIN["train"], **defaults, "precision": "float32"}
 
 
 def test_training_again_resumes_and_ends_the_same(folder, tmp_path, capsys):

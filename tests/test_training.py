@@ -1,12 +1,17 @@
 """Training descends, is deterministic, and an interrupted one ends like an undisturbed one."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from flowsim import InputError, build
 from flowsim.experiment import TrainBlock
-from flowsim.training import _batches, _losses, _rate, evaluate, pick_device, train
+from flowsim.objective import Batch, evaluate, losses
+from flowsim.training import Pieces, _batches, _rate, pick_device, train
 from flowsim.weights import load, load_network, save
 from stimuli import moving_digits
 
@@ -29,17 +34,21 @@ def network():
     return build("fernn", (9, 8), max_speed=1, channels=4, decoder_layers=1)
 
 
+def mean_error(net, settings, frames):
+    return (evaluate(net, settings, frames) / len(frames)).item()
+
+
 def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_loss_falls_and_the_best_weights_are_kept(data):
     net, settings = network(), SETTINGS.model_copy(update={"sequences": 400})
-    before = evaluate(net, settings, data[1])
+    before = mean_error(net, settings, data[1])
     curve, best = train(net, settings, *data, seed=0)
     assert curve.valid_loss[-1] < 0.8 * before
     net.load_state_dict(best)
-    assert evaluate(net, settings, data[1]) == pytest.approx(min(curve.valid_loss))
+    assert mean_error(net, settings, data[1]) == pytest.approx(min(curve.valid_loss))
     assert curve.sequences[-1] == 400
     assert len(curve.sequences) == len(curve.train_loss) == len(curve.seconds) == 25
 
@@ -47,7 +56,7 @@ def test_loss_falls_and_the_best_weights_are_kept(data):
 def test_evaluation_is_the_mean_squared_error_over_the_horizon(data):
     net = network()
     error = net.rollout(data[1][:, :3], 2) - data[1][:, 3:5]
-    assert evaluate(net, SETTINGS, data[1]) == pytest.approx(error.square().mean().item())
+    assert mean_error(net, SETTINGS, data[1]) == pytest.approx(error.square().mean().item())
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 6])
@@ -140,12 +149,12 @@ def test_devices():
 
 
 def test_no_gradient_flows_through_the_warm_up(data):
-    net, frames = network(), data[0][:4].clone().requires_grad_()
-    steps = list(net.steps(frames[:, :5], 2, predict_from=4, warm_up=3))
-    assert [step.prediction is not None for step in steps] == [False, False, False, False, True, True, True]
-    torch.stack([step.prediction for step in steps if step.prediction is not None]).sum().backward()
-    assert not frames.grad[:, :3].any()
-    assert frames.grad[:, 3].any()
+    net, frames, settings = network(), data[0][:4].clone().requires_grad_(), SETTINGS
+    warmed = next(seed for seed in range(1, 99, 2) if Batch.drawn(frames, settings, seed).warm == 2)
+    loss, _ = losses(net, settings, Batch.drawn(frames, settings, warmed))
+    (through,) = torch.autograd.grad(loss, frames)
+    assert not through[:, :2].any()
+    assert through[:, 2].any()
 
 
 def test_the_loss_compares_each_prediction_with_its_own_frame(data):
@@ -159,6 +168,111 @@ def test_the_loss_compares_each_prediction_with_its_own_frame(data):
         first = 2 - warm
         shown = iter([frames[:, first + t] for t in range(warm + 1, warm + 5)])
         net.decode = lambda state, shown=shown: next(shown) + 0 * state[0].sum()
-        total, ahead = _losses(net, settings, frames, seed)
+        total, ahead = losses(net, settings, Batch.drawn(frames, settings, seed))
         assert total.item() == pytest.approx(0, abs=1e-12)
         assert ahead.item() == pytest.approx(0, abs=1e-12)
+
+
+def gradients(settings, data, net=None, pieces=None):
+    """Of the loss over one batch, and the error over the horizon."""
+    net = net or network().double()
+    batch = Batch.drawn(data[0].to(next(net.parameters()).dtype)[:7], settings, seed=5)
+    ahead = (pieces or Pieces(settings.micro_batch or 7)).descend(net, settings, batch)
+    return torch.cat([p.grad.flatten() for p in net.parameters()]), ahead
+
+
+@pytest.mark.parametrize("change", [{"micro_batch": 3}, {"micro_batch": 1}, {"recompute": 1}, {"recompute": 2}])
+def test_memory_for_time(data, change):
+    """The same gradient to rounding."""
+    expected, error = gradients(SETTINGS, data)
+    found, same_error = gradients(SETTINGS.model_copy(update=change), data)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(same_error, error, rtol=0, atol=1e-15)
+
+
+def test_recomputing_stores_fewer_states(data):
+    frames, stored = torch.rand(4, 14, 1, 9, 8), {}
+    for recompute in (None, 4):
+        settings = SETTINGS.model_copy(update={"context": 8, "horizon": 4, "recompute": recompute})
+        sizes = {}
+
+        def pack(tensor, sizes=sizes):
+            sizes[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        net = network()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            losses(net, settings, Batch.drawn(frames, settings, 0))
+        stored[recompute] = sum(sizes.values())
+    assert stored[4] < stored[None] / 2.5
+
+
+def test_bfloat16(data):
+    """Weights stay as they are; the gradient is that of float32 to a few percent, and is not the same."""
+    expected, error = gradients(SETTINGS, data, network())
+    net = network()
+    found, rough = gradients(SETTINGS.model_copy(update={"precision": "bfloat16"}), data, net)
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    assert rough.item() == pytest.approx(error.item(), rel=0.02)
+    assert 0 < (found - expected).norm() / expected.norm() < 0.05
+
+
+def test_a_batch_that_does_not_fit_is_split(data, monkeypatch):
+    """Down to what fits, once and for all; a network of which nothing fits is told."""
+    expected, _ = gradients(SETTINGS, data)
+    fits, asked = 2, []
+
+    def cramped(net, settings, piece):
+        asked.append(len(piece))
+        if len(piece) > fits:
+            raise torch.OutOfMemoryError
+        return losses(net, settings, piece)
+
+    monkeypatch.setattr("flowsim.training.losses", cramped)
+    pieces = Pieces(100)
+    found, _ = gradients(SETTINGS, data, pieces=pieces)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+    assert asked == [7, 4, 2, 2, 2, 1]
+    assert pieces.size == 2
+    fits = 0
+    with pytest.raises(InputError, match="not even one sequence fits into the memory of the GPU; shorten"):
+        gradients(SETTINGS, data)
+
+
+def test_two_processes_train_like_one(data, tmp_path):
+    """By torchrun on the CPU (gloo); with a batch that splits unevenly, and float64 to see rounding only."""
+    script = tmp_path / "together.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from flowsim import parallel, build\n"
+        "from flowsim.experiment import TrainBlock\n"
+        "from flowsim.training import train\n"
+        "data = torch.load(sys.argv[1])\n"
+        "torch.manual_seed(0)\n"
+        "net = build('fernn', (9, 8), max_speed=1, channels=4, decoder_layers=1).double()\n"
+        "with parallel.processes(torch.device('cpu')):\n"
+        "    curve, best = train(net, TrainBlock(**data['settings']), data['train'], data['valid'], seed=3)\n"
+        "    if parallel.rank() == 0:\n"
+        "        torch.save({'curve': vars(curve), 'best': best, 'count': parallel.count()}, sys.argv[2])\n"
+    )
+    settings = SETTINGS.model_copy(update={"batch": 7, "sequences": 28, "validate_every": 14})
+    frames = {"train": data[0].double(), "valid": data[1].double()}
+    torch.save({**frames, "settings": settings.model_dump()}, tmp_path / "data.pt")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ran = subprocess.run(
+        [*command, str(script), str(tmp_path / "data.pt"), str(tmp_path / "out.pt")],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    together, alone = torch.load(tmp_path / "out.pt"), network().double()
+    curve, best = train(alone, settings, frames["train"], frames["valid"], seed=3)
+    assert together["count"] == 2
+    assert together["curve"]["valid_loss"] == pytest.approx(curve.valid_loss, rel=1e-12)
+    for name, weight in best.items():
+        torch.testing.assert_close(together["best"][name], weight, rtol=0, atol=1e-12)
+
+
+def test_more_processes_than_sequences(data, monkeypatch):
+    monkeypatch.setattr("flowsim.parallel.count", lambda: 9)
+    with pytest.raises(InputError, match="batch must be at least the 9 processes; got 8"):
+        train(network(), SETTINGS, *data, seed=0)

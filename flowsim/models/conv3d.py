@@ -8,7 +8,8 @@ Source: Keller (2025), the 3D-CNN baseline.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -38,7 +39,7 @@ class Conv3D(Network):
         return (self.classifier.weight.new_zeros(trials, 1, self.channels, *self.frame_shape),)
 
     def steps(
-        self, frames: Tensor, horizon: int = 0, *_: Any, actions: Tensor | None = None, **__: Any
+        self, frames: Tensor, horizon: int = 0, predict_from: int = 1, actions: Tensor | None = None
     ) -> Iterator[Step]:
         """See `Network.steps`; whole sequences at once, and no predictions."""
         context = self._check(frames, horizon, actions)
@@ -49,7 +50,7 @@ class Conv3D(Network):
             x = F.pad(F.pad(x, (side,) * 4 + (0, 0), mode="circular"), (0, 0, 0, 0, self.kernel - 1, 0))
             x = F.relu(layer(x))
         for time in range(context):
-            yield Step(time, None, (x[:, None, :, time],), self.top)
+            yield Step(time, None, partial(tuple, (x[:, None, :, time],)), self.top)
 
     def logits(self, state: State) -> Tensor:
         return self.classifier(state[0][:, 0].mean((-2, -1)))

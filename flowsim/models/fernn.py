@@ -109,8 +109,8 @@ class FusedFERNN(FERNN):
         updated: State = ()
         below = lift(frame)
         for own, cell, encoder in zip(state, self.cells, self.encoders, strict=True):
-            drive = at_every_velocity(encoder, below)
-            below = recur(own, cell.recurrent.weight, drive, self.grid.velocities, self.activation)
+            weight, drive = cell.get_parameter("recurrent.weight"), at_every_velocity(encoder, below)
+            below = recur(own, weight, drive, self.grid.velocities, self.activation)
             updated = (*updated, below)
         return updated
 

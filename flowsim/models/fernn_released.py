@@ -13,7 +13,8 @@ Source: Keller (2025), and the reference states of the released networks in floa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import product
 from typing import Annotated, Any
 
@@ -54,7 +55,8 @@ class ReleasedTranslation(Network):
     def start(self, trials: int) -> State:
         conv_h: Any = self.cell.conv_h
         weight = conv_h.weight
-        return (weight.new_zeros(trials, len(self.grid), weight.shape[0], *self.frame_shape),)
+        blank = weight.new_zeros(trials, 1, *self.frame_shape)
+        return weight.new_zeros(trials, len(self.grid), weight.shape[0], *self.frame_shape), blank
 
     def advance(self, state: State) -> State:
         return (advance(state[0], self.grid),)
@@ -70,29 +72,28 @@ class ReleasedTranslation(Network):
     def logits(self, state: State) -> Tensor:
         raise InputError("the released translation network predicts frames; build it with classes=n to classify")
 
-    def steps(
+    def resume(
         self,
+        state: State,
+        times: Iterable[int],
         frames: Tensor,
-        horizon: int = 0,
         predict_from: int = 1,
-        *_: Any,
         actions: Tensor | None = None,
-        **__: Any,
+        disturb: Callable[[Tensor, int], Tensor] | None = None,
     ) -> Iterator[Step]:
-        """See `Network.steps`; frames are taken in undisturbed, as published."""
-        context = self._check(frames, horizon, actions)
-        state, frame = self.start(len(frames)), frames[:, 0]
-        for time in range(context + horizon):
-            prediction = None
-            if time >= context or time >= max(predict_from, 1):
-                ahead = self.update(self.advance(state), frame)  # the frame before, once more
-                prediction = self.decode(ahead)
-            if time < context or prediction is None:
+        """See `Network.resume`. Carried is the last frame, too; frames are taken in undisturbed, as published."""
+        h, frame = state
+        for time in times:
+            prediction, seen = None, time < frames.shape[1]
+            if not seen or time >= max(predict_from, 1):
+                (ahead,) = self.update(self.advance((h,)), frame)  # the frame before, once more
+                prediction = self.decode((ahead,))
+            if seen or prediction is None:
                 frame = frames[:, time]
-                state = self.update(self.advance(state), frame)
+                (h,) = self.update(self.advance((h,)), frame)
             else:
-                state, frame = ahead, prediction
-            yield Step(time, prediction, state, self.top)
+                h, frame = ahead, prediction
+            yield Step(time, prediction, partial(tuple, (h, frame)), self.top)
 
 
 class ReleasedActions(Network):
@@ -144,10 +145,10 @@ class ReleasedActions(Network):
         return self.fc(pool_max(state[0]).mean((-2, -1)))
 
     def steps(
-        self, frames: Tensor, horizon: int = 0, predict_from: int = 1, *others: Any, **named: Any
+        self, frames: Tensor, horizon: int = 0, predict_from: int = 1, actions: Tensor | None = None
     ) -> Iterator[Step]:
         """See `Network.steps`; it predicts nothing."""
-        return super().steps(frames, horizon, max(predict_from, frames.shape[1]), *others, **named)
+        return super().steps(frames, horizon, max(predict_from, frames.shape[1]), actions)
 
 
 def published_velocities(max_speed: int) -> tuple[tuple[int, int], ...]:
