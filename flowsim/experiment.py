@@ -55,7 +55,8 @@ class TrainBlock(Block):
 
     ``sequences`` in all are seen, ``batch`` at a time; ``clip`` is the largest norm of a gradient, ``noise`` the
     standard deviation of what is added to every frame that is taken in, and ``warm_up`` the most frames that are
-    watched before the context.
+    watched before the context. The error of predictions made within the context counts ``context_weight`` times that
+    over the horizon; 0, as published, does not make any.
 
     Three settings trade time for memory, or speed for precision: ``micro_batch`` splits each batch into pieces of at
     most so many sequences, with the same result to rounding (on a GPU without enough memory this is done without being
@@ -71,6 +72,7 @@ class TrainBlock(Block):
     clip: Positive = 1.0
     noise: Annotated[float, Field(ge=0)] = 0.0
     warm_up: Annotated[int, Field(ge=0)] = 0
+    context_weight: Annotated[float, Field(ge=0)] = 0.5
     validate_every: Count = 1600
     micro_batch: Count | None = None
     recompute: Count | None = None

@@ -1,4 +1,5 @@
-"""What training descends: see a context, then roll out; the squared error of every prediction.
+"""What training descends: see a context, then roll out; the squared error of every prediction, those made within the
+context weighing less.
 
 Two things keep long rollouts from drifting, neither of which touches the law. Every frame that the network takes in,
 seen or its own, is disturbed by Gaussian noise, so that it learns to correct small errors instead of adding them up.
@@ -29,6 +30,7 @@ class Settings(Protocol):
     horizon: int
     noise: float
     warm_up: int
+    context_weight: float
     recompute: int | None
     precision: Literal["float32", "bfloat16"]
 
@@ -74,12 +76,13 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
     """What is descended, and the error over the horizon alone; means over the batch."""
     warm, end = batch.warm, batch.frames.shape[1]
     seen = batch.frames[:, : warm + settings.context]
+    predict_from = warm + 1 if settings.context_weight else end - settings.horizon
 
     def disturb(frame: Tensor, time: int) -> Tensor:
         return frame + settings.noise * batch.noise[:, time]
 
     def run(times: Sequence[int], *state: Tensor) -> tuple[list[Tensor], State]:
-        steps = list(network.resume(state, times, seen, warm + 1, disturb=disturb))
+        steps = list(network.resume(state, times, seen, predict_from, disturb=disturb))
         predicted = [step.prediction for step in steps if step.prediction is not None]
         return predicted, steps[-1].carried if times[-1] < end - 1 else ()
 
@@ -97,10 +100,10 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
             else:
                 more, state = run(times, *state)
             predicted += more
-    shown = batch.frames[:, warm + 1 :]
+    shown = batch.frames[:, -len(predicted) :]
     error = (torch.stack(predicted, 1).to(shown.dtype) - shown).square().flatten(2).mean((0, 2))
     before, ahead = error[: -settings.horizon], error[-settings.horizon :].mean()
-    return ahead + (0.5 * before.mean() if len(before) else 0.0), ahead
+    return ahead + (settings.context_weight * before.mean() if len(before) else 0.0), ahead
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
-"""Handwritten digits that collide: rigid squares of equal mass that bounce off each other, and off walls if any.
+"""Handwritten digits that collide: rigid bodies of equal mass that bounce off each other, and off walls if any.
 
-Where two squares would overlap in the next frame, they exchange the components of their velocities along the axis on
-which they were apart: the elastic collision of equal masses. Speeds stay whole numbers of pixels, and energy and
+A digit's body is the rectangle around its ink, so that what collides can be seen. Where two bodies would overlap in
+the next frame, they exchange the components of their velocities along the axis on which they were apart: the elastic
+collision of equal masses. Speeds stay whole numbers of pixels, and energy and
 momentum are conserved exactly (energy alone where there are walls). A network with one state channel per velocity must
 pass what it knows of a digit from one channel to another to keep predicting it.
 """
@@ -23,8 +24,8 @@ from flowsim.sources import digits
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
-SQUARE = 7
-"""Side of the rigid square in px: a digit's ink hardly reaches the eighth pixel of its image."""
+INK = 0.25
+"""Brightness from which a pixel belongs to a digit's body."""
 ATTEMPTS = 1000
 
 
@@ -32,8 +33,8 @@ def generate(
     split: str,
     rng: np.random.Generator,
     *,
-    height: Count = 20,
-    width: Count = 20,
+    height: Count = 22,
+    width: Count = 22,
     objects: Count = 2,
     max_speed: Speed = 1,
     sweep_speed: Speed = 2,
@@ -69,7 +70,8 @@ def generate(
     source, shape = digits(split), np.array((height, width))
     side = source.pixels.shape[-1]
     fastest = max_speed + (max(max_speed, sweep_speed) if split == "sweep" else max_speed)
-    least = max(2 * side, 2 * SQUARE + 2 * fastest - 1)
+    largest = int(extent(source.pixels)[1].max())
+    least = max(2 * side, 2 * largest + 2 * fastest - 1)
     if min(height, width) < least:
         raise InputError(
             f"colliding_digits needs frames of at least {least}x{least} px, so that digits this fast cannot meet on "
@@ -84,15 +86,16 @@ def generate(
         velocity[:, 0] = np.resize(swept, (trials, 2))
     if split == "probe":
         velocity[::2] = 0
-    position = apart(rng, trials, objects, shape - (side if walls else 0), None if walls else shape)
+    images = source.pixels[drawn]
+    bodies = extent(images)
+    position = apart(rng, bodies, shape - (side if walls else 0), None if walls else shape)
 
     positions, velocities = [], []
     for _ in range(frames):
-        velocity = collide(position, velocity, shape, side, walls)
+        velocity = collide(position, velocity, bodies, shape, side, walls)
         positions.append(position)
         velocities.append(velocity)
         position = position + velocity if walls else (position + velocity) % shape
-    images = source.pixels[drawn]
     moving, flows = torch.stack([place(images, p, (height, width)).amax(1) for p in positions], 1), None
     if split == "probe":
         moving, flows = probe(moving, probe_speed)
@@ -108,44 +111,66 @@ def generate(
     return stimulus(moving.numpy(), Translation(), flows, truth)
 
 
-def distance(position: np.ndarray, torus: np.ndarray | None) -> np.ndarray:
-    """Displacement of every object from every other, (trial, object, object, 2); the shortest way round a torus."""
-    between = position[:, None, :] - position[:, :, None]
-    return between if torus is None else (between + torus // 2) % torus - torus // 2
+Bodies = tuple[np.ndarray, np.ndarray]
+"""Of every object: where its middle is in its image, in half px from the corner, and its size in px, (..., 2) each."""
 
 
-def overlapping(position: np.ndarray, torus: np.ndarray | None) -> np.ndarray:
-    """Which squares overlap, (trial, object, object)."""
-    overlap = (abs(distance(position, torus)) < SQUARE).all(-1)
+def extent(images: np.ndarray) -> Bodies:
+    """The rectangle around the ink of images (..., y, x)."""
+    middle, size = [], []
+    for other in (-1, -2):  # along y, then x
+        ink = (images >= INK).any(other)
+        first, last = ink.argmax(-1), ink.shape[-1] - 1 - ink[..., ::-1].argmax(-1)
+        middle.append(first + last)
+        size.append(last - first + 1)
+    return np.stack(middle, -1), np.stack(size, -1)
+
+
+def distance(position: np.ndarray, bodies: Bodies, torus: np.ndarray | None) -> np.ndarray:
+    """Between the middles of bodies, in half px, (trial, object, object, 2); the shortest way round a torus."""
+    middle = 2 * position + bodies[0]
+    between = middle[:, None, :] - middle[:, :, None]
+    return abs(between if torus is None else (between + torus) % (2 * torus) - torus)
+
+
+def touching(bodies: Bodies) -> np.ndarray:
+    """The distance below which two bodies overlap, in half px, (trial, object, object, 2)."""
+    return bodies[1][:, None, :] + bodies[1][:, :, None]
+
+
+def overlapping(position: np.ndarray, bodies: Bodies, torus: np.ndarray | None) -> np.ndarray:
+    """Which bodies overlap, (trial, object, object)."""
+    overlap = (distance(position, bodies, torus) < touching(bodies)).all(-1)
     return overlap & ~np.eye(position.shape[1], dtype=bool)
 
 
-def apart(
-    rng: np.random.Generator, trials: int, objects: int, room: np.ndarray, torus: np.ndarray | None
-) -> np.ndarray:
-    """Positions (trial, object, 2) at which no squares overlap, drawn until it is so."""
-    position = rng.integers(room, size=(trials, objects, 2))
+def apart(rng: np.random.Generator, bodies: Bodies, room: np.ndarray, torus: np.ndarray | None) -> np.ndarray:
+    """Positions (trial, object, 2) at which no bodies overlap, drawn until it is so."""
+    position = rng.integers(room, size=bodies[0].shape)
     for _ in range(ATTEMPTS):
-        bad = overlapping(position, torus).any((1, 2))
+        bad = overlapping(position, bodies, torus).any((1, 2))
         if not bad.any():
             return position
-        position[bad] = rng.integers(room, size=(int(bad.sum()), objects, 2))
+        position[bad] = rng.integers(room, size=position[bad].shape)
+    objects = position.shape[1]
     raise InputError(f"{objects} digits do not fit side by side on the frame; use fewer objects or larger frames")
 
 
-def collide(position: np.ndarray, velocity: np.ndarray, shape: np.ndarray, side: int, walls: bool) -> np.ndarray:
+def collide(
+    position: np.ndarray, velocity: np.ndarray, bodies: Bodies, shape: np.ndarray, side: int, walls: bool
+) -> np.ndarray:
     """Velocities (trial, object, 2) of the next step, after all bounces.
 
     A bounce may lead to another in the same step, so they are settled in rounds. Where three digits or two and a wall
-    meet at once, squares may still overlap for a frame.
+    meet at once, bodies may still overlap for a frame.
     """
     torus, objects = None if walls else shape, position.shape[1]
-    before = abs(distance(position, torus))
+    before = distance(position, bodies, torus)
     for _ in range(2 * objects):
         velocity = reflected(position, velocity, shape - side) if walls else velocity.copy()
         ahead = position + velocity
-        nearer = abs(distance(ahead, torus)) < before
-        exchange = overlapping(ahead, torus)[..., None] & (before >= SQUARE) & nearer
+        nearer = distance(ahead, bodies, torus) < before
+        exchange = overlapping(ahead, bodies, torus)[..., None] & (before >= touching(bodies)) & nearer
         if not exchange.any():
             break
         for i in range(objects):

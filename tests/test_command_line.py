@@ -63,6 +63,7 @@ def test_weights_hold_curve_and_provenance(folder):
     specification = json.loads(content["specification"])
     assert specification["network"] == TRAIN["network"]
     defaults = {"learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0, "micro_batch": None, "recompute": None}
+    defaults["context_weight"] = 0.5
     assert specification["train"] == {**TRAIN["train"], **defaults, "precision": "float32"}
 
 

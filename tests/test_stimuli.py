@@ -7,7 +7,7 @@ import xarray as xr
 
 from flowsim import InputError, dataset, ideas
 from flowsim.sources import digits
-from stimuli import colliding_digits, moving_digits
+from stimuli import moving_digits
 
 FAMILIES = ideas.names("stimuli")
 SPLITS = ["train", "valid", "test", "sweep", "probe"]
@@ -121,17 +121,34 @@ def test_collisions_conserve_energy_and_momentum():
 
 
 def test_colliding_digits_do_not_overlap_and_move_as_they_say():
-    p, v = motion(generate("colliding_digits", "test", trials=500, frames=40, max_speed=2, height=24, width=21))
-    size = np.array([24, 21])
+    made = generate("colliding_digits", "test", trials=300, frames=40, max_speed=2, height=24, width=23)
+    p, v = motion(made)
+    size = np.array([24, 23])
     np.testing.assert_array_equal((p[:, :, :-1] + v[:, :, :-1]) % size, p[:, :, 1:])
-    away = abs((p[:, 0] - p[:, 1] + size // 2) % size - size // 2)
-    assert (away.max(-1) >= colliding_digits.SQUARE).all()
+    source, touched = digits("test"), 0
+    for trial in range(100):
+        bodies = []
+        for obj in range(2):
+            rows, columns = np.nonzero(source.pixels[list(source.number).index(int(made.image[trial, obj]))] >= 0.25)
+            body = np.zeros((8, 8), bool)
+            body[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+            bodies.append(np.argwhere(body))
+        for t in range(40):
+            first, second = ({tuple(c) for c in (b + p[trial, o, t]) % size} for o, b in enumerate(bodies))
+            assert not first & second
+            if t and (v[trial, :, t] != v[trial, :, t - 1]).any():
+                ahead = [
+                    {tuple(c) for c in (b + p[trial, o, t] + v[trial, o, t - 1]) % size} for o, b in enumerate(bodies)
+                ]
+                assert ahead[0] & ahead[1], "bounced without need"
+                touched += 1
+    assert touched > 30
 
 
 def test_walls_reflect():
     p, v = motion(generate("colliding_digits", "test", trials=100, frames=40, max_speed=1, walls=True))
     assert p.min() == 0
-    assert p.max() == 12
+    assert p.max() == 14
     np.testing.assert_array_equal(p[:, :, :-1] + v[:, :, :-1], p[:, :, 1:])
     energy = (v**2).sum((1, 3))
     np.testing.assert_array_equal(energy, np.broadcast_to(energy[:, :1], energy.shape))
@@ -143,18 +160,18 @@ def test_frames_of_colliding_digits_follow_from_the_coordinates():
     source = digits("test")
     for trial in range(3):
         for t in range(12):
-            frame = np.zeros((20, 20), np.float32)
+            frame = np.zeros((22, 22), np.float32)
             for obj in range(2):
                 one = made.isel(trial=trial, object=obj)
                 picture = source.pixels[list(source.number).index(int(one.image))]
                 for (i, j), value in np.ndenumerate(picture):
-                    y, x = (int(one.position_y[t]) + i) % 20, (int(one.position_x[t]) + j) % 20
+                    y, x = (int(one.position_y[t]) + i) % 22, (int(one.position_x[t]) + j) % 22
                     frame[y, x] = max(frame[y, x], value)
             np.testing.assert_array_equal(made.frames.values[trial, t], frame)
 
 
 def test_colliding_digits_must_fit():
-    with pytest.raises(InputError, match="frames of at least 17x17 px, .*; got 15x20"):
+    with pytest.raises(InputError, match="frames of at least 19x19 px, .*; got 15x22"):
         generate("colliding_digits", "train", height=15)
     with pytest.raises(InputError, match="9 digits do not fit side by side"):
-        generate("colliding_digits", "train", height=17, width=17, objects=9)
+        generate("colliding_digits", "train", height=19, width=19, objects=9)

@@ -10,6 +10,7 @@ import torch
 
 from flowsim import InputError, build
 from flowsim.experiment import TrainBlock
+from flowsim.models.fernn import FusedFERNN
 from flowsim.objective import Batch, evaluate, losses
 from flowsim.training import Pieces, _batches, _rate, pick_device, train
 from flowsim.weights import load, load_network, save
@@ -171,6 +172,22 @@ def test_the_loss_compares_each_prediction_with_its_own_frame(data):
         total, ahead = losses(net, settings, Batch.drawn(frames, settings, seed))
         assert total.item() == pytest.approx(0, abs=1e-12)
         assert ahead.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_predictions_within_the_context_count_as_much_as_asked(data):
+    def loss(weight):
+        settings = SETTINGS.model_copy(update={"context_weight": weight})
+        return [x.item() for x in losses(network(), settings, Batch.drawn(data[0], settings, 0))]
+
+    (none, ahead), (half, same_ahead), (whole, _) = loss(0.0), loss(0.5), loss(1.0)
+    assert none == ahead == pytest.approx(same_ahead)
+    assert whole - ahead == pytest.approx(2 * (half - ahead))
+    assert half > ahead
+    asked = []
+    net, settings = network(), SETTINGS.model_copy(update={"context_weight": 0.0})
+    net.decode = lambda state: asked.append(1) or FusedFERNN.decode(net, state)
+    losses(net, settings, Batch.drawn(data[0], settings, 0))
+    assert len(asked) == settings.horizon
 
 
 def gradients(settings, data, net=None, pieces=None):

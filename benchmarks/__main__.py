@@ -1,0 +1,84 @@
+"""``make bench``: what a training step costs, against the published recurrence, as a table and a figure.
+
+Writes ``speed.csv`` (one row per measurement) and ``speed.png`` into ``results/benchmarks``. On a GPU the published
+sizes are measured, with TF32 off and on for the reference; without one, those that a CPU can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from benchmarks.figure import draw
+from benchmarks.measure import Row, compare
+from benchmarks.rollout import memory_of_long_sequences
+from benchmarks.subjects import Size
+from flowsim.training import pick_device
+
+CPU = [Size(speed, channels, batch) for channels, batch in ((16, 8), (32, 8), (128, 2)) for speed in (0, 1, 2)]
+GPU = [Size(speed, 128, 128) for speed in (0, 1, 2)]
+GROWTH = {
+    "velocities": [Size(speed, 16, 8) for speed in (0, 1, 2, 3)],
+    "frames": [Size(1, 16, 8, frames) for frames in (5, 10, 20, 40)],
+    "pixels": [Size(1, 16, 8, 10, pixels) for pixels in (28, 56, 112)],
+    "batch": [Size(1, 16, batch) for batch in (2, 4, 8, 16)],
+}
+
+
+def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
+    """Every measurement, in turn."""
+    ours = [("flowsim", {}), ("flowsim", {"recompute": 5})]
+    if device.type == "cuda":
+        ours += [("flowsim", {"precision": "bfloat16"}), ("flowsim", {"precision": "bfloat16", "recompute": 5})]
+        for tf32 in (False, True):
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+            for size in GPU:
+                yield compare(
+                    f"training step, TF32 {'on' if tf32 else 'off'}", size, [("reference", {}), *ours], repeats, device
+                )
+    else:
+        for size in CPU:
+            yield compare("training step", size, [("reference", {}), *ours], repeats, device)
+    for measure, sizes in GROWTH.items():
+        for size in sizes:
+            yield compare(f"growth with {measure}", size, [("flowsim", {})], repeats, device)
+    yield memory_of_long_sequences(device)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--repeats", type=int, default=5, help="times each step is taken; the median counts")
+    parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
+    arguments = parser.parse_args()
+    device = pick_device(arguments.device)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    where = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "commit": commit,
+    }
+    arguments.into.mkdir(parents=True, exist_ok=True)
+    table: list[Row] = []
+    for more in tqdm(rows(device, arguments.repeats), unit="size", desc="benchmarks"):
+        table += [{**row, **where} for row in more]
+        pd.DataFrame(table).to_csv(arguments.into / "speed.csv", index=False, float_format="%.4g")
+        for row in more:
+            tqdm.write(
+                f"{row['measure']}, V {row['velocities']}, {row['channels']} channels, batch {row['batch']}, "
+                f"{row['implementation']}: {row['seconds']:.3g} s, {row['speedup']:.2f} times as fast, "
+                f"{row['peak_mb']:.0f} MB ({row['memory']:.0%})"
+            )
+    draw(pd.DataFrame(table), arguments.into / "speed.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Time and memory of one training step, as rows of a tidy table: ratios in one run, medians, never a timed test."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmarks.subjects import SUBJECTS, Size
+
+Row = dict[str, Any]
+Case = tuple[str, Mapping[str, Any]]
+"""A subject's name and its options."""
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for what a GPU has been asked to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(steps: Sequence[Callable[[], None]], repeats: int, device: torch.device) -> list[float]:
+    """Median time of each, taken in turn, so that what else the machine does falls on all alike; after one warm-up."""
+    taken: list[list[float]] = [[] for _ in steps]
+    for repeat in range(repeats + 1):
+        for step, times in zip(steps, taken, strict=True):
+            synchronise(device)
+            started = time.perf_counter()
+            step()
+            synchronise(device)
+            if repeat:
+                times.append(time.perf_counter() - started)
+    return [median(times) for times in taken]
+
+
+def compare(measure: str, size: Size, cases: Sequence[Case], repeats: int, device: torch.device) -> list[Row]:
+    """A row for each case, the first being what the others are compared with: ``speedup`` and ``memory`` share."""
+    steps = [SUBJECTS[name](size, device, **options) for name, options in cases]
+    times = seconds(steps, repeats, device)
+    peaks = [peak(size, case, device) for case in cases]
+    return [
+        {
+            "measure": measure,
+            "implementation": " ".join([name, *(f"{k}={v}" for k, v in options.items())]),
+            **asdict(size),
+            "velocities": size.velocities,
+            "seconds": taken,
+            "speedup": times[0] / taken,
+            "gflops": size.arithmetic / taken,
+            "peak_mb": used / 1e6,
+            "memory": used / peaks[0],
+        }
+        for (name, options), taken, used in zip(cases, times, peaks, strict=True)
+    ]
+
+
+def peak(size: Size, case: Case, device: torch.device) -> float:
+    """Bytes of memory that two steps take beyond an idle process, in a process of their own."""
+    asked = json.dumps([asdict(size), case, str(device)])
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.measure", asked], capture_output=True, text=True, check=True
+    )
+    return float(ran.stdout)
+
+
+def resident() -> int:
+    """Most bytes that this process ever held in memory."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, whose getrusage remembers the parent's memory
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main(asked: str) -> None:
+    """Measure the peak of one case and print it."""
+    fields, (name, options), where = json.loads(asked)
+    size, device = Size(**fields), torch.device(where)
+    torch.nn.functional.conv2d(torch.zeros(1, 1, 3, 3, requires_grad=True), torch.zeros(1, 1, 3, 3)).backward()
+    idle = resident()
+    step = SUBJECTS[name](size, device, **options)
+    for _ in range(2):
+        step()
+    print(torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident() - idle)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

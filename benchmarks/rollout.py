@@ -1,0 +1,56 @@
+"""Inference: the states of a long sequence, one after the other, take the memory of one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import torch
+
+from benchmarks.measure import Row, resident
+from flowsim import build
+
+LENGTHS = (10, 1000)
+
+
+def memory_of_long_sequences(device: torch.device) -> list[Row]:
+    """Peak memory beyond an idle process by length of the sequence, each in a process of its own."""
+    found = []
+    for length in LENGTHS:
+        command = [sys.executable, "-m", "benchmarks.rollout", str(length), str(device)]
+        used, taken = map(float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+        found.append((length, used, taken))
+    return [
+        {
+            "measure": "states of a long sequence",
+            "implementation": "flowsim",
+            "velocities": 25,
+            "channels": 16,
+            "batch": 1,
+            "frames": length,
+            "pixels": 28,
+            "seconds": taken,
+            "speedup": 1.0,
+            "peak_mb": used / 1e6,
+            "memory": used / found[0][1],
+        }
+        for length, used, taken in found
+    ]
+
+
+@torch.no_grad()
+def main(length: int, device: torch.device) -> None:
+    """Go through one sequence and print bytes and seconds."""
+    network = build("fernn", (28, 28), max_speed=2, channels=16).to(device)
+    frames = torch.rand(1, length, 1, 28, 28, device=device)
+    list(network.steps(frames[:, :2], 1))
+    idle, started = resident(), time.perf_counter()
+    for step in network.steps(frames, predict_from=length):
+        step.state.sum()
+    used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident() - idle
+    print(used, time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), torch.device(sys.argv[2]))

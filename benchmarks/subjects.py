@@ -1,0 +1,77 @@
+"""What is timed: whole training steps of the reference and of flowsim's network, at equal sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from benchmarks.reference import Reference
+from flowsim import build
+from flowsim.objective import Batch, losses
+
+
+@dataclass(frozen=True)
+class Size:
+    """One training step: ``frames`` seen and as many predicted, of ``pixels`` squared, at V = {-speed..speed}^2."""
+
+    speed: int
+    channels: int
+    batch: int
+    frames: int = 10
+    pixels: int = 28
+
+    @property
+    def velocities(self) -> int:
+        """Velocities in V."""
+        return (2 * self.speed + 1) ** 2
+
+    @property
+    def arithmetic(self) -> float:
+        """GFLOP of the recurrence's convolutions in one published step, forward and twice as many backward."""
+        once = 2 * self.batch * self.velocities * self.channels**2 * 9 * self.pixels**2
+        return 3 * 2 * self.frames * once / 1e9
+
+    def sequences(self, device: torch.device) -> Tensor:
+        """Frames (trial, time, 1, y, x)."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(self.batch, 2 * self.frames, 1, self.pixels, self.pixels, generator=generator).to(device)
+
+
+def reference(size: Size, device: torch.device, **_: object) -> Callable[[], None]:
+    """One published training step: the error over the horizon, backward."""
+    torch.manual_seed(0)
+    network, frames = Reference(size.speed, size.channels).to(device), size.sequences(device)
+
+    def step() -> None:
+        network.zero_grad()
+        predicted = network(frames[:, : size.frames], size.frames)
+        (predicted - frames[:, size.frames :]).square().mean().backward()
+
+    return step
+
+
+def flowsim(
+    size: Size, device: torch.device, *, recompute: int | None = None, precision: str = "float32"
+) -> Callable[[], None]:
+    """The same step by flowsim: with its rollout and loss, of the horizon alone."""
+    torch.manual_seed(0)
+    network = build("fernn", (size.pixels,) * 2, max_speed=size.speed, channels=size.channels).to(device)
+    frames = size.sequences(device)
+    settings = SimpleNamespace(
+        context=size.frames, horizon=size.frames, noise=0.0, warm_up=0, context_weight=0.0,
+        recompute=recompute, precision=precision,
+    )  # fmt: skip
+    batch = Batch(frames, torch.zeros_like(frames), 0)
+
+    def step() -> None:
+        network.zero_grad()
+        losses(network, settings, batch)[0].backward()
+
+    return step
+
+
+SUBJECTS = {"reference": reference, "flowsim": flowsim}
