@@ -17,17 +17,14 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from flowsim.circular import CircularConv2d
+
 State = tuple[Tensor, ...]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
     "linear": lambda x: x,
 }
-
-
-def circular(inputs: int, outputs: int, kernel: int, bias: bool = False) -> nn.Conv2d:
-    """A convolution on the torus."""
-    return nn.Conv2d(inputs, outputs, kernel, padding="same", padding_mode="circular", bias=bias)
 
 
 def at_every_velocity(convolution: nn.Module, x: Tensor) -> Tensor:
@@ -62,7 +59,7 @@ class RNN(Cell):
 
     def __init__(self, channels: int, kernel: int, activation: str = "relu") -> None:
         super().__init__()
-        self.recurrent = circular(channels, channels, kernel)
+        self.recurrent = CircularConv2d(channels, channels, kernel)
         self.activation = ACTIVATIONS[activation]
 
     def forward(self, carried: State, drive: Tensor) -> State:
@@ -77,8 +74,8 @@ class GRU(Cell):
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.gating = circular(channels, 2 * channels, kernel)
-        self.recurrent = circular(channels, channels, kernel)
+        self.gating = CircularConv2d(channels, 2 * channels, kernel)
+        self.recurrent = CircularConv2d(channels, channels, kernel)
 
     def forward(self, carried: State, drive: Tensor) -> State:
         (h,) = carried
@@ -97,7 +94,7 @@ class LSTM(Cell):
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.recurrent = circular(channels, 4 * channels, kernel)
+        self.recurrent = CircularConv2d(channels, 4 * channels, kernel)
 
     def forward(self, carried: State, drive: Tensor) -> State:
         h, c = carried

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from flowsim.cells import circular
+from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
 from flowsim.lift import POOLS
 
@@ -32,8 +32,8 @@ class Readout(nn.Module):
     def __init__(self, channels: int, decoder_layers: int, classes: int | None, pool: str = "max") -> None:
         super().__init__()
         self.pool = POOLS[pool]
-        hidden = [layer for _ in range(decoder_layers) for layer in (circular(channels, channels, 3), nn.ReLU())]
-        self.decoder = nn.Sequential(*hidden, circular(channels, 1, 3))
+        hidden = [layer for _ in range(decoder_layers) for layer in (CircularConv2d(channels, channels, 3), nn.ReLU())]
+        self.decoder = nn.Sequential(*hidden, CircularConv2d(channels, 1, 3))
         self.classifier = nn.Linear(channels, classes) if classes else None
 
     def forward(self, state: Tensor) -> Tensor:

@@ -3,10 +3,10 @@ r"""The recurrence of the FERNN at every velocity, without moving a state in mem
     recur     h_t(v) = a( W * psi_1(v) . h_(t-1)(v) + U * f_t )
     pool_max  max_v psi_1(v) . h_(t-1)(v), what the prediction of frame t is decoded from
 
-A circular convolution copies its input into a padded one in any case, and that copy can move it as well: one gather
-moves and pads. Velocities are taken a few at a time, so that what is gathered, convolved and activated stays in the
-cache. The backward pass gathers again instead of keeping copies: of each step only its output is stored. The gradient
-of the maximum goes to the first velocity that attains it.
+The copy that a circular convolution needs moves the state as well (`flowsim.gather`). Velocities are taken a few at a
+time, so that what is gathered, convolved and activated stays in the cache. The backward pass gathers again instead of
+keeping copies: of each step only its output is stored. The gradient of the maximum goes to the first velocity that
+attains it.
 
 Memory is laid out (velocity, trial, y, x, channel), whatever the order of the dimensions. Whole-pixel velocities only.
 `flowsim.lift.advance` and `flowsim.cells.RNN` are the same in plain steps, and what this is tested against.
@@ -15,15 +15,15 @@ Memory is laid out (velocity, trial, y, x, channel), whatever the order of the d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from flowsim.circular import convolve
 from flowsim.flow import Velocity
+from flowsim.gather import adjoint, as_autocast, convolved, gathered, rows, weight_gradient
 
 CHUNK = 2**21
 """Bytes of state that are worked on at once on a CPU; a GPU takes all velocities at once."""
@@ -52,9 +52,7 @@ def recur(state: Tensor, weight: Tensor, drive: Tensor, velocities: Sequence[Vel
     moves = tuple(velocities)
     if state.stride(1) == 0:
         return _from_one(state, weight, drive, moves, activation)
-    if torch.is_autocast_enabled(state.device.type):
-        dtype = torch.get_autocast_dtype(state.device.type)
-        state, weight, drive = state.to(dtype), weight.to(dtype), drive.to(dtype)
+    state, weight, drive = as_autocast(state, weight, drive)
     return _inward(_Recurrence.apply(_outward(state), weight, _outward(drive), moves, activation))
 
 
@@ -62,17 +60,19 @@ def _from_one(
     state: Tensor, weight: Tensor, drive: Tensor, velocities: tuple[Velocity, ...], activation: str
 ) -> Tensor:
     """The step from a state that is the same at every velocity, as it is at first: one convolution for them all."""
-    side = weight.shape[-1] // 2
-    convolved = F.conv2d(F.pad(state[:, 0], (side,) * 4, mode="circular"), weight).permute(0, 2, 3, 1)
+    recurrent = convolve(state[:, 0], weight).permute(0, 2, 3, 1)
     if state.stride()[-2:] == (0, 0):  # nor does it change when it moves
-        moved = convolved[None]
+        moved = recurrent[None]
     else:
-        moved = torch.stack([convolved.roll((int(vy), int(vx)), (1, 2)) for vy, vx in velocities])
+        moved = torch.stack([recurrent.roll((int(vy), int(vx)), (1, 2)) for vy, vx in velocities])
     return _inward(IN_PLACE[activation](moved + _outward(drive))).expand(-1, len(velocities), -1, -1, -1)
 
 
 def pool_max(state: Tensor, velocities: Sequence[Velocity]) -> Tensor:
     """Maximum over velocity of the advanced state, (trial, channel, y, x), from the state before it; see `recur`."""
+    if len(velocities) == 1:
+        (vy, vx), alone = velocities[0], state[:, 0]
+        return alone.roll((int(vy), int(vx)), (-2, -1)) if vy or vx else alone
     return _inward(_Maximum.apply(_outward(state), tuple(velocities))).squeeze(1)
 
 
@@ -86,28 +86,6 @@ def _inward(x: Tensor) -> Tensor:
     return x.permute(1, 0, 4, 2, 3)
 
 
-@lru_cache(1024)
-def _rows(shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int, device: torch.device) -> Tensor:
-    """Where everything comes from when (velocity, trial, y, x) is moved and padded: row by (velocity, place)."""
-    trials, height, width = shape
-    frames = torch.arange(trials)[:, None] * height * width
-    tables = []
-    for i, (vy, vx) in enumerate(velocities):
-        rows = (torch.arange(-side, height + side) - int(vy)) % height
-        columns = (torch.arange(-side, width + side) - int(vx)) % width
-        within = (rows[:, None] * width + columns).flatten()
-        tables.append((i * trials * height * width + frames + within).flatten())
-    return torch.stack(tables).to(device)
-
-
-def _gathered(state: Tensor, velocities: tuple[Velocity, ...], side: int) -> Tensor:
-    """(velocity, trial, y, x, channel) moved and padded, as images (velocity trial, channel, y, x)."""
-    _, trials, height, width, channels = state.shape
-    rows = _rows((trials, height, width), velocities, side, state.device).flatten()
-    moved = state.view(-1, channels).index_select(0, rows)
-    return moved.view(-1, height + 2 * side, width + 2 * side, channels).permute(0, 3, 1, 2)
-
-
 def _chunks(state: Tensor) -> list[slice]:
     """Velocities to be worked on at once."""
     velocities = len(state)
@@ -115,16 +93,6 @@ def _chunks(state: Tensor) -> list[slice]:
         return [slice(velocities)]
     at_once = max(1, CHUNK // (state[0].numel() * state.element_size()))
     return [slice(first, min(first + at_once, velocities)) for first in range(0, velocities, at_once)]
-
-
-def _flipped(weight: Tensor) -> Tensor:
-    """The kernel of the adjoint convolution."""
-    return weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
-
-
-def _images(x: Tensor) -> Tensor:
-    """(velocity, trial, y, x, channel) as images (velocity trial, channel, y, x)."""
-    return x.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -135,12 +103,10 @@ class _Recurrence(torch.autograd.Function):
         ctx: Any, state: Tensor, weight: Tensor, drive: Tensor, velocities: tuple[Velocity, ...], activation: str
     ) -> Tensor:
         side, output = weight.shape[-1] // 2, torch.empty_like(state)
-        kernel = weight.contiguous(memory_format=torch.channels_last)
         for chosen in _chunks(state):
-            convolved = F.conv2d(_gathered(state[chosen], velocities[chosen], side), kernel)
+            recurrent = convolved(gathered(state[chosen], velocities[chosen], side), weight)
             into = output[chosen]
-            own = drive if len(drive) == 1 else drive[chosen]
-            torch.add(convolved.permute(0, 2, 3, 1).view(into.shape), own, out=into)
+            torch.add(recurrent.view(into.shape), drive if len(drive) == 1 else drive[chosen], out=into)
             IN_PLACE[activation](into)
         ctx.save_for_backward(state, weight, output)
         ctx.velocities, ctx.activation, ctx.drives = velocities, activation, len(drive)
@@ -150,7 +116,7 @@ class _Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         state, weight, output = ctx.saved_tensors
-        side, flipped = weight.shape[-1] // 2, _flipped(weight)
+        side, flipped = weight.shape[-1] // 2, adjoint(weight)
         back = tuple((-vy, -vx) for vy, vx in ctx.velocities)
         to_state = torch.empty_like(state) if ctx.needs_input_grad[0] else None
         exact = torch.promote_types(state.dtype, torch.float32)  # to add up in, where the state is shorter
@@ -163,12 +129,9 @@ class _Recurrence(torch.autograd.Function):
             else:
                 to_drive[chosen] = inner
             if to_state is not None:
-                backwards = _gathered(inner, back[chosen], side)
-                to_state[chosen] = F.conv2d(backwards, flipped).permute(0, 2, 3, 1).view(inner.shape)
-            seen = _gathered(state[chosen], ctx.velocities[chosen], side)
-            to_weight += torch.ops.aten.convolution_backward(
-                _images(inner), seen, weight, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
-            )[1]
+                to_state[chosen] = convolved(gathered(inner, back[chosen], side), flipped).view(inner.shape)
+            seen = gathered(state[chosen], ctx.velocities[chosen], side)
+            to_weight += weight_gradient(seen, inner.flatten(0, 1), weight)
         return to_state, to_weight.to(weight.dtype), to_drive.to(state.dtype), None, None
 
 
@@ -177,11 +140,11 @@ class _Maximum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, state: Tensor, velocities: tuple[Velocity, ...]) -> Tensor:
-        highest = _gathered(state[:1], velocities[:1], 0).permute(0, 2, 3, 1)
+        highest = gathered(state[:1], velocities[:1], 0).permute(0, 2, 3, 1)
         winner = torch.zeros(highest.shape, dtype=torch.int16, device=state.device)
         higher = torch.empty_like(winner)
         for i in range(1, len(velocities)):
-            moved = _gathered(state[i : i + 1], velocities[i : i + 1], 0).permute(0, 2, 3, 1)
+            moved = gathered(state[i : i + 1], velocities[i : i + 1], 0).permute(0, 2, 3, 1)
             torch.gt(moved, highest, out=higher)
             torch.maximum(winner, higher.mul_(i), out=winner)
             torch.maximum(highest, moved, out=highest)
@@ -194,10 +157,10 @@ class _Maximum(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (winner,) = ctx.saved_tensors
         _, trials, height, width, channels = ctx.size
-        rows = _rows((trials, height, width), ctx.velocities, 0, gradient.device)
+        places = rows((trials, height, width), ctx.velocities, 0, gradient.device)
         chosen = winner.view(-1, channels).long()
         place = torch.arange(len(chosen), device=gradient.device)[:, None]
-        element = rows[chosen, place] * channels + torch.arange(channels, device=gradient.device)
+        element = places[chosen, place] * channels + torch.arange(channels, device=gradient.device)
         to_state = gradient.new_zeros(ctx.size)
         to_state.view(-1).index_add_(0, element.flatten(), gradient.flatten())
         return to_state, None

@@ -9,17 +9,8 @@ ROOT = Path(__file__).parent.parent
 OWN = ("flowsim", "stimuli", "analysis")
 TORCH_ONLY = {"flow", "grid", "lift"}
 BRICKS = {
-    "errors",
-    "cells",
-    "flattened",
-    "flow",
-    "grid",
-    "lift",
-    "network",
-    "polar",
-    "readout",
-    "recurrence",
-    "steerable",
+    *("errors", "cells", "circular", "flattened", "flow", "grid", "lift", "network", "polar", "readout"),
+    *("recurrence", "steerable"),
 }
 """What networks are built of."""
 MAY_IMPORT = {
@@ -29,13 +20,15 @@ MAY_IMPORT = {
     "flowsim.path": {"errors", "flow"},
     "flowsim.polar": {"errors"},
     "flowsim.steerable": set(),
-    "flowsim.recurrence": {"flow"},
+    "flowsim.recurrence": {"circular", "flow", "gather"},
     "flowsim.grid": {"errors", "flow"},
     "flowsim.lift": {"flow", "grid"},
-    "flowsim.cells": set(),
+    "flowsim.gather": {"flow"},
+    "flowsim.circular": {"errors", "gather"},
+    "flowsim.cells": {"circular"},
     "flowsim.ideas": {"errors"},
     "flowsim.network": {"errors", "ideas", "flow", "grid", "lift"},
-    "flowsim.readout": {"errors", "cells", "lift"},
+    "flowsim.readout": {"errors", "circular", "lift"},
     "flowsim.flattened": {"errors", "flow", "grid", "network"},
     "flowsim.testing": {"errors", "flow", "grid", "network"},
     "flowsim.models": BRICKS | {"models"},

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.cells import CELLS, at_every_velocity, circular, make_cell
+from flowsim.cells import CELLS, at_every_velocity, make_cell
+from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.grid import Law, VelocityGrid
@@ -50,7 +51,8 @@ class FERNN(Network):
         self.carried, gates = CELLS[kind].carried, CELLS[kind].gates
         self.cells = nn.ModuleList(make_cell(kind, channels, kernel, activation) for _ in range(layers))
         self.encoders = nn.ModuleList(
-            circular(channels if below else 1, gates * channels, kernel, bias=gates > 1) for below in range(layers)
+            CircularConv2d(channels if below else 1, gates * channels, kernel, bias=gates > 1)
+            for below in range(layers)
         )
         self.readout = readout
 

@@ -15,11 +15,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.cells import circular
+from flowsim.circular import CircularConv2d, convolve
 from flowsim.flow import Velocity
 from flowsim.grid import Law, VelocityGrid
 from flowsim.lift import advance, lift
@@ -33,10 +32,12 @@ Count = Annotated[int, Field(ge=1)]
 class FERNNMixing(Network):
     """See the module. The flow convolution is part of `advance`, so that predictions see mixed channels.
 
-    W(0) starts as the kernel of a FERNN and all others at 0: mixing is learned from none.
+    W(0) starts as the kernel of a FERNN and all others at 0: mixing is learned from none. What is learned of the
+    others counts 1/|V|: there are so many of them, and Adam moves each as fast as W(0).
     """
 
     index: Tensor
+    gain: Tensor
 
     def __init__(
         self,
@@ -48,13 +49,16 @@ class FERNNMixing(Network):
         radius: int | None,
     ) -> None:
         super().__init__()
-        self.frame_shape, self.grid, self.channels, self.margin = frame_shape, grid, channels, kernel // 2
+        self.frame_shape, self.grid, self.channels = frame_shape, grid, channels
         differences, index = kernel_index(grid, radius)
         kernels = torch.zeros(len(differences), channels, channels, kernel, kernel)
-        kernels[differences.index((0, 0))] = circular(channels, channels, kernel).weight.detach()
+        kernels[differences.index((0, 0))] = CircularConv2d(channels, channels, kernel).weight.detach()
         self.kernels = nn.Parameter(kernels)
+        gain = torch.full((len(differences), 1, 1, 1, 1), 1 / len(grid))
+        gain[differences.index((0, 0))] = 1
+        self.register_buffer("gain", gain, persistent=False)
         self.register_buffer("index", index, persistent=False)
-        self.encoder = circular(1, channels, kernel)
+        self.encoder = CircularConv2d(1, channels, kernel)
         self.readout = readout
         closed = all(grid.coverage(v) == 1 for v in grid.velocities)
         self.law = Law(transport=True, shift=True) if closed else None
@@ -67,10 +71,10 @@ class FERNNMixing(Network):
 
     def mix(self, state: Tensor) -> Tensor:
         """sum_w W(w - v) * h(w): one convolution from all (velocity, channel) to all."""
-        bank = torch.cat([self.kernels, torch.zeros_like(self.kernels[:1])])  # the last: no kernel, out of radius
+        kernels = self.kernels * self.gain
+        bank = torch.cat([kernels, torch.zeros_like(kernels[:1])])  # the last: no kernel, out of radius
         weight = bank[self.index].transpose(1, 2).flatten(2, 3).flatten(0, 1)  # (v channel, w channel, y, x)
-        padded = F.pad(state.flatten(1, 2), (self.margin,) * 4, mode="circular")
-        return F.conv2d(padded, weight).view_as(state)
+        return convolve(state.flatten(1, 2), weight).view_as(state)
 
     def decode(self, state: State) -> Tensor:
         return self.readout(torch.relu(state[0]))

@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.cells import at_every_velocity, circular
+from flowsim.cells import at_every_velocity
+from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.grid import VelocityGrid
@@ -47,10 +48,10 @@ class ReleasedTranslation(Network):
         self.frame_shape = frame_shape
         self.grid = VelocityGrid(Translation(), published_velocities(max_speed), period=frame_shape)
         self.cell = nn.Module()
-        self.cell.conv_u = circular(1, channels, kernel)
-        self.cell.conv_h = circular(channels, channels, kernel)
-        hidden = [layer for _ in range(decoder_layers) for layer in (circular(channels, channels, 3), nn.ReLU())]
-        self.decoder_conv = nn.Sequential(*hidden, circular(channels, 1, 3))
+        self.cell.conv_u = CircularConv2d(1, channels, kernel)
+        self.cell.conv_h = CircularConv2d(channels, channels, kernel)
+        hidden = [layer for _ in range(decoder_layers) for layer in (CircularConv2d(channels, channels, 3), nn.ReLU())]
+        self.decoder_conv = nn.Sequential(*hidden, CircularConv2d(channels, 1, 3))
 
     def start(self, trials: int) -> State:
         conv_h: Any = self.cell.conv_h
@@ -122,7 +123,7 @@ class ReleasedActions(Network):
                 kernels[i, 0, vy + max_speed, vx + max_speed] = 1
             self.lstm.register_buffer("shift_kernels", kernels)
         self.lstm.conv_u_first = nn.Sequential(*layers)
-        self.lstm.conv_h_layers = nn.ModuleList([nn.Sequential(circular(channels, channels, kernel))])
+        self.lstm.conv_h_layers = nn.ModuleList([nn.Sequential(CircularConv2d(channels, channels, kernel))])
         self.fc = nn.Linear(channels, classes)
 
     def start(self, trials: int) -> State:

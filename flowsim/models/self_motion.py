@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from flowsim.cells import at_every_velocity, circular
+from flowsim.cells import at_every_velocity
+from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
 from flowsim.flow import Flow
 from flowsim.grid import Law, VelocityGrid
@@ -51,8 +52,8 @@ class SelfMotion(Network):
         super().__init__()
         self.frame_shape, self.world, self.grid, self.channels = frame_shape, world, grid, channels
         self.law = Law(transport=True, shift=True) if world == frame_shape else None
-        self.recurrent = circular(channels, channels, kernel)
-        self.encoder = circular(1, channels, kernel)
+        self.recurrent = CircularConv2d(channels, channels, kernel)
+        self.encoder = CircularConv2d(1, channels, kernel)
         self.readout = readout
 
     def start(self, trials: int) -> State:
