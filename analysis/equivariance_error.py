@@ -13,15 +13,18 @@ Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, theorem 1 (tr
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import xarray as xr
-from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
 from flowsim.grid import LAWS, Law, VelocityGrid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 READS = "probe"
 FLOOR = 1e-9
@@ -125,7 +128,7 @@ def figure(results: xr.Dataset) -> Figure:
     mean = results.isel(flow=slice(1, None)).mean("flow", skipna=True)
     names, colours = plot.networks(results), plot.palette(results)
     below = 0.3 + 0.17 * len(names)
-    fig, axes = plt.subplots(
+    fig, axes = plot.subplots(
         2, len(LAWS), figsize=(plot.PAGE, 2.9 + below), sharex="row", sharey="row", height_ratios=[2.2, below]
     )
     drawn = mean.assign(error=mean.error.clip(min=FLOOR))

@@ -5,12 +5,15 @@ Mean squared error of each frame of a rollout that is longer than any that was t
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import TYPE_CHECKING
+
 import xarray as xr
-from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 READS = "test"
 QUESTION = "Does the prediction hold beyond the trained horizon?"
@@ -71,7 +74,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Error against predicted frame."""
-    fig, ax = plt.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
+    fig, ax = plot.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
     plot.lines(results, "mse", "ahead", ax)
     ax.plot(results.ahead, results.mse_mean.isel(run=0), color="0.5", lw=1, label="mean frame")
     ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)

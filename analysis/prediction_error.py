@@ -6,13 +6,16 @@ seen, and the mean frame.
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 READS = "test"
 QUESTION = "How well does each network predict the next frames?"
@@ -83,7 +86,7 @@ def figure(results: xr.Dataset) -> Figure:
     truth, ahead = results.isel(run=0), results.sizes["ahead"]
     strip = {"truth": [*truth.seen.values, *truth.truth.values]}
     strip |= {name: [None] * SEEN + list(run.example.values) for name, run in first.items()}
-    fig, (ax, images) = plt.subplots(1, 2, figsize=(plot.PAGE, max(2.6, 1 + 0.4 * len(strip))), width_ratios=[1, 2.2])
+    fig, (ax, images) = plot.subplots(1, 2, figsize=(plot.PAGE, max(2.6, 1 + 0.4 * len(strip))), width_ratios=[1, 2.2])
     plot.lines(results, "mse", "ahead", ax)
     for baseline, (label, style) in {
         "mse_copy": ("last frame", ":"),

@@ -7,15 +7,18 @@ v = 0 has of the image at rest; in an ordinary network it is smeared along the m
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import xarray as xr
-from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
 from flowsim.flow import transport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 READS = "probe"
 QUESTION = "Is the state still when one moves along with the world?"
@@ -107,7 +110,7 @@ def figure(results: xr.Dataset) -> Figure:
     """Maps of each network, and how far they are from the map at rest."""
     names = plot.networks(results)
     times = np.linspace(0, results.sizes["time"] - 1, SHOWN + 1).round().astype(int)[1:]
-    fig, (top, bottom) = plt.subplots(
+    fig, (top, bottom) = plot.subplots(
         2, 1, figsize=(plot.PAGE, 0.75 * len(names) + 2.4), height_ratios=[0.75 * len(names), 1.7]
     )
     rows = {}

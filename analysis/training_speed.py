@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from typing import TYPE_CHECKING
+
 import xarray as xr
-from matplotlib.figure import Figure
 
 from flowsim import dataset, plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 READS = "test"
 QUESTION = "How fast does each network learn?"
@@ -51,7 +54,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Validation error against sequences seen."""
-    fig, ax = plt.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
+    fig, ax = plot.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
     plot.lines(results, "valid_loss", "sequences", ax)
     ax.set(yscale="log", xlabel="sequences seen", ylabel="validation MSE per pixel", title=plot.seeds(results))
     plot.legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))

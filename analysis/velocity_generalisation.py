@@ -6,19 +6,17 @@ Mean squared error as a function of the velocity of one object, while the others
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 import xarray as xr
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from pydantic import Field
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 READS = "sweep"
 QUESTION = "Does the prediction hold at velocities never trained on?"
@@ -80,12 +78,16 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, on a common logarithmic scale."""
+    import seaborn as sns
+    from matplotlib.colors import LogNorm
+    from matplotlib.patches import Rectangle
+
     names = plot.networks(results)
     mean = results.mse.groupby("network").mean()
     norm = LogNorm(float(mean.min()), float(mean.max()))
     across = min(len(names), 4)
     down = math.ceil(len(names) / across)
-    fig, axes = plt.subplots(
+    fig, axes = plot.subplots(
         down, across, figsize=(plot.PAGE, 2.2 * down + 0.4), squeeze=False, sharex=True, sharey=True
     )
     for ax in axes.flat[len(names) :]:

@@ -1,21 +1,23 @@
-"""One look for all figures: colour-blind safe, one colour per network, readable at column width."""
+"""One look for all figures: colour-blind safe, one colour per network, readable at column width.
+
+Plotting libraries are loaded when something is drawn: an analysis that only measures does not wait for them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from flowsim.files import whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLE: Any = {
     "axes.spines.top": False,
@@ -33,6 +35,13 @@ COLUMN, PAGE = 3.5, 7.0
 """Widths of a figure, in inches."""
 
 
+def subplots(*arguments: Any, **options: Any) -> tuple[Figure, Any]:
+    """`matplotlib.pyplot.subplots`."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(*arguments, **options)
+
+
 def networks(results: xr.Dataset) -> list[str]:
     """Names of the networks in results (run), in the order in which they come."""
     return list(dict.fromkeys(results["network"].values.tolist()))
@@ -40,6 +49,8 @@ def networks(results: xr.Dataset) -> list[str]:
 
 def palette(results: xr.Dataset) -> dict[str, tuple[float, float, float]]:
     """Colour of each network."""
+    import seaborn as sns
+
     names = networks(results)
     return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
 
@@ -58,6 +69,8 @@ def seeds(results: xr.Dataset) -> str:
 
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
     """Mean over seeds of ``variable`` (run, x) against ``x``, one line per network, with every seed drawn thin."""
+    import seaborn as sns
+
     table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
     look = {
         "hue": "network",
@@ -84,6 +97,8 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
 
 def legend(results: xr.Dataset, ax: Axes, **options: Any) -> None:
     """The networks as `lines` draws them, before whatever else has a label on ``ax``."""
+    from matplotlib.lines import Line2D
+
     others, labels = ax.get_legend_handles_labels()
     styles = dashes(results)
     own = [Line2D([], [], color=c, ls=(0, styles[n] or (1, 0)), label=n) for n, c in palette(results).items()]
@@ -129,6 +144,8 @@ def mosaic(
 
 def save(figure: Figure, path: Path) -> None:
     """Write one figure; the same figure always gives the same bytes."""
+    import matplotlib as mpl
+
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with mpl.rc_context(STYLE), whole(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip("."), metadata=metadata)
