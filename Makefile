@@ -1,9 +1,10 @@
-# `make` runs the default experiment, `make test` the tests. Each sets up all that it needs in .venv.
+# `make` runs the default experiment, `make test` the tests, `make bench` the benchmarks. Each sets up all that it needs
+# in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all lint format
+.PHONY: run test test-all bench lint format
 run: .venv/ready
 	$(BIN)/snakemake --cores all
 
@@ -12,6 +13,9 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(BIN)/pytest
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks
 
 lint: .venv/ready
 	$(BIN)/ruff check .

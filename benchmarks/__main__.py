@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.figure import draw
-from benchmarks.measure import Row, compare
+from benchmarks.measure import Case, Row, compare
 from benchmarks.rollout import memory_of_long_sequences
 from benchmarks.subjects import Size
 from flowsim.training import pick_device
@@ -34,7 +34,7 @@ GROWTH = {
 
 def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
     """Every measurement, in turn."""
-    ours = [("flowsim", {}), ("flowsim", {"recompute": 5})]
+    ours: list[Case] = [("flowsim", {}), ("flowsim", {"recompute": 5})]
     if device.type == "cuda":
         ours += [("flowsim", {"precision": "bfloat16"}), ("flowsim", {"precision": "bfloat16", "recompute": 5})]
         for tf32 in (False, True):

@@ -77,7 +77,7 @@ def resident() -> int:
     """Most bytes that this process ever held in memory."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux, whose getrusage remembers the parent's memory
-        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1])
+        return 1024 * int(re.findall(r"VmHWM:\s+(\d+)", status.read_text())[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -1,0 +1,74 @@
+"""What speed is measured against is the published network, and a measurement is a row of a tidy table."""
+
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.figure import draw
+from benchmarks.measure import compare, peak, seconds
+from benchmarks.reference import Reference
+from benchmarks.subjects import SUBJECTS, Size
+from flowsim import build
+
+SMALL = Size(1, 2, 2, 3, 8)
+CPU = torch.device("cpu")
+
+
+def test_the_reference_is_the_published_network():
+    torch.manual_seed(0)
+    plain = Reference(1, 3, decoder_layers=2).double()
+    network = build("fernn_released", (6, 7), max_speed=1, channels=3, decoder_layers=2).double()
+    theirs = dict(plain.state_dict())
+    ours = dict(zip(network.state_dict(), [theirs.pop("drive.weight"), *theirs.values()], strict=True))
+    network.load_state_dict(ours)
+    frames = torch.rand(2, 4, 1, 6, 7, dtype=torch.float64)
+    torch.testing.assert_close(plain(frames, 3), network.rollout(frames, 3), rtol=0, atol=1e-13)
+
+
+def test_both_steps_see_the_same_sizes():
+    for subject in SUBJECTS.values():
+        subject(SMALL, CPU)()
+    assert SMALL.velocities == 9
+    assert SMALL.arithmetic == pytest.approx(3 * 6 * 2 * 2 * 9 * 4 * 9 * 64 / 1e9)
+    assert SMALL.sequences(CPU).shape == (2, 6, 1, 8, 8)
+
+
+def test_medians_of_steps_taken_in_turn():
+    order = []
+    times = seconds([lambda: order.append("a"), lambda: order.append("b")], 3, CPU)
+    assert order == ["a", "b"] * 4
+    assert len(times) == 2
+    assert max(times) < 0.1
+
+
+def test_memory_is_measured_in_a_process_of_its_own():
+    large = peak(Size(1, 8, 16, 10, 28), ("flowsim", {}), CPU)
+    held = [torch.ones(30_000_000)]
+    again = peak(Size(1, 8, 16, 10, 28), ("flowsim", {}), CPU)
+    assert len(held) == 1
+    assert large > 60e6
+    assert again == pytest.approx(large, rel=0.3)
+    assert peak(SMALL, ("flowsim", {}), CPU) < large / 2
+
+
+def test_rows_and_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.measure.peak", lambda size, case, device: 2e6 if case[0] == "reference" else 1e6)
+    table = pd.DataFrame(
+        [
+            *compare(
+                "training step", SMALL, [("reference", {}), ("flowsim", {}), ("flowsim", {"recompute": 2})], 1, CPU
+            ),
+            *[
+                row
+                for name in ("velocities", "frames", "pixels", "batch")
+                for size in (SMALL, Size(0, 2, 3, 4, 9))
+                for row in compare(f"growth with {name}", size, [("flowsim", {})], 1, CPU)
+            ],
+        ]
+    )
+    assert list(table.implementation[:3]) == ["reference", "flowsim", "flowsim recompute=2"]
+    assert table.speedup[0] == 1
+    assert table.speedup[1] == pytest.approx(table.seconds[0] / table.seconds[1])
+    assert table.memory[1] == 0.5
+    draw(table, tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
