@@ -9,7 +9,7 @@ pass what it knows of a digit from one channel to another to keep predicting it.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ def generate(
     max_speed: Speed = 1,
     sweep_speed: Speed = 2,
     probe_speed: Speed = 1,
+    along: Literal["both", "x"] = "both",
     walls: bool = False,
     trials: Count = 64,
     frames: Count = 12,
@@ -52,6 +53,8 @@ def generate(
     rng : numpy.random.Generator
     height, width, objects, max_speed, sweep_speed, probe_speed, trials, frames
         As in `stimuli.moving_digits`; velocities are those at frame 0.
+    along : {"both", "x"}
+        "x": digits move to the left or right only, and meet more often.
     walls : bool
         The frame has walls that reflect, instead of being a torus.
 
@@ -72,16 +75,20 @@ def generate(
     fastest = max_speed + (max(max_speed, sweep_speed) if split == "sweep" else max_speed)
     largest = int(extent(source.pixels)[1].max())
     least = max(2 * side, 2 * largest + 2 * fastest - 1)
-    if min(height, width) < least:
+    least_height = least if along == "both" else side
+    if height < least_height or width < least:
         raise InputError(
-            f"colliding_digits needs frames of at least {least}x{least} px, so that digits this fast cannot meet on "
-            f"both sides at once; got {height}x{width}"
+            f"colliding_digits needs frames of at least {least_height}x{least} px, so that digits this fast cannot "
+            f"meet on both sides at once; got {height}x{width}"
         )
     swept = box(sweep_speed)
+    swept = swept if along == "both" else swept[swept[:, 0] == 0]
     if split == "sweep":
         trials *= len(swept)
     drawn = rng.integers(len(source.labels), size=(trials, objects))
     velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
+    if along == "x":
+        velocity[..., 0] = 0
     if split == "sweep":
         velocity[:, 0] = np.resize(swept, (trials, 2))
     if split == "probe":

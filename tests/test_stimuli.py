@@ -145,6 +145,16 @@ def test_colliding_digits_do_not_overlap_and_move_as_they_say():
     assert touched > 30
 
 
+def test_digits_that_move_along_x_only():
+    made = generate("colliding_digits", "sweep", trials=20, frames=30, along="x", height=8, width=21)
+    _, v = motion(made)
+    assert made.sizes["trial"] == 5 * 20
+    assert not v[..., 0].any()
+    assert set(v[:, 0, 0, 1]) <= {-2, -1, 0, 1, 2}
+    assert (v.sum(1) == v.sum(1)[:, :1]).all()
+    assert (np.diff(v, axis=2) != 0).any((1, 2, 3)).mean() > 0.6, "they meet often"
+
+
 def test_walls_reflect():
     p, v = motion(generate("colliding_digits", "test", trials=100, frames=40, max_speed=1, walls=True))
     assert p.min() == 0

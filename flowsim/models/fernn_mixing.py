@@ -106,7 +106,7 @@ def build(
     frame_shape: tuple[int, int],
     *,
     max_speed: Annotated[int, Field(ge=0)] = 1,
-    velocities: Literal["closed"] | None = None,
+    velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
     radius: Annotated[int, Field(ge=0)] | None = None,
     channels: Count = 16,
     kernel: Count = 3,
@@ -119,7 +119,9 @@ def build(
     ----------
     radius : int, optional
         Channels mix if their velocities differ by at most this in each component; all do if not given.
-    max_speed, velocities, channels, kernel, decoder_layers, classes
+    velocities : list of (vy, vx), or "closed"
+        V, as in `flowsim.models.fernn`.
+    max_speed, channels, kernel, decoder_layers, classes
         See `flowsim.models.fernn`.
 
     Raises
