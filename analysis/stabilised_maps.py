@@ -15,7 +15,7 @@ import xarray as xr
 
 from flowsim import dataset, plot
 from flowsim.errors import InputError
-from flowsim.flow import transport
+from flowsim.flow import Flow, transport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,8 +90,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         {name: (("time", "y", "x"), values) for name, values in maps.items()}
         | {"change": (("flow", "time"), change, {"units": "1", "long_name": "relative change"})},
         {"time": recording.time, **flow_coords},
-        {"velocity": str(flows[example].velocity)},
+        {"velocity": _written(flows[example])},
     )
+
+
+def _written(flow: Flow) -> str:
+    """The velocity of a flow with its components and units."""
+    parts = zip(flow.group.components, flow.velocity, flow.group.units, strict=True)
+    return ", ".join(f"{component} = {value:g} {unit}" for component, value, unit in parts)
 
 
 def _load(state: xr.DataArray) -> torch.Tensor:
@@ -130,8 +136,6 @@ def figure(results: xr.Dataset) -> Figure:
     mean = results.change.isel(flow=slice(1, None)).mean("flow").to_dataset(name="change")
     plot.lines(mean, "change", "time", bottom)
     bottom.set(xlabel="frame", ylabel="relative change", ylim=(-0.02, None))
-    bottom.set_title(
-        f"stabilised map against map at rest; maps above move at {results.attrs['velocity']} px/frame (vy, vx)"
-    )
+    bottom.set_title(f"stabilised map against map at rest; maps above move at {results.attrs['velocity']}")
     plot.legend(results, bottom, loc="center right", fontsize=7)
     return fig

@@ -45,9 +45,10 @@ def seconds(steps: Sequence[Callable[[], None]], repeats: int, device: torch.dev
 
 def compare(measure: str, size: Size, cases: Sequence[Case], repeats: int, device: torch.device) -> list[Row]:
     """A row for each case, the first being what the others are compared with: ``speedup`` and ``memory`` share."""
-    steps = [SUBJECTS[name](size, device, **options) for name, options in cases]
-    times = seconds(steps, repeats, device)
-    peaks = [peak(size, case, device) for case in cases]
+    peaks = [peak(size, case, device) for case in cases]  # first: this process would hold on to a GPU's memory
+    times = seconds([SUBJECTS[name](size, device, **options) for name, options in cases], repeats, device)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
     return [
         {
             "measure": measure,
@@ -58,7 +59,7 @@ def compare(measure: str, size: Size, cases: Sequence[Case], repeats: int, devic
             "speedup": times[0] / taken,
             "gflops": size.arithmetic / taken,
             "peak_mb": used / 1e6,
-            "memory": used / peaks[0],
+            "memory": used / peaks[0] if peaks[0] else float("nan"),
         }
         for (name, options), taken, used in zip(cases, times, peaks, strict=True)
     ]
@@ -67,9 +68,10 @@ def compare(measure: str, size: Size, cases: Sequence[Case], repeats: int, devic
 def peak(size: Size, case: Case, device: torch.device) -> float:
     """Bytes of memory that two steps take beyond an idle process, in a process of their own."""
     asked = json.dumps([asdict(size), case, str(device)])
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.measure", asked], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "benchmarks.measure", asked]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    if ran.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stderr}")
     return float(ran.stdout)
 
 

@@ -41,7 +41,7 @@ class Size:
         return torch.rand(self.batch, 2 * self.frames, 1, self.pixels, self.pixels, generator=generator).to(device)
 
 
-def reference(size: Size, device: torch.device, **_: object) -> Callable[[], None]:
+def reference(size: Size, device: torch.device) -> Callable[[], None]:
     """One published training step: the error over the horizon, backward."""
     torch.manual_seed(0)
     network, frames = Reference(size.speed, size.channels).to(device), size.sequences(device)

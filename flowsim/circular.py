@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from flowsim.errors import InputError
 from flowsim.gather import adjoint, as_autocast, convolved, gathered, weight_gradient
@@ -53,7 +52,6 @@ class _Convolution(torch.autograd.Function):
         return convolved(gathered(x[None], REST, weight.shape[-1] // 2), weight)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         side, gradient = weight.shape[-1] // 2, gradient.contiguous()

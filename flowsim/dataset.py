@@ -91,10 +91,12 @@ def flows(dataset: xr.Dataset) -> list[Flow]:
 
 
 def grid(dataset: xr.Dataset) -> VelocityGrid:
-    """The velocity grid of a recording's state, compared modulo the frame."""
+    """The velocity grid of a recording's state, compared modulo the period that it names, or else the frame."""
     own = group(dataset, "velocity")
-    shape = (dataset.sizes["y"], dataset.sizes["x"])
-    return VelocityGrid(own, tuple(_velocities(dataset, "velocity")), own.period(shape))
+    period = own.period((dataset.sizes["y"], dataset.sizes["x"]))
+    if "velocity_period" in dataset.attrs:
+        period = tuple(np.atleast_1d(dataset.attrs["velocity_period"]).tolist())
+    return VelocityGrid(own, tuple(_velocities(dataset, "velocity")), period)
 
 
 def _velocities(dataset: xr.Dataset, dim: str) -> list[Velocity]:

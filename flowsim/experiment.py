@@ -180,9 +180,14 @@ def _check(experiment: Experiment) -> None:
         if analysis.READS not in experiment.record:
             raise InputError(f"analyse.{name} reads recordings of {analysis.READS}; add {analysis.READS} to record")
     smallest_last = sorted(networks.values(), key=lambda net: len(net.grid), reverse=True)
-    kinds = {net.top(net.start(1)).shape[3:] == frame_shape: net for net in smallest_last}  # with space, and without
-    for untrained in kinds.values():
+    for untrained in {_kind(net): net for net in smallest_last}.values():
         rehearse(experiment, shown, untrained)
+
+
+def _kind(net: Network) -> tuple[Any, ...]:
+    """What may matter to an analysis: dimensions of the state, its group, and whether it has a channel at rest."""
+    state, rest = net.top(net.start(1)), (0,) * len(net.grid.group.components)
+    return state.ndim, state.shape[-2:] == net.frame_shape, net.grid.group, rest in net.grid.velocities
 
 
 def rehearse(experiment: Experiment, shown: Mapping[str, xr.Dataset], untrained: Network) -> None:

@@ -16,6 +16,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import torch
@@ -166,16 +167,24 @@ class Spiral(FlowGroup):
 
 
 def _about_centre(x: Tensor, angle: float, scale: float) -> Tensor:
-    """Turn by ``angle`` degrees and grow by ``scale`` about the centre, sampled bicubically."""
-    height, width = x.shape[-2:]
+    """Turn by ``angle`` degrees and grow by ``scale`` about the centre, sampled bicubically, in float32 at least."""
+    exact = torch.promote_types(x.dtype, torch.float32)
+    grid = _sources((x.shape[-2], x.shape[-1]), angle, scale, exact, x.device)
+    images = x.reshape(x.shape[0] if x.ndim > 3 else 1, -1, *x.shape[-2:]).to(exact)
+    moved = F.grid_sample(images, grid.expand(len(images), -1, -1, -1), mode="bicubic", align_corners=False)
+    return moved.reshape(x.shape).to(x.dtype)
+
+
+@lru_cache(256)
+def _sources(shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Where each pixel comes from, (1, y, x, 2), as `torch.nn.functional.grid_sample` takes it."""
+    height, width = shape
     turn = math.radians(angle)
     cos, sin = math.cos(turn) / scale, math.sin(turn) / scale
     rows = torch.arange(height, dtype=torch.float64)[:, None] - (height - 1) / 2
     columns = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
     source = [(cos * columns - sin * rows) * 2 / width, (sin * columns + cos * rows) * 2 / height]
-    images = x.reshape(1, -1, height, width)
-    grid = torch.stack(source, -1)[None].to(x)
-    return F.grid_sample(images, grid, mode="bicubic", align_corners=False).reshape(x.shape)
+    return torch.stack(source, -1)[None].to(device, dtype)
 
 
 def _turn_orientations(x: Tensor, angle: float) -> Tensor:

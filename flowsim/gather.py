@@ -15,7 +15,7 @@ from torch import Tensor
 from flowsim.flow import Velocity
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def rows(shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int, device: torch.device) -> Tensor:
     """Where everything comes from when (velocity, trial, y, x) is moved and padded: row by (velocity, place)."""
     trials, height, width = shape
@@ -56,8 +56,9 @@ def weight_gradient(images: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
 
 
 def as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """In the precision of torch.autocast where that is on, as its own convolutions would be."""
+    """In the precision of torch.autocast where that is on, as its own convolutions would be: all but float64."""
     kind = tensors[0].device.type
-    if not torch.is_autocast_enabled(kind):
+    exempt = tensors[0].dtype == torch.float64 or not torch.amp.is_autocast_available(kind)
+    if exempt or not torch.is_autocast_enabled(kind):
         return tensors
     return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)

@@ -56,10 +56,10 @@ class VelocityGrid:
         for v in velocities:
             other = reduced.setdefault(self._reduce(v), v)
             if other is not v:
-                where = f" on a frame that repeats every {self.period}" if self.period else ""
+                where = f" where everything repeats every {self.period}" if self.period else ""
                 raise InputError(
                     f"a velocity grid lists each velocity once; {other} and {v} are the same{where}. "
-                    "Use a smaller max_speed or a larger frame"
+                    "Leave one out, or use a smaller max_speed"
                 )
 
     @classmethod
@@ -91,6 +91,8 @@ class VelocityGrid:
             return flow.velocity
         if isinstance(self.group, Spiral) and isinstance(flow.group, Rotation):
             return (0, *flow.velocity)
+        if isinstance(self.group, Rotation) and isinstance(flow.group, Spiral) and not flow.velocity[0]:
+            return flow.velocity[1:]
         return None if any(flow.velocity) else (0,) * len(self.group.components)
 
     def partner(self, u: Velocity) -> tuple[int | None, ...]:

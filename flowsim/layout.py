@@ -92,6 +92,8 @@ class Layout:
         if "flow" in self.stimulus.dims or "flow_group" in self.stimulus.attrs:
             shown = dataset.group(self.stimulus, "flow")
         groups = {"flow_group": shown.name, **({"velocity_group": group.name} if self.space else {})}
+        if self.space and self.network.grid.period is not None:
+            file.attrs["velocity_period"] = np.array(self.network.grid.period, np.float64)
         for name, value in {**attrs, **groups}.items():
             file.attrs[name] = value
         coords: dict[str, Any] = {"time": ("time", self.times, {"units": "frame"})}

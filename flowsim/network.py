@@ -14,8 +14,8 @@ left off, `Network.resume`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -30,7 +30,6 @@ State = tuple[Tensor, ...]
 """Everything a network carries from frame to frame."""
 
 
-@dataclass(frozen=True)
 class Step:
     """One step of `Network.steps`.
 
@@ -39,26 +38,27 @@ class Step:
     time : int
     prediction : Tensor (trial, channel, y, x) or None
         Of frame ``time``, made before that frame was seen; None where none was asked for or none is possible.
-    update : callable
-        Takes the frame in; what it returns is ``carried``. The last frame of a rollout need not be.
-    top : callable
-        `Network.top`, which finds the state in what is carried.
     """
 
-    time: int
-    prediction: Tensor | None
-    update: Callable[[], State]
-    top: Callable[[State], Tensor]
+    def __init__(
+        self, time: int, prediction: Tensor | None, update: Callable[[], State], top: Callable[[State], Tensor]
+    ) -> None:
+        self.time, self.prediction = time, prediction
+        self._update, self._top = update, top
 
     @cached_property
     def carried(self) -> State:
-        """Everything that the network carries after frame ``time``."""
-        return self.update()
+        """Everything that the network carries after frame ``time``.
+
+        Worked out when first asked for, or by the next step: the last frame of a rollout need not be taken in.
+        """
+        update, self._update = self._update, tuple  # what it was made from need not be kept
+        return update()
 
     @cached_property
     def state(self) -> Tensor:
-        """State (trial, velocity, channel, y, x) after frame ``time``."""
-        return self.top(self.carried)
+        """After frame ``time``: (trial, velocity, channel, y, x), with orientation after channel if there are some."""
+        return self._top(self.carried)
 
 
 class Network(nn.Module, ABC):
@@ -87,7 +87,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def advance(self, state: State) -> State:
-        """Carry the state to the time of the next frame."""
+        """Carry the state to the time of the next frame, for `move`, `decode` and `update`, which may finish it."""
 
     @abstractmethod
     def decode(self, state: State) -> Tensor:
@@ -98,8 +98,14 @@ class Network(nn.Module, ABC):
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
     def move(self, state: State, action: Tensor) -> State:
-        """Carry an advanced state along with an observer who moved by ``action`` (trial, component) since."""
-        raise NotImplementedError(f"{type(self).__name__} says that it observes, and must say how it moves")
+        """Carry an advanced state along with an observer who moved by ``action`` (trial, component) since.
+
+        Raises
+        ------
+        InputError
+            If this network knows no observer.
+        """
+        raise InputError("this network takes no actions of an observer; self_motion does")
 
     def top(self, state: State) -> Tensor:
         """What is called the state, of all that is carried: (trial, velocity, channel, y, x), or with orientations
@@ -147,8 +153,9 @@ class Network(nn.Module, ABC):
         disturb : callable (frame, time), optional
             Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
         """
+        step = None
         for time in times:
-            state = self.advance(state)
+            state = self.advance(step.carried if step else state)
             if actions is not None:
                 state = self.move(state, actions[:, time])
             seen = time < frames.shape[1]
@@ -156,13 +163,15 @@ class Network(nn.Module, ABC):
             frame = frames[:, time] if seen or prediction is None else prediction
             step = Step(time, prediction, partial(self._take, state, frame, time, disturb), self.top)
             yield step
-            state = step.carried
 
     def _take(self, state: State, frame: Tensor, time: int, disturb: Callable[[Tensor, int], Tensor] | None) -> State:
         return self.update(state, disturb(frame, time) if disturb else frame)
 
     def states(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
-        """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame."""
+        """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame.
+
+        With orientation after channel if there are some.
+        """
         steps = self.steps(frames, predict_from=frames.shape[1], actions=actions)
         return torch.stack([step.state for step in steps], 1)
 
@@ -181,8 +190,8 @@ class Network(nn.Module, ABC):
 
     def classify(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
         """Class logits (trial, class) after the last frame."""
-        *_, last = self.steps(frames, predict_from=frames.shape[1], actions=actions)
-        return self.logits(last.carried)
+        steps = self.steps(frames, predict_from=frames.shape[1], actions=actions)
+        return self.logits(deque(steps, maxlen=1)[0].carried)
 
     def _check(self, frames: Tensor, horizon: int, actions: Tensor | None) -> int:
         expected = f"frames (trial, time, 1, {self.frame_shape[0]}, {self.frame_shape[1]})"
@@ -191,7 +200,7 @@ class Network(nn.Module, ABC):
         if frames.shape[1] < 1:
             raise InputError(f"this network expects {expected} with at least one frame; got none")
         if actions is not None and not self.observes:
-            raise InputError("this network takes no actions of an observer; self_motion does")
+            self.move((), actions)  # says that it takes none
         needed = (frames.shape[0], frames.shape[1] + horizon, len(self.grid.group.components))
         if actions is not None and actions.shape != needed:
             raise InputError(f"expected actions (trial, time, component) {needed}; got {tuple(actions.shape)}")

@@ -82,15 +82,19 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
         return frame + settings.noise * batch.noise[:, time]
 
     def run(times: Sequence[int], *state: Tensor) -> tuple[list[Tensor], State]:
-        steps = list(network.resume(state, times, seen, predict_from, disturb=disturb))
-        predicted = [step.prediction for step in steps if step.prediction is not None]
-        return predicted, steps[-1].carried if times[-1] < end - 1 else ()
+        predicted = []
+        for step in network.resume(state, times, seen, predict_from, disturb=disturb):
+            predicted += [] if step.prediction is None else [step.prediction]
+        return predicted, step.carried if step.time < end - 1 else ()
 
-    with torch.autocast(batch.frames.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        state = network.start(len(batch))
-        with torch.no_grad():
-            for step in network.resume(state, range(warm), seen, end, disturb=disturb):
-                state = step.carried
+    def shorter() -> torch.autocast:
+        return torch.autocast(batch.frames.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
+
+    state = network.start(len(batch))
+    with torch.no_grad(), shorter():  # not that of below, which keeps weights cast without gradient
+        for step in network.resume(state, range(warm), seen, end, disturb=disturb):
+            state = step.carried
+    with shorter():
         predicted: list[Tensor] = []
         at_once = settings.recompute or end - warm
         for first in range(warm, end, at_once):
@@ -107,11 +111,11 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
 
 
 @torch.no_grad()
-def evaluate(network: Network, settings: Settings, frames: Tensor) -> Tensor:
+def evaluate(network: Network, settings: Settings, frames: Tensor, at_once: int = EVALUATION_BATCH) -> Tensor:
     """Sum over sequences (trial, time, channel, y, x) of the mean squared error per pixel over the horizon."""
     context, end = settings.context, settings.context + settings.horizon
     total = torch.zeros((), dtype=frames.dtype, device=frames.device)
-    for batch in frames.split(EVALUATION_BATCH):
+    for batch in frames.split(min(at_once, EVALUATION_BATCH)) if len(frames) else ():
         error = network.rollout(batch[:, :context], settings.horizon) - batch[:, context:end]
         total += error.square().mean() * len(batch)
     return total

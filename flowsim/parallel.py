@@ -7,13 +7,16 @@ process to rounding. Without torchrun there is one process and nothing here does
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from flowsim.errors import InputError
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others: longer than any one step, writing and validation included."""
@@ -25,8 +28,15 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
-    own = torch.device(device.type, int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
-    if own.type == "cuda":
+    own = device
+    if device.type == "cuda":
+        place = int(os.environ.get("LOCAL_RANK", "0"))
+        if device.index is not None or place >= torch.cuda.device_count():
+            raise InputError(
+                f"torchrun gives each process a GPU of its own, of {torch.cuda.device_count()}; start at most so many "
+                f"processes and leave the device at auto or cuda; got {device} for process {place}"
+            )
+        own = torch.device("cuda", place)
         torch.cuda.set_device(own)
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
@@ -43,6 +53,15 @@ def rank() -> int:
 def count() -> int:
     """How many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def from_the_first(make: Callable[[], Any]) -> Any:
+    """What ``make`` returns in the first process, in every process, so that all go on from the same."""
+    if count() == 1:
+        return make()
+    shared = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(shared, device=torch.device("cpu") if dist.get_backend() == "gloo" else None)
+    return shared[0]
 
 
 def own_part(size: int) -> slice:

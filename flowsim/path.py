@@ -57,6 +57,10 @@ class Path:
         """psi_t x on the last two dimensions (..., y, x)."""
         return self.group.act(x, self.displacement(t))
 
+    def act_oriented(self, x: Tensor, t: float = 1) -> Tensor:
+        """psi_t x on the last three dimensions (..., orientation, y, x)."""
+        return self.group.act_oriented(x, self.displacement(t))
+
     def transport(self, frames: Tensor, times: Sequence[float] | None = None) -> Tensor:
         """psi_t f_t, for frames or states (trial, time, ..., y, x); see `flowsim.Flow.transport`."""
         return transport(self.act, frames, times)

@@ -110,9 +110,9 @@ class LogPolar:
 
 
 def _sample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Bicubic samples of (..., y, x) at fractional rows and columns."""
+    """Bicubic samples of (..., y, x) at fractional rows and columns, in float32 at least."""
     height, width = images.shape[-2:]
-    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1).to(images)
-    flat = images.reshape(1, -1, height, width)
+    flat = images.reshape(1, -1, height, width).to(torch.promote_types(images.dtype, torch.float32))
+    grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1).to(flat)
     sampled = F.grid_sample(flat, grid[None], mode="bicubic", padding_mode="border", align_corners=False)
-    return sampled.reshape(*images.shape[:-2], *grid.shape[:2])
+    return sampled.reshape(*images.shape[:-2], *grid.shape[:2]).to(images.dtype)

@@ -127,9 +127,9 @@ def _stream(
                 if step.time not in layout.times:
                     continue
                 predicted = blank if step.prediction is None else step.prediction
-                for site, value in (("state", layout.thin(step.state)), ("prediction", predicted[:, 0])):
-                    if site in recorded:  # a copy: a view would keep the whole state in memory
-                        recorded[site].append(value.cpu().numpy().astype(layout.dtype, copy=True))
+                for site, values in recorded.items():  # copies: views would keep the whole state in memory
+                    value = predicted[:, 0] if site == "prediction" else layout.thin(step.state)
+                    values.append(value.cpu().numpy().astype(layout.dtype, copy=True))
             file["frames"][flow, chosen] = shown[:, layout.times]
             for site, values in recorded.items():
                 file[site][flow, chosen] = np.stack(values, 1)

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from flowsim.circular import convolve
 from flowsim.flow import Velocity
@@ -91,7 +90,7 @@ def _chunks(state: Tensor) -> list[slice]:
     velocities = len(state)
     if state.device.type != "cpu":
         return [slice(velocities)]
-    at_once = max(1, CHUNK // (state[0].numel() * state.element_size()))
+    at_once = max(1, CHUNK // max(1, state[0].numel() * state.element_size()))
     return [slice(first, min(first + at_once, velocities)) for first in range(0, velocities, at_once)]
 
 
@@ -106,14 +105,13 @@ class _Recurrence(torch.autograd.Function):
         for chosen in _chunks(state):
             recurrent = convolved(gathered(state[chosen], velocities[chosen], side), weight)
             into = output[chosen]
-            torch.add(recurrent.view(into.shape), drive if len(drive) == 1 else drive[chosen], out=into)
+            torch.add(recurrent.reshape(into.shape), drive if len(drive) == 1 else drive[chosen], out=into)
             IN_PLACE[activation](into)
         ctx.save_for_backward(state, weight, output)
         ctx.velocities, ctx.activation, ctx.drives = velocities, activation, len(drive)
         return output
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         state, weight, output = ctx.saved_tensors
         side, flipped = weight.shape[-1] // 2, adjoint(weight)
@@ -129,7 +127,7 @@ class _Recurrence(torch.autograd.Function):
             else:
                 to_drive[chosen] = inner
             if to_state is not None:
-                to_state[chosen] = convolved(gathered(inner, back[chosen], side), flipped).view(inner.shape)
+                to_state[chosen] = convolved(gathered(inner, back[chosen], side), flipped).reshape(inner.shape)
             seen = gathered(state[chosen], ctx.velocities[chosen], side)
             to_weight += weight_gradient(seen, inner.flatten(0, 1), weight)
         return to_state, to_weight.to(weight.dtype), to_drive.to(state.dtype), None, None
@@ -153,7 +151,6 @@ class _Maximum(torch.autograd.Function):
         return highest[None]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (winner,) = ctx.saved_tensors
         _, trials, height, width, channels = ctx.size

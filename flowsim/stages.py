@@ -22,6 +22,8 @@ from flowsim.training import pick_device
 from flowsim.training import train as fit
 from flowsim.weights import load_network, save
 
+SAME_RESULT = {"train": {"micro_batch", "recompute"}}
+"""Settings that may change between an interruption and going on: the result is the same to rounding."""
 FRAMES = {"frames": ("trial", "time", "y", "x")}
 
 
@@ -63,7 +65,9 @@ def _train(a: Namespace, device: torch.device) -> None:
     model = spec.network["model"]
     name, inputs = f"{spec.name or model}-seed{a.seed}", [a.train, a.valid]
     code = code_hash("flowsim.training", f"flowsim.models.{model}")
-    identity = json.dumps([spec.model_dump(), a.seed, code, [checksum(path) for path in inputs]], sort_keys=True)
+    identity = json.dumps(
+        [spec.model_dump(exclude=SAME_RESULT), a.seed, code, [checksum(path) for path in inputs]], sort_keys=True
+    )
     if parallel.rank():
         fit(net, settings, frames, valid, a.seed, checkpoint=a.into.with_suffix(".ckpt"), identity=identity)
         return
@@ -115,6 +119,7 @@ def record(a: Namespace) -> None:
     block = ideas.validate(RecordBlock, _spec(a.spec), "record")
     net, content = load_network(a.model)
     net.to(pick_device(a.device))
+    torch.backends.cudnn.allow_tf32 = False  # a law that holds in float32 should be seen to hold
     shown = dataset.read(a.stimulus, "stimulus", {"frames": _dims(a.stimulus)})
     attrs = provenance("recording", block.model_dump(), [a.model, a.stimulus], int(content["seed"]))
     train_block = json.loads(content["specification"])["train"]

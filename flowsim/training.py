@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowsim import objective, parallel
+from flowsim import gather, objective, parallel
 from flowsim.errors import InputError
 from flowsim.network import Network
 from flowsim.objective import Batch, evaluate, losses
@@ -115,7 +115,7 @@ def train(
     validate_every = max(1, round(settings.validate_every / settings.batch))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
     curve, best, done = Curve(), _weights(network), 0
-    saved = load_checkpoint(checkpoint, identity)
+    saved = parallel.from_the_first(lambda: load_checkpoint(checkpoint, identity))
     if saved:
         network.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -138,7 +138,7 @@ def train(
             continue
         curve.sequences.append(step * settings.batch)
         curve.train_loss.append(torch.stack(recent).mean().item())
-        curve.valid_loss.append(_validate(network, settings, valid))
+        curve.valid_loss.append(_validate(network, settings, valid, pieces.size))
         curve.seconds.append(time.monotonic() - started)
         recent = []
         if not math.isfinite(curve.train_loss[-1] + curve.valid_loss[-1]):
@@ -202,6 +202,7 @@ class Pieces:
                         "channels, or set recompute"
                     ) from None
             self.size = (fitting + 1) // 2  # outside of the handler, which holds on to what did not fit
+            gather.rows.cache_clear()
             torch.cuda.empty_cache()
         parallel.add_up([ahead, *(p.grad for p in network.parameters() if p.grad is not None)])
         return ahead
@@ -217,9 +218,9 @@ class Pieces:
         return total
 
 
-def _validate(network: Network, settings: Settings, frames: Tensor) -> float:
+def _validate(network: Network, settings: Settings, frames: Tensor, at_once: int) -> float:
     """Mean squared error per pixel over the horizon, of all processes together."""
-    total = evaluate(network, settings, frames[parallel.own_part(len(frames))])
+    total = evaluate(network, settings, frames[parallel.own_part(len(frames))], at_once)
     parallel.add_up([total])
     return (total / len(frames)).item()
 

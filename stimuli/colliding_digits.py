@@ -81,6 +81,12 @@ def generate(
             f"colliding_digits needs frames of at least {least_height}x{least} px, so that digits this fast cannot "
             f"meet on both sides at once; got {height}x{width}"
         )
+    narrowest = int(extent(source.pixels)[1].min())
+    if fastest > 2 * narrowest:
+        raise InputError(
+            f"digits as narrow as {narrowest} px would pass through each other between two frames at speeds that add "
+            f"up to {fastest} px/frame; use max_speed (and sweep_speed) that add up to at most {2 * narrowest}"
+        )
     swept = box(sweep_speed)
     swept = swept if along == "both" else swept[swept[:, 0] == 0]
     if split == "sweep":

@@ -230,7 +230,7 @@ def test_stabilised_maps(law, still, recording):
     moving = result.change[1:, 1:]
     assert (moving == 0).all() if still else (moving > 0.2).all()
     flow = Flow(Translation(), (1, 2))
-    assert result.attrs["velocity"] == "(1, 2)"
+    assert result.attrs["velocity"] == "vy = 1 px/frame, vx = 2 px/frame"
     back = flow.transport(torch.from_numpy(result.raw.values)[None], [-t for t in range(5)])[0]
     np.testing.assert_array_equal(result.stabilised, back)
 

@@ -1,6 +1,7 @@
 """Every verb does its stage, and every mistake ends in one readable line, status 2 and nothing half-written."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,38 @@ def test_weights_hold_curve_and_provenance(folder):
     defaults = {"learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0, "micro_batch": None, "recompute": None}
     defaults["context_weight"] = 0.5
     assert specification["train"] == {**TRAIN["train"], **defaults, "precision": "float32"}
+
+
+def test_training_by_several_processes(folder, tmp_path):
+    """torchrun, twice: the second time from the checkpoint that the first one left, to the same bits."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "flowsim"]
+    data = ["--train", str(folder / "train.h5"), "--valid", str(folder / "valid.h5")]
+    command += ["train", "--spec", json.dumps(TRAIN), *data, "--device", "cpu", "--into", str(tmp_path / "a.pt")]
+    found = []
+    for _ in range(2):
+        (tmp_path / "a.pt").unlink(missing_ok=True)
+        ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert ran.returncode == 0, ran.stderr
+        assert "training fernn-seed0 on cpu in 2 processes" in ran.stderr
+        found.append(torch.load(tmp_path / "a.pt", weights_only=True))
+    alone = torch.load(folder / "a.pt", weights_only=True)
+    for name, weight in alone["last"].items():
+        torch.testing.assert_close(found[0]["last"][name], weight, rtol=0, atol=1e-5)
+        assert torch.equal(found[0]["last"][name], found[1]["last"][name])
+    assert found[0]["curve"]["valid_loss"] == found[1]["curve"]["valid_loss"]
+
+
+def test_memory_may_be_saved_in_the_middle(folder, tmp_path, capsys):
+    """Another micro_batch goes on from the checkpoint; another batch does not."""
+    spec = json.loads(json.dumps(TRAIN))
+    for change, resumed in (({"micro_batch": 1}, True), ({"batch": 2}, False)):
+        (tmp_path / "a.ckpt").write_bytes((folder / "a.ckpt").read_bytes())
+        spec["train"] |= change
+        data = ("--train", folder / "train.h5", "--valid", folder / "valid.h5", "--into", tmp_path / "a.pt")
+        assert run("train", "--spec", json.dumps(spec), *data) == 0
+        curve = torch.load(tmp_path / "a.pt", weights_only=True)["curve"]
+        same = curve == torch.load(folder / "a.pt", weights_only=True)["curve"]
+        assert same == resumed
 
 
 def test_training_again_resumes_and_ends_the_same(folder, tmp_path, capsys):

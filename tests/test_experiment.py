@@ -186,3 +186,15 @@ def test_questions_that_one_network_cannot_be_asked(written):
         InputError, match=r"analyse.stabilised_maps: expected state .* has state \(flow, trial, time, unit\)"
     ):
         read(file)
+
+
+def test_networks_that_differ_to_a_question_are_all_rehearsed(written):
+    """A network without a channel at rest, although the smallest one has one; and one with orientations."""
+    file = written("networks.fernn", {"model": "fernn", "velocities": [[0, -1], [0, 1]]})
+    file.write_text(file.read_text().replace("equivariance_error:", "stabilised_maps:"))
+    with pytest.raises(InputError, match="stabilised_maps needs a network with a channel for velocity 0"):
+        read(file)
+    turning = {"model": "fernn_rotation", "max_speed": 10, "orientations": 4, "channels": 1, "decoder_layers": 0}
+    experiment = read(written("networks.fernn", turning))
+    kinds = {_kind(network(dict(settings), (8, 9), "here")) for settings in experiment.networks.values()}
+    assert len(kinds) == 2

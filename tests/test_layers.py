@@ -39,9 +39,9 @@ MAY_IMPORT = {
     "flowsim.results": {"errors", "dataset"},
     "flowsim.progress": set(),
     "flowsim.weights": {"errors", "files", "network"},
-    "flowsim.parallel": set(),
+    "flowsim.parallel": {"errors"},
     "flowsim.objective": {"network"},
-    "flowsim.training": {"errors", "network", "objective", "parallel", "weights"},
+    "flowsim.training": {"errors", "gather", "network", "objective", "parallel", "weights"},
     "flowsim.layout": {"errors", "dataset", "network"},
     "flowsim.recording": {"errors", "files", "dataset", "layout", "network"},
     "flowsim.canvas": {"flow", "grid"},
@@ -90,7 +90,7 @@ def test_imports_respect_the_layers(path):
 def test_flows_need_only_torch():
     for name in TORCH_ONLY:
         sources = {source.split(".")[0] for source, _ in imported(ROOT / "flowsim" / f"{name}.py")}
-        standard = {"__future__", "abc", "collections", "dataclasses", "itertools", "math", "typing"}
+        standard = {"__future__", "abc", "collections", "dataclasses", "functools", "itertools", "math", "typing"}
         assert sources <= {"flowsim", "torch", *standard}
 
 

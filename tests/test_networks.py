@@ -264,6 +264,35 @@ def test_gradients_of_the_flow_convolution():
     network = closed("fernn_mixing", (3, 3), channels=1).requires_grad_()
     state = torch.rand(1, 9, 1, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(network.mix, state)
+    assert torch.autograd.gradcheck(
+        lambda kernels: torch.func.functional_call(_Mix(network), {"network.kernels": kernels}, (state,)),
+        network.kernels.detach().requires_grad_(),
+    )
+
+
+class _Mix(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, state):
+        return self.network.mix(state)
+
+
+def test_a_rollout_takes_in_no_more_frames_than_it_must():
+    network, taken = closed("fernn"), []
+    network.update = lambda state, frame: taken.append(1) or type(network).update(network, state, frame)
+    network.rollout(frames(), 3)
+    assert len(taken) == 4 + 2
+    steps = list(network.steps(frames(), 3))
+    assert len(steps[-1].carried) == 1
+    assert len(taken) == 6 + 7
+
+
+def test_no_frames_at_all():
+    for name in ("fernn", "conv_gru", "self_motion"):
+        network = small(name)
+        assert network.rollout(frames()[:0], 2).shape == (0, 2, 1, *SHAPE)
 
 
 def test_the_flow_convolution_equals_its_sum():

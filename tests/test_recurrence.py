@@ -5,6 +5,7 @@ import torch
 
 from flowsim import Translation, VelocityGrid, build
 from flowsim.cells import RNN
+from flowsim.circular import CircularConv2d, convolve
 from flowsim.lift import advance
 from flowsim.lift import pool_max as plain_pool
 from flowsim.models.fernn import FERNN, FusedFERNN
@@ -74,6 +75,56 @@ def test_gradients(shape, activation, drives):
     state, weight, drive = random(2, 3, 2, *shape), random(2, 2, 3, 3, seed=1), random(2, drives, 2, *shape, seed=2)
     assert torch.autograd.gradcheck(lambda h, w, d: recur(h, w, d, velocities, activation), (state, weight, drive))
     assert torch.autograd.gradcheck(lambda h: pool_max(h, velocities), (state,))
+    assert torch.autograd.gradgradcheck(lambda h, w, d: recur(h, w, d, velocities, activation), (state, weight, drive))
+    assert torch.autograd.gradgradcheck(lambda h: pool_max(h, velocities).square(), (state,))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+def test_circular_convolutions(kernel):
+    """Equal to torch's, with both derivatives, whatever the memory of the input looks like."""
+    ours = CircularConv2d(2, 3, kernel, bias=True).double()
+    theirs = torch.nn.Conv2d(2, 3, kernel, padding="same", padding_mode="circular").double()
+    theirs.load_state_dict(ours.state_dict())
+    x = random(4, 2, 7, 8)
+    for image in (x, x.detach().contiguous(memory_format=torch.channels_last), x.detach()[:, :, ::2].transpose(2, 3)):
+        if kernel // 2 <= min(image.shape[-2:]):  # torch's wraps around once only
+            torch.testing.assert_close(ours(image), theirs(image))
+    small = random(1, 2, 3, 4)
+    assert torch.autograd.gradcheck(lambda x, w: convolve(x, w), (small, ours.weight))
+    assert torch.autograd.gradgradcheck(lambda x, w: convolve(x, w), (small, ours.weight))
+
+
+def test_second_derivatives_of_a_whole_step():
+    """A Jacobian-vector product by the double backward, against finite differences."""
+    fused, _ = pair((5, 6), activation="tanh")
+    frame, state = torch.rand(1, 1, 5, 6, dtype=torch.float64), random(1, 9, 3, 5, 6).detach()
+    along = random(1, 9, 3, 5, 6, seed=1).detach()
+
+    def step(h):
+        return fused.update((h,), frame)[0]
+
+    _, found = torch.autograd.functional.jvp(step, state, along)
+    expected = (step(state + 1e-6 * along) - step(state - 1e-6 * along)) / 2e-6
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_weights_may_be_replaced_for_a_call():
+    fused, _ = pair((5, 6))
+    x, weights = torch.rand(1, 3, 1, 5, 6, dtype=torch.float64), {n: w * 2 for n, w in fused.named_parameters()}
+    called = torch.func.functional_call(_States(fused), {f"network.{n}": w for n, w in weights.items()}, (x,))
+    with torch.no_grad():
+        for name, weight in fused.named_parameters():
+            weight.copy_(weights[name])
+    torch.testing.assert_close(called, fused.states(x))
+
+
+class _States(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network.states(x)
 
 
 @pytest.mark.parametrize("chunk", [1, 400, 10**9])

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 
 from flowsim import Flow, InputError, Law, Rotation, Spiral, Translation, build, dataset, open_recording, record
+from flowsim.polar import LogPolar
 from flowsim.steerable import SteerableConv, harmonics
 from flowsim.testing import equivariance_error
 
@@ -118,6 +119,22 @@ def test_a_rotation_is_a_spiral_too():
     assert found.worst < 0.05
 
 
+def test_a_spiral_that_only_turns_is_a_rotation():
+    made = network("fernn_rotation", 28, max_speed=10)
+    found = equivariance_error(made, Flow(Spiral(), (0, 10)), digits(28, 3))
+    assert found.error.equal(equivariance_error(made, Flow(Rotation(), (10,)), digits(28, 3)).error)
+    assert equivariance_error(made, Flow(Spiral(), (0.1, 10)), digits(28, 2)).coverage == 0
+
+
+def test_sampling_positions_are_never_short():
+    """In bfloat16 the values are rounded, not where they are read."""
+    x = digits(28, 1)[:, 0].bfloat16()
+    polar = LogPolar((28, 28), 20, 36)
+    for sample in (Flow(Rotation(), (10,)).act, polar.from_pixels, lambda x: polar.to_pixels(polar.from_pixels(x))):
+        assert sample(x).dtype == torch.bfloat16
+        assert far(sample(x).double(), sample(x.double())) < 0.004
+
+
 def test_a_translation_has_no_partner_among_rotations():
     made = network("fernn_rotation", 28, max_speed=10)
     assert equivariance_error(made, Flow(Translation(), (1, 0)), digits(28, 2)).coverage == 0
@@ -180,6 +197,7 @@ def test_recordings_have_orientations(tmp_path):
         ("fernn_rotation", {"velocities": "closed", "step": 25}, "a closed grid needs a step that divides 360"),
         ("fernn_rotation", {"velocities": [0, 360]}, "lists each velocity once"),
         ("fernn_rotation", {"kernel": 4}, "kernel must be odd"),
+        ("fernn_polar", {"kernel": 43}, "kernel must be odd and, on 20 rings and 36 angles, at most 41; got 43"),
         ("fernn_polar", {"angles": 24}, r"multiples of 15 deg/frame, a whole number of the 24 angles; got -40, "),
     ],
 )

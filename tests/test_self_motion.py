@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flowsim import Flow, InputError, Law, Translation, build
+from flowsim import Flow, InputError, Law, Translation, build, dataset, open_recording, record
 from flowsim.testing import assert_flow_equivariant
 
 SHAPE = (5, 6)
@@ -86,6 +86,22 @@ def test_what_left_the_window_comes_back():
     assert states[0, 0, 0, 0, 2, 1] == 1
 
 
+def test_a_frame_does_not_wrap_around_its_window():
+    net = network((4, 4), world=(8, 9), velocities=None, max_speed=0)
+    dot = torch.zeros(2, 1, 1, 4, 4, dtype=torch.float64)
+    dot[..., 0] = 1
+    states = net.states(dot)
+    assert states[..., :2].abs().sum() > 0
+    assert not states[..., 2:].any()
+
+
+def test_recordings_know_the_period_of_the_world(tmp_path):
+    net = network((6, 6), world=(12, 14), velocities=None, max_speed=3).float()
+    stimulus = dataset.stimulus(frames((6, 6))[:, :, 0].float().numpy(), Translation(), None, {})
+    record(net, stimulus, tmp_path / "a.h5", trials=1)
+    assert dataset.grid(open_recording(tmp_path / "a.h5")) == net.grid
+
+
 def test_a_window_promises_nothing_about_flows_of_its_frames():
     assert network((4, 4), world=(6, 4)).law is None
     assert network().law == Law(transport=True, shift=True)
@@ -99,5 +115,9 @@ def test_bad_input():
         network().rollout(frames(), 2, steady((0, 0), 6))
     with pytest.raises(InputError, match="takes no actions of an observer; self_motion does"):
         build("fernn", SHAPE, max_speed=1).double().states(frames(), steady((0, 0), 6))
+    for name in ("fernn", "fernn_released"):
+        net = build(name, SHAPE, max_speed=1).double()
+        with pytest.raises(InputError, match="takes no actions of an observer; self_motion does"):
+            list(net.resume(net.start(2), range(2), frames(), 1, steady((0, 0), 2)))
     with pytest.raises(InputError, match="takes no actions of an observer; self_motion does"):
         build("conv3d", SHAPE).double().states(frames(), steady((0, 0), 6))

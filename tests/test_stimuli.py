@@ -155,6 +155,11 @@ def test_digits_that_move_along_x_only():
     assert (np.diff(v, axis=2) != 0).any((1, 2, 3)).mean() > 0.6, "they meet often"
 
 
+def test_digits_too_fast_to_meet_are_refused():
+    with pytest.raises(InputError, match="2 px would pass through each other .* add up to 6 px/frame; .* at most 4"):
+        generate("colliding_digits", "train", height=40, width=40, max_speed=3)
+
+
 def test_walls_reflect():
     p, v = motion(generate("colliding_digits", "test", trials=100, frames=40, max_speed=1, walls=True))
     assert p.min() == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowsim import InputError, build
+from flowsim import InputError, build, ideas
 from flowsim.experiment import TrainBlock
 from flowsim.models.fernn import FusedFERNN
 from flowsim.objective import Batch, evaluate, losses
@@ -287,6 +287,21 @@ def test_two_processes_train_like_one(data, tmp_path):
     assert together["curve"]["valid_loss"] == pytest.approx(curve.valid_loss, rel=1e-12)
     for name, weight in best.items():
         torch.testing.assert_close(together["best"][name], weight, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [n for n in ideas.names("flowsim.models") if n != "conv3d"])
+def test_every_weight_learns_in_bfloat16_too(data, name):
+    """Warm-up included, which must not leave weights without gradient."""
+    settings = SETTINGS.model_copy(update={"precision": "bfloat16"})
+    seed = next(seed for seed in range(1, 99, 2) if Batch.drawn(data[0], settings, seed).warm == 2)
+    torch.manual_seed(0)
+    net = build(name, (9, 8), **({"patch": 1} if name == "attention" else {}))
+    losses(net, settings, Batch.drawn(data[0][:3], settings, seed))[0].backward()
+    assert all(p.grad is not None and p.grad.any() for p in net.parameters() if p.requires_grad)
+
+
+def test_nothing_to_evaluate(data):
+    assert evaluate(network(), SETTINGS, data[1][:0]) == 0
 
 
 def test_more_processes_than_sequences(data, monkeypatch):

@@ -111,8 +111,9 @@ class FusedFERNN(FERNN):
         updated: State = ()
         below = lift(frame)
         for own, cell, encoder in zip(state, self.cells, self.encoders, strict=True):
-            weight, drive = cell.get_parameter("recurrent.weight"), at_every_velocity(encoder, below)
-            below = recur(own, weight, drive, self.grid.velocities, self.activation)
+            recurrent: Any = cell.recurrent
+            drive = at_every_velocity(encoder, below)
+            below = recur(own, recurrent.weight, drive, self.grid.velocities, self.activation)
             updated = (*updated, below)
         return updated
 

@@ -29,7 +29,6 @@ from flowsim.errors import InputError
 from flowsim.flow import Flow, Spiral, Translation
 from flowsim.grid import Law, VelocityGrid
 from flowsim.lift import lift, pool_max
-from flowsim.models.fernn import check_kernel
 from flowsim.models.fernn_rotation import Degrees, rotation_grid
 from flowsim.network import Network, State
 from flowsim.polar import LogPolar
@@ -130,7 +129,11 @@ def build(
     InputError
         If velocities are no whole numbers of angles, or the kernel does not fit.
     """
-    check_kernel(kernel, (rings, angles))
+    if kernel % 2 == 0 or kernel // 2 > min(rings, angles):
+        raise InputError(
+            f"kernel must be odd and, on {rings} rings and {angles} angles, at most {2 * min(rings, angles) + 1}; got "
+            f"{kernel}"
+        )
     polar = LogPolar(frame_shape, rings, angles)
     turning = rotation_grid(max_speed, step, velocities)
     turns = [omega / 360 * angles for (omega,) in turning.velocities]

@@ -83,6 +83,8 @@ class ReleasedTranslation(Network):
         disturb: Callable[[Tensor, int], Tensor] | None = None,
     ) -> Iterator[Step]:
         """See `Network.resume`. Carried is the last frame, too; frames are taken in undisturbed, as published."""
+        if actions is not None:
+            self.move(state, actions)
         h, frame = state
         for time in times:
             prediction, seen = None, time < frames.shape[1]

@@ -3,9 +3,9 @@ r"""A flow-equivariant RNN whose observer moves by known actions and sees the wo
 The state is a map of the whole world, a torus, carried in the observer's coordinates: when the observer moves by
 a_t, everything moves the other way,
 
-    h_t(v) = relu( psi_1(v - a_t) . (W * h_(t-1)(v)) + pad(U * f_t) ),     h_(-1) = 0,     for every v in V
+    h_t(v) = relu( psi_1(v - a_t) . (W * h_(t-1)(v)) + U * pad(f_t) ),     h_(-1) = 0,     for every v in V
 
-with the frame f_t in the window, the map's upper left corner, and no drive outside it. What left the window keeps
+with the frame f_t in the window, the map's upper left corner, and blank outside it. What left the window keeps
 moving in the map and is read out when it comes back. Without actions the observer rests. Law: where the window is the
 whole world, transport+shift for what moves in it; a moving observer alone transports the state, shifting nothing,
 since its action is known. Where it is less no flow of the frames is one of the world, and nothing is promised.
@@ -80,7 +80,7 @@ class SelfMotion(Network):
 
     def update(self, state: State, frame: Tensor) -> State:
         unseen = [size - seen for size, seen in zip(self.world, self.frame_shape, strict=True)]
-        drive = F.pad(self.encoder(frame), (0, unseen[1], 0, unseen[0]))
+        drive = self.encoder(F.pad(frame, (0, unseen[1], 0, unseen[0])))
         return (torch.relu(at_every_velocity(self.recurrent, state[0]) + lift(drive)),)
 
     def logits(self, state: State) -> Tensor:
@@ -103,7 +103,8 @@ def build(
     Parameters
     ----------
     world : (int, int), optional
-        Size (y, x) of the map, at least that of a frame; that of a frame if not given.
+        Size (y, x) of the map, at least that of a frame; that of a frame if not given. Actions are given to
+        `Network.steps` and its kin; no stimulus has any yet, and in an experiment the observer rests.
     max_speed, velocities, channels, kernel, decoder_layers, classes
         See `flowsim.models.fernn`; V is of what moves in the world.
 
