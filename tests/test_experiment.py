@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from flowsim import InputError, ideas
-from flowsim.experiment import read, runs, splits
+from flowsim.experiment import _kind, network, read, runs, splits
 from flowsim.plan import jobs
 
 EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
