@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.files import existing, whole
-from flowsim.flow import GROUPS, Flow, FlowGroup, Velocity
-from flowsim.grid import VelocityGrid
+
+if TYPE_CHECKING:
+    from flowsim.flow import Flow, FlowGroup, Velocity
+    from flowsim.grid import VelocityGrid
 
 STATE = ("flow", "trial", "time", "velocity", "channel", "y", "x")
 ORIENTED = ("flow", "trial", "time", "velocity", "channel", "orientation", "y", "x")
@@ -76,6 +78,8 @@ def group(dataset: xr.Dataset, dim: str) -> FlowGroup:
     InputError
         If it names another or has no velocities.
     """
+    from flowsim.flow import GROUPS
+
     name = dataset.attrs.get(f"{dim}_group")
     if name in GROUPS:
         return GROUPS[name]
@@ -87,11 +91,15 @@ def group(dataset: xr.Dataset, dim: str) -> FlowGroup:
 
 def flows(dataset: xr.Dataset) -> list[Flow]:
     """The flow of each entry along ``flow``."""
+    from flowsim.flow import Flow
+
     return [Flow(group(dataset, "flow"), v) for v in _velocities(dataset, "flow")]
 
 
 def grid(dataset: xr.Dataset) -> VelocityGrid:
     """The velocity grid of a recording's state, compared modulo the period that it names, or else the frame."""
+    from flowsim.grid import VelocityGrid
+
     own = group(dataset, "velocity")
     period = own.period((dataset.sizes["y"], dataset.sizes["x"]))
     if "velocity_period" in dataset.attrs:

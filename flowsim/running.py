@@ -1,0 +1,123 @@
+"""The stages that run a network: train and record. Apart from the others, which need not wait for torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+
+from flowsim import dataset, ideas, parallel
+from flowsim.errors import InputError
+from flowsim.experiment import RecordBlock, RunBlock, network
+from flowsim.files import exclusive
+from flowsim.progress import Progress
+from flowsim.provenance import checksum, code_hash, provenance
+from flowsim.recording import record as write_recording
+from flowsim.stages import specification
+from flowsim.training import pick_device
+from flowsim.training import train as fit
+from flowsim.weights import load_network, save
+
+SAME_RESULT = {"train": {"micro_batch", "recompute"}}
+"""Settings that may change between an interruption and going on: the result is the same to rounding."""
+FRAMES = {"frames": ("trial", "time", "y", "x")}
+
+
+def train(a: Namespace) -> None:
+    """Train one network."""
+    with parallel.processes(pick_device(a.device)) as device:
+        _train(a, device)
+
+
+def _train(a: Namespace, device: torch.device) -> None:
+    spec = ideas.validate(RunBlock, specification(a.spec), "--spec")
+    settings = spec.train
+    needed = settings.context + settings.horizon
+    frames, valid = _sequences(a.train, needed + settings.warm_up, device), _sequences(a.valid, needed, device)
+    frame_shape = (frames.shape[-2], frames.shape[-1])
+    torch.manual_seed(a.seed)
+    net = network(spec.network, frame_shape, "--spec: network").to(device)
+    model = spec.network["model"]
+    name, inputs = f"{spec.name or model}-seed{a.seed}", [a.train, a.valid]
+    code = code_hash("flowsim.training", f"flowsim.models.{model}")
+    identity = json.dumps(
+        [spec.model_dump(exclude=SAME_RESULT), a.seed, code, [checksum(path) for path in inputs]], sort_keys=True
+    )
+    if parallel.rank():
+        fit(net, settings, frames, valid, a.seed, checkpoint=a.into.with_suffix(".ckpt"), identity=identity)
+        return
+    count = sum(p.numel() for p in net.parameters())
+    together = f" in {parallel.count()} processes" if parallel.count() > 1 else ""
+    threads = torch.get_num_threads()
+    print(f"training {name} on {device}{together}: {count} parameters, {threads} threads", file=sys.stderr)
+    note = ""
+    with exclusive(a.into), Progress(name, settings.sequences, "sequences") as progress:
+
+        def report(done: int, train_loss: float | None, valid_loss: float | None) -> None:
+            nonlocal note
+            if train_loss is not None and valid_loss is not None:
+                note = f"train {train_loss:.5f}, valid {valid_loss:.5f}"
+            progress.to(min(done, settings.sequences), note, force=valid_loss is not None)
+
+        curve, best = fit(
+            net, settings, frames, valid, a.seed,
+            checkpoint=a.into.with_suffix(".ckpt"), identity=identity, report=report,
+        )  # fmt: skip
+        content = {
+            "best": best,
+            "last": {k: v.cpu() for k, v in net.state_dict().items()},
+            "curve": vars(curve),
+            "frame_shape": list(frame_shape),
+            "name": spec.name or model,
+            "parameters": count,
+            "device": str(device),
+            **provenance("train", spec.model_dump(), inputs, a.seed),
+        }
+        save(content, a.into, "weights")
+    print(f"wrote {a.into}: best validation MSE {min(curve.valid_loss):.3g}", file=sys.stderr)
+
+
+def _sequences(path: Path, needed: int, device: torch.device) -> torch.Tensor:
+    """Frames of a stimulus file, (trial, time, channel, y, x)."""
+    frames = dataset.load(dataset.read(path, "stimulus", FRAMES), path).frames
+    if frames.sizes["time"] < needed:
+        raise InputError(
+            f"{path}: expected at least {needed} frames (warm_up + context + horizon); it has {frames.sizes['time']}"
+        )
+    return torch.from_numpy(frames.values)[:, :, None].to(device)
+
+
+def record(a: Namespace) -> None:
+    """Record one network on one stimulus."""
+    block = ideas.validate(RecordBlock, specification(a.spec), "record")
+    net, content = load_network(a.model)
+    net.to(pick_device(a.device))
+    torch.backends.cudnn.allow_tf32 = False  # a law that holds in float32 should be seen to hold
+    shown = dataset.read(a.stimulus, "stimulus", {"frames": _dims(a.stimulus)})
+    attrs = provenance("recording", block.model_dump(), [a.model, a.stimulus], int(content["seed"]))
+    train_block = json.loads(content["specification"])["train"]
+    attrs |= {
+        "network": content["name"],
+        "horizon": train_block["horizon"],
+        "parameters": content["parameters"],
+    }
+    with exclusive(a.into), Progress(f"recording {a.into}", 1, "trials") as progress:
+
+        def report(done: int, total: int) -> None:
+            progress.total = progress.bar.total = total
+            progress.to(done)
+
+        write_recording(
+            net, dataset.load(shown, a.stimulus), a.into, **block.model_dump(), curve=content["curve"], attrs=attrs,
+            announce=lambda text: print(text, file=sys.stderr, flush=True), report=report,
+        )  # fmt: skip
+    print(f"wrote {a.into}: {a.into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _dims(path: Path) -> tuple[str, ...]:
+    """Dimensions that frames must have: those of a probe if the file has flows."""
+    flows = "flow" in dataset.read(path, "stimulus").dims
+    return ("flow", *FRAMES["frames"]) if flows else FRAMES["frames"]
