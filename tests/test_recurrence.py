@@ -101,7 +101,7 @@ def test_second_derivatives_of_a_whole_step():
     along = random(1, 9, 3, 5, 6, seed=1).detach()
 
     def step(h):
-        return fused.update((h,), frame)[0]
+        return fused.update((h, h[:, 0]), frame)[0]
 
     _, found = torch.autograd.functional.jvp(step, state, along)
     expected = (step(state + 1e-6 * along) - step(state - 1e-6 * along)) / 2e-6
@@ -132,9 +132,9 @@ def test_any_number_of_velocities_at_once(monkeypatch, chunk):
     monkeypatch.setattr("flowsim.recurrence.CHUNK", chunk)
     grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
     state, drive = random(2, 9, 2, 4, 5), random(2, 9, 2, 4, 5, seed=1)
-    torch.testing.assert_close(
-        recur(state, cell.recurrent.weight, drive, grid.velocities, "relu"), cell((advance(state, grid),), drive)[0]
-    )
+    after, highest = recur(state, cell.recurrent.weight, drive, grid.velocities, "relu")
+    torch.testing.assert_close(after, cell((advance(state, grid),), drive)[0])
+    torch.testing.assert_close(highest, pool_max(after, grid.velocities), rtol=0, atol=0)
     torch.testing.assert_close(pool_max(state, grid.velocities), plain_pool(advance(state, grid)), rtol=0, atol=0)
 
 
@@ -144,7 +144,8 @@ def test_a_state_that_is_the_same_everywhere():
     drive = random(2, 1, 2, 4, 5, seed=1)
     for one in (random(2, 1, 2, 4, 5), random(2, 1, 2, 1, 1), random(1, 1, 1, 1, 1)):
         state = one.expand(2, 9, 2, 4, 5)
-        fused = recur(state, cell.recurrent.weight, drive, grid.velocities, "tanh")
+        fused, highest = recur(state, cell.recurrent.weight, drive, grid.velocities, "tanh")
+        torch.testing.assert_close(highest, pool_max(fused, grid.velocities), rtol=0, atol=0)
         assert fused.shape == (2, 9, 2, 4, 5)
         (expected,) = RNNTanh(cell)(advance(state, grid), drive)
         torch.testing.assert_close(fused, expected)

@@ -36,7 +36,7 @@ def network():
 
 
 def mean_error(net, settings, frames):
-    return (evaluate(net, settings, frames) / len(frames)).item()
+    return (evaluate(net, settings, frames, 10) / len(frames)).item()
 
 
 def same(a, b):
@@ -301,7 +301,7 @@ def test_every_weight_learns_in_bfloat16_too(data, name):
 
 
 def test_nothing_to_evaluate(data):
-    assert evaluate(network(), SETTINGS, data[1][:0]) == 0
+    assert evaluate(network(), SETTINGS, data[1][:0], 4) == 0
 
 
 def test_more_processes_than_sequences(data, monkeypatch):

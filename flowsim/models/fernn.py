@@ -24,7 +24,7 @@ from flowsim.grid import Law, VelocityGrid
 from flowsim.lift import POOLS, advance, lift
 from flowsim.network import Network, State
 from flowsim.readout import Readout
-from flowsim.recurrence import pool_max, recur
+from flowsim.recurrence import recur
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -88,7 +88,8 @@ class FusedFERNN(FERNN):
     """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in memory.
 
     `advance` is folded into what comes after it (`flowsim.recurrence`), so that between the two the state is that of
-    the frame before. At the start it is one number, expanded.
+    the frame before. At the start it is one number, expanded. Carried are also the maximum over velocity of the top
+    layer once it is advanced, which the prediction is decoded from.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
@@ -96,26 +97,30 @@ class FusedFERNN(FERNN):
         self.activation = activation
 
     def start(self, trials: int) -> State:
-        shape = (trials, len(self.grid), self.channels, *self.frame_shape)
-        return tuple(next(self.parameters()).new_zeros(()).expand(shape) for _ in self.cells)
+        nothing = next(self.parameters()).new_zeros(())
+        layer = nothing.expand(trials, len(self.grid), self.channels, *self.frame_shape)
+        return *(layer for _ in self.cells), layer[:, 0]
+
+    def top(self, state: State) -> Tensor:
+        return state[-2]
 
     def advance(self, state: State) -> State:
         return state
 
     def decode(self, state: State) -> Tensor:
-        if self.readout.pool is not POOLS["max"]:
-            return self.readout(advance(self.top(state), self.grid))
-        return self.readout.decoder(pool_max(self.top(state), self.grid.velocities))
+        if self.readout.pool is POOLS["max"]:
+            return self.readout.decoder(state[-1])
+        return self.readout(advance(self.top(state), self.grid))
 
     def update(self, state: State, frame: Tensor) -> State:
         updated: State = ()
         below = lift(frame)
-        for own, cell, encoder in zip(state, self.cells, self.encoders, strict=True):
+        for own, cell, encoder in zip(state[:-1], self.cells, self.encoders, strict=True):
             recurrent: Any = cell.recurrent
             drive = at_every_velocity(encoder, below)
-            below = recur(own, recurrent.weight, drive, self.grid.velocities, self.activation)
+            below, highest = recur(own, recurrent.weight, drive, self.grid.velocities, self.activation)
             updated = (*updated, below)
-        return updated
+        return *updated, highest
 
 
 def velocity_grid(
