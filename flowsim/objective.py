@@ -59,7 +59,8 @@ class Batch:
         first, end = settings.warm_up - warm, settings.warm_up + settings.context + settings.horizon
         frames = frames[:, first:end]
         generator = torch.Generator(frames.device).manual_seed(seed)
-        noise = torch.randn(frames.shape, generator=generator, device=frames.device, dtype=frames.dtype)
+        alike = {"generator": generator, "device": frames.device, "dtype": frames.dtype}
+        noise = torch.stack([torch.randn(frame.shape, **alike) for frame in frames.unbind(1)], 1)
         return cls(frames, noise, warm)
 
     def __len__(self) -> int:
