@@ -23,12 +23,12 @@ def draw(table: pd.DataFrame, into: Path) -> None:
             ax = axes[row, column]
             ax.loglog(x, chosen[unit], "o-", label="measured")
             ax.loglog(x, chosen[unit].iloc[-1] * x / x.iloc[-1], ":", color="grey", label="proportional")
-            ax.set(xlabel=growing + (" squared" if growing == "pixels" else ""), ylabel=name if not column else None)
+            ax.set(xlabel="pixels of a frame" if growing == "pixels" else growing, ylabel=name if not column else None)
             ax.set_xticks(x, [f"{value:g}" for value in x])
             ax.minorticks_off()
     axes[0, 0].legend(frameon=False)
-    compared = table[table.measure.str.startswith("training step") & (table.velocities == table.velocities.max())]
-    best = compared[compared.implementation == "flowsim"].speedup
+    steps = table[table.measure.str.startswith("training step") & (table.implementation == "flowsim")]
+    best = steps[steps.velocities == steps.velocities.max()].speedup
     fig.suptitle(
         f"One training step; against the published recurrence {np.min(best):.1f} to {np.max(best):.1f} times as fast"
     )

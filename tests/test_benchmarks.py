@@ -70,5 +70,9 @@ def test_rows_and_figure(tmp_path, monkeypatch):
     assert table.speedup[0] == 1
     assert table.speedup[1] == pytest.approx(table.seconds[0] / table.seconds[1])
     assert table.memory[1] == 0.5
+    table.loc[table.measure.str.startswith("growth"), "velocities"] += 100  # beyond those that were compared
+    monkeypatch.setattr("matplotlib.figure.Figure.suptitle", lambda figure, title: titles.append(title))
+    titles = []
     draw(table, tmp_path / "speed.png")
+    assert "nan" not in titles[0]
     assert (tmp_path / "speed.png").stat().st_size > 10_000
