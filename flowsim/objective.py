@@ -59,8 +59,9 @@ class Batch:
         first, end = settings.warm_up - warm, settings.warm_up + settings.context + settings.horizon
         frames = frames[:, first:end]
         generator = torch.Generator(frames.device).manual_seed(seed)
-        alike = {"generator": generator, "device": frames.device, "dtype": frames.dtype}
-        noise = torch.stack([torch.randn(frame.shape, **alike) for frame in frames.unbind(1)], 1)
+        noise = torch.empty_like(frames)
+        for time in range(end - first):
+            noise[:, time] = noise.new_empty(frames[:, time].shape).normal_(generator=generator)
         return cls(frames, noise, warm)
 
     def __len__(self) -> int:
