@@ -1,4 +1,4 @@
-"""Convolutions on the torus: what `torch.nn.Conv2d` with circular padding computes, several times faster on a CPU.
+"""Convolutions on the torus: what `torch.nn.Conv2d` with circular padding computes, with fewer copies.
 
 Padded inputs are not kept for the backward pass but copied again (`flowsim.gather`), and the gradient with respect to
 the input is a circular convolution like any other, with the adjoint kernel.
