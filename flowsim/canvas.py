@@ -1,46 +1,76 @@
-"""Putting images on frames and setting frames in motion: what stimuli made of moving images share."""
+"""Putting images on frames and moving them: what stimuli made of moving images share."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flowsim.flow import Flow, Translation, Velocity
+from flowsim.flow import Translation, Velocity
 from flowsim.grid import VelocityGrid
+from flowsim.sampling import shift, sources, turn
+from flowsim.scene import Scene
+
+OVERLAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "max": lambda below, above: torch.maximum(below, above, out=below),
+    "sum": lambda below, above: below.add_(above),
+    "over": lambda below, above: below.mul_(1 - above).add_(above),
+}
+"""How objects that cover the same pixel combine: the brighter wins, both add up (to at most 1), or the later object
+hides the one before as far as it is bright."""
+OCCLUDER = 0.5
+"""Luminance of an occluder."""
 
 
-def place(images: np.ndarray, position: np.ndarray, frame_shape: tuple[int, int]) -> Tensor:
-    """Images on empty frames, upper left corner at a whole ``position``, wrapped around the torus.
+def frame_of(images: np.ndarray, frame_shape: tuple[int, int], device: torch.device, centred: bool = False) -> Tensor:
+    """Images (..., y, x) on empty frames, in the upper left corner or centred (rounded down)."""
+    height, width = images.shape[-2:]
+    top, left = ((frame_shape[0] - height) // 2, (frame_shape[1] - width) // 2) if centred else (0, 0)
+    frames = torch.zeros(*images.shape[:-2], *frame_shape, device=device)
+    frames[..., top : top + height, left : left + width] = torch.from_numpy(images).to(device)
+    return frames
 
-    Parameters
-    ----------
-    images : array (trial, object, y, x)
-    position : array (trial, object, 2)
-        (y, x) in px.
-    frame_shape : (int, int)
 
-    Returns
-    -------
-    Tensor (trial, object, y, x)
+def moved(still: Tensor, displacement: np.ndarray) -> Tensor:
+    """Frames (trial, y, x) rolled by ``displacement`` (trial, time, 2), down and right in px: (trial, time, y, x).
+
+    Exact where every displacement is whole, band-limited shifts where not.
     """
-    trials, objects, height, width = images.shape
-    rows = (position[..., 0, None] + np.arange(height)) % frame_shape[0]
-    columns = (position[..., 1, None] + np.arange(width)) % frame_shape[1]
-    frames = np.zeros((trials, objects, *frame_shape), np.float32)
-    trial, obj = np.ogrid[:trials, :objects]
-    frames[trial[..., None, None], obj[..., None, None], rows[..., :, None], columns[..., None, :]] = images
-    return torch.from_numpy(frames)
+    trials, (height, width), device = len(still), still.shape[-2:], still.device
+    by = torch.from_numpy(displacement).to(device)
+    if displacement.dtype.kind == "f" and (displacement % 1).any():
+        return shift(still[:, None], by[..., 0].to(still.dtype), by[..., 1].to(still.dtype))
+    by = by.long()
+    rows = (torch.arange(height, device=device) - by[..., 0, None]) % height  # whole rows, then pixels within them
+    columns = (torch.arange(width, device=device) - by[..., 1, None]) % width
+    rows += height * torch.arange(trials, device=device)[:, None, None]
+    frames = still.reshape(-1, width).index_select(0, rows.flatten()).view(*rows.shape, width)
+    return frames.gather(3, columns[:, :, None].expand_as(frames))
 
 
-def move(still: Tensor, velocity: np.ndarray, frames: int) -> Tensor:
-    """Each frame (trial, object, y, x) transported by its own velocity, (trial, object, time, y, x)."""
-    moving = still.new_empty((*still.shape[:2], frames, *still.shape[2:]))
-    for v in np.unique(velocity.reshape(-1, 2), axis=0):
-        chosen = torch.from_numpy((velocity == v).all(-1))
-        repeated = still[chosen][:, None].expand(-1, frames, -1, -1)
-        moving[chosen] = Flow(Translation(), (int(v[0]), int(v[1]))).transport(repeated)
-    return moving
+def turned(still: Tensor, angle: np.ndarray, scale: np.ndarray, about: np.ndarray | None = None) -> Tensor:
+    """Frames (trial, y, x) turned by ``angle`` and grown by ``scale`` (trial, time): (trial, time, y, x).
+
+    ``about`` (trial, 2) is the point that stays, in px, the centre of the frame if not given. Sampled bicubically.
+    """
+    trials, times = angle.shape
+    angles, scales = (torch.from_numpy(a).to(still.device, torch.float32).flatten() for a in (angle, scale))
+    fixed = None
+    if about is not None:
+        each = torch.from_numpy(about).to(still.device, torch.float32)[:, None].expand(-1, times, -1).flatten(0, 1)
+        fixed = (each[:, 0], each[:, 1])
+    grid = sources((still.shape[-2], still.shape[-1]), angles, scales, fixed)
+    # the times of a trial share an image: sampled as one tall frame, it need not be repeated
+    tall = grid.view(trials, times * still.shape[-2], still.shape[-1], 2)
+    return turn(still[:, None], tall).view(trials, times, *still.shape[-2:])
+
+
+def overlaid(objects: list[Tensor], overlap: str) -> Tensor:
+    """Frames of several objects as one, in [0, 1]; overwrites the first."""
+    return reduce(OVERLAPS[overlap], objects).clamp_(0, 1)
 
 
 def box(max_speed: int) -> np.ndarray:
@@ -48,14 +78,30 @@ def box(max_speed: int) -> np.ndarray:
     return np.array(VelocityGrid.box(Translation(), max_speed).velocities)
 
 
-def probe(reference: Tensor, max_speed: int) -> tuple[Tensor, list[Velocity]]:
-    """Exact transports of a reference (trial, time, y, x) by {-max_speed..max_speed}^2; flow 0 is the reference.
+def probes(max_speed: int) -> list[Velocity]:
+    """Flows of a probe: rest first, then the other velocities of {-max_speed..max_speed}^2."""
+    return [(0, 0), *(tuple(v) for v in box(max_speed).tolist() if any(v))]
 
-    Returns
-    -------
-    Tensor (flow, trial, time, y, x)
-    list of velocities
-        Of the flows.
+
+def one_dimensional(largest: float, step: float) -> np.ndarray:
+    """Every multiple of ``step`` up to ``largest`` in size, (velocity,)."""
+    most = int(round(largest / step, 6))
+    return step * np.arange(-most, most + 1)
+
+
+def degraded(frames: Tensor, scene: Scene) -> Tensor:
+    """Frames (trial, time, y, x) with the contrast, occluder and noise of the scene's settings.
+
+    Noise comes from a seed of each trial, ``noise_seed``, on the CPU, and so is the same on every device.
     """
-    flows: list[Velocity] = [(0, 0), *(tuple(v) for v in box(max_speed).tolist() if any(v))]
-    return torch.stack([Flow(Translation(), v).transport(reference) for v in flows]), flows
+    contrast, occluder, noise = (scene.settings[name] for name in ("contrast", "occluder", "noise"))
+    if contrast != 1:
+        frames *= contrast
+    if occluder:
+        left = (frames.shape[-1] - occluder) // 2
+        frames[..., max(left, 0) : left + occluder] = OCCLUDER
+    if noise:
+        shape = frames.shape[1:]
+        drawn = [np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in scene["noise_seed"]]
+        frames = (frames + noise * torch.from_numpy(np.stack(drawn)).to(frames.device)).clamp_(0, 1)
+    return frames

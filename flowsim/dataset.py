@@ -29,37 +29,6 @@ CHUNK_BYTES = 2**20
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
-def stimulus(
-    frames: np.ndarray,
-    group: FlowGroup,
-    flows: Sequence[Velocity] | None,
-    per_object: Mapping[str, tuple[np.ndarray, str, str]],
-) -> xr.Dataset:
-    """A stimulus as every generator returns it.
-
-    Parameters
-    ----------
-    frames : array (trial, time, y, x), or (flow, trial, time, y, x) when ``flows`` are given
-        Luminance in [0, 1].
-    group : FlowGroup
-        To which the flows belong.
-    flows : sequence of velocities, optional
-        The flow of each entry along ``flow``; the first is the reference.
-    per_object : mapping of name to (values (trial, object) or (trial, object, time), unit, description)
-        Ground truth.
-    """
-    dims = ("trial", "time", "y", "x") if flows is None else ("flow", "trial", "time", "y", "x")
-    time = np.arange(frames.shape[-3])
-    coords: dict[str, Any] = {"time": ("time", time, {"units": "frame", "long_name": "frame"})}
-    for name, (values, unit, long_name) in per_object.items():
-        over = ("trial", "object", "time")[: values.ndim]
-        coords[name] = (over, values, {"units": unit, "long_name": long_name})
-    if flows is not None:
-        coords |= velocity_coords("flow", group, flows)
-    variable = (dims, frames, {"units": "1", "long_name": "luminance"})
-    return xr.Dataset({"frames": variable}, coords, {"flow_group": group.name})
-
-
 def velocity_coords(dim: str, group: FlowGroup, velocities: Sequence[Velocity]) -> dict[str, Any]:
     """Coordinates ``<dim>_vy``, ``<dim>_vx`` (the components of the group) over ``dim``."""
     values = np.array(velocities, dtype=np.float64).reshape(len(velocities), -1)

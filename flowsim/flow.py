@@ -20,10 +20,10 @@ from functools import lru_cache
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from flowsim.errors import InputError
+from flowsim.sampling import shift, sources, turn
 
 Velocity = tuple[float, ...]
 
@@ -93,24 +93,10 @@ class Translation(FlowGroup):
         dy, dx = element
         if float(dy).is_integer() and float(dx).is_integer():
             return torch.roll(x, (int(dy), int(dx)), (-2, -1))
-        height, width = x.shape[-2:]
-        ky = torch.fft.fftfreq(height, dtype=x.dtype, device=x.device)[:, None]
-        kx = torch.fft.rfftfreq(width, dtype=x.dtype, device=x.device)
-        phase = -2 * torch.pi * (_turn(ky, dy) + _turn(kx, dx))
-        gain = _nyquist_gain(ky, dy) * _nyquist_gain(kx, dx)
-        return torch.fft.irfft2(torch.fft.rfft2(x) * torch.polar(gain.expand_as(phase), phase), s=x.shape[-2:])
+        return shift(x, dy, dx)
 
     def period(self, frame_shape: tuple[int, int]) -> Velocity:
         return tuple(frame_shape)
-
-
-def _turn(frequency: Tensor, displacement: float) -> Tensor:
-    return torch.where(frequency.abs() == 0.5, 0.0, frequency * displacement)
-
-
-def _nyquist_gain(frequency: Tensor, displacement: float) -> Tensor:
-    half_turns = torch.tensor(torch.pi * displacement, dtype=frequency.dtype, device=frequency.device)
-    return torch.where(frequency.abs() == 0.5, torch.cos(half_turns), 1.0)
 
 
 @final
@@ -167,24 +153,18 @@ class Spiral(FlowGroup):
 
 
 def _about_centre(x: Tensor, angle: float, scale: float) -> Tensor:
-    """Turn by ``angle`` degrees and grow by ``scale`` about the centre, sampled bicubically, in float32 at least."""
+    """Turn by ``angle`` degrees and grow by ``scale`` about the centre, sampled bicubically."""
     exact = torch.promote_types(x.dtype, torch.float32)
     grid = _sources((x.shape[-2], x.shape[-1]), angle, scale, exact, x.device)
-    images = x.reshape(x.shape[0] if x.ndim > 3 else 1, -1, *x.shape[-2:]).to(exact)
-    moved = F.grid_sample(images, grid.expand(len(images), -1, -1, -1), mode="bicubic", align_corners=False)
-    return moved.reshape(x.shape).to(x.dtype)
+    images = x.reshape(x.shape[0] if x.ndim > 3 else 1, -1, *x.shape[-2:])
+    return turn(images, grid).reshape(x.shape)
 
 
 @lru_cache(256)
 def _sources(shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Where each pixel comes from, (1, y, x, 2), as `torch.nn.functional.grid_sample` takes it."""
-    height, width = shape
-    turn = math.radians(angle)
-    cos, sin = math.cos(turn) / scale, math.sin(turn) / scale
-    rows = torch.arange(height, dtype=torch.float64)[:, None] - (height - 1) / 2
-    columns = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
-    source = [(cos * columns - sin * rows) * 2 / width, (sin * columns + cos * rows) * 2 / height]
-    return torch.stack(source, -1)[None].to(device, dtype)
+    """Where each pixel comes from, (1, y, x, 2); see `flowsim.sampling`."""
+    exact = torch.tensor([[angle], [scale]], dtype=torch.float64)
+    return sources(shape, exact[0], exact[1]).to(device, dtype)
 
 
 def _turn_orientations(x: Tensor, angle: float) -> Tensor:

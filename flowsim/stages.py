@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
+import dask
 import numpy as np
 
 from flowsim import dataset, ideas
@@ -40,7 +41,8 @@ def stimulus(a: Namespace) -> None:
     with exclusive(a.into):
         made = family.generate(a.split, np.random.default_rng(a.seed), **arguments)
         origin = {"family": a.family, "split": a.split, **arguments}
-        dataset.write(made, a.into, provenance("stimulus", origin, seed=a.seed))
+        with dask.config.set(scheduler="synchronous"):  # rendering has threads of its own
+            dataset.write(made, a.into, provenance("stimulus", origin, seed=a.seed))
     print(f"wrote {a.into}: frames {dict(made.frames.sizes)}", file=sys.stderr)
 
 

@@ -16,11 +16,11 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, place, probe
-from flowsim.dataset import stimulus
+from flowsim.canvas import box, frame_of, moved, overlaid, probes
 from flowsim.errors import InputError
 from flowsim.flow import Translation
-from flowsim.sources import digits
+from flowsim.scene import Scene, stimulus
+from flowsim.sources import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -33,6 +33,7 @@ def generate(
     split: str,
     rng: np.random.Generator,
     *,
+    source: Source = "bundled",
     height: Count = 22,
     width: Count = 22,
     objects: Count = 2,
@@ -51,7 +52,7 @@ def generate(
     split : {"train", "valid", "test", "sweep", "probe"}
         As in `stimuli.moving_digits`; in "sweep" the velocity at frame 0 is what is varied.
     rng : numpy.random.Generator
-    height, width, objects, max_speed, sweep_speed, probe_speed, trials, frames
+    source, height, width, objects, max_speed, sweep_speed, probe_speed, trials, frames
         As in `stimuli.moving_digits`; velocities are those at frame 0.
     along : {"both", "x"}
         "x": digits move to the left or right only, and meet more often.
@@ -63,17 +64,17 @@ def generate(
     Dataset
         ``frames`` as in `stimuli.moving_digits`; per trial and object ``label`` and ``image``, and per trial, object
         and time ``velocity_vy``, ``velocity_vx`` (px/frame, of the step to the next frame) and ``position_y``,
-        ``position_x`` (px, upper left corner).
+        ``position_x`` (px, upper left corner); in "sweep" ``trained`` as there.
 
     Raises
     ------
     InputError
         If the split is unknown or the digits do not fit side by side.
     """
-    source, shape = digits(split), np.array((height, width))
-    side = source.pixels.shape[-1]
+    chosen, shape = digits(split, source), np.array((height, width))
+    side = chosen.pixels.shape[-1]
     fastest = max_speed + (max(max_speed, sweep_speed) if split == "sweep" else max_speed)
-    largest = int(extent(source.pixels)[1].max())
+    largest = int(extent(chosen.pixels)[1].max())
     least = max(2 * side, 2 * largest + 2 * fastest - 1)
     least_height = least if along == "both" else side
     if height < least_height or width < least:
@@ -81,7 +82,7 @@ def generate(
             f"colliding_digits needs frames of at least {least_height}x{least} px, so that digits this fast cannot "
             f"meet on both sides at once; got {height}x{width}"
         )
-    narrowest = int(extent(source.pixels)[1].min())
+    narrowest = int(extent(chosen.pixels)[1].min())
     if fastest > 2 * narrowest:
         raise InputError(
             f"digits as narrow as {narrowest} px would pass through each other between two frames at speeds that add "
@@ -91,7 +92,7 @@ def generate(
     swept = swept if along == "both" else swept[swept[:, 0] == 0]
     if split == "sweep":
         trials *= len(swept)
-    drawn = rng.integers(len(source.labels), size=(trials, objects))
+    drawn = rng.integers(len(chosen.labels), size=(trials, objects))
     velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
     if along == "x":
         velocity[..., 0] = 0
@@ -99,8 +100,7 @@ def generate(
         velocity[:, 0] = np.resize(swept, (trials, 2))
     if split == "probe":
         velocity[::2] = 0
-    images = source.pixels[drawn]
-    bodies = extent(images)
+    bodies = extent(pixels(source, chosen.number[drawn]))
     position = apart(rng, bodies, shape - (side if walls else 0), None if walls else shape)
 
     positions, velocities = [], []
@@ -109,19 +109,31 @@ def generate(
         positions.append(position)
         velocities.append(velocity)
         position = position + velocity if walls else (position + velocity) % shape
-    moving, flows = torch.stack([place(images, p, (height, width)).amax(1) for p in positions], 1), None
-    if split == "probe":
-        moving, flows = probe(moving, probe_speed)
     where, how = np.stack(positions, 2), np.stack(velocities, 2)
+    each, always = ("trial", "object"), ("trial", "object", "time")
     truth = {
-        "label": (source.labels[drawn], "", "digit"),
-        "image": (source.number[drawn], "", "index in the source"),
-        "velocity_vy": (how[..., 0], "px/frame", "velocity of the step to the next frame, positive down"),
-        "velocity_vx": (how[..., 1], "px/frame", "velocity of the step to the next frame, positive right"),
-        "position_y": (where[..., 0], "px", "upper edge of the image"),
-        "position_x": (where[..., 1], "px", "left edge of the image"),
+        "label": (each, chosen.labels[drawn], "", "digit"),
+        "image": (each, chosen.number[drawn], "", "index in the source"),
+        "velocity_vy": (always, how[..., 0], "px/frame", "velocity of the step to the next frame, positive down"),
+        "velocity_vx": (always, how[..., 1], "px/frame", "velocity of the step to the next frame, positive right"),
+        "position_y": (always, where[..., 0], "px", "upper edge of the image"),
+        "position_x": (always, where[..., 1], "px", "left edge of the image"),
     }
-    return stimulus(moving.numpy(), Translation(), flows, truth)
+    if split == "sweep":
+        trained = abs(np.resize(swept, (trials, 2))).max(1) <= max_speed
+        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether object 0 moves as in training")
+    flows = probes(probe_speed) if split == "probe" else None
+    return stimulus(
+        truth, render, frames=frames, frame_shape=(height, width), group=Translation(), flows=flows,
+        settings={"source": source},
+    )  # fmt: skip
+
+
+def render(scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x)."""
+    still = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device)
+    where = np.stack([scene["position_y"], scene["position_x"]], -1)
+    return overlaid([moved(still[:, k], where[:, k]) for k in range(still.shape[1])], "max")
 
 
 Bodies = tuple[np.ndarray, np.ndarray]

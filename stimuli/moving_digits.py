@@ -1,37 +1,45 @@
 """Handwritten digits that move over a torus, each with its own constant velocity.
 
-The hidden structure that a network can use: every digit is one image transported by one flow. Digits pass
-over each other (the brighter pixel wins).
+The hidden structure that a network can use: every digit is one image transported by one flow. Digits pass over each
+other. Velocities that are no whole pixels are band-limited shifts, held to [0, 1].
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
+import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, move, place, probe
-from flowsim.dataset import stimulus
+from flowsim.canvas import box, degraded, frame_of, moved, overlaid, probes
 from flowsim.errors import InputError
 from flowsim.flow import Translation
-from flowsim.sources import digits
+from flowsim.scene import Scene, stimulus
+from flowsim.sources import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def generate(
     split: str,
     rng: np.random.Generator,
     *,
+    source: Source = "bundled",
     height: Count = 16,
     width: Count = 16,
     objects: Count = 2,
     max_speed: Speed = 1,
+    velocities: list[tuple[float, float]] | Literal["real"] | None = None,
     sweep_speed: Speed = 2,
     probe_speed: Speed = 1,
+    overlap: Literal["max", "sum", "over"] = "max",
+    contrast: Share = 1.0,
+    noise: Annotated[float, Field(ge=0)] = 0.0,
+    occluder: Annotated[int, Field(ge=0)] = 0,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:
@@ -46,12 +54,24 @@ def generate(
         {-probe_speed..probe_speed}^2, are its exact transports.
     rng : numpy.random.Generator
         Decides images, positions and velocities.
+    source : {"bundled", "mnist"}
+        Digits of 8x8 or 28x28 px; see `flowsim.sources`.
     height, width : int
         Size of a frame in px.
     objects : int
         Digits in each trial.
     max_speed : int
         Velocities are drawn from {-max_speed..max_speed}^2, in px/frame.
+    velocities : list of (vy, vx), or "real", optional
+        Draw from these instead, or evenly from all of [-max_speed, max_speed]^2.
+    overlap : {"max", "sum", "over"}
+        Where digits overlap the brighter wins, or they add up (to at most 1), or the later one hides the others.
+    contrast : float
+        Luminance of the brightest ink; the ground is 0.
+    noise : float
+        Standard deviation of Gaussian noise added to each pixel of each frame.
+    occluder : int
+        Width in px of a grey bar from top to bottom in the middle of the frame, behind which digits pass; 0 for none.
     trials : int
         How many; in "sweep", how many of each velocity.
     frames : int
@@ -62,38 +82,71 @@ def generate(
     Dataset
         ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and
         object ``label``, ``image`` (index in the source), ``velocity_vy``, ``velocity_vx`` (px/frame) and
-        ``position_y``, ``position_x`` (px, upper left corner of the image at frame 0).
+        ``position_y``, ``position_x`` (px, upper left corner of the image at frame 0); in "sweep", per trial
+        ``trained``: whether the velocity of object 0 is one of training.
 
     Raises
     ------
     InputError
         If the split is unknown or the digits do not fit on the frame.
     """
-    source = digits(split)
-    side = source.pixels.shape[-1]
+    images = digits(split, source)
+    side = images.pixels.shape[-1]
     if min(height, width) < side:
         raise InputError(f"moving_digits needs frames of at least {side}x{side} px; got {height}x{width}")
     swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)
-    drawn = rng.integers(len(source.labels), size=(trials, objects))
+    drawn = rng.integers(len(images.labels), size=(trials, objects))
     position = rng.integers((height, width), size=(trials, objects, 2))
-    velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
+    if velocities == "real":
+        velocity = rng.uniform(-max_speed, max_speed, size=(trials, objects, 2))
+    elif velocities:
+        velocity = whole(np.array(velocities))[rng.integers(len(velocities), size=(trials, objects))]
+    else:
+        velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
     if split == "sweep":
         velocity[:, 0] = np.resize(swept, (trials, 2))
     if split == "probe":
         velocity[::2] = 0
 
-    still = place(source.pixels[drawn], position, (height, width))
-    moving, flows = move(still, velocity, frames).amax(1), None
-    if split == "probe":
-        moving, flows = probe(moving, probe_speed)
-    per_object = {
-        "label": (source.labels[drawn], "", "digit"),
-        "image": (source.number[drawn], "", "index in the source"),
-        "velocity_vy": (velocity[..., 0], "px/frame", "velocity, positive down"),
-        "velocity_vx": (velocity[..., 1], "px/frame", "velocity, positive right"),
-        "position_y": (position[..., 0], "px", "upper edge of the image at frame 0"),
-        "position_x": (position[..., 1], "px", "left edge of the image at frame 0"),
+    each = ("trial", "object")
+    truth = {
+        "label": (each, images.labels[drawn], "", "digit"),
+        "image": (each, images.number[drawn], "", "index in the source"),
+        "velocity_vy": (each, velocity[..., 0], "px/frame", "velocity, positive down"),
+        "velocity_vx": (each, velocity[..., 1], "px/frame", "velocity, positive right"),
+        "position_y": (each, position[..., 0], "px", "upper edge of the image at frame 0"),
+        "position_x": (each, position[..., 1], "px", "left edge of the image at frame 0"),
     }
-    return stimulus(moving.numpy(), Translation(), flows, per_object)
+    if split == "sweep":
+        known = velocities if velocities and velocities != "real" else box(max_speed)
+        inside = abs(velocity[:, 0]).max(-1) <= max_speed
+        trained = inside if velocities == "real" else (velocity[:, 0, None] == np.array(known)).all(-1).any(-1)
+        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether object 0 moves as in training")
+    if noise:
+        truth["noise_seed"] = (("trial",), rng.integers(2**31, size=trials), "", "of the noise on the frames")
+    return stimulus(
+        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None,
+        settings={"source": source, "overlap": overlap, "contrast": contrast, "noise": noise, "occluder": occluder},
+    )  # fmt: skip
+
+
+def whole(velocity: np.ndarray) -> np.ndarray:
+    """As whole numbers where all are."""
+    return velocity.astype(np.int64) if (velocity == velocity.round()).all() else velocity.astype(np.float64)
+
+
+def render(scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x)."""
+    still = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device)
+    time = np.arange(scene.frames)[:, None]
+    layers = []
+    for k in range(still.shape[1]):
+        position, velocity = (
+            np.stack([scene[f"{name}y"][:, k], scene[f"{name}x"][:, k]], -1)[:, None]
+            for name in ("position_", "velocity_v")
+        )
+        layers.append(moved(still[:, k], position + time * velocity))
+    return degraded(overlaid(layers, scene.settings["overlap"]), scene)

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OWN = ("flowsim", "stimuli", "analysis")
-TORCH_ONLY = {"flow", "grid", "lift"}
+TORCH_ONLY = {"flow", "grid", "lift", "sampling"}
 BRICKS = {
     *("errors", "cells", "circular", "flattened", "flow", "grid", "lift", "network", "polar", "readout"),
     *("recurrence", "steerable"),
@@ -16,7 +16,8 @@ BRICKS = {
 MAY_IMPORT = {
     "flowsim.errors": set(),
     "flowsim.files": {"errors"},
-    "flowsim.flow": {"errors"},
+    "flowsim.sampling": set(),
+    "flowsim.flow": {"errors", "sampling"},
     "flowsim.path": {"errors", "flow"},
     "flowsim.polar": {"errors"},
     "flowsim.steerable": set(),
@@ -34,7 +35,9 @@ MAY_IMPORT = {
     "flowsim.models": BRICKS | {"models"},
     "flowsim.dataset": {"errors", "files", "flow", "grid"},
     "flowsim.provenance": {"HOMES"},
-    "flowsim.sources": {"errors"},
+    "flowsim.sources": {"errors", "mnist"},
+    "flowsim.mnist": {"errors"},
+    "flowsim.scene": {"dataset", "flow"},
     "flowsim.plot": {"files"},
     "flowsim.results": {"errors", "dataset"},
     "flowsim.progress": set(),
@@ -44,8 +47,8 @@ MAY_IMPORT = {
     "flowsim.training": {"errors", "gather", "network", "objective", "parallel", "weights"},
     "flowsim.layout": {"errors", "dataset", "network"},
     "flowsim.recording": {"errors", "files", "dataset", "layout", "network"},
-    "flowsim.canvas": {"flow", "grid"},
-    "stimuli": {"canvas", "errors", "flow", "grid", "dataset", "sources"},
+    "flowsim.canvas": {"flow", "grid", "sampling", "scene"},
+    "stimuli": {"canvas", "errors", "flow", "grid", "path", "sampling", "scene", "sources"},
     "analysis": {"errors", "flow", "grid", "dataset", "plot"},
 }
 SOURCES = sorted(path for package in OWN for path in (ROOT / package).rglob("*.py"))
