@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.reference import Reference
 from flowsim import build
 from flowsim.objective import Batch, losses
+from flowsim.sequences import Sequences
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ def flowsim(
     network = build("fernn", (size.pixels,) * 2, max_speed=size.speed, channels=size.channels).to(device)
     frames = size.sequences(device)
     settings = SimpleNamespace(
-        context=size.frames, horizon=size.frames, noise=0.0, warm_up=0, context_weight=0.0,
+        task="predict", context=size.frames, horizon=size.frames, noise=0.0, warm_up=0, context_weight=0.0,
         recompute=recompute, precision=precision,
     )  # fmt: skip
-    batch = Batch(frames, torch.zeros_like(frames), 0)
+    batch = Batch(Sequences(frames), torch.zeros_like(frames), 0)
 
     def step() -> None:
         network.zero_grad()

@@ -51,10 +51,16 @@ def moved(still: Tensor, displacement: np.ndarray) -> Tensor:
     return frames.gather(3, columns[:, :, None].expand_as(frames))
 
 
-def turned(still: Tensor, angle: np.ndarray, scale: np.ndarray, about: np.ndarray | None = None) -> Tensor:
+def turned(
+    still: Tensor,
+    angle: np.ndarray,
+    scale: np.ndarray,
+    about: np.ndarray | None = None,
+    interpolation: str = "bicubic",
+) -> Tensor:
     """Frames (trial, y, x) turned by ``angle`` and grown by ``scale`` (trial, time): (trial, time, y, x).
 
-    ``about`` (trial, 2) is the point that stays, in px, the centre of the frame if not given. Sampled bicubically.
+    ``about`` (trial, 2) is the point that stays, in px, the centre of the frame if not given.
     """
     trials, times = angle.shape
     angles, scales = (torch.from_numpy(a).to(still.device, torch.float32).flatten() for a in (angle, scale))
@@ -65,7 +71,7 @@ def turned(still: Tensor, angle: np.ndarray, scale: np.ndarray, about: np.ndarra
     grid = sources((still.shape[-2], still.shape[-1]), angles, scales, fixed)
     # the times of a trial share an image: sampled as one tall frame, it need not be repeated
     tall = grid.view(trials, times * still.shape[-2], still.shape[-1], 2)
-    return turn(still[:, None], tall).view(trials, times, *still.shape[-2:])
+    return turn(still[:, None], tall, interpolation).view(trials, times, *still.shape[-2:])
 
 
 def overlaid(objects: list[Tensor], overlap: str) -> Tensor:
@@ -83,7 +89,7 @@ def probes(max_speed: int) -> list[Velocity]:
     return [(0, 0), *(tuple(v) for v in box(max_speed).tolist() if any(v))]
 
 
-def one_dimensional(largest: float, step: float) -> np.ndarray:
+def multiples(largest: float, step: float) -> np.ndarray:
     """Every multiple of ``step`` up to ``largest`` in size, (velocity,)."""
     most = int(round(largest / step, 6))
     return step * np.arange(-most, most + 1)
@@ -105,3 +111,31 @@ def degraded(frames: Tensor, scene: Scene) -> Tensor:
         drawn = [np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in scene["noise_seed"]]
         frames = (frames + noise * torch.from_numpy(np.stack(drawn)).to(frames.device)).clamp_(0, 1)
     return frames
+
+
+def splatted(position: Tensor, shown: Tensor, frame_shape: tuple[int, int], torus: bool = True) -> Tensor:
+    """Dots of one px as frames: (trial, time, y, x) from ``position`` (trial, dot, time, 2), added up.
+
+    A dot between pixels is shared out among the four around it, linearly. ``shown`` (trial, dot, time) is the
+    luminance of each. On a torus dots wrap around; off it those outside the frame are not seen.
+    """
+    height, width = frame_shape
+    trials, _, times, _ = position.shape
+    corner = position.floor()
+    part = position - corner
+    frames = position.new_zeros(trials, times, height * width)
+    for down in (0, 1):
+        for right in (0, 1):
+            y, x = corner[..., 0].long() + down, corner[..., 1].long() + right
+            share = (part[..., 0] if down else 1 - part[..., 0]) * (part[..., 1] if right else 1 - part[..., 1])
+            if not torus:
+                share = share * ((y >= 0) & (y < height) & (x >= 0) & (x < width))
+            where = (y % height) * width + x % width
+            frames.scatter_add_(2, where.transpose(1, 2), (share * shown).transpose(1, 2))
+    return frames.view(trials, times, height, width)
+
+
+def heading(direction: np.ndarray, speed: np.ndarray) -> np.ndarray:
+    """Velocities (..., 2) of a direction (degrees, 0 right, counter-clockwise as displayed) and a speed in px/frame."""
+    angle = np.deg2rad(direction)
+    return np.stack([-speed * np.sin(angle), speed * np.cos(angle)], -1).round(12) + 0.0

@@ -7,21 +7,19 @@ asking every question of a recording of one untrained trial.
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import xarray as xr
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowsim import ideas
 from flowsim.errors import InputError
 from flowsim.files import existing
-from flowsim.network import Network, build
-from flowsim.recording import open_recording, record
+from flowsim.network import build
+from flowsim.objective import end_of
+from flowsim.rehearsal import one_of_each_kind, rehearse
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -51,7 +49,9 @@ class StimulusBlock(Block):
 
 
 class TrainBlock(Block):
-    """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames.
+    """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames, or (``task``
+    classify) to name the label of object 0 after ``context`` frames. With ``stream`` every batch is made anew instead
+    of taken from the file, by the file's specification, on the device that trains.
 
     ``sequences`` in all are seen, ``batch`` at a time; ``clip`` is the largest norm of a gradient, ``noise`` the
     standard deviation of what is added to every frame that is taken in, and ``warm_up`` the most frames that are
@@ -64,6 +64,8 @@ class TrainBlock(Block):
     pass; ``precision`` bfloat16 computes in that (torch.autocast), and keeps weights in float32.
     """
 
+    task: Literal["predict", "classify"] = "predict"
+    stream: bool = False
     context: Count = 6
     horizon: Count = 6
     sequences: Count = 16000
@@ -91,7 +93,7 @@ class RecordBlock(Block):
     """What is recorded while a network watches one stimulus file. ``context`` None: it sees every frame."""
 
     context: Count | None = None
-    sites: list[Literal["state", "prediction"]] = ["state", "prediction"]
+    sites: list[Literal["state", "prediction", "logits"]] = ["state", "prediction"]
     trials: Count | None = None
     every: Count = 1
     channels: Count | None = None
@@ -164,56 +166,34 @@ def _check(experiment: Experiment) -> None:
                 f"got {recorded.context}"
             )
     for split, warm_up in (("train", train.warm_up), ("valid", 0)):
-        if shown[split].sizes["time"] < warm_up + train.context + train.horizon:
+        if shown[split].sizes["time"] < warm_up + end_of(train):
+            horizon = f" + horizon {train.horizon}" if train.task == "predict" else ""
             raise InputError(
-                f"train: warm_up {warm_up} + context {train.context} + horizon {train.horizon} must fit in the "
+                f"train: warm_up {warm_up} + context {train.context}{horizon} must fit in the "
                 f"{shown[split].sizes['time']} frames of stimulus.{split}; lengthen it or shorten them"
             )
+    if train.task == "classify" and "label" not in shown["train"].coords:
+        raise InputError(f"train: to classify needs labels; {block.family} has none. Use another, or task predict")
     networks = {}
     for name, settings in experiment.networks.items():
         if not re.fullmatch(r"[A-Za-z0-9_.]+", name):
             raise InputError(f"networks: a name must be letters, digits, '_' and '.'; got {name!r}")
         networks[name] = network(settings, frame_shape, f"networks.{name}")
+        if train.task == "classify":
+            try:
+                networks[name].logits(networks[name].start(1))
+            except InputError as error:
+                raise InputError(f"networks.{name}: {error}") from None
     for name, settings in experiment.analyse.items():
         analysis = ideas.load("analysis", name)
         ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
         if analysis.READS not in experiment.record:
             raise InputError(f"analyse.{name} reads recordings of {analysis.READS}; add {analysis.READS} to record")
-    smallest_last = sorted(networks.values(), key=lambda net: len(net.grid), reverse=True)
-    for untrained in {_kind(net): net for net in smallest_last}.values():
-        rehearse(experiment, shown, untrained)
-
-
-def _kind(net: Network) -> tuple[Any, ...]:
-    """What may matter to an analysis: dimensions of the state, its group, and whether it has a channel at rest."""
-    state, rest = net.top(net.start(1)), (0,) * len(net.grid.group.components)
-    return state.ndim, state.shape[-2:] == net.frame_shape, net.grid.group, rest in net.grid.velocities
-
-
-def rehearse(experiment: Experiment, shown: Mapping[str, xr.Dataset], untrained: Network) -> None:
-    """Record one trial of each stimulus and ask it every question, so that no question fails after hours.
-
-    Raises
-    ------
-    InputError
-        If an analysis cannot do with what would be recorded.
-    """
-    curve = {"sequences": [1.0], "valid_loss": [1.0]}
-    attrs = {"horizon": experiment.train.horizon}
-    with tempfile.TemporaryDirectory() as folder:
-        for split, block in experiment.record.items():
-            file = Path(folder) / f"{split}.h5"
-            record(untrained, shown[split], file, **block.model_dump(), curve=curve, attrs=attrs)
-        for name, settings in experiment.analyse.items():
-            analysis = ideas.load("analysis", name)
-            arguments = ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
-            with open_recording(Path(folder) / f"{analysis.READS}.h5") as recording:
-                try:
-                    result = analysis.analyse(recording, **arguments).compute()
-                    run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
-                    analysis.answers(result.expand_dims("run").assign_coords(run))
-                except InputError as error:
-                    raise InputError(f"analyse.{name}: {error}") from None
+    attrs = {"horizon": train.horizon, "task": train.task}
+    for untrained in one_of_each_kind(networks.values()):
+        rehearse(
+            untrained, shown, {name: r.model_dump() for name, r in experiment.record.items()}, experiment.analyse, attrs
+        )
 
 
 def network(settings: Settings, frame_shape: tuple[int, int], where: str) -> Any:

@@ -58,7 +58,10 @@ class Layout:
             self.sizes |= {"unit": min(channels or start[0].numel(), start[0].numel())}
         frame = ("flow", "trial", "time", "y", "x")
         state = ("flow", "trial", "time", *place)
-        every_variable = {"frames": frame, "prediction": frame, "state": state}
+        if "logits" in sites:
+            self.sizes["class"] = network.logits(network.start(1)).shape[1]
+        logits = ("flow", "trial", "time", "class")
+        every_variable = {"frames": frame, "prediction": frame, "state": state, "logits": logits}
         self.variables = {name: dims for name, dims in every_variable.items() if name == "frames" or name in sites}
         self.bytes = sum(self._count(dims) * self.dtype.itemsize for dims in self.variables.values())
 

@@ -27,6 +27,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
     experiment = read(path)
     family, networks = experiment.stimulus.family, experiment.networks
     training = experiment.train.model_dump()
+    streamed = ["flowsim.stream", f"stimuli.{family}"] if experiment.train.stream else []
     analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
     return {
         "specification": experiment.model_dump_json(),
@@ -44,7 +45,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
             run: {
                 "spec": json.dumps({"name": name, "network": networks[name], "train": training}),
                 "seed": seed,
-                "code": code_hash("flowsim.training", f"flowsim.models.{networks[name]['model']}"),
+                "code": code_hash("flowsim.training", f"flowsim.models.{networks[name]['model']}", *streamed),
             }
             for run, (name, seed) in runs(experiment).items()
         },

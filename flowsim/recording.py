@@ -21,8 +21,9 @@ from flowsim.errors import InputError
 from flowsim.files import whole
 from flowsim.layout import Layout
 from flowsim.network import Network
+from flowsim.sequences import actions
 
-SITES = ("state", "prediction")
+SITES = ("state", "prediction", "logits")
 
 
 def record(
@@ -31,7 +32,7 @@ def record(
     into: str | Path,
     *,
     context: int | None = None,
-    sites: Sequence[str] = SITES,
+    sites: Sequence[str] = ("state", "prediction"),
     trials: int | None = None,
     every: int = 1,
     channels: int | None = None,
@@ -55,7 +56,8 @@ def record(
         The file; it appears whole or not at all.
     context : int, optional
         How many frames the network sees before it goes on by itself; all if not given.
-    sites : sequence of "state" and "prediction"
+    sites : sequence of "state", "prediction" and "logits"
+        The last are those of a network with classes after each frame, (flow, trial, time, class).
     trials, channels : int, optional
         Record the first so many; all if not given. A state that has not the space of the frame is recorded as
         (flow, trial, time, unit), and ``channels`` are its first units.
@@ -73,7 +75,8 @@ def record(
     Raises
     ------
     InputError
-        If a site is unknown, the stimulus has other frames than the network, or the disk has too little room.
+        If a site is unknown or the network has none of it, the stimulus has other frames than the network, or the
+        disk has too little room.
     """
     into = Path(into)
     unknown = set(sites) - set(SITES)
@@ -122,13 +125,18 @@ def _stream(
             shown = frames[flow, chosen].values
             seen = torch.from_numpy(shown)[:, :context, None].to(parameter)
             recorded: dict[str, list[np.ndarray]] = {site: [] for site in layout.sites}
+            acted = actions(stimulus.isel(trial=chosen), seen) if network.observes else None
             blank = torch.full((len(shown), 1, *shown.shape[2:]), torch.nan)
-            for step in network.steps(seen, stimulus.sizes["time"] - seen.shape[1]):
+            predict_from = 1 if "prediction" in layout.sites else stimulus.sizes["time"]
+            for step in network.steps(seen, stimulus.sizes["time"] - seen.shape[1], predict_from, acted):
                 if step.time not in layout.times:
                     continue
                 predicted = blank if step.prediction is None else step.prediction
                 for site, values in recorded.items():  # copies: views would keep the whole state in memory
-                    value = predicted[:, 0] if site == "prediction" else layout.thin(step.state)
+                    if site == "prediction":
+                        value = predicted[:, 0]
+                    else:
+                        value = network.logits(step.carried) if site == "logits" else layout.thin(step.state)
                     values.append(value.cpu().numpy().astype(layout.dtype, copy=True))
             file["frames"][flow, chosen] = shown[:, layout.times]
             for site, values in recorded.items():

@@ -8,15 +8,19 @@ from argparse import Namespace
 from pathlib import Path
 
 import torch
+import xarray as xr
 
 from flowsim import dataset, ideas, parallel
 from flowsim.errors import InputError
-from flowsim.experiment import RecordBlock, RunBlock, network
+from flowsim.experiment import RecordBlock, RunBlock, TrainBlock, network
 from flowsim.files import exclusive
+from flowsim.objective import end_of
 from flowsim.progress import Progress
 from flowsim.provenance import checksum, code_hash, provenance
 from flowsim.recording import record as write_recording
+from flowsim.sequences import Sequences, Shuffled
 from flowsim.stages import specification
+from flowsim.stream import Stream
 from flowsim.training import pick_device
 from flowsim.training import train as fit
 from flowsim.weights import load_network, save
@@ -35,19 +39,19 @@ def train(a: Namespace) -> None:
 def _train(a: Namespace, device: torch.device) -> None:
     spec = ideas.validate(RunBlock, specification(a.spec), "--spec")
     settings = spec.train
-    needed = settings.context + settings.horizon
-    frames, valid = _sequences(a.train, needed + settings.warm_up, device), _sequences(a.valid, needed, device)
-    frame_shape = (frames.shape[-2], frames.shape[-1])
+    source, valid = _source(a, settings, device), _sequences(a.valid, end_of(settings)).to(device)
+    frame_shape = (valid.frames.shape[-2], valid.frames.shape[-1])
     torch.manual_seed(a.seed)
     net = network(spec.network, frame_shape, "--spec: network").to(device)
     model = spec.network["model"]
     name, inputs = f"{spec.name or model}-seed{a.seed}", [a.train, a.valid]
-    code = code_hash("flowsim.training", f"flowsim.models.{model}")
+    streamed = [source.module.__name__] if isinstance(source, Stream) else []
+    code = code_hash("flowsim.training", f"flowsim.models.{model}", *streamed)
     identity = json.dumps(
         [spec.model_dump(exclude=SAME_RESULT), a.seed, code, [checksum(path) for path in inputs]], sort_keys=True
     )
     if parallel.rank():
-        fit(net, settings, frames, valid, a.seed, checkpoint=a.into.with_suffix(".ckpt"), identity=identity)
+        fit(net, settings, source, valid, a.seed, checkpoint=a.into.with_suffix(".ckpt"), identity=identity)
         return
     count = sum(p.numel() for p in net.parameters())
     together = f" in {parallel.count()} processes" if parallel.count() > 1 else ""
@@ -63,7 +67,7 @@ def _train(a: Namespace, device: torch.device) -> None:
             progress.to(min(done, settings.sequences), note, force=valid_loss is not None)
 
         curve, best = fit(
-            net, settings, frames, valid, a.seed,
+            net, settings, source, valid, a.seed,
             checkpoint=a.into.with_suffix(".ckpt"), identity=identity, report=report,
         )  # fmt: skip
         content = {
@@ -77,17 +81,40 @@ def _train(a: Namespace, device: torch.device) -> None:
             **provenance("train", spec.model_dump(), inputs, a.seed),
         }
         save(content, a.into, "weights")
-    print(f"wrote {a.into}: best validation MSE {min(curve.valid_loss):.3g}", file=sys.stderr)
+    of = "MSE" if settings.task == "predict" else "cross-entropy"
+    print(f"wrote {a.into}: best validation {of} {min(curve.valid_loss):.3g}", file=sys.stderr)
 
 
-def _sequences(path: Path, needed: int, device: torch.device) -> torch.Tensor:
-    """Frames of a stimulus file, (trial, time, channel, y, x)."""
-    frames = dataset.load(dataset.read(path, "stimulus", FRAMES), path).frames
-    if frames.sizes["time"] < needed:
+def _source(a: Namespace, settings: TrainBlock, device: torch.device) -> Shuffled | Stream:
+    """What to train on: the file's sequences, or new ones by the file's specification."""
+    needed = settings.warm_up + end_of(settings)
+    if not settings.stream:
+        return Shuffled(_sequences(a.train, needed).to(device), settings.batch, a.seed)
+    made = dataset.read(a.train, "stimulus", FRAMES)
+    _enough(a.train, made, needed)
+    try:
+        spec = json.loads(made.attrs["specification"])
+        family = spec.pop("family")
+    except (KeyError, ValueError):
         raise InputError(
-            f"{path}: expected at least {needed} frames (warm_up + context + horizon); it has {frames.sizes['time']}"
+            f"{a.train}: to stream, expected a file by `flowsim stimulus`, with its specification; set stream false"
+        ) from None
+    spec.pop("split", None)
+    return Stream(family, spec, a.seed, settings.batch, device)
+
+
+def _sequences(path: Path, needed: int) -> Sequences:
+    """The sequences of a stimulus file."""
+    made = dataset.load(dataset.read(path, "stimulus", FRAMES), path)
+    _enough(path, made, needed)
+    return Sequences.of(made)
+
+
+def _enough(path: Path, made: xr.Dataset, needed: int) -> None:
+    if made.sizes["time"] < needed:
+        raise InputError(
+            f"{path}: expected at least {needed} frames (warm_up + context + horizon); it has {made.sizes['time']}"
         )
-    return torch.from_numpy(frames.values)[:, :, None].to(device)
 
 
 def record(a: Namespace) -> None:
@@ -102,6 +129,7 @@ def record(a: Namespace) -> None:
     attrs |= {
         "network": content["name"],
         "horizon": train_block["horizon"],
+        "task": train_block["task"],
         "parameters": content["parameters"],
     }
     with exclusive(a.into), Progress(f"recording {a.into}", 1, "trials") as progress:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def shift(x: Tensor, dy: float | Tensor, dx: float | Tensor) -> Tensor:
-    """``x`` (..., y, x) shifted circularly by ``dy`` down and ``dx`` right, in px: each Fourier mode turned by its phase.
+    """``x`` (..., y, x) shifted circularly, ``dy`` px down and ``dx`` right: each Fourier mode turned by its phase.
 
     On an even side the Nyquist mode cannot turn and stay real; it is scaled by cos(pi d) instead.
 
@@ -35,10 +35,10 @@ def _phase(frequency: Tensor, displacement: Tensor) -> Tensor:
     return torch.polar(torch.where(nyquist, torch.cos(torch.pi * displacement), 1.0).expand_as(angle), angle)
 
 
-def turn(x: Tensor, grid: Tensor) -> Tensor:
-    """``x`` (item, channel, y, x) sampled bicubically at a ``grid`` of `sources`, 0 outside, in float32 at least."""
+def turn(x: Tensor, grid: Tensor, interpolation: str = "bicubic") -> Tensor:
+    """``x`` (item, channel, y, x) sampled at a ``grid`` of `sources`, 0 outside, in float32 at least."""
     exact = torch.promote_types(x.dtype, torch.float32)
-    moved = F.grid_sample(x.to(exact), grid.expand(len(x), -1, -1, -1), mode="bicubic", align_corners=False)
+    moved = F.grid_sample(x.to(exact), grid.expand(len(x), -1, -1, -1), mode=interpolation, align_corners=False)
     return moved.to(x.dtype)
 
 

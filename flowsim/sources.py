@@ -56,6 +56,12 @@ def every(source: Source) -> tuple[Images, dict[str, np.ndarray]]:
     return Images(pixels, labels, number), splits
 
 
+def check_split(split: str) -> None:
+    """Raise InputError for what is no split."""
+    if split not in SPLIT_OF:
+        raise InputError(f"unknown split {split!r}; expected one of: {', '.join(SPLIT_OF)}")
+
+
 def digits(split: str, source: Source = "bundled") -> Images:
     """The images of a source from which a stimulus file of this split draws.
 
@@ -64,8 +70,7 @@ def digits(split: str, source: Source = "bundled") -> Images:
     InputError
         If there is no such split, or the source cannot be had.
     """
-    if split not in SPLIT_OF:
-        raise InputError(f"unknown split {split!r}; expected one of: {', '.join(SPLIT_OF)}")
+    check_split(split)
     images, splits = every(source)
     chosen = splits[SPLIT_OF[split]]
     return Images(images.pixels[chosen], images.labels[chosen], images.number[chosen])

@@ -1,4 +1,4 @@
-"""Train a network to predict (`flowsim.objective`).
+"""Train a network to predict or to classify (`flowsim.objective`).
 
 Deterministic: the order of the data follows from the seed, so a training that was killed and resumed from its
 checkpoint ends with the weights of an undisturbed one.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +20,15 @@ from flowsim import gather, objective, parallel
 from flowsim.errors import InputError
 from flowsim.network import Network
 from flowsim.objective import Batch, evaluate, losses
+from flowsim.sequences import Sequences
 from flowsim.weights import load_checkpoint, save
+
+
+class Source(Protocol):
+    """Batches on the device of the network: `flowsim.sequences.Shuffled` or `flowsim.stream.Stream`."""
+
+    def __getitem__(self, number: int) -> Sequences:
+        """Batch number 0, 1, 2, ..."""
 
 
 class Settings(objective.Settings, Protocol):
@@ -37,7 +44,7 @@ class Settings(objective.Settings, Protocol):
 
 @dataclass
 class Curve:
-    """Losses (mean squared error over the horizon), one entry per validation."""
+    """Losses (mean squared error over the horizon, or cross-entropy), one entry per validation."""
 
     sequences: list[int] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
@@ -66,8 +73,8 @@ def pick_device(name: str = "auto") -> torch.device:
 def train(
     network: Network,
     settings: Settings,
-    frames: Tensor,
-    valid: Tensor,
+    source: Source,
+    valid: Sequences,
     seed: int,
     *,
     checkpoint: Path | None = None,
@@ -82,10 +89,12 @@ def train(
     settings : Settings
         Of the experiment's ``train`` block. A batch that does not fit into the memory of a GPU is split in halves
         until it does, and its gradients are added up.
-    frames, valid : Tensor (trial, time, channel, y, x)
-        Sequences to train on, at least warm_up + context + horizon long, and to validate on.
+    source : Source
+        What to train on: batches of sequences at least as long as warm-up, context and horizon.
+    valid : Sequences
+        What to validate on.
     seed : int
-        Decides the order of the sequences.
+        Decides the noise and the warm-up.
     checkpoint : Path, optional
         Where to keep everything that is needed to go on after an interruption, written at each validation.
     identity : str
@@ -124,10 +133,8 @@ def train(
     started = time.monotonic() - (curve.seconds[-1] if curve.seconds else 0)
     recent: list[Tensor] = []
     pieces = Pieces(settings.micro_batch or settings.batch)
-    for step, chosen in enumerate(_batches(len(frames), settings.batch, steps, seed), start=1):
-        if step <= done:
-            continue
-        batch = Batch.drawn(frames[chosen.to(frames.device)], settings, seed * 1_000_003 + step)
+    for step in range(done + 1, steps + 1):
+        batch = Batch.drawn(source[step - 1], settings, seed * 1_000_003 + step)
         horizon_loss = pieces.descend(network, settings, batch)
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
         optimiser.step()
@@ -169,17 +176,6 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _batches(trials: int, batch: int, steps: int, seed: int) -> Iterator[Tensor]:
-    """Indices of each step's sequences: every sequence once per epoch, each epoch in an order of its own."""
-    pool, epoch = np.empty(0, np.int64), 0
-    for _ in range(steps):
-        while len(pool) < batch:
-            pool = np.concatenate([pool, np.random.default_rng([seed, epoch]).permutation(trials)])
-            epoch += 1
-        yield torch.from_numpy(pool[:batch])
-        pool = pool[batch:]
-
-
 class Pieces:
     """Splits each batch into pieces of at most ``size`` sequences, fewer once they turn out not to fit."""
 
@@ -208,7 +204,7 @@ class Pieces:
         return ahead
 
     def _accumulate(self, network: Network, settings: Settings, own: Batch, whole: int) -> Tensor:
-        total = torch.zeros((), dtype=own.frames.dtype, device=own.frames.device)
+        total = torch.zeros((), dtype=own.noise.dtype, device=own.noise.device)
         for first in range(0, len(own), self.size):
             piece = own.part(slice(first, first + self.size))
             loss, ahead = losses(network, settings, piece)
@@ -218,11 +214,11 @@ class Pieces:
         return total
 
 
-def _validate(network: Network, settings: Settings, frames: Tensor, at_once: int) -> float:
-    """Mean squared error per pixel over the horizon, of all processes together."""
-    total = evaluate(network, settings, frames[parallel.own_part(len(frames))], at_once)
+def _validate(network: Network, settings: Settings, valid: Sequences, at_once: int) -> float:
+    """What `flowsim.objective.evaluate` gives, per sequence, of all processes together."""
+    total = evaluate(network, settings, valid[parallel.own_part(len(valid))], at_once)
     parallel.add_up([total])
-    return (total / len(frames)).item()
+    return (total / len(valid)).item()
 
 
 def _weights(network: Network) -> dict[str, Tensor]:

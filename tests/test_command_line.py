@@ -64,7 +64,7 @@ def test_weights_hold_curve_and_provenance(folder):
     specification = json.loads(content["specification"])
     assert specification["network"] == TRAIN["network"]
     defaults = {"learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0, "micro_batch": None, "recompute": None}
-    defaults["context_weight"] = 0.5
+    defaults |= {"context_weight": 0.5, "task": "predict", "stream": False}
     assert specification["train"] == {**TRAIN["train"], **defaults, "precision": "float32"}
 
 
@@ -138,7 +138,7 @@ def flipped(path, into):
         (["stimulus", "stars", "train"], "unknown stimulus 'stars'; expected one of: .*moving_digits"),
         (["stimulus", "moving_digits", "train", "--spec", "{"], "--spec: expected JSON"),
         (["stimulus", "moving_digits", "train", "--spec", "[]"], "--spec: expected a JSON object; got '\\[\\]'"),
-        (["stimulus", "moving_digits", "train", "--spec", '{"hight": 9}'], "unknown key 'hight'; expected one of: height"),
+        (["stimulus", "moving_digits", "train", "--spec", '{"hight": 9}'], "unknown key 'hight'; expected one of: source, height"),
         (["stimulus", "moving_digits", "train", "--spec", '{"height": 3}'], "at least 8x8 px; got 3x16"),
         (["train", "--train", "{at}/none.h5", "--valid", "{at}/valid.h5"], "none.h5: expected a file of stage stimulus, found no such file"),
         (["train", "--train", "{at}/probe.h5", "--valid", "{at}/valid.h5"], r"expected frames \(trial, time, y, x\); found \(flow"),
@@ -217,7 +217,7 @@ def test_a_users_own_folder_adds_ideas(tmp_path):
         arguments = [*command, "stimulus", "no_stars", "train", "--into", "x.h5"]
         done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert "moving_digits, my_stars" in done.stderr
+        assert "my_stars" in done.stderr
 
 
 def test_an_error_in_a_users_analysis_is_not_blamed_on_the_recording(folder, tmp_path, monkeypatch):

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from flowsim import InputError, ideas
-from flowsim.experiment import _kind, network, read, runs, splits
+from flowsim.experiment import network, read, runs, splits
 from flowsim.plan import jobs
+from flowsim.rehearsal import _kind
 
 EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
 SMALL = """
@@ -116,7 +117,7 @@ def test_plan(written):
             "six",
             "stimulus.train: frames: input should be a valid integer; got 'six'",
         ),
-        ("stimulus.all.heigth", 3, "stimulus.train: unknown key 'heigth'; expected one of: height"),
+        ("stimulus.all.heigth", 3, "stimulus.train: unknown key 'heigth'; expected one of: source, height"),
         ("stimulus.all.height", 4, "frames of at least 8x8 px; got 4x9"),
         ("analyse.equivariance", {}, "unknown analysis 'equivariance'; expected one of: equivariance_error"),
         ("analyse.equivariance_error", {"laws": 3}, "analyse.equivariance_error: unknown key 'laws'"),
@@ -125,7 +126,7 @@ def test_plan(written):
         ("train.horizon", 4, r"warm_up 0 \+ context 3 \+ horizon 4 must fit in the 6 frames of stimulus.train"),
         ("train.warm_up", 2, r"warm_up 2 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train"),
         ("train.learning_rate", -1, "train.learning_rate: input should be greater than 0; got -1"),
-        ("train.lr", 0.1, "unknown key 'train.lr'; expected one of: context, horizon"),
+        ("train.lr", 0.1, "unknown key 'train.lr'; expected one of: task, stream, context, horizon"),
         ("train.horizon", 2.5, "train.horizon: input should be a valid integer"),
         (
             "record.test.context",
@@ -135,7 +136,7 @@ def test_plan(written):
         (
             "record.test.sites",
             ["retina"],
-            "record.test.sites.0: input should be 'state' or 'prediction'; got 'retina'",
+            "record.test.sites.0: input should be 'state', 'prediction' or 'logits'; got 'retina'",
         ),
         ("record.holdout", {}, "record.holdout.*: input should be 'test', 'sweep' or 'probe'"),
         ("seeds", "two", "seeds: input should be a valid integer; got 'two'"),

@@ -12,9 +12,11 @@ from flowsim import InputError, build, ideas
 from flowsim.experiment import TrainBlock
 from flowsim.models.fernn import FusedFERNN
 from flowsim.objective import Batch, evaluate, losses
-from flowsim.training import Pieces, _batches, _rate, pick_device, train
+from flowsim.sequences import Sequences, Shuffled
+from flowsim.stream import Stream
+from flowsim.training import Pieces, _rate, pick_device, train
 from flowsim.weights import load, load_network, save
-from stimuli import moving_digits
+from stimuli import digit_world, moving_digits
 
 SETTINGS = TrainBlock(
     context=3, horizon=2, sequences=64, batch=8, learning_rate=1e-2, noise=0.1, warm_up=2, validate_every=16
@@ -25,7 +27,7 @@ SETTINGS = TrainBlock(
 def data():
     def make(split):
         made = moving_digits.generate(split, np.random.default_rng(0), height=9, width=8, trials=24, frames=7)
-        return torch.from_numpy(made.frames.values)[:, :, None]
+        return Sequences.of(made)
 
     return make("train"), make("valid")
 
@@ -39,6 +41,10 @@ def mean_error(net, settings, frames):
     return (evaluate(net, settings, frames, 10) / len(frames)).item()
 
 
+def fit(net, settings, data, seed, **more):
+    return train(net, settings, Shuffled(data[0], settings.batch, seed), data[1], seed, **more)
+
+
 def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
@@ -46,7 +52,7 @@ def same(a, b):
 def test_loss_falls_and_the_best_weights_are_kept(data):
     net, settings = network(), SETTINGS.model_copy(update={"sequences": 400})
     before = mean_error(net, settings, data[1])
-    curve, best = train(net, settings, *data, seed=0)
+    curve, best = fit(net, settings, data, seed=0)
     assert curve.valid_loss[-1] < 0.8 * before
     net.load_state_dict(best)
     assert mean_error(net, settings, data[1]) == pytest.approx(min(curve.valid_loss))
@@ -56,14 +62,15 @@ def test_loss_falls_and_the_best_weights_are_kept(data):
 
 def test_evaluation_is_the_mean_squared_error_over_the_horizon(data):
     net = network()
-    error = net.rollout(data[1][:, :3], 2) - data[1][:, 3:5]
+    frames = data[1].frames
+    error = net.rollout(frames[:, :3], 2) - frames[:, 3:5]
     assert mean_error(net, SETTINGS, data[1]) == pytest.approx(error.square().mean().item())
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 6])
 def test_resumed_training_equals_an_undisturbed_one(data, tmp_path, stop_after):
     undisturbed = network()
-    curve, best = train(undisturbed, SETTINGS, *data, seed=3)
+    curve, best = fit(undisturbed, SETTINGS, data, seed=3)
     reports = 0
 
     def killed(*_):
@@ -74,9 +81,9 @@ def test_resumed_training_equals_an_undisturbed_one(data, tmp_path, stop_after):
 
     file = tmp_path / "run.ckpt"
     with pytest.raises(KeyboardInterrupt):
-        train(network(), SETTINGS, *data, seed=3, checkpoint=file, identity="a", report=killed)
+        fit(network(), SETTINGS, data, seed=3, checkpoint=file, identity="a", report=killed)
     again = network()
-    resumed, best_again = train(again, SETTINGS, *data, seed=3, checkpoint=file, identity="a")
+    resumed, best_again = fit(again, SETTINGS, data, seed=3, checkpoint=file, identity="a")
     assert same(again.state_dict(), undisturbed.state_dict())
     assert same(best_again, best)
     assert resumed.valid_loss == curve.valid_loss
@@ -85,19 +92,29 @@ def test_resumed_training_equals_an_undisturbed_one(data, tmp_path, stop_after):
 
 def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path):
     file, fresh, other = tmp_path / "run.ckpt", network(), network()
-    train(network(), SETTINGS, *data, seed=0, checkpoint=file, identity="a")
-    train(fresh, SETTINGS, *data, seed=1)
-    train(other, SETTINGS, *data, seed=1, checkpoint=file, identity="b")
+    fit(network(), SETTINGS, data, seed=0, checkpoint=file, identity="a")
+    fit(fresh, SETTINGS, data, seed=1)
+    fit(other, SETTINGS, data, seed=1, checkpoint=file, identity="b")
     assert same(fresh.state_dict(), other.state_dict())
 
 
 def test_order_of_sequences():
-    epoch = torch.cat(list(_batches(12, 4, 3, seed=0)))
+    def order(trials, batch, batches, seed=0):
+        shuffled = Shuffled(Sequences(torch.arange(trials)[:, None, None]), batch, seed)
+        return torch.cat([shuffled[number].frames.flatten() for number in range(batches)]), shuffled
+
+    epoch, _ = order(12, 4, 3)
     assert sorted(epoch.tolist()) == list(range(12))
-    first, other = (torch.cat(list(_batches(12, 5, 9, seed=s))) for s in (0, 1))
+    (first, shuffled), (other, _) = order(12, 5, 9), order(12, 5, 9, seed=1)
     assert not torch.equal(first, other)
+    assert sorted(first[12:24].tolist()) == list(range(12))
     assert not torch.equal(first[:12], first[12:24])
-    assert len(next(_batches(3, 8, 2, seed=0))) == 8
+    assert torch.equal(shuffled[2].frames.flatten(), first[10:15]), "a batch does not depend on those before"
+    assert sorted(order(3, 8, 1)[0].tolist()) in (
+        [0, 0, 0, 1, 1, 1, 2, 2],
+        [0, 0, 1, 1, 1, 2, 2, 2],
+        [0, 0, 0, 1, 1, 2, 2, 2],
+    )
 
 
 def test_learning_rate_rises_then_falls():
@@ -130,7 +147,7 @@ def test_damaged_weights(tmp_path):
 def test_a_diverging_training_is_told(data):
     settings = SETTINGS.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(InputError, match="the training diverged: loss nan after .* use a learning_rate below 1e"):
-        train(network(), settings, *data, seed=0)
+        fit(network(), settings, data, seed=0)
 
 
 def test_weights_of_a_changed_network_are_told(tmp_path):
@@ -150,9 +167,9 @@ def test_devices():
 
 
 def test_no_gradient_flows_through_the_warm_up(data):
-    net, frames, settings = network(), data[0][:4].clone().requires_grad_(), SETTINGS
-    warmed = next(seed for seed in range(1, 99, 2) if Batch.drawn(frames, settings, seed).warm == 2)
-    loss, _ = losses(net, settings, Batch.drawn(frames, settings, warmed))
+    net, frames, settings = network(), data[0].frames[:4].clone().requires_grad_(), SETTINGS
+    warmed = next(seed for seed in range(1, 99, 2) if Batch.drawn(Sequences(frames), settings, seed).warm == 2)
+    loss, _ = losses(net, settings, Batch.drawn(Sequences(frames), settings, warmed))
     (through,) = torch.autograd.grad(loss, frames)
     assert not through[:, :2].any()
     assert through[:, 2].any()
@@ -169,7 +186,7 @@ def test_the_loss_compares_each_prediction_with_its_own_frame(data):
         first = 2 - warm
         shown = iter([frames[:, first + t] for t in range(warm + 1, warm + 5)])
         net.decode = lambda state, shown=shown: next(shown) + 0 * state[0].sum()
-        total, ahead = losses(net, settings, Batch.drawn(frames, settings, seed))
+        total, ahead = losses(net, settings, Batch.drawn(Sequences(frames), settings, seed))
         assert total.item() == pytest.approx(0, abs=1e-12)
         assert ahead.item() == pytest.approx(0, abs=1e-12)
 
@@ -193,7 +210,7 @@ def test_predictions_within_the_context_count_as_much_as_asked(data):
 def gradients(settings, data, net=None, pieces=None):
     """Of the loss over one batch, and the error over the horizon."""
     net = net or network().double()
-    batch = Batch.drawn(data[0].to(next(net.parameters()).dtype)[:7], settings, seed=5)
+    batch = Batch.drawn(Sequences(data[0].frames.to(next(net.parameters()).dtype)[:7]), settings, seed=5)
     ahead = (pieces or Pieces(settings.micro_batch or 7)).descend(net, settings, batch)
     return torch.cat([p.grad.flatten() for p in net.parameters()]), ahead
 
@@ -219,7 +236,7 @@ def test_recomputing_stores_fewer_states(data):
 
         net = network()
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            losses(net, settings, Batch.drawn(frames, settings, 0))
+            losses(net, settings, Batch.drawn(Sequences(frames), settings, 0))
         stored[recompute] = sum(sizes.values())
     assert stored[4] < stored[None] / 2.5
 
@@ -263,17 +280,19 @@ def test_two_processes_train_like_one(data, tmp_path):
         "import sys, torch\n"
         "from flowsim import parallel, build\n"
         "from flowsim.experiment import TrainBlock\n"
+        "from flowsim.sequences import Sequences, Shuffled\n"
         "from flowsim.training import train\n"
         "data = torch.load(sys.argv[1])\n"
         "torch.manual_seed(0)\n"
         "net = build('fernn', (9, 8), max_speed=1, channels=4, decoder_layers=1).double()\n"
         "with parallel.processes(torch.device('cpu')):\n"
-        "    curve, best = train(net, TrainBlock(**data['settings']), data['train'], data['valid'], seed=3)\n"
+        "    source = Shuffled(Sequences(data['train']), data['settings']['batch'], 3)\n"
+        "    curve, best = train(net, TrainBlock(**data['settings']), source, Sequences(data['valid']), seed=3)\n"
         "    if parallel.rank() == 0:\n"
         "        torch.save({'curve': vars(curve), 'best': best, 'count': parallel.count()}, sys.argv[2])\n"
     )
     settings = SETTINGS.model_copy(update={"batch": 7, "sequences": 28, "validate_every": 14})
-    frames = {"train": data[0].double(), "valid": data[1].double()}
+    frames = {"train": data[0].frames.double(), "valid": data[1].frames.double()}
     torch.save({**frames, "settings": settings.model_dump()}, tmp_path / "data.pt")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     ran = subprocess.run(
@@ -282,7 +301,7 @@ def test_two_processes_train_like_one(data, tmp_path):
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     together, alone = torch.load(tmp_path / "out.pt"), network().double()
-    curve, best = train(alone, settings, frames["train"], frames["valid"], seed=3)
+    curve, best = fit(alone, settings, (Sequences(frames["train"]), Sequences(frames["valid"])), seed=3)
     assert together["count"] == 2
     assert together["curve"]["valid_loss"] == pytest.approx(curve.valid_loss, rel=1e-12)
     for name, weight in best.items():
@@ -307,4 +326,90 @@ def test_nothing_to_evaluate(data):
 def test_more_processes_than_sequences(data, monkeypatch):
     monkeypatch.setattr("flowsim.parallel.count", lambda: 9)
     with pytest.raises(InputError, match="batch must be at least the 9 processes; got 8"):
-        train(network(), SETTINGS, *data, seed=0)
+        fit(network(), SETTINGS, data, seed=0)
+
+
+def test_a_stream_is_a_file_that_goes_on():
+    """Batches are those of a file of as many trials by the same random state; each can be asked for by itself."""
+    spec = {"height": 9, "width": 8, "frames": 5}
+    stream = Stream("moving_digits", spec, seed=7, batch=300, device=torch.device("cpu"))
+    for pool, trials in ((0, 1800), (1, 1800)):
+        file = moving_digits.generate("train", np.random.default_rng([7, pool]), **spec, trials=trials)
+        for within in range(6):
+            batch, chosen = stream[6 * pool + within], slice(300 * within, 300 * within + 300)
+            assert np.array_equal(batch.frames[:, :, 0], file.frames[chosen])
+            assert np.array_equal(batch.label, file.label[chosen, 0])
+    other = Stream("moving_digits", spec, seed=8, batch=300, device=torch.device("cpu"))
+    assert not torch.equal(stream[7].frames, other[7].frames)
+    assert torch.equal(stream[7].frames, Stream("moving_digits", spec, 7, 300, torch.device("cpu"))[7].frames)
+
+
+def test_training_on_a_stream_can_be_resumed(data, tmp_path):
+    def stream():
+        spec = {"height": 9, "width": 8, "frames": 7}
+        return Stream("moving_digits", spec, seed=3, batch=SETTINGS.batch, device=torch.device("cpu"))
+
+    def killed(done, *_):
+        if done == 32:
+            raise KeyboardInterrupt
+
+    undisturbed, again, file = network(), network(), tmp_path / "run.ckpt"
+    train(undisturbed, SETTINGS, stream(), data[1], 3)
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), SETTINGS, stream(), data[1], 3, checkpoint=file, identity="a", report=killed)
+    train(again, SETTINGS, stream(), data[1], 3, checkpoint=file, identity="a")
+    assert same(again.state_dict(), undisturbed.state_dict())
+
+
+CLASSIFY = SETTINGS.model_copy(update={"task": "classify", "context": 5, "noise": 0.0})
+
+
+@pytest.mark.parametrize("model", ["fernn", "conv3d", "gru"])
+def test_a_classifier_learns_labels(data, model):
+    torch.manual_seed(0)
+    net = build(model, (9, 8), classes=10)
+    settings = CLASSIFY.model_copy(update={"sequences": 2400, "batch": 24, "learning_rate": 3e-2})
+    label = data[0].label % 2
+    easy = Sequences(data[0].frames * label.view(-1, 1, 1, 1, 1), label)  # those of label 0 are dark
+    curve, best = fit(net, settings, (easy, easy), seed=0)
+    assert curve.valid_loss[-1] < 0.3 < 0.6 < curve.valid_loss[0]
+    net.load_state_dict(best)
+    assert torch.equal(net.classify(easy.frames[:, :5]).argmax(1), easy.label)
+
+
+@pytest.mark.parametrize("change", [{}, {"micro_batch": 3}, {"recompute": 2}])
+def test_the_loss_of_a_classifier_is_its_cross_entropy(data, change):
+    torch.manual_seed(0)
+    net = build("fernn", (9, 8), max_speed=1, channels=4, classes=10).double()
+    settings, sequences = CLASSIFY.model_copy(update=change), Sequences(data[0].frames[:7].double(), data[0].label[:7])
+    warmed = next(s for s in range(1, 99, 2) if Batch.drawn(sequences, settings, s).warm == 2)
+    ahead = Pieces(settings.micro_batch or 7).descend(net, settings, Batch.drawn(sequences, settings, warmed))
+    expected = torch.nn.functional.cross_entropy(net.classify(sequences.frames), sequences.label)
+    torch.testing.assert_close(ahead, expected.detach())
+    total = evaluate(net, settings, sequences, 3) / 7
+    own = torch.nn.functional.cross_entropy(net.classify(sequences.frames[:, :5]), sequences.label)
+    torch.testing.assert_close(total, own.detach())
+
+
+def test_no_labels_to_classify(data):
+    with pytest.raises(InputError, match="to classify needs labels; the stimulus has no coordinate label"):
+        losses(build("fernn", (9, 8), classes=2), CLASSIFY, Batch.drawn(Sequences(data[0].frames), CLASSIFY, 0))
+
+
+def test_actions_reach_a_network_that_observes():
+    """It predicts a moving window better than one that is not told, by the same weights."""
+    made = digit_world.generate(
+        "train", np.random.default_rng(0), height=9, width=9, world_height=12, world_width=12, trials=6, frames=7
+    )
+    told = Sequences.of(made)
+    assert told.actions.shape == (6, 7, 2)
+    torch.manual_seed(0)
+    net = build("self_motion", (9, 9), world=(12, 12), max_speed=1, channels=4)
+    batch, blind = Batch.drawn(told, SETTINGS, 0), Batch.drawn(Sequences(told.frames), SETTINGS, 0)
+    assert losses(net, SETTINGS, batch)[0] != losses(net, SETTINGS, blind)[0]
+    assert evaluate(net, SETTINGS, told, 4) != evaluate(net, SETTINGS, Sequences(told.frames), 4)
+    plain = build("fernn", (9, 9), max_speed=1, channels=4)
+    assert losses(plain, SETTINGS, batch)[0] == losses(plain, SETTINGS, blind)[0]
+    expected = net.rollout(told.frames[:, 2:5], 2, told.actions[:, 2:7]) - told.frames[:, 5:7]
+    unnoised = SETTINGS.model_copy(update={"noise": 0.0})
+    torch.testing.assert_close(losses(net, unnoised, batch)[1], expected.square().mean())

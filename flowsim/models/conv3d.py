@@ -7,10 +7,11 @@ Source: Keller (2025), the 3D-CNN baseline.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -38,18 +39,24 @@ class Conv3D(Network):
     def start(self, trials: int) -> State:
         return (self.classifier.weight.new_zeros(trials, 1, self.channels, *self.frame_shape),)
 
-    def steps(
-        self, frames: Tensor, horizon: int = 0, predict_from: int = 1, actions: Tensor | None = None
+    def resume(
+        self,
+        state: State,
+        times: Iterable[int],
+        frames: Tensor,
+        predict_from: int = 1,
+        actions: Tensor | None = None,
+        disturb: Callable[[Tensor, int], Tensor] | None = None,
     ) -> Iterator[Step]:
-        """See `Network.steps`; whole sequences at once, and no predictions."""
-        context = self._check(frames, horizon, actions)
-        if horizon:
-            raise self._no_frames()
-        x, side = frames.transpose(1, 2), self.kernel // 2
+        """See `Network.resume`; from all frames at once, whatever ``state`` is, and without predictions."""
+        seen = frames if disturb is None else torch.stack([disturb(f, t) for t, f in enumerate(frames.unbind(1))], 1)
+        x, side = seen.transpose(1, 2), self.kernel // 2
         for layer in self.layers:
             x = F.pad(F.pad(x, (side,) * 4 + (0, 0), mode="circular"), (0, 0, 0, 0, self.kernel - 1, 0))
             x = F.relu(layer(x))
-        for time in range(context):
+        for time in times:
+            if time >= frames.shape[1]:
+                raise self._no_frames()
             yield Step(time, None, partial(tuple, (x[:, None, :, time],)), self.top)
 
     def logits(self, state: State) -> Tensor:

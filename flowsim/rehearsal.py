@@ -1,0 +1,71 @@
+"""Ask every question of a recording of one untrained trial, so that none fails after hours of training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from flowsim import ideas
+from flowsim.errors import InputError
+from flowsim.network import Network
+from flowsim.recording import open_recording, record
+
+
+def one_of_each_kind(networks: Iterable[Network]) -> list[Network]:
+    """The smallest network of each kind that may matter to an analysis."""
+    smallest_last = sorted(networks, key=lambda network: len(network.grid), reverse=True)
+    return [*{_kind(network): network for network in smallest_last}.values()]
+
+
+def _kind(network: Network) -> tuple[Any, ...]:
+    """Dimensions of the state, its group, and whether it has a channel at rest."""
+    state, rest = network.top(network.start(1)), (0,) * len(network.grid.group.components)
+    return state.ndim, state.shape[-2:] == network.frame_shape, network.grid.group, rest in network.grid.velocities
+
+
+def rehearse(
+    network: Network,
+    shown: Mapping[str, xr.Dataset],
+    recordings: Mapping[str, Mapping[str, Any]],
+    analyses: Mapping[str, Mapping[str, Any]],
+    attrs: Mapping[str, Any],
+) -> None:
+    """Record one trial of each stimulus and ask it every question.
+
+    Parameters
+    ----------
+    network : Network
+        Untrained.
+    shown : mapping of str to Dataset
+        One trial of each stimulus.
+    recordings, analyses : mapping of str to settings
+        The blocks ``record`` and ``analyse`` of an experiment.
+    attrs : mapping
+        Attributes that a training leaves on recordings.
+
+    Raises
+    ------
+    InputError
+        If an analysis cannot do with what would be recorded.
+    """
+    curve = {"sequences": [1.0], "valid_loss": [1.0]}
+    with tempfile.TemporaryDirectory() as folder:
+        for split, block in recordings.items():
+            try:
+                record(network, shown[split], Path(folder) / f"{split}.h5", **block, curve=curve, attrs=attrs)
+            except InputError as error:
+                raise InputError(f"record.{split}: {error}") from None
+        for name, settings in analyses.items():
+            analysis = ideas.load("analysis", name)
+            arguments = ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
+            with open_recording(Path(folder) / f"{analysis.READS}.h5") as recording:
+                try:
+                    result = analysis.analyse(recording, **arguments).compute()
+                    run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
+                    analysis.answers(result.expand_dims("run").assign_coords(run))
+                except InputError as error:
+                    raise InputError(f"analyse.{name}: {error}") from None

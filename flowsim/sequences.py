@@ -1,0 +1,91 @@
+"""What a network is trained on: frames, and beside them the label of each trial and the actions of its observer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+ACTIONS = ("action_vy", "action_vx")
+"""Coordinates (trial, time) of a stimulus whose observer moves."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Some trials.
+
+    Attributes
+    ----------
+    frames : Tensor (trial, time, channel, y, x)
+    label : Tensor (trial,), optional
+        Of object 0, as whole numbers from 0.
+    actions : Tensor (trial, time, component), optional
+        How far the observer moved since the frame before.
+    """
+
+    frames: Tensor
+    label: Tensor | None = None
+    actions: Tensor | None = None
+
+    @classmethod
+    def of(cls, stimulus: xr.Dataset, frames: Tensor | None = None) -> Sequences:
+        """A stimulus, with its own frames (trial, time, y, x) if none are given."""
+        shown = torch.from_numpy(stimulus.frames.values) if frames is None else frames
+        label = None
+        if "label" in stimulus.coords:
+            first = stimulus.label.isel(object=0) if "object" in stimulus.label.dims else stimulus.label
+            label = torch.from_numpy(first.values.astype(np.int64)).to(shown.device)
+        return cls(shown[:, :, None], label, actions(stimulus, shown))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, chosen: slice | Tensor) -> Sequences:
+        return self._each(lambda values: values[chosen])
+
+    def between(self, first: int, end: int) -> Sequences:
+        """Frames ``first`` to ``end`` - 1."""
+        steps = None if self.actions is None else self.actions[:, first:end]
+        return Sequences(self.frames[:, first:end], self.label, steps)
+
+    def to(self, device: torch.device) -> Sequences:
+        """The same on a device."""
+        return self._each(lambda values: values.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Sequences:
+        label, steps = (None if values is None else change(values) for values in (self.label, self.actions))
+        return Sequences(change(self.frames), label, steps)
+
+
+def actions(stimulus: xr.Dataset, like: Tensor) -> Tensor | None:
+    """The observer's actions (trial, time, component) of a stimulus, on the device of ``like`` and of its type."""
+    if not all(name in stimulus.coords for name in ACTIONS):
+        return None
+    return torch.from_numpy(np.stack([stimulus[name].values for name in ACTIONS], -1)).to(like)
+
+
+class Shuffled:
+    """Batches number 0, 1, 2, ...: every sequence once per epoch, each epoch in an order of its own."""
+
+    def __init__(self, sequences: Sequences, batch: int, seed: int) -> None:
+        self.sequences, self.batch, self.seed = sequences, batch, seed
+        self.orders: dict[int, np.ndarray] = {}
+
+    def chosen(self, number: int) -> Tensor:
+        """Indices of the sequences of one batch."""
+        trials, first = len(self.sequences), number * self.batch
+        epochs = range(first // trials, (first + self.batch - 1) // trials + 1)
+        self.orders = {epoch: self._order(epoch) for epoch in epochs}
+        start = first - epochs[0] * trials
+        return torch.from_numpy(np.concatenate([*self.orders.values()])[start : start + self.batch])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        kept = self.orders.get(epoch)
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.sequences)) if kept is None else kept
+
+    def __getitem__(self, number: int) -> Sequences:
+        return self.sequences[self.chosen(number).to(self.sequences.frames.device)]

@@ -1,0 +1,53 @@
+"""Training sequences without end, made where the network trains: the same specification as a file, drawn on and on.
+
+The truth is drawn on the CPU, a few thousand trials at a time, and frames are rendered on the device, batch by batch.
+For the same random state they are those of a file (`flowsim.scene`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from flowsim import ideas
+from flowsim.scene import Scene
+from flowsim.sequences import Sequences
+
+POOL = 2048
+"""Trials drawn at once, at least a batch."""
+
+
+class Stream:
+    """Batches number 0, 1, 2, ... of a stimulus.
+
+    Parameters
+    ----------
+    family : str
+        A file in ``stimuli/``.
+    spec : mapping
+        Arguments of its ``generate``; ``trials`` does not matter.
+    seed : int
+        Batch number n is the same for the same seed, whatever was asked for before.
+    batch : int
+        Trials in each.
+    device : torch.device
+    """
+
+    def __init__(self, family: str, spec: Mapping[str, Any], seed: int, batch: int, device: torch.device) -> None:
+        self.module, self.seed, self.batch, self.device = ideas.load("stimuli", family), seed, batch, device
+        self.at_once = max(1, POOL // batch)
+        self.spec = {**spec, "trials": self.at_once * batch}
+        self.pool: tuple[int, xr.Dataset, Scene] | None = None
+
+    def __getitem__(self, number: int) -> Sequences:
+        pool, within = divmod(number, self.at_once)
+        if self.pool is None or self.pool[0] != pool:
+            made = self.module.generate("train", np.random.default_rng([self.seed, pool]), **self.spec)
+            self.pool = (pool, made, Scene.of(made))
+        _, made, scene = self.pool
+        chosen = slice(within * self.batch, (within + 1) * self.batch)
+        return Sequences.of(made.isel(trial=chosen), self.module.render(scene.part(chosen), self.device))

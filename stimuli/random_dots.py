@@ -1,0 +1,181 @@
+"""Random dots of which some move together: the random-dot kinematogram.
+
+A share of the dots, the ``coherence``, moves at one velocity, the signal; the others are noise. The rules are named as
+in Scase, Braddick and Raymond (1996), What is noise for the motion system? Dots live on a torus; one between pixels is
+shared out among its four neighbours, so whole velocities keep dots crisp.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+
+from flowsim.canvas import box, heading, probes, splatted
+from flowsim.errors import InputError
+from flowsim.flow import Translation
+from flowsim.scene import Scene, stimulus
+from flowsim.sources import check_split
+
+Count = Annotated[int, Field(ge=1)]
+Speed = Annotated[int, Field(ge=0)]
+
+
+def generate(
+    split: str,
+    rng: np.random.Generator,
+    *,
+    height: Count = 16,
+    width: Count = 16,
+    density: Annotated[float, Field(gt=0, le=1)] = 0.08,
+    dot_size: Count = 1,
+    coherence: Annotated[float, Field(ge=0, le=1)] = 1.0,
+    directions: list[float] | None = None,
+    speeds: list[float] | None = None,
+    signal_rule: Literal["same", "different"] = "same",
+    noise_rule: Literal["position", "walk", "direction"] = "position",
+    dot_life: Annotated[int, Field(ge=0)] = 0,
+    sweep_speed: Speed = 2,
+    probe_speed: Speed = 1,
+    trials: Count = 64,
+    frames: Count = 12,
+) -> xr.Dataset:
+    """Make one file of trials.
+
+    Parameters
+    ----------
+    split : {"train", "valid", "test", "sweep", "probe"}
+        Dots are drawn anew for each. In "sweep" the signal visits every velocity of
+        {-sweep_speed..sweep_speed}^2. In "probe" flow 0 is a reference, in which the signal of every other trial
+        stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+    rng : numpy.random.Generator
+    height, width : int
+        Size of a frame in px.
+    density : float
+        Dots per square px.
+    dot_size : int
+        Side of a square dot in px.
+    coherence : float
+        Share of the dots that are signal, from 0 to 1.
+    directions : list of float, optional
+        The signal's direction is one of these, in degrees, 0 to the right, counter-clockwise as displayed; 0, 90,
+        180 and 270 if not given.
+    speeds : list of float, optional
+        Its speed is one of these, in px/frame; 1 if not given.
+    signal_rule : {"same", "different"}
+        The same dots are signal throughout, or others at every step.
+    noise_rule : {"position", "walk", "direction"}
+        A noise dot jumps to a random place at every step, or steps at the signal's speed in a random direction of
+        every step, or in one random direction of its own.
+    dot_life : int
+        Frames after which a dot is born again somewhere else; 0 for never. Ages at frame 0 are drawn evenly.
+    trials : int
+        How many; in "sweep", how many of each velocity.
+    frames : int
+        How long each is.
+
+    Returns
+    -------
+    Dataset
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; of the signal, over
+        (trial, object) with one object, ``velocity_vy``, ``velocity_vx`` and ``speed`` (px/frame) and ``direction``;
+        of the dots, over (trial, dot, time), ``position_y``, ``position_x`` (px) and ``signal``, whether the dot
+        makes its next step with the signal (at the last frame: its last). In "sweep", ``trained`` as in
+        `stimuli.moving_digits`.
+
+    Raises
+    ------
+    InputError
+        If the split is unknown or a list is empty.
+    """
+    check_split(split)
+    angles, rates = np.array(_given(directions, [0, 90, 180, 270])), np.array(_given(speeds, [1]))
+    known = np.concatenate([heading(angles, np.full(len(angles), rate)) for rate in rates])
+    swept = box(sweep_speed)
+    if split == "sweep":
+        trials *= len(swept)
+    velocity = known[rng.integers(len(known), size=trials)]
+    if split == "sweep":
+        velocity = np.resize(swept, (trials, 2)).astype(float)
+    if split == "probe":
+        velocity[::2] = 0
+    dots = max(1, round(density * height * width))
+    position, signal = _walked(
+        rng, velocity, dots, frames, (height, width), coherence, (signal_rule, noise_rule), dot_life
+    )
+
+    one, all_dots = ("trial", "object"), ("trial", "dot", "time")
+    direction = np.rad2deg(np.arctan2(-velocity[:, 0], velocity[:, 1])) % 360
+    truth = {
+        "velocity_vy": (one, velocity[:, :1], "px/frame", "velocity of the signal, positive down"),
+        "velocity_vx": (one, velocity[:, 1:], "px/frame", "velocity of the signal, positive right"),
+        "speed": (one, np.hypot(*velocity.T)[:, None], "px/frame", "speed of the signal"),
+        "direction": (one, direction[:, None], "degree", "direction of the signal, 0 right, counter-clockwise"),
+        "position_y": (all_dots, position[..., 0], "px", "place of a dot from the top"),
+        "position_x": (all_dots, position[..., 1], "px", "place of a dot from the left"),
+        "signal": (all_dots, signal.astype(np.int8), "", "whether the dot steps with the signal"),
+    }
+    if split == "sweep":
+        trained = np.isclose(velocity[:, None], known).all(-1).any(-1)
+        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the signal moves as in training")
+    return stimulus(
+        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None, settings={"dot_size": dot_size},
+    )  # fmt: skip
+
+
+def _given(values: list[float] | None, default: list[float]) -> list[float]:
+    if values is not None and not values:
+        raise InputError("random_dots needs at least one of directions and of speeds; got an empty list")
+    return default if values is None else values
+
+
+def _walked(
+    rng: np.random.Generator,
+    velocity: np.ndarray,
+    dots: int,
+    frames: int,
+    frame_shape: tuple[int, int],
+    coherence: float,
+    rules: tuple[str, str],
+    dot_life: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (trial, dot, time, 2) and which dots are signal (trial, dot, time)."""
+    signal_rule, noise_rule = rules
+    trials, speed = len(velocity), np.hypot(*velocity.T)[:, None]
+    is_signal = np.arange(dots) < round(coherence * dots)
+    is_signal = rng.permuted(np.broadcast_to(is_signal, (trials, dots)), axis=1)
+    own = rng.uniform(0, 360, (trials, dots))
+    age = rng.integers(max(dot_life, 1), size=(trials, dots))
+    position = rng.integers(frame_shape, size=(trials, dots, 2)).astype(float)
+    positions, signals = [], []
+    for _ in range(frames):
+        if signal_rule == "different" and signals:
+            is_signal = rng.permuted(is_signal, axis=1)
+        positions.append(position)
+        signals.append(is_signal)
+        direction = rng.uniform(0, 360, (trials, dots)) if noise_rule == "walk" else own
+        step = np.where(is_signal[..., None], velocity[:, None], heading(direction, speed))
+        ahead = (position + step) % frame_shape
+        age = age + 1
+        jumps = (dot_life > 0) & (age == dot_life)
+        age[jumps] = 0
+        if noise_rule == "position":
+            jumps = jumps | ~is_signal
+        position = np.where(jumps[..., None], rng.integers(frame_shape, size=(trials, dots, 2)), ahead)
+    return np.stack(positions, 2), np.stack(signals, 2)
+
+
+def render(scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x)."""
+    where = np.stack([scene["position_y"], scene["position_x"]], -1)
+    position = torch.from_numpy(where).to(device, torch.float32)
+    frames = splatted(position, torch.ones_like(position[..., 0]), scene.frame_shape)
+    size = scene.settings["dot_size"]
+    if size > 1:  # the sum over a square of its rows' sums over their columns
+        frames = sum(torch.roll(frames, down, -2) for down in range(size))
+        frames = sum(torch.roll(frames, right, -1) for right in range(size))
+    return frames.clamp_(0, 1)

@@ -1,0 +1,113 @@
+"""Handwritten digits that turn about the middle of the frame, each at its own constant angular velocity.
+
+As in the paper's rotating set, digits lie over each other, turn by multiples of 10 degrees per frame, and have empty
+ground around them, so that no corner leaves the frame. Every frame is sampled once from the upright image.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+
+from flowsim.canvas import frame_of, multiples, overlaid, turned
+from flowsim.flow import Rotation
+from flowsim.scene import Scene, stimulus
+from flowsim.sources import Source, digits, pixels
+
+Count = Annotated[int, Field(ge=1)]
+Angle = Annotated[float, Field(ge=0, le=180)]
+
+
+def generate(
+    split: str,
+    rng: np.random.Generator,
+    *,
+    source: Source = "bundled",
+    padding: Annotated[int, Field(ge=0)] = 4,
+    objects: Count = 2,
+    step: Annotated[float, Field(gt=0, le=180)] = 10.0,
+    max_speed: Angle = 20.0,
+    sweep_speed: Angle = 40.0,
+    probe_speed: Angle = 20.0,
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic",
+    overlap: Literal["max", "sum", "over"] = "max",
+    trials: Count = 64,
+    frames: Count = 12,
+) -> xr.Dataset:
+    """Make one file of trials.
+
+    Parameters
+    ----------
+    split : {"train", "valid", "test", "sweep", "probe"}
+        As in `stimuli.moving_digits`. In "sweep" object 0 visits every multiple of ``step`` up to ``sweep_speed``; the
+        flows of "probe" are those up to ``probe_speed``, and a quarter turn per frame, which is exact.
+    rng : numpy.random.Generator
+        Decides images, starting angles and velocities.
+    source : {"bundled", "mnist"}
+    padding : int
+        Px of empty ground around the image on each side; a frame is that much larger than a digit.
+    objects : int
+        Digits in each trial.
+    step, max_speed : float
+        Angular velocities are multiples of ``step`` up to ``max_speed`` in size, in deg/frame; starting angles are
+        multiples of ``step``.
+    interpolation : {"bicubic", "bilinear"}
+        How turned images are sampled; held to [0, 1].
+    overlap, trials, frames
+        As in `stimuli.moving_digits`.
+
+    Returns
+    -------
+    Dataset
+        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label``, ``image``, ``velocity_omega``
+        (deg/frame, counter-clockwise as displayed) and ``angle`` (degrees, at frame 0); in "sweep" ``trained``.
+
+    Raises
+    ------
+    InputError
+        If the split is unknown.
+    """
+    images = digits(split, source)
+    side = images.pixels.shape[-1] + 2 * padding
+    known, swept = multiples(max_speed, step), multiples(sweep_speed, step)
+    if split == "sweep":
+        trials *= len(swept)
+    drawn = rng.integers(len(images.labels), size=(trials, objects))
+    angle = step * rng.integers(max(1, round(360 / step)), size=(trials, objects))
+    velocity = known[rng.integers(len(known), size=(trials, objects))]
+    if split == "sweep":
+        velocity[:, 0] = np.resize(swept, trials)
+    if split == "probe":
+        velocity[::2] = 0
+    each = ("trial", "object")
+    truth = {
+        "label": (each, images.labels[drawn], "", "digit"),
+        "image": (each, images.number[drawn], "", "index in the source"),
+        "velocity_omega": (each, velocity, "deg/frame", "angular velocity, counter-clockwise"),
+        "angle": (each, angle, "degree", "angle at frame 0, counter-clockwise"),
+    }
+    if split == "sweep":
+        trained = np.isin(velocity[:, 0], known)
+        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether object 0 turns as in training")
+    flows = [(0.0,), *((float(v),) for v in {*multiples(probe_speed, step).tolist(), 90.0} - {0.0})]
+    return stimulus(
+        truth, render, frames=frames, frame_shape=(side, side), group=Rotation(),
+        flows=sorted(flows, key=lambda v: (abs(v[0]), v)) if split == "probe" else None,
+        settings={"source": source, "interpolation": interpolation, "overlap": overlap},
+    )  # fmt: skip
+
+
+def render(scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x)."""
+    still = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device, centred=True)
+    angle = scene["angle"][..., None] + np.arange(scene.frames) * scene["velocity_omega"][..., None]
+    same = np.ones_like(angle[:, 0])
+    layers = [
+        turned(still[:, k], angle[:, k], same, interpolation=scene.settings["interpolation"])
+        for k in range(still.shape[1])
+    ]
+    return overlaid(layers, scene.settings["overlap"])
