@@ -30,7 +30,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``valid_loss`` (sequences), MSE per pixel.
+        ``valid_loss`` (sequences), MSE per pixel, or cross-entropy where the network classifies.
 
     Raises
     ------
@@ -39,8 +39,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """
     loss = dataset.variable(recording, "curve_valid_loss")
     sequences = dataset.variable(recording, "curve_sequences").values.astype(int)
+    what = "cross-entropy" if recording.attrs.get("task") == "classify" else "MSE per pixel"
     return xr.Dataset(
-        {"valid_loss": ("sequences", loss.values, {"units": "1", "long_name": "validation MSE per pixel"})},
+        {"valid_loss": ("sequences", loss.values, {"units": "1", "long_name": f"validation {what}"})},
         {"sequences": ("sequences", sequences, {"long_name": "sequences seen"})},
     )
 
@@ -49,13 +50,16 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table: sequences until the worst network's best error is reached."""
     goal = results.valid_loss.min("sequences").max()
     reached = results.sequences.where(results.valid_loss <= goal).min("sequences")
-    return {f"sequences seen until validation MSE is {float(goal):.2g}": reached}
+    of = results.valid_loss.attrs["long_name"].removesuffix(" per pixel")
+    return {f"sequences seen until {of} is {float(goal):.2g}": reached}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Validation error against sequences seen."""
     fig, ax = plot.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
     plot.lines(results, "valid_loss", "sequences", ax)
-    ax.set(yscale="log", xlabel="sequences seen", ylabel="validation MSE per pixel", title=plot.seeds(results))
+    ax.set(
+        yscale="log", xlabel="sequences seen", ylabel=results.valid_loss.attrs["long_name"], title=plot.seeds(results)
+    )
     plot.legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))
     return fig

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from flowsim.errors import InputError
@@ -187,6 +188,31 @@ def scored(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     if not bool(np.isfinite(error).all()):
         raise InputError("predictions hold values that are no numbers; the network diverged. Train it again")
     return error, shown
+
+
+def swept(recording: xr.Dataset, trained_speed: float | None = None) -> tuple[pd.DataFrame, np.ndarray]:
+    """The velocity of object 0 in each trial, one column per component, and in which trials it was one of training.
+
+    Where it changes over time, that of frame 0 counts.
+
+    Raises
+    ------
+    InputError
+        If the recording does not tell.
+    """
+    held = [c for c in ("vy", "vx", "omega", "expansion") if f"object_velocity_{c}" in recording.coords]
+    if not held:
+        raise InputError("expected the velocity of each object (object_velocity_vy, _vx); the recording has none")
+    velocity = {}
+    for component in ("vy", "vx") if {"vy", "vx"} <= set(held) else held[:1]:
+        of_all = recording[f"object_velocity_{component}"].isel(object=0)
+        velocity[component] = (of_all.isel(time=0) if "time" in of_all.dims else of_all).values
+    table = pd.DataFrame(velocity)
+    if trained_speed is not None:
+        return table, (table.abs().max(axis=1) <= trained_speed).to_numpy()
+    if "trained" not in recording.coords:
+        raise InputError("the recording does not say which velocities were trained (trained); give trained_speed")
+    return table, recording.trained.values.astype(bool)
 
 
 def damaged(path: str | Path, error: Exception) -> InputError:

@@ -5,6 +5,7 @@ Plotting libraries are loaded when something is drawn: an analysis that only mea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,46 @@ def mosaic(
     ax.set_xticks(np.arange(len(titles)) * (width + gap) + width / 2, titles, fontsize=7)
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)
+
+
+def planes(results: xr.Dataset, variable: str, *, label: str, percent: bool = False) -> Figure:
+    """A heat map of ``variable`` (run, vy, vx) over the velocity plane per network, on a common scale, mean over seeds.
+
+    A white line goes round the velocities of training, ``trained`` (vy, vx) of the results. The scale is logarithmic
+    and cells show thousandths, or with ``percent`` it goes from 0 to 1 and they show percent.
+    """
+    import seaborn as sns
+    from matplotlib.colors import LogNorm, Normalize
+
+    names = networks(results)
+    mean = results[variable].groupby("network").mean()
+    norm = Normalize(0, 1) if percent else LogNorm(float(mean.min()), float(mean.max()))
+    across = min(len(names), 4)
+    down = math.ceil(len(names) / across)
+    fig, axes = subplots(down, across, figsize=(PAGE, 2.2 * down + 0.4), squeeze=False, sharex=True, sharey=True)
+    for ax in axes.flat[len(names) :]:
+        ax.axis("off")
+    inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
+    for ax, name in zip(axes.flat, names, strict=False):
+        table = mean.sel(network=name).transpose("vy", "vx").to_pandas()
+        sns.heatmap(
+            table, ax=ax, norm=norm, cmap="viridis", square=True, cbar=False,
+            annot=table * (100 if percent else 1e3), fmt=".0f", annot_kws={"size": 6 if down > 1 else 7},
+        )  # fmt: skip
+        ax.hlines(*_edges(inside.transpose("vy", "vx").values), color="white", lw=2)
+        ax.vlines(*_edges(inside.transpose("vx", "vy").values), color="white", lw=2)
+        ax.set(title=name, xlabel="", ylabel="")
+    fig.supxlabel("vx (px/frame, right)", fontsize=9)
+    fig.supylabel("vy (px/frame, down)", fontsize=9)
+    fig.colorbar(axes.flat[0].collections[0], ax=axes, label=label, shrink=0.8)
+    return fig
+
+
+def _edges(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the first axis of a map leaves what is inside: at which position, from where to where on the second."""
+    padded = np.pad(inside.astype(bool), ((1, 1), (0, 0)))
+    at, along = np.nonzero(padded[1:] != padded[:-1])
+    return at, along, along + 1
 
 
 def save(figure: Figure, path: Path) -> None:

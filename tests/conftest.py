@@ -71,12 +71,50 @@ def runs(tmp_path_factory):
     for name, max_speed in (("fernn", 1), ("grnn", 0)):
         for seed in (0, 1):
             torch.manual_seed(seed)
-            network = build("fernn", (8, 9), max_speed=max_speed, channels=3, decoder_layers=1)
+            network = build("fernn", (8, 9), max_speed=max_speed, channels=3, decoder_layers=1, classes=10)
             curve = {"sequences": [8, 16, 24], "valid_loss": [0.3, 0.2 + 0.01 * seed, 0.1]}
             made[f"{name}-seed{seed}"] = {}
             for split, stimulus in stimuli.items():
                 file, context = folder / f"{name}-{seed}-{split}.h5", None if split == "probe" else 3
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
-                record(network, stimulus, file, context=context, curve=curve, attrs=attrs)
+                sites = ("state", "prediction", "logits")
+                record(network, stimulus, file, context=context, sites=sites, curve=curve, attrs=attrs)
                 made[f"{name}-seed{seed}"][split] = open_recording(file)
     return made
+
+
+@pytest.fixture(scope="session")
+def kth_videos():
+    """A factory of folders like that of the KTH actions: see `_kth_videos`."""
+    pytest.importorskip("av", reason="PyAV is not installed")
+    return _kth_videos
+
+
+def _kth_videos(folder, videos, size=(120, 160)):
+    """Write videos {name: (number of frames, annotation or None)}; frame n (from 1) is of grey 50 + 4n, and darker left."""
+    import av
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["Training:   person11, 12\r", "\r"]
+    for name, (frames, annotation) in videos.items():
+        if annotation is not None:
+            lines.append(f"{name}\t\t{annotation}\r")
+        if not frames:
+            continue
+        with av.open(str(folder / f"{name}_uncomp.avi"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.height, stream.width, stream.pix_fmt, stream.bit_rate = *size, "yuv420p", 10**7
+            for n in range(1, frames + 1):
+                picture = np.full((*size, 3), 50 + 4 * n, np.uint8)
+                picture[:, : size[1] // 4] -= 40
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            container.mux(stream.encode(None))
+    (folder / "00sequences.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kth_folder(kth_videos, tmp_path_factory):
+    """A complete folder of small videos, with persons of every split and two actions; its cache is beside it."""
+    names = [f"person{person:02}_{action}_d1" for person in (11, 19, 22, 2) for action in ("boxing", "walking")]
+    return kth_videos(tmp_path_factory.mktemp("kth") / "kth", dict.fromkeys(names, (40, "frames\t1-17, 20-40")))

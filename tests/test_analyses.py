@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from analysis import (
+    classification_accuracy,
     equivariance_error,
     length_generalisation,
     prediction_error,
@@ -192,6 +193,56 @@ def test_velocity_generalisation_finds_the_error_of_each_velocity(predicted):
     np.testing.assert_allclose(result.mse.sel(vy=0, vx=1), 0.01)
     np.testing.assert_allclose(result.mse_novel, 0.04)
     np.testing.assert_allclose(result.mse_trained, 0.01 * 8 / 9)
+    np.testing.assert_array_equal(result.trained.sel(vy=[-2, 0], vx=[0, 1]), [[0, 0], [1, 1]])
+    with pytest.raises(InputError, match=r"does not say which velocities were trained \(trained\); give trained_speed"):
+        velocity_generalisation.analyse(made)
+    upward = made.assign_coords(trained=("trial", np.array([vy < 0 for vy, _ in velocities])))
+    result = velocity_generalisation.analyse(upward)
+    np.testing.assert_array_equal(result.trained.any("vx"), [1, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("component", ["omega", "expansion"])
+def test_velocity_generalisation_on_a_line(predicted, component, tmp_path):
+    made = predicted(lambda _: 1, horizon=3, trials=10)
+    swept = np.array([-20.0, -10, 0, 10, 20] * 2)
+    made["prediction"] = made.frames + 0.1 * xr.DataArray(abs(swept) / 10, dims="trial")
+    made = made.assign_coords({f"object_velocity_{component}": (("trial", "object"), swept[:, None])})
+    result = velocity_generalisation.analyse(made, trained_speed=10)
+    assert result.mse.dims == (component,)
+    np.testing.assert_allclose(result.mse, [0.04, 0.01, 0, 0.01, 0.04], atol=1e-12)
+    assert result.trained.values.tolist() == [0, 1, 1, 1, 0]
+    both = result.expand_dims(run=["a"]).assign_coords(network=("run", ["fernn"]))
+    with mpl.rc_context(plot.STYLE):
+        assert component in velocity_generalisation.figure(both).axes[0].get_xlabel()
+
+
+def classified(named, labels, velocities, trained):
+    """A recording whose logits name ``named`` (trial, time)."""
+    logits = np.eye(3)[named][None]
+    coords = {
+        "time": np.arange(named.shape[1]),
+        "object_label": (("trial", "object"), np.array(labels)[:, None]),
+        "object_velocity_vy": (("trial", "object"), np.array(velocities)[:, :1]),
+        "object_velocity_vx": (("trial", "object"), np.array(velocities)[:, 1:]),
+        "trained": ("trial", trained),
+    }
+    return xr.Dataset({"logits": (("flow", "trial", "time", "class"), logits)}, coords, {"task": "classify"})
+
+
+def test_classification_accuracy_by_velocity_time_and_label():
+    labels, velocities = [0, 1, 2, 0], [(0, 0), (0, 0), (0, 1), (0, 1)]
+    named = np.array([[1, 0], [1, 1], [2, 1], [0, 0]])
+    result = classification_accuracy.analyse(classified(named, labels, velocities, [1, 1, 0, 0]))
+    assert result.accuracy.sel(vy=0).values.tolist() == [1, 0.5]
+    assert (float(result.accuracy_trained), float(result.accuracy_novel)) == (1, 0.5)
+    assert result.accuracy_time.values.tolist() == [0.75, 0.75]
+    assert result.confusion.values.tolist() == [[2, 0, 0], [0, 1, 0], [0, 1, 0]]
+    assert float(result.chance) == 0.5
+    with pytest.raises(InputError, match="expected labels below the network's 3 classes; got 7"):
+        classification_accuracy.analyse(classified(named, [0, 1, 2, 7], velocities, [1, 1, 0, 0]))
+    unlabelled = classified(named, labels, velocities, [1, 1, 0, 0]).drop_vars("object_label")
+    with pytest.raises(InputError, match=r"expected the label of each object \(object_label\); the recording has none"):
+        classification_accuracy.analyse(unlabelled)
 
 
 def test_training_speed_is_the_learning_curve(recording):
@@ -277,7 +328,7 @@ def test_recordings_thinned_in_time_are_scored_by_their_frames(predicted):
 
 def test_recordings_that_lack_what_is_needed(predicted):
     made = predicted(lambda _: 0)
-    with pytest.raises(InputError, match="needs the velocity of each object"):
+    with pytest.raises(InputError, match="expected the velocity of each object"):
         velocity_generalisation.analyse(made)
     del made.attrs["context"]
     with pytest.raises(InputError, match="expected the attribute context"):

@@ -1,0 +1,95 @@
+"""Does a network name what it sees, also when the world moves as it never did in training?
+
+Share of trials whose label the network names, by the velocity of object 0 or of the camera, over time, and which labels
+it takes for which.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+from flowsim import dataset, plot
+from flowsim.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+READS = "sweep"
+QUESTION = "Does the network name what moves, at velocities never trained on?"
+READING = (
+    "Percent of trials named correctly after the last frame, by velocity; the white line holds the trained velocities. "
+    "Higher (brighter) is better; mean over seeds."
+)
+
+
+def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None) -> xr.Dataset:
+    """Accuracy by velocity and time.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``logits`` (flow, trial, time, class), ``object_label`` (trial, object), and velocities as for
+        `analysis.velocity_generalisation`.
+    trained_speed : float, optional
+        As there.
+
+    Returns
+    -------
+    Dataset
+        ``accuracy`` and ``trained`` (vy, vx); ``accuracy_trained``, ``accuracy_novel``: means over trials, with
+        ``sem_trained``, ``sem_novel`` over trials; ``accuracy_time`` (time), over all; ``confusion`` (label, named),
+        counts; ``chance``, the share of the most frequent label.
+
+    Raises
+    ------
+    InputError
+        If the recording has no logits or labels, or does not tell velocities or what was trained.
+    """
+    logits = dataset.variable(recording, "logits", ("flow", "trial", "time", "class")).isel(flow=0).load()
+    if "object_label" not in recording.coords:
+        raise InputError("expected the label of each object (object_label); the recording has none")
+    label = recording.object_label.isel(object=0).values.astype(int)
+    classes = logits.sizes["class"]
+    if label.max(initial=0) >= classes:
+        raise InputError(f"expected labels below the network's {classes} classes; got {label.max()}")
+    named = logits.argmax("class").transpose("trial", "time").values
+    right = named == label[:, None]
+    velocity, trained = dataset.swept(recording, trained_speed)
+    table = velocity.assign(right=right[:, -1], trained=trained)
+    by = table.groupby(list(velocity)).agg(right=("right", "mean"), trained=("trained", "max")).to_xarray()
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (label, named[:, -1]), 1)
+    time = ("time", recording.time.values, {"units": "frame", "long_name": "frame"})
+    result = xr.Dataset(
+        {
+            "accuracy": by.right.assign_attrs(units="1", long_name="accuracy"),
+            "trained": by.trained.astype(np.int8),
+            "accuracy_time": ("time", right.mean(0), {"units": "1", "long_name": "accuracy"}),
+            "confusion": (("label", "named"), confusion, {"units": "1", "long_name": "trials"}),
+            "chance": np.bincount(label).max() / len(label),
+        },
+        {"time": time},
+    )
+    for name, chosen in (("trained", trained), ("novel", ~trained)):
+        result[f"accuracy_{name}"], result[f"sem_{name}"] = table.right[chosen].mean(), table.right[chosen].sem()
+    return result
+
+
+def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Numbers (run) for the opening table."""
+    return {
+        "accuracy at trained velocities": results.accuracy_trained,
+        "accuracy at novel velocities": results.accuracy_novel,
+    }
+
+
+def figure(results: xr.Dataset) -> Figure:
+    """One heat map over the velocity plane per network."""
+    fig = plot.planes(results, "accuracy", label="accuracy", percent=True)
+    chance = 100 * float(results.chance.mean())
+    fig.suptitle(f"accuracy in %, chance {chance:.0f} %, {plot.seeds(results)}", fontsize=9)
+    return fig
