@@ -151,6 +151,8 @@ def _walked(
     own = rng.uniform(0, 360, (trials, dots))
     age = rng.integers(max(dot_life, 1), size=(trials, dots))
     position = rng.integers(frame_shape, size=(trials, dots, 2)).astype(float)
+    if (velocity % 1).any():  # else all dots would be sharp or blurred at the same time
+        position += rng.random(position.shape)
     positions, signals = [], []
     for _ in range(frames):
         if signal_rule == "different" and signals:

@@ -1,0 +1,183 @@
+r"""Drifting gratings and plaids: sinusoids of luminance that move across their bars.
+
+    L(x, t) = 1/2 + contrast/2 . A(x) . mean_k cos(2 pi (s u_k . x - f t) + phase_k)
+
+with spatial frequency s, temporal frequency f, and u_k the unit vector of the k-th component's direction. A grating
+moves at the normal velocity f/s u; along its bars it could move at any. Of a plaid, two gratings at an angle, there is
+only one velocity that explains both (Adelson and Movshon, 1982, Phenomenal coherence of moving visual patterns).
+
+A grating is periodic on the torus of the frame only if its wave vector s u has a whole number of cycles over the height
+and over the width, as the defaults have outside "sweep". Otherwise there is a seam at the border, which flows of a
+probe move along. The aperture A stands still.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+
+from flowsim.canvas import heading, probes
+from flowsim.flow import Translation
+from flowsim.scene import Scene, stimulus
+from flowsim.sources import check_split
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Angles = Annotated[tuple[float, ...], Field(min_length=1)]
+Shares = Annotated[tuple[Share, ...], Field(min_length=1)]
+Spatial = Annotated[tuple[Annotated[float, Field(gt=0, le=0.5)], ...], Field(min_length=1)]
+Temporal = Annotated[tuple[Annotated[float, Field(ge=0, le=0.5)], ...], Field(min_length=1)]
+
+
+def generate(
+    split: str,
+    rng: np.random.Generator,
+    *,
+    height: Count = 16,
+    width: Count = 16,
+    directions: Angles = (0.0, 90.0, 180.0, 270.0),
+    spatial_frequencies: Spatial = (0.125,),
+    temporal_frequencies: Temporal = (0.125,),
+    phases: Angles | Literal["random"] = "random",
+    contrast: Share | Shares = 1.0,
+    components: Literal[1, 2] = 1,
+    plaid_angle: float = 90.0,
+    aperture: Literal["none", "disc", "gaussian"] = "none",
+    radius: Annotated[float, Field(gt=0)] = 4.0,
+    sweep_directions: Angles = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0),
+    probe_speed: Annotated[int, Field(ge=0)] = 1,
+    trials: Count = 64,
+    frames: Count = 12,
+) -> xr.Dataset:
+    """Make one file of trials.
+
+    Parameters
+    ----------
+    split : {"train", "valid", "test", "sweep", "probe"}
+        Gratings are drawn anew for each. "sweep" visits every combination of ``sweep_directions``, spatial and
+        temporal frequencies and contrasts. In "probe", flow 0 is a reference, in which every other trial stands still,
+        and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+    rng : numpy.random.Generator
+        Decides directions, frequencies, contrasts and phases.
+    height, width : int
+        Size of a frame in px.
+    directions : sequence of float
+        In which gratings drift, in degrees, 0 to the right, counter-clockwise as displayed. One is drawn for each
+        trial, as are the following.
+    spatial_frequencies : sequence of float
+        In cycles/px, up to 0.5.
+    temporal_frequencies : sequence of float
+        In cycles/frame, up to 0.5, at which a grating flickers and has no direction.
+    phases : sequence of float, or "random"
+        In degrees; at phase 0 the middle of the frame is brightest at frame 0. Drawn for each component.
+    contrast : float, or sequence of float
+        Of each component (Michelson: the range of luminance over its sum), from 0 to 1.
+    components : {1, 2}
+        A grating, or a plaid: the mean of two gratings.
+    plaid_angle : float
+        How much further counter-clockwise the direction of a plaid's second component is, in degrees. At 180 they
+        make a counterphase grating.
+    aperture : {"none", "disc", "gaussian"}
+        Through which the grating is seen on a ground of 0.5, in the middle of the frame.
+    radius : float
+        Of the disc, whose edge is one px wide, or the standard deviation of the Gaussian, in px.
+    sweep_directions : sequence of float
+        Directions of "sweep".
+    trials : int
+        How many; in "sweep", how many of each combination.
+    frames : int
+        How long each is.
+
+    Returns
+    -------
+    Dataset
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and object (a
+        component) ``direction``, ``orientation`` (of the bars) and ``phase`` (degrees), ``spatial_frequency``
+        (cycles/px), ``temporal_frequency`` (cycles/frame), ``contrast``, and ``velocity_vy``, ``velocity_vx``
+        (px/frame, across the bars); of a plaid, per trial ``pattern_vy``, ``pattern_vx``, the one velocity that agrees
+        with both components, NaN if there is none; in "sweep", per trial ``trained``: whether its direction is one
+        of training.
+
+    Raises
+    ------
+    InputError
+        If the split is unknown.
+    """
+    check_split(split)
+    offered = (directions, spatial_frequencies, temporal_frequencies, np.atleast_1d(contrast))
+    choices = [np.array(values, float) for values in offered]
+    if split == "sweep":
+        every = np.array(list(product(sweep_directions, *choices[1:])))
+        first, spatial, temporal, contrasts = np.resize(every, (trials * len(every), 4)).T
+    else:
+        first, spatial, temporal, contrasts = (rng.choice(c, trials) for c in choices)
+    if split == "probe":
+        temporal[::2] = 0
+    shape = (len(first), components)
+    phase = rng.uniform(0, 360, shape) if isinstance(phases, str) else rng.choice(np.array(phases, float), shape)
+    direction = (first[:, None] + plaid_angle * np.arange(components)) % 360
+    spatial, temporal, contrasts = (np.tile(c[:, None], components) for c in (spatial, temporal, contrasts))
+    velocity = heading(direction, temporal / spatial)
+
+    each = ("trial", "object")
+    truth = {
+        "direction": (each, direction, "degree", "direction of drift, 0 right, counter-clockwise"),
+        "orientation": (each, (direction + 90) % 180, "degree", "orientation of the bars, 0 horizontal"),
+        "spatial_frequency": (each, spatial, "cycle/px", "spatial frequency"),
+        "temporal_frequency": (each, temporal, "cycle/frame", "temporal frequency"),
+        "phase": (each, phase, "degree", "phase in the middle of frame 0"),
+        "contrast": (each, contrasts, "", "Michelson contrast"),
+        "velocity_vy": (each, velocity[..., 0], "px/frame", "velocity across the bars, positive down"),
+        "velocity_vx": (each, velocity[..., 1], "px/frame", "velocity across the bars, positive right"),
+    }
+    if components == 2:
+        pattern = agreed(first, plaid_angle, temporal[:, 0] / spatial[:, 0])
+        truth["pattern_vy"] = (("trial",), pattern[:, 0], "px/frame", "velocity of the plaid, positive down")
+        truth["pattern_vx"] = (("trial",), pattern[:, 1], "px/frame", "velocity of the plaid, positive right")
+    if split == "sweep":
+        apart = (first[:, None] - choices[0]) % 360
+        trained = np.isclose(np.minimum(apart, 360 - apart), 0).any(1)
+        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the direction is one of training")
+    return stimulus(
+        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None, settings={"aperture": aperture, "radius": radius},
+    )  # fmt: skip
+
+
+def agreed(direction: np.ndarray, angle: float, speed: np.ndarray) -> np.ndarray:
+    """Where the constraint lines of two gratings of the same speed meet, ``angle`` apart: velocities (trial, 2)."""
+    share = np.cos(np.deg2rad(angle / 2))
+    return heading(direction + angle / 2, speed / (np.nan if abs(share) < 1e-9 else share))
+
+
+def render(scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x)."""
+    rows, columns = (torch.arange(n, device=device) - (n - 1) / 2 for n in scene.frame_shape)
+    contrast, wave = scene["contrast"], heading(scene["direction"], scene["spatial_frequency"])
+    cycles = scene["phase"][..., None] / 360 - scene["temporal_frequency"][..., None] * np.arange(scene.frames)
+    frames = torch.zeros(len(scene), scene.frames, *scene.frame_shape, device=device)
+    for k in range(contrast.shape[1]):
+        fy, fx, amplitude, start = (
+            torch.from_numpy(of_trial).to(device, torch.float32)
+            for of_trial in (wave[:, k, 0], wave[:, k, 1], contrast[:, k], cycles[:, k] % 1)
+        )
+        across = fy[:, None, None] * rows[:, None] + fx[:, None, None] * columns
+        grating = (2 * torch.pi * (across[:, None] + start[:, :, None, None])).cos_()
+        frames += grating.mul_(amplitude[:, None, None, None])
+    frames *= 0.5 / contrast.shape[1]
+    if scene.settings["aperture"] != "none":
+        distance = (rows[:, None] ** 2 + columns**2).sqrt()
+        frames *= seen(distance, scene.settings["aperture"], scene.settings["radius"])
+    return frames.add_(0.5).clamp_(0, 1)
+
+
+def seen(distance: torch.Tensor, aperture: str, radius: float) -> torch.Tensor:
+    """How much of the grating is seen at a distance from the middle, from 0 to 1."""
+    if aperture == "disc":
+        return (radius + 0.5 - distance).clamp(0, 1)
+    return (-0.5 * (distance / radius) ** 2).exp()

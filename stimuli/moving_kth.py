@@ -1,0 +1,123 @@
+"""Human actions filmed by a camera that moves: the KTH videos, rolled over a torus at a constant velocity.
+
+The hidden structure that a network can use: whatever the person does, the whole picture is transported by one flow. To
+tell the action is to see the motion within the picture through the motion of the picture. The task of Keller 2025
+(arXiv 2507.14793): six actions, 16 frames of 32x32 px, camera velocities in {-2..2}^2 (``max_speed: 2``), split by
+person. `flowsim.kth` says which files are read and how they are split.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+
+from flowsim.canvas import box, moved, probes
+from flowsim.flow import Translation
+from flowsim.kth import ACTIONS, ranges, windows
+from flowsim.scene import Scene, stimulus
+
+Count = Annotated[int, Field(ge=1)]
+Speed = Annotated[int, Field(ge=0)]
+
+
+def generate(
+    split: str,
+    rng: np.random.Generator,
+    *,
+    folder: str | None = None,
+    incomplete: bool = False,
+    height: Count = 32,
+    width: Count = 32,
+    max_speed: Speed = 1,
+    sweep_speed: Speed = 2,
+    probe_speed: Speed = 1,
+    trials: Count = 64,
+    frames: Count = 16,
+) -> xr.Dataset:
+    """Make one file of trials.
+
+    Parameters
+    ----------
+    split : {"train", "valid", "test", "sweep", "probe"}
+        Which persons are seen (sweep and probe use those of test), and what is varied. In "sweep", the camera visits
+        every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which the camera of every
+        other trial stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+    rng : numpy.random.Generator
+        Decides videos, frames and velocities.
+    folder : str, optional
+        Holds the videos and 00sequences.txt; if not given, the sub-folder kth of the folder that the environment
+        variable FLOWSIM_DATA names, or that folder itself. At the first use of a size all videos are decoded.
+    incomplete : bool
+        Use what there is, with a warning, where videos are missing, damaged or not annotated.
+    height, width : int
+        Size of a frame in px. The whole frame of the video, 120x160 px, is resized to it by averaging over areas, as
+        in the published task, with no regard to proportions.
+    max_speed : int
+        Velocities of the camera's picture are drawn from {-max_speed..max_speed}^2, in px/frame.
+    trials : int
+        How many; in "sweep", how many of each velocity.
+    frames : int
+        How long each is. It lies within one annotated range; ranges are equally likely, whatever their length, and so
+        are the places within one. Shorter ranges are not used.
+
+    Returns
+    -------
+    Dataset
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and object, of
+        which there is one, ``label`` (0 to 5; named by its attribute ``flag_meanings``) and the velocity of the
+        picture ``velocity_vy``, ``velocity_vx`` (px/frame); per trial ``person``, ``scenario``, ``sequence`` (which
+        of the video's ranges, from 1) and ``first_frame`` (in the annotation's count, from 1); in "sweep", per trial
+        ``trained``: whether the camera moves as in training.
+
+    Raises
+    ------
+    InputError
+        If the split is unknown, the videos are not found or not complete, or no range is long enough.
+    """
+    known = ranges(split, folder, (height, width), incomplete, frames)
+    swept = box(sweep_speed)
+    if split == "sweep":
+        trials *= len(swept)
+    drawn = known.iloc[rng.integers(len(known), size=trials)]
+    first = rng.integers(drawn["first"], drawn["last"] - frames + 1, endpoint=True)
+    velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, 1, 2))
+    if split == "sweep":
+        velocity[:, 0] = np.resize(swept, (trials, 2))
+    if split == "probe":
+        velocity[::2] = 0
+
+    each, of = ("trial", "object"), {name: drawn[name].to_numpy() for name in drawn}
+    truth = {
+        "label": (each, of["label"][:, None], "", "action"),
+        "velocity_vy": (each, velocity[..., 0], "px/frame", "velocity of the picture, positive down"),
+        "velocity_vx": (each, velocity[..., 1], "px/frame", "velocity of the picture, positive right"),
+        "person": (("trial",), of["person"], "", "person"),
+        "scenario": (("trial",), of["scenario"], "", "scenario: outdoors, with zoom, other clothes, indoors"),
+        "sequence": (("trial",), of["sequence"], "", "annotated range of the video, from 1"),
+        "first_frame": (("trial",), first, "frame", "first frame, from 1"),
+    }
+    if split == "sweep":
+        trained = abs(velocity[:, 0]).max(-1) <= max_speed
+        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the camera moves as in training")
+    made = stimulus(
+        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None, settings={"folder": folder},
+    )  # fmt: skip
+    made.label.attrs |= {"flag_values": np.arange(len(ACTIONS)), "flag_meanings": " ".join(ACTIONS)}  # as CF names them
+    return made
+
+
+def render(scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x)."""
+    seen = windows(
+        scene.settings["folder"], scene["person"], scene["label"][:, 0], scene["scenario"], scene["first_frame"],
+        scene.frames, scene.frame_shape,
+    )  # fmt: skip
+    still = torch.from_numpy(seen).to(device)
+    velocity = np.stack([scene["velocity_vy"], scene["velocity_vx"]], -1)
+    by = velocity * np.arange(scene.frames)[:, None]  # (trial, time, 2)
+    return moved(still.flatten(0, 1), by.reshape(-1, 1, 2)).view_as(still).float() / 255
