@@ -16,6 +16,7 @@ test-all: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.stimuli
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""How fast stimuli are made: sequences per second, against plain generators that take digit by digit and frame by frame.
+"""How fast stimuli are made: sequences a second, against plain generators that take digit by digit and frame by frame.
 
 ``python -m benchmarks.stimuli`` writes ``stimuli.csv`` into ``results/benchmarks``: 28x28 px, 20 frames, two digits,
 batches of 128 in float32. Ratios are taken in one run, in turn; medians count.
@@ -11,10 +11,11 @@ import resource
 import subprocess
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from flowsim.stream import Stream
 
 BATCH, FRAMES, SIDE, DIGITS = 128, 20, 28, 2
 CPU = torch.device("cpu")
-FAMILIES = {
+FAMILIES: dict[str, dict[str, Any]] = {
     "moving_digits": {"height": SIDE, "width": SIDE, "max_speed": 2, "frames": FRAMES},
     "rotating_digits": {"padding": 10, "max_speed": 40.0, "frames": FRAMES, "interpolation": "bilinear"},
 }
@@ -82,7 +83,12 @@ PLAIN: dict[str, Callable[[np.random.Generator], Tensor]] = {
 
 def plain(family: str) -> Callable[[int], Tensor]:
     """Batch number n by the plain generator."""
-    return lambda number: torch.stack([PLAIN[family](rng) for rng in [np.random.default_rng(number)] * BATCH])
+
+    def batch(number: int) -> Tensor:
+        rng = np.random.default_rng(number)
+        return torch.stack([PLAIN[family](rng) for _ in range(BATCH)])
+
+    return batch
 
 
 def ours(family: str) -> Callable[[int], Tensor]:
@@ -122,7 +128,7 @@ def memory_of_files() -> list[tuple[int, float]]:
         with tempfile.TemporaryDirectory() as folder:
             spec = f'{{"height": {SIDE}, "width": {SIDE}, "frames": {FRAMES}, "trials": {trials}}}'
             into = Path(folder) / "train.h5"
-            write_file(SimpleNamespace(family="moving_digits", split="train", spec=spec, seed=0, into=into))  # type: ignore[arg-type]
+            write_file(Namespace(family="moving_digits", split="train", spec=spec, seed=0, into=into))
         held.append((trials, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
     return held
 
