@@ -34,15 +34,16 @@ def frame_of(images: np.ndarray, frame_shape: tuple[int, int], device: torch.dev
     return frames
 
 
-def moved(still: Tensor, displacement: np.ndarray) -> Tensor:
+def moved(still: Tensor, displacement: np.ndarray, held: bool = True) -> Tensor:
     """Frames (trial, y, x) rolled by ``displacement`` (trial, time, 2), down and right in px: (trial, time, y, x).
 
-    Exact where every displacement is whole, band-limited shifts where not.
+    Exact where every displacement is whole; where not, band-limited shifts, held to [0, 1] unless ``held`` is False.
     """
     trials, (height, width), device = len(still), still.shape[-2:], still.device
     by = torch.from_numpy(displacement).to(device)
     if displacement.dtype.kind == "f" and (displacement % 1).any():
-        return shift(still[:, None], by[..., 0].to(still.dtype), by[..., 1].to(still.dtype))
+        between = shift(still[:, None], by[..., 0].to(still.dtype), by[..., 1].to(still.dtype))
+        return between.clamp_(0, 1) if held else between
     by = by.long()
     rows = (torch.arange(height, device=device) - by[..., 0, None]) % height  # whole rows, then pixels within them
     columns = (torch.arange(width, device=device) - by[..., 1, None]) % width
@@ -60,7 +61,7 @@ def turned(
 ) -> Tensor:
     """Frames (trial, y, x) turned by ``angle`` and grown by ``scale`` (trial, time): (trial, time, y, x).
 
-    ``about`` (trial, 2) is the point that stays, in px, the centre of the frame if not given.
+    ``about`` (trial, 2) is the point that stays, in px, the centre of the frame if not given. Held to [0, 1].
     """
     trials, times = angle.shape
     angles, scales = (torch.from_numpy(a).to(still.device, torch.float32).flatten() for a in (angle, scale))
@@ -71,12 +72,13 @@ def turned(
     grid = sources((still.shape[-2], still.shape[-1]), angles, scales, fixed)
     # the times of a trial share an image: sampled as one tall frame, it need not be repeated
     tall = grid.view(trials, times * still.shape[-2], still.shape[-1], 2)
-    return turn(still[:, None], tall, interpolation).view(trials, times, *still.shape[-2:])
+    return turn(still[:, None], tall, interpolation).view(trials, times, *still.shape[-2:]).clamp_(0, 1)
 
 
 def overlaid(objects: list[Tensor], overlap: str) -> Tensor:
     """Frames of several objects as one, in [0, 1]; overwrites the first."""
-    return reduce(OVERLAPS[overlap], objects).clamp_(0, 1)
+    together = reduce(OVERLAPS[overlap], objects)
+    return together if overlap == "max" else together.clamp_(0, 1)
 
 
 def box(max_speed: int) -> np.ndarray:

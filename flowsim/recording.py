@@ -117,7 +117,7 @@ def _stream(
     report: Callable[[int, int], None],
 ) -> None:
     frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
-    parameter = next(network.parameters())
+    parameter, steps = next(network.parameters()), actions(stimulus)
     total = layout.sizes["flow"] * layout.sizes["trial"]
     for flow in range(layout.sizes["flow"]):
         for first in range(0, layout.sizes["trial"], layout.trials_at_once):
@@ -125,7 +125,7 @@ def _stream(
             shown = frames[flow, chosen].values
             seen = torch.from_numpy(shown)[:, :context, None].to(parameter)
             recorded: dict[str, list[np.ndarray]] = {site: [] for site in layout.sites}
-            acted = actions(stimulus.isel(trial=chosen), seen) if network.observes else None
+            acted = steps[chosen].to(seen) if steps is not None and network.observes else None
             blank = torch.full((len(shown), 1, *shown.shape[2:]), torch.nan)
             predict_from = 1 if "prediction" in layout.sites else stimulus.sizes["time"]
             for step in network.steps(seen, stimulus.sizes["time"] - seen.shape[1], predict_from, acted):

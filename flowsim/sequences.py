@@ -32,14 +32,10 @@ class Sequences:
     actions: Tensor | None = None
 
     @classmethod
-    def of(cls, stimulus: xr.Dataset, frames: Tensor | None = None) -> Sequences:
-        """A stimulus, with its own frames (trial, time, y, x) if none are given."""
-        shown = torch.from_numpy(stimulus.frames.values) if frames is None else frames
-        label = None
-        if "label" in stimulus.coords:
-            first = stimulus.label.isel(object=0) if "object" in stimulus.label.dims else stimulus.label
-            label = torch.from_numpy(first.values.astype(np.int64)).to(shown.device)
-        return cls(shown[:, :, None], label, actions(stimulus, shown))
+    def of(cls, stimulus: xr.Dataset) -> Sequences:
+        """All of a stimulus."""
+        frames = torch.from_numpy(stimulus.frames.values)
+        return cls(frames[:, :, None], labels(stimulus), actions(stimulus))
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -61,11 +57,19 @@ class Sequences:
         return Sequences(change(self.frames), label, steps)
 
 
-def actions(stimulus: xr.Dataset, like: Tensor) -> Tensor | None:
-    """The observer's actions (trial, time, component) of a stimulus, on the device of ``like`` and of its type."""
+def labels(stimulus: xr.Dataset) -> Tensor | None:
+    """The label of object 0 (trial,), if there are labels."""
+    if "label" not in stimulus.coords:
+        return None
+    first = stimulus.label.isel(object=0) if "object" in stimulus.label.dims else stimulus.label
+    return torch.from_numpy(first.values.astype(np.int64))
+
+
+def actions(stimulus: xr.Dataset) -> Tensor | None:
+    """The observer's actions (trial, time, component), if it acts."""
     if not all(name in stimulus.coords for name in ACTIONS):
         return None
-    return torch.from_numpy(np.stack([stimulus[name].values for name in ACTIONS], -1)).to(like)
+    return torch.from_numpy(np.stack([stimulus[name].values for name in ACTIONS], -1).astype(np.float32))
 
 
 class Shuffled:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import xarray as xr
+from torch import Tensor
 
 from flowsim import ideas
 from flowsim.scene import Scene
-from flowsim.sequences import Sequences
+from flowsim.sequences import Sequences, actions, labels
 
 POOL = 2048
 """Trials drawn at once, at least a batch."""
@@ -41,13 +41,15 @@ class Stream:
         self.module, self.seed, self.batch, self.device = ideas.load("stimuli", family), seed, batch, device
         self.at_once = max(1, POOL // batch)
         self.spec = {**spec, "trials": self.at_once * batch}
-        self.pool: tuple[int, xr.Dataset, Scene] | None = None
+        self.pool: tuple[int, Scene, Tensor | None, Tensor | None] | None = None
 
     def __getitem__(self, number: int) -> Sequences:
         pool, within = divmod(number, self.at_once)
         if self.pool is None or self.pool[0] != pool:
             made = self.module.generate("train", np.random.default_rng([self.seed, pool]), **self.spec)
-            self.pool = (pool, made, Scene.of(made))
-        _, made, scene = self.pool
+            self.pool = (pool, Scene.of(made), labels(made), actions(made))
+        _, scene, label, steps = self.pool
         chosen = slice(within * self.batch, (within + 1) * self.batch)
-        return Sequences.of(made.isel(trial=chosen), self.module.render(scene.part(chosen), self.device))
+        frames = self.module.render(scene.part(chosen), self.device)
+        beside = (None if values is None else values[chosen].to(self.device) for values in (label, steps))
+        return Sequences(frames[:, :, None], *beside)

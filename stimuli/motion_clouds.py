@@ -167,7 +167,7 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
     boiling = torch.fft.irfftn(spectrum, s=shape, dim=(1, 2, 3))[:, : scene.frames]
     velocity = np.stack([scene["velocity_vy"], scene["velocity_vx"]], -1)
     displacement = (velocity * np.arange(scene.frames)[:, None]).reshape(-1, 1, 2)
-    frames = moved(boiling.flatten(0, 1), displacement).view_as(boiling)
+    frames = moved(boiling.flatten(0, 1), displacement, held=False).view_as(boiling)
     largest = frames.abs().amax((1, 2, 3), keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)
     return (frames / largest).mul_(0.5 * scene.settings["contrast"]).add_(0.5)
 
