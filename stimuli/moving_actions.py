@@ -1,0 +1,181 @@
+"""People who walk, jog, run, box, wave or clap, seen by a moving camera.
+
+A stand-in for the films of KTH (Schuldt, Laptev and Caputo, ICPR 2004) to which camera motion is added: six actions of
+25 persons, split by person, in 16 frames of 32x32 px. Here the persons are figures that move by published kinematics
+(`flowsim.figures`, `flowsim.actions`), drawn as sticks or as point lights. The camera is the flow: it rolls frames over
+the torus, exactly. The action is no flow at all.
+
+KTH was filmed at 25 frames/s. At 12.5 frames/s, the default, 16 frames hold 1.2 cycles of walking, 1.9 of running, 1.3
+of boxing, one wave or two claps, and a person 22 px high walks at 1.3, jogs at 2.7 and runs at 4 px/frame.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+
+from flowsim.actions import ACTIONS, TABLE
+from flowsim.canvas import box, moved, probes
+from flowsim.errors import InputError
+from flowsim.figures import BONES, HABITS, JOINTS, POINTS, SPAN, figure, habits
+from flowsim.flow import Translation
+from flowsim.kth import PERSONS
+from flowsim.scene import Scene, stimulus
+from flowsim.sources import SPLIT_OF, check_split
+from flowsim.strokes import strokes
+
+Count = Annotated[int, Field(ge=1)]
+Speed = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+HASTE = 0.03
+"""How much faster or slower than usual a person is in a trial at most."""
+LIGHT = 0.04
+"""Radius of a point light in parts of the height of the body."""
+
+
+def generate(
+    split: str,
+    rng: np.random.Generator,
+    *,
+    height: Count = 32,
+    width: Count = 32,
+    style: Literal["stick", "points"] = "stick",
+    stature: Positive = 22.0,
+    rate: Positive = 12.5,
+    travel: Annotated[float, Field(ge=0, le=1)] = 1.0,
+    max_speed: Speed = 1,
+    sweep_speed: Speed = 2,
+    probe_speed: Speed = 1,
+    trials: Count = 64,
+    frames: Count = 16,
+) -> xr.Dataset:
+    """Make one file of trials.
+
+    Parameters
+    ----------
+    split : {"train", "valid", "test", "sweep", "probe"}
+        Whose actions are seen (in sweep and probe those of test persons), and what is varied. In "sweep", the camera
+        visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which the camera
+        is at rest in every other trial, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+    rng : numpy.random.Generator
+        Decides persons, order of actions, phases, positions and velocities.
+    height, width : int
+        Size of a frame in px.
+    style : {"stick", "points"}
+        Limbs and trunk as lines, or 13 lights on the joints (Johansson 1973).
+    stature : float
+        Mean height of a person in px; persons differ by up to 8 %.
+    rate : float
+        Frames per second.
+    travel : float
+        Who walks, jogs or runs crosses the frame at this share of their own speed; at 0 they stay in place, as on a
+        treadmill.
+    max_speed : int
+        Velocities of the camera are drawn from {-max_speed..max_speed}^2, in px/frame.
+    trials : int
+        How many; in "sweep", how many of each velocity.
+    frames : int
+        How long each is.
+
+    Returns
+    -------
+    Dataset
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and object, of
+        which there is one, ``label`` (0 to 5, in the order of `ACTIONS`, each as often as the others), ``person`` (1 to
+        25), ``facing`` (1: right, -1: left; who faces the viewer is mirrored), ``phase`` (cycles, at frame 0),
+        ``cadence`` (cycles/frame), ``stature`` (px), ``speed`` (px/frame, forward), ``position_y``, ``position_x``
+        (px, middle of the hips at frame 0), and ``velocity_vy``, ``velocity_vx`` (px/frame) by which the camera moves
+        the picture; in "sweep", per trial ``trained``: whether that is a velocity of training.
+
+    Raises
+    ------
+    InputError
+        If the split is unknown or a person does not fit on the frame.
+    """
+    check_split(split)
+    largest = SPAN * (1 + HABITS["stature"]) * stature
+    if min(height, width) < largest:
+        raise InputError(
+            f"moving_actions needs frames of at least {np.ceil(largest):.0f} px in height and width for persons of "
+            f"{stature:g} px who raise their arms; got {height}x{width}: choose larger frames or a smaller stature"
+        )
+    swept = box(sweep_speed) if split == "sweep" else box(0)
+    number = trials * len(swept)
+    # actions are balanced over all trials, and over those of each velocity of a sweep
+    order = (rng.integers(len(ACTIONS)) + np.arange(number).reshape(len(swept), trials).T) % len(ACTIONS)
+    label = rng.permuted(order, axis=0).reshape(-1)
+    person = rng.choice(PERSONS[SPLIT_OF[split]], size=number)
+    own = {name: habit[person - 1] for name, habit in habits().items()}
+    frequency, stride = (
+        np.array([getattr(TABLE[a], name) for a in ACTIONS])[label] for name in ("frequency", "stride")
+    )
+    cadence = frequency * own["pace"] * rng.uniform(1 - HASTE, 1 + HASTE, number) / rate
+    size = stature * own["stature"]
+    position = rng.uniform((0, 0), (height, width), (number, 2))
+    velocity = rng.integers(-max_speed, max_speed + 1, size=(number, 2))
+    if split == "sweep":
+        velocity = np.resize(swept, (number, 2))
+    if split == "probe":
+        velocity[::2] = 0
+
+    named = ", ".join(f"{k} {action}" for k, action in enumerate(ACTIONS))
+    values = {
+        "label": (label, "", f"action: {named}"),
+        "person": (person, "", "number of the person, as KTH is split"),
+        "facing": (rng.choice((-1, 1), number), "", "1: right, -1: left"),
+        "phase": (rng.uniform(0, 1, number), "cycle", "phase of the action at frame 0"),
+        "cadence": (cadence, "cycle/frame", "frequency of the action"),
+        "stature": (size, "px", "height of the body"),
+        "speed": (travel * stride * own["stride"] * size * cadence, "px/frame", "speed of the person, forward"),
+        "position_y": (position[:, 0], "px", "middle of the hips at frame 0"),
+        "position_x": (position[:, 1], "px", "middle of the hips at frame 0"),
+        "velocity_vy": (velocity[:, 0], "px/frame", "velocity that the camera gives the picture, positive down"),
+        "velocity_vx": (velocity[:, 1], "px/frame", "velocity that the camera gives the picture, positive right"),
+    }
+    truth = {name: (("trial", "object"), of[:, None], *text) for name, (of, *text) in values.items()}
+    if split == "sweep":
+        trained = abs(velocity).max(-1) <= max_speed
+        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the camera moves as in training")
+    made = stimulus(
+        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None, settings={"style": style},
+    )  # fmt: skip
+    made.label.attrs |= {"flag_values": np.arange(len(ACTIONS)), "flag_meanings": " ".join(ACTIONS)}  # as CF names them
+    return made
+
+
+def render(scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x)."""
+    still = drawn(joints(scene), scene, device)
+    camera = np.concatenate([scene["velocity_vy"], scene["velocity_vx"]], 1)[:, None]
+    displacement = camera * np.arange(scene.frames)[:, None]  # (trial, time, 2)
+    return moved(still.flatten(0, 1), displacement.reshape(-1, 1, 2)).view_as(still)
+
+
+def joints(scene: Scene) -> np.ndarray:
+    """Where joints are while the camera is at rest, (trial, time, joint, 2), in px."""
+    time, label = np.arange(scene.frames), scene["label"][:, 0]
+    body = figure(label, scene["person"][:, 0], scene["phase"] + scene["cadence"] * time)
+    body = scene["stature"][..., None, None] * (body - body[:, :1, JOINTS.index("pelvis"), None])
+    frontal = np.array([TABLE[ACTIONS[k]].frontal for k in label])[:, None, None]
+    across = scene["facing"][..., None] * np.where(frontal, body[..., 2], body[..., 1])
+    # the body is kept near the frame, where float32 is exact enough
+    x = (scene["position_x"] + scene["facing"] * scene["speed"] * time) % scene.frame_shape[1]
+    return np.stack([scene["position_y"][..., None] + body[..., 0], x[..., None] + across], -1)
+
+
+def drawn(where: np.ndarray, scene: Scene, device: torch.device) -> torch.Tensor:
+    """Frames (trial, time, y, x) of persons whose joints are there."""
+    at = torch.from_numpy(where).float().to(device)
+    stature = torch.from_numpy(scene["stature"]).float().to(device)[..., None]
+    if scene.settings["style"] == "points":
+        lights = at[:, :, [JOINTS.index(joint) for joint in POINTS]]
+        return strokes(lights, lights, LIGHT * stature, torch.ones_like(stature), scene.frame_shape)
+    start, end = (at[:, :, [JOINTS.index(bone[k]) for bone in BONES]] for k in (0, 1))
+    thickness, luminance = torch.tensor(list(BONES.values()), device=device).T
+    girth = torch.from_numpy(habits()["girth"][scene["person"] - 1]).float().to(device)[..., None]
+    return strokes(start, end, stature * girth * thickness, luminance, scene.frame_shape)
