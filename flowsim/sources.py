@@ -71,8 +71,13 @@ def digits(split: str, source: Source = "bundled") -> Images:
         If there is no such split, or the source cannot be had.
     """
     check_split(split)
+    return _part(SPLIT_OF[split], source)
+
+
+@cache
+def _part(split: str, source: Source) -> Images:
     images, splits = every(source)
-    chosen = splits[SPLIT_OF[split]]
+    chosen = splits[split]
     return Images(images.pixels[chosen], images.labels[chosen], images.number[chosen])
 
 

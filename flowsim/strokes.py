@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 
-def strokes(start: Tensor, end: Tensor, radius: Tensor, brightness: Tensor, frame_shape: tuple[int, int]) -> Tensor:
+def strokes(
+    start: Tensor, end: Tensor, radius: Tensor, brightness: Tensor, frame_shape: tuple[int, int], longest: float
+) -> Tensor:
     """Frames (..., y, x) of lines from ``start`` to ``end``, the brighter over the darker; where both are one, a disc.
 
     A pixel within a line is as bright as the line, and one on its edge as bright as far as it is covered, taken as its
@@ -23,10 +25,12 @@ def strokes(start: Tensor, end: Tensor, radius: Tensor, brightness: Tensor, fram
     brightness : Tensor that broadcasts with (..., line)
         In [0, 1].
     frame_shape : (int, int)
+    longest : float
+        No line is longer, along y or x and with its ends, than this. Told, so that a GPU need not be waited for.
     """
     along = end - start
     # only pixels near a line can be part of it: a square about the pixel in its middle holds them all
-    reach = math.ceil(float((along.abs().amax(-1) / 2 + radius).amax()))
+    reach = math.ceil(longest / 2)
     square = torch.arange(-reach, reach + 1, dtype=start.dtype, device=start.device)
     middle = (start + along / 2).round()
     y, x = (square - (start - middle)[..., i, None] for i in (0, 1))

@@ -172,10 +172,15 @@ def drawn(where: np.ndarray, scene: Scene, device: torch.device) -> torch.Tensor
     """Frames (trial, time, y, x) of persons whose joints are there."""
     at = torch.from_numpy(where).float().to(device)
     stature = torch.from_numpy(scene["stature"]).float().to(device)[..., None]
+    tallest = float(scene["stature"].max())
     if scene.settings["style"] == "points":
         lights = at[:, :, [JOINTS.index(joint) for joint in POINTS]]
-        return strokes(lights, lights, LIGHT * stature, torch.ones_like(stature), scene.frame_shape)
-    start, end = (at[:, :, [JOINTS.index(bone[k]) for bone in BONES]] for k in (0, 1))
+        bright = torch.ones_like(stature)
+        return strokes(lights, lights, LIGHT * stature, bright, scene.frame_shape, 2 * LIGHT * tallest)
+    ends = [[JOINTS.index(bone[k]) for bone in BONES] for k in (0, 1)]
     thickness, luminance = torch.tensor(list(BONES.values()), device=device).T
-    girth = torch.from_numpy(habits()["girth"][scene["person"] - 1]).float().to(device)[..., None]
-    return strokes(start, end, stature * girth * thickness, luminance, scene.frame_shape)
+    girth = habits()["girth"][scene["person"] - 1]
+    thickest = max(half for half, _ in BONES.values()) * float(girth.max()) * tallest
+    longest = float(abs(where[:, :, ends[1]] - where[:, :, ends[0]]).max()) + 2 * thickest
+    radius = stature * torch.from_numpy(girth).float().to(device)[..., None] * thickness
+    return strokes(at[:, :, ends[0]], at[:, :, ends[1]], radius, luminance, scene.frame_shape, longest)

@@ -336,7 +336,7 @@ def test_a_linear_classifier_tells_actions_across_persons(style):
 def test_strokes():
     def draw(start, end, radius=0.5, brightness=1.0, shape=(6, 7)):
         ends = (torch.tensor([[e]], dtype=torch.float32) for e in (start, end))
-        return strokes(*ends, torch.tensor([radius]), torch.tensor([brightness]), shape)[0].numpy()
+        return strokes(*ends, torch.tensor([radius]), torch.tensor([brightness]), shape, 7.0)[0].numpy()
 
     line = np.zeros((6, 7))
     line[2, 1:5] = 1
@@ -353,7 +353,7 @@ def test_strokes():
     slant = draw((0.3, 1.2), (4.4, 5.6), radius=0.7)
     np.testing.assert_allclose(draw((4.4, 5.6), (0.3, 1.2), radius=0.7), slant, atol=1e-6)
     two = strokes(torch.tensor([[[2.0, 1.0], [0.0, 3.0]]]), torch.tensor([[[2.0, 4.0], [5.0, 3.0]]]),
-                  torch.tensor([0.5]), torch.tensor([0.4, 0.9]), (6, 7))[0]  # fmt: skip
+                  torch.tensor([0.5]), torch.tensor([0.4, 0.9]), (6, 7), 7.0)[0]  # fmt: skip
     assert two[2].tolist() == pytest.approx([0, 0.4, 0.4, 0.9, 0.4, 0, 0]), "the brighter wins"
 
 

@@ -1,5 +1,7 @@
 """Digits that move, turn, grow, accelerate, or are seen from a window: frames are what the coordinates say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -208,3 +210,23 @@ def test_digits_must_fit(family):
 def test_a_world_must_hold_its_window():
     with pytest.raises(InputError, match="at least 8x8 px in a world no smaller; got a window 16x16 in a world 12x24"):
         generate("digit_world", world_height=12)
+
+
+MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist"
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not in ../shared/data")
+@pytest.mark.parametrize("family", ["moving_digits", "rotating_digits", "expanding_digits", "colliding_digits"])
+def test_digits_of_mnist(family, monkeypatch):
+    monkeypatch.setenv("FLOWSIM_DATA", str(MNIST))
+    index = {split: set(digits(split, "mnist").number) for split in ("train", "valid", "test")}
+    assert [len(numbers) for numbers in index.values()] == [50000, 10000, 10000]
+    assert not (index["train"] | index["valid"]) & index["test"]
+    assert min(index["test"]) == 60000, "the published test images"
+    size = {} if family == "rotating_digits" else {"height": 64, "width": 64}
+    for split in ("train", "test"):
+        made = generate(family, split, source="mnist", trials=4, **size)
+        assert set(made.image.values.flat) <= index[split]
+        ink = made.frames.values[:, 6].sum((1, 2))
+        own = pixels("mnist", made.image.values).sum((1, 2, 3))
+        assert (ink > 0.4 * own).all()

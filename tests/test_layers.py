@@ -46,6 +46,8 @@ MAY_IMPORT = {
     "flowsim.strokes": set(),
     "flowsim.scene": {"dataset", "flow"},
     "flowsim.plot": {"files"},
+    "flowsim.preview": {"experiment", "files", "ideas", "plot"},
+    "flowsim.gallery": {"errors", "files", "ideas", "preview"},
     "flowsim.results": {"errors", "dataset"},
     "flowsim.progress": set(),
     "flowsim.weights": {"errors", "files", "network"},

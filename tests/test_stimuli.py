@@ -86,6 +86,30 @@ def test_a_file_draws_its_own_frames_again(family, split, tmp_path):
     assert again.dtype == torch.float32
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frames_are_rendered_on_the_device_that_is_asked_for(family):
+    """On the device "meta", where every machine can compute shapes, no step may mix in a tensor of another device."""
+    made = generate(family, "train")
+    frames = ideas.load("stimuli", family).render(Scene.of(made), torch.device("meta"))
+    assert frames.device.type == "meta"
+    assert frames.shape == made.frames.shape
+    assert frames.dtype == torch.float32
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_train_valid_and_test_share_nothing(family):
+    """No image and no person; what has neither is drawn anew."""
+    made = {split: generate(family, split, trials=60) for split in SPLITS}
+    of = next((name for name in ("image", "person") if name in made["train"].coords), None)
+    if of is None:
+        assert not np.array_equal(generate(family, "train", seed=1).frames, generate(family, "test", seed=3).frames)
+        return
+    drawn = {split: set(values[of].values.flat) for split, values in made.items()}
+    assert not drawn["train"] & drawn["valid"]
+    for split in ("test", "sweep", "probe"):
+        assert not (drawn["train"] | drawn["valid"]) & drawn[split]
+
+
 def test_splits_share_no_image():
     index = {split: set(digits(split).number) for split in ("train", "valid", "test")}
     assert not index["train"] & index["valid"]
