@@ -12,6 +12,8 @@ from typing import NoReturn
 
 from flowsim.errors import InputError
 
+SPLITS = ["train", "valid", "test", "sweep", "probe"]
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
@@ -50,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "Generate one file of moving stimuli. Reads nothing; writes HDF5 (frames and ground truth).",
     )
     p.add_argument("family", help="a file in stimuli/, such as moving_digits")
-    p.add_argument("split", choices=["train", "valid", "test", "sweep", "probe"])
+    p.add_argument("split", choices=SPLITS)
     spec(p, "arguments of its generate")
     p.add_argument("--seed", type=_seed, default=0)
     into(p, "stimulus file (.h5)")
@@ -94,6 +96,20 @@ def parser() -> argparse.ArgumentParser:
 
     p = verb("plan", "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file only.")
     p.add_argument("experiment", type=Path, help="the experiment file (.yaml)")
+
+    p = verb("preview", "Look at a stimulus: a few trials, or the flows of a probe, with their ground truth. Reads at "
+             "most an experiment file; writes a contact sheet (.png) and, beside it, an animation (.gif).")  # fmt: skip
+    p.add_argument(
+        "stimulus", metavar="SPEC", help="a file in stimuli/, such as moving_digits, or an experiment (.yaml)"
+    )
+    p.add_argument("--split", choices=SPLITS, default="test")
+    spec(p, "arguments of its generate, before those of the experiment")
+    p.add_argument("--seed", type=_seed, default=0)
+    into(p, "contact sheet (.png)")
+
+    p = verb("gallery", "Make the page of all stimuli. Reads nothing; writes Markdown and, in a folder of the same "
+             "name beside it, an animation (.gif) of each.")  # fmt: skip
+    into(p, "page (.md)")
 
     verb("models", "Print every network model with its parameters, law and source. Reads and writes no file.")
     return top

@@ -112,6 +112,27 @@ def plan(a: Namespace) -> None:
     print(json.dumps(jobs(a.experiment)))
 
 
+def preview(a: Namespace) -> None:
+    """Draw a few trials of a stimulus."""
+    from flowsim import preview as look
+
+    if a.into.suffix != ".png":
+        raise InputError(f"--into: expected a file ending in .png (a .gif is written beside it); got {a.into}")
+    family, spec = look.specification(a.stimulus, a.split)
+    look.write(look.few(family, a.split, {**spec, **specification(a.spec)}, a.seed), a.into)
+    print(f"wrote {a.into} and .gif", file=sys.stderr)
+
+
+def gallery(a: Namespace) -> None:
+    """Write the page of all stimuli."""
+    from flowsim.gallery import write
+
+    if a.into.suffix != ".md":
+        raise InputError(f"--into: expected a file ending in .md; got {a.into}")
+    write(ideas.names("stimuli"), a.into)
+    print(f"wrote {a.into}", file=sys.stderr)
+
+
 def models(a: Namespace) -> None:
     """Print a table of every model."""
     from flowsim.catalogue import table

@@ -68,7 +68,7 @@ def test_the_default_experiment_is_as_promised():
         "grnn": 0,
     }
     assert experiment.seeds >= 2
-    assert set(experiment.analyse) == set(ideas.names("analysis"))
+    assert set(experiment.analyse) == set(ideas.names("analysis")) - {"classification_accuracy"}
 
 
 def test_plan(written):
@@ -199,3 +199,39 @@ def test_networks_that_differ_to_a_question_are_all_rehearsed(written):
     experiment = read(written("networks.fernn", turning))
     kinds = {_kind(network(dict(settings), (8, 9), "here")) for settings in experiment.networks.values()}
     assert len(kinds) == 2
+
+
+def classifying(file, **networks):
+    """The small experiment as one that classifies."""
+    content = yaml.safe_load(file.read_text())
+    content["networks"] = networks
+    content["train"] = {"task": "classify", "context": 6, "horizon": 99}
+    content["record"] = {"sweep": {"sites": ["logits"]}, "test": {"sites": ["logits"]}}
+    content["analyse"] = {"classification_accuracy": {}, "training_speed": {}}
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return file
+
+
+def test_an_experiment_that_classifies(written):
+    """A network that predicts nothing too; the horizon does not matter."""
+    networks = {"fernn": {"model": "fernn", "classes": 10}, "conv3d": {"model": "conv3d"}}
+    assert len(jobs(classifying(written(), **networks))["runs"]) == 4
+    with pytest.raises(InputError, match="networks.fernn: this network has no classes; build it with classes=n"):
+        read(classifying(written(), fernn={"model": "fernn"}))
+    file = classifying(written(), fernn={"model": "fernn", "classes": 10})
+    unlabelled = yaml.safe_load(file.read_text()) | {"stimulus": {"family": "random_dots"}}
+    file.write_text(yaml.safe_dump(unlabelled))
+    with pytest.raises(InputError, match="train: to classify needs labels; random_dots has none. Use another, or task"):
+        read(file)
+
+
+def test_sites_that_a_network_has_not(written):
+    with pytest.raises(InputError, match="record.test: this network has no classes"):
+        read(written("record.test", {"sites": ["prediction", "logits"], "context": 3}))
+
+
+def test_a_stream_makes_its_stimulus_part_of_the_training(written):
+    """Its code is in the hash of the run, so that a change of it trains again."""
+    plain = jobs(written())["runs"]["grnn-seed0"]
+    streamed = jobs(written("train", {"context": 3, "horizon": 3, "stream": True}))["runs"]["grnn-seed0"]
+    assert plain["code"] != streamed["code"]

@@ -1,5 +1,6 @@
 """A look at a stimulus shows its frames pixel by pixel and says what is true; the page of all stimuli is up to date."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -83,9 +84,18 @@ def test_rows_of_a_probe_are_its_flows():
 
 
 @pytest.mark.parametrize(("split", "rows"), [("train", 3), ("sweep", 9), ("probe", 9)])
-def test_few_trials_whatever_is_asked_for(split, rows):
+def test_few_trials_whatever_is_asked_for(split, rows, monkeypatch):
+    real, made = moving_digits.generate, []
+
+    @functools.wraps(real)
+    def spied(*positional, **arguments):
+        made.append(arguments["trials"])
+        return real(*positional, **arguments | {"trials": 3})
+
+    monkeypatch.setattr(moving_digits, "generate", spied)
     asked = {"trials": 10**9, "frames": 200, "sweep_speed": 5, "probe_speed": 2}
     few = preview.few("moving_digits", split, asked)
+    assert made == [3 if split == "train" else 1]
     assert few.frames.shape == (rows, preview.FRAMES, 16, 16)
     assert len(few.names) == len(set(few.names)) == rows
 

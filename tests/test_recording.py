@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowsim import InputError, build, dataset, open_recording, record
-from stimuli import moving_digits
+from stimuli import digit_world, moving_digits
 
 
 @pytest.fixture
@@ -159,3 +159,34 @@ def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
     record(fernn, probe, file.with_name("slow.h5"), report=lambda *progress: done.append(progress[0]))
     assert done == list(range(1, 28))
     np.testing.assert_allclose(open_recording(file).state, open_recording(file.with_name("slow.h5")).state, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["fernn", "conv3d"])
+def test_logits_after_each_frame(model, probe, file):
+    torch.manual_seed(0)
+    net = build(model, (9, 8), classes=4)
+    record(net, probe, file, sites=["logits"], every=2)
+    recording = open_recording(file)
+    assert recording.logits.dims == ("flow", "trial", "time", "class")
+    assert "state" not in recording
+    with torch.no_grad():
+        for t in (0, 4):
+            expected = net.classify(tensor(probe, 2)[:, : t + 1])
+            np.testing.assert_allclose(recording.logits[2].sel(time=t), expected, atol=1e-6)
+
+
+def test_actions_are_given_to_a_network_that_observes(file):
+    made = digit_world.generate(
+        "test", np.random.default_rng(0), height=9, width=8, world_height=12, world_width=11, trials=40, frames=6
+    )
+    torch.manual_seed(0)
+    net = build("self_motion", (9, 8), world=(12, 11), max_speed=1, channels=3)
+    record(net, made, file, context=4)
+    recording = open_recording(file)
+    frames = torch.from_numpy(made.frames.values)[:, :, None]
+    steps = torch.from_numpy(np.stack([made.action_vy, made.action_vx], -1)).float()
+    with torch.no_grad():
+        told, blind = (net.rollout(frames[:, :4], 2, a)[:, :, 0] for a in (steps, None))
+    np.testing.assert_allclose(recording.prediction[0, :, 4:], told, atol=1e-6)
+    assert abs(recording.prediction[0, :, 4:] - blind.numpy()).max() > 1e-3
+    np.testing.assert_array_equal(recording.action_vx, made.action_vx)

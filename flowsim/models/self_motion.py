@@ -104,7 +104,8 @@ def build(
     ----------
     world : (int, int), optional
         Size (y, x) of the map, at least that of a frame; that of a frame if not given. Actions are given to
-        `Network.steps` and its kin; no stimulus has any yet, and in an experiment the observer rests.
+        `Network.steps` and its kin; in an experiment they come from the stimulus (``digit_world``), and where it has
+        none the observer rests.
     max_speed, velocities, channels, kernel, decoder_layers, classes
         See `flowsim.models.fernn`; V is of what moves in the world.
 
