@@ -3,6 +3,7 @@
 #   snakemake                                  the default experiment, experiments/digits.yaml
 #   snakemake results/<experiment>/report.html any other
 #   snakemake all                              every experiment that needs no outside data
+#   snakemake ... --config data=FOLDER         with MNIST or KTH from a folder (or set FLOWSIM_DATA)
 #
 # An experiment is checked as a whole, and cut into jobs, by `python -m flowsim plan`, before its first job. Each
 # job gets its own slice of the specification and the hash of its code as params, so that a change reruns what
@@ -10,6 +11,7 @@
 
 import functools
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from pathlib import Path
 
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
 DEVICE = config.get("device", "auto")
+if "data" in config:  # where MNIST or KTH lie; every job inherits it
+    os.environ["FLOWSIM_DATA"] = str(Path(config["data"]).absolute())
 # A training step asks for the same memory again and again: glibc then keeps it instead of
 # giving it back each time (1 and 12 % faster in two comparisons). Other systems ignore it.
 KEEP_MEMORY = "env MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=33554432"

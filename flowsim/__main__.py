@@ -47,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
             "--device", default="auto", help="auto (CUDA or Apple's GPU where there is one), cuda, mps or cpu"
         )
 
+    def data(p: argparse.ArgumentParser) -> None:
+        p.add_argument(
+            "--data", metavar="FOLDER", help="where MNIST or KTH lie; else the environment variable FLOWSIM_DATA says"
+        )
+
     p = verb(
         "stimulus",
         "Generate one file of moving stimuli. Reads nothing; writes HDF5 (frames and ground truth).",
@@ -55,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("split", choices=SPLITS)
     spec(p, "arguments of its generate")
     p.add_argument("--seed", type=_seed, default=0)
+    data(p)
     into(p, "stimulus file (.h5)")
 
     p = verb("train", "Train a network. Reads two stimulus files; writes weights and learning curve (.pt), and beside "
@@ -64,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--train", required=True, type=Path, metavar="FILE", help="stimuli to train on")
     p.add_argument("--valid", required=True, type=Path, metavar="FILE", help="stimuli to validate on")
     device(p)
+    data(p)
     into(p, "weights (.pt)")
 
     p = verb("record", "Record a trained network watching a stimulus. Reads weights and a stimulus file; writes HDF5 "
@@ -105,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--split", choices=SPLITS, default="test")
     spec(p, "arguments of its generate, before those of the experiment")
     p.add_argument("--seed", type=_seed, default=0)
+    data(p)
     into(p, "contact sheet (.png)")
 
     p = verb("gallery", "Make the page of all stimuli. Reads nothing; writes Markdown and, in a folder of the same "
@@ -123,6 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     if arguments.verb not in ("plan", "models"):
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
+    if getattr(arguments, "data", None):
+        os.environ["FLOWSIM_DATA"] = arguments.data
     from flowsim import stages
 
     try:

@@ -162,8 +162,9 @@ def planes(results: xr.Dataset, variable: str, *, label: str, percent: bool = Fa
         ax.axis("off")
     inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
     for ax, name in zip(axes.flat, names, strict=False):
-        table = mean.sel(network=name).transpose("vy", "vx").to_pandas()
-        table.index, table.columns = ([f"{v:g}" for v in axis] for axis in table.axes)
+        cells = mean.sel(network=name).transpose("vy", "vx")
+        rows, columns = ([f"{v:g}" for v in cells[axis].values] for axis in ("vy", "vx"))
+        table = pd.DataFrame(cells.values, rows, columns)
         sns.heatmap(
             table, ax=ax, norm=norm, cmap="viridis", square=True, cbar=False,
             annot=table * (100 if percent else 1e3), fmt=".0f", annot_kws={"size": 6 if down > 1 else 7},

@@ -53,6 +53,7 @@ def generate(
     source, height, width, objects, sweep_speed, probe_speed, overlap, trials, frames
         As in `stimuli.moving_digits`.
     motion : {"acceleration", "piecewise", "harmonic"}
+        How velocities change: at a constant rate, every so often, or to and fro.
     max_speed : int
         Velocities at frame 0, those of the later pieces, and amplitudes are drawn from {-max_speed..max_speed}^2, in
         px/frame.

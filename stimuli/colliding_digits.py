@@ -52,8 +52,10 @@ def generate(
     split : {"train", "valid", "test", "sweep", "probe"}
         As in `stimuli.moving_digits`; in "sweep" the velocity at frame 0 is what is varied.
     rng : numpy.random.Generator
-    source, height, width, objects, max_speed, sweep_speed, probe_speed, trials, frames
-        As in `stimuli.moving_digits`; velocities are those at frame 0.
+    max_speed : int
+        Velocities at frame 0 are drawn from {-max_speed..max_speed}^2, in px/frame.
+    source, height, width, objects, sweep_speed, probe_speed, trials, frames
+        As in `stimuli.moving_digits`.
     along : {"both", "x"}
         "x": digits move to the left or right only, and meet more often.
     walls : bool

@@ -50,6 +50,7 @@ def generate(
     rng : numpy.random.Generator
         Decides images, places, rates and foci.
     source : {"bundled", "mnist"}
+        Digits of 8x8 or 28x28 px; see `flowsim.sources`.
     height, width : int
         Size of a frame in px.
     objects : int

@@ -48,6 +48,7 @@ def generate(
     rng : numpy.random.Generator
         Decides images, starting angles and velocities.
     source : {"bundled", "mnist"}
+        Digits of 8x8 or 28x28 px; see `flowsim.sources`.
     padding : int
         Px of empty ground around the image on each side; a frame is that much larger than a digit.
     objects : int

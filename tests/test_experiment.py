@@ -119,7 +119,11 @@ def test_plan(written):
         ),
         ("stimulus.all.heigth", 3, "stimulus.train: unknown key 'heigth'; expected one of: source, height"),
         ("stimulus.all.height", 4, "frames of at least 8x8 px; got 4x9"),
-        ("analyse.equivariance", {}, "unknown analysis 'equivariance'; expected one of: equivariance_error"),
+        (
+            "analyse.equivariance",
+            {},
+            "unknown analysis 'equivariance'; expected one of: classification_accuracy, equivariance_error",
+        ),
         ("analyse.equivariance_error", {"laws": 3}, "analyse.equivariance_error: unknown key 'laws'"),
         ("analyse.velocity_generalisation", {}, "reads recordings of sweep; add sweep to record"),
         ("train.horizon", 0, "train.horizon: input should be greater than or equal to 1; got 0"),
