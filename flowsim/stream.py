@@ -1,16 +1,18 @@
 """Training sequences without end, made where the network trains: the same specification as a file, drawn on and on.
 
 The truth is drawn on the CPU, a few thousand trials at a time, and frames are rendered on the device, batch by batch.
-For the same random state they are those of a file (`flowsim.scene`).
+For the same random state they are those of a file (`flowsim.scene`). A stimulus without ``render``, of a user's own,
+makes its frames itself, and they are carried to the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
 from flowsim import ideas
@@ -41,15 +43,22 @@ class Stream:
         self.module, self.seed, self.batch, self.device = ideas.load("stimuli", family), seed, batch, device
         self.at_once = max(1, POOL // batch)
         self.spec = {**spec, "trials": self.at_once * batch}
-        self.pool: tuple[int, Scene, Tensor | None, Tensor | None] | None = None
+        self.pool: tuple[int, Callable[[slice], Tensor], Tensor | None, Tensor | None] | None = None
 
     def __getitem__(self, number: int) -> Sequences:
         pool, within = divmod(number, self.at_once)
         if self.pool is None or self.pool[0] != pool:
             made = self.module.generate("train", np.random.default_rng([self.seed, pool]), **self.spec)
-            self.pool = (pool, Scene.of(made), labels(made), actions(made))
-        _, scene, label, steps = self.pool
+            self.pool = (pool, self._rendering(made), labels(made), actions(made))
+        _, frames_of, label, steps = self.pool
         chosen = slice(within * self.batch, (within + 1) * self.batch)
-        frames = self.module.render(scene.part(chosen), self.device)
+        frames = frames_of(chosen)
         beside = (None if values is None else values[chosen].to(self.device) for values in (label, steps))
         return Sequences(frames[:, :, None], *beside)
+
+    def _rendering(self, made: xr.Dataset) -> Callable[[slice], Tensor]:
+        """Frames (trial, time, y, x) of some trials, on the device."""
+        if hasattr(self.module, "render"):
+            scene = Scene.of(made)
+            return lambda chosen: self.module.render(scene.part(chosen), self.device)
+        return lambda chosen: torch.from_numpy(made.frames[chosen].values).to(self.device)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -342,6 +343,19 @@ def test_a_stream_is_a_file_that_goes_on():
     other = Stream("moving_digits", spec, seed=8, batch=300, device=torch.device("cpu"))
     assert not torch.equal(stream[7].frames, other[7].frames)
     assert torch.equal(stream[7].frames, Stream("moving_digits", spec, 7, 300, torch.device("cpu"))[7].frames)
+
+
+def test_a_stream_of_a_stimulus_that_renders_itself(monkeypatch):
+    def generate(split, rng, *, trials: int = 4):
+        made = moving_digits.generate(split, rng, height=9, width=8, trials=trials, frames=5).load()
+        return made.drop_attrs()
+
+    spec = {"height": 9, "width": 8, "frames": 5}
+    expected = Stream("moving_digits", spec, 1, 30, torch.device("cpu"))[3]
+    monkeypatch.setattr("flowsim.ideas.load", lambda *_: SimpleNamespace(generate=generate))
+    found = Stream("my_digits", {}, 1, 30, torch.device("cpu"))[3]
+    assert torch.equal(found.frames, expected.frames)
+    assert torch.equal(found.label, expected.label)
 
 
 def test_training_on_a_stream_can_be_resumed(data, tmp_path):
