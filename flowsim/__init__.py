@@ -19,6 +19,8 @@ HOMES = {
     "build": "network",
     "record": "recording",
     "open_recording": "recording",
+    "Site": "sites",
+    "Units": "thinning",
     "InputError": "errors",
 }
 __all__ = [*HOMES]

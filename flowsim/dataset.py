@@ -27,6 +27,8 @@ ORIENTED = ("flow", "trial", "time", "velocity", "channel", "orientation", "y", 
 UNITS = ("flow", "trial", "time", "unit")
 """Dimensions of a state that has the space of the frame, of one that also has orientations, and of one with neither."""
 CHUNK_BYTES = 2**20
+FORMAT = 1
+"""Of these files, as their attribute ``format``; files without one are of format 1."""
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
@@ -101,7 +103,7 @@ def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
 
 def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
     """Write a dataset, with its provenance as attributes; the file appears whole or not at all."""
-    dataset = dataset.assign_attrs(attrs)
+    dataset = dataset.assign_attrs(attrs, format=FORMAT)
     encoding = {
         name: {**COMPRESSED, "chunksizes": chunks(dict(v.sizes), v.dtype.itemsize)}
         for name, v in dataset.data_vars.items()
@@ -135,6 +137,11 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
         dataset = xr.open_dataset(path, engine="h5netcdf", chunks={})
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise damaged(path, error) from None
+    if int(dataset.attrs.get("format", FORMAT)) != FORMAT:
+        raise InputError(
+            f"{path}: expected a file of format {FORMAT}; this one is of format {dataset.attrs['format']}, by another "
+            "version of flowsim. Use that one, or make it again"
+        )
     if dataset.attrs.get("stage", stage) != stage:
         raise InputError(f"{path}: expected a file of stage {stage}; this one is of stage {dataset.attrs['stage']}")
     for name, dims in (variables or {}).items():

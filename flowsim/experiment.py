@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowsim import ideas
+from flowsim.chunked import Codec
 from flowsim.errors import InputError
 from flowsim.files import existing
 from flowsim.network import build
@@ -89,15 +90,26 @@ class RunBlock(Block):
     train: TrainBlock = TrainBlock()
 
 
+class UnitsBlock(Block):
+    """Only so many units, a random subset or random projections; see `flowsim.thinning.Units`."""
+
+    count: Count
+    by: Literal["subset", "projection"] = "subset"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class RecordBlock(Block):
     """What is recorded while a network watches one stimulus file. ``context`` None: it sees every frame."""
 
     context: Count | None = None
     sites: list[Literal["state", "prediction", "logits"]] = ["state", "prediction"]
     trials: Count | None = None
+    flows: Count | None = None
     every: Count = 1
     channels: Count | None = None
+    units: UnitsBlock | None = None
     dtype: Literal["float16", "float32", "float64"] = "float32"
+    codec: Codec = "gzip"
 
 
 class Experiment(Block):

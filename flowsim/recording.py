@@ -1,13 +1,13 @@
-"""Record what a network does: its state after every frame and its prediction of every frame, streamed to HDF5.
+"""Record what a network does while it watches a stimulus, trial by trial, into one HDF5 file; and open such files.
 
-A recording is self-contained: it carries the frames that were shown, the ground truth about them, the law that
-the network declares and its learning curve, so that an analysis needs nothing else.
+Recording never edits the network. A recording is announced with its size before it is written, streams block by block
+(the next is computed while one is compressed and written), and appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,36 @@ import h5netcdf
 import numpy as np
 import torch
 import xarray as xr
+from torch import nn
 
 from flowsim import dataset
+from flowsim.checksums import verify as verify_checksums
+from flowsim.chunked import Codec, Writer
 from flowsim.errors import InputError
 from flowsim.files import whole
 from flowsim.layout import Layout
 from flowsim.network import Network
 from flowsim.sequences import actions
-
-SITES = ("state", "prediction", "logits")
+from flowsim.sites import Site
+from flowsim.thinning import Thinned, Units
+from flowsim.watching import OWN, Feed, place_of, watch
 
 
 def record(
-    network: Network,
+    network: nn.Module,
     stimulus: xr.Dataset,
     into: str | Path,
     *,
     context: int | None = None,
-    sites: Sequence[str] = ("state", "prediction"),
+    sites: Sequence[str] | Mapping[str, Site | None] = ("state", "prediction"),
+    feed: Feed | None = None,
     trials: int | None = None,
+    flows: int | None = None,
     every: int = 1,
     channels: int | None = None,
+    units: Units | Mapping[str, Any] | None = None,
     dtype: str = "float32",
+    codec: Codec = "gzip",
     curve: Mapping[str, Sequence[float]] | None = None,
     attrs: Mapping[str, Any] | None = None,
     announce: Callable[[str], None] = lambda _: None,
@@ -49,28 +57,37 @@ def record(
 
     Parameters
     ----------
-    network : Network
+    network : flowsim.Network, or any torch.nn.Module
+        It is not changed, and computes as it is: call ``eval()`` first if it has a training mode.
     stimulus : Dataset
         As a generator in ``stimuli/`` returns it.
     into : path
         The file; it appears whole or not at all.
     context : int, optional
         How many frames the network sees before it goes on by itself; all if not given.
-    sites : sequence of "state", "prediction" and "logits"
-        The last are those of a network with classes after each frame, (flow, trial, time, class).
-    trials, channels : int, optional
-        Record the first so many; all if not given. A state that has not the space of the frame is recorded as
-        (flow, trial, time, unit), and ``channels`` are its first units.
+    sites : sequence of "state", "prediction" and "logits", or mapping of name to Site
+        What is recorded: sites of a flowsim network by name, outputs of any network's modules by `flowsim.sites.Site`.
+        In a mapping None stands for the network's own site of that name. A site called "state" is what analyses look
+        at first, "prediction" at time t is the prediction of frame t, and "logits" are recorded as
+        (flow, trial, time, class).
+    feed : callable (network, frames, horizon), optional
+        How frames (trial, time, channel, y, x) go into a module; as vectors (trial, time, unit) if not given.
+    trials, flows, channels : int, optional
+        Record the first so many; all if not given. Where there is no channel axis, ``channels`` are the first units.
     every : int
         Record every n-th frame.
+    units : Units or mapping of its fields, optional
+        Of each site but predictions and logits record only so many units, by a seed, as (flow, trial, time, unit).
     dtype : str
         Of what is stored; the network computes in its own.
+    codec : {"gzip", "rounded", "none"}
+        See `flowsim.chunked.Codec`.
     curve : mapping, optional
         A learning curve to carry along, as variables ``curve_<name>`` (checkpoint).
     attrs : mapping, optional
         Attributes of the file.
     announce, report : callables
-        Told the size before writing, and the trials done and in all while writing.
+        Told the size before writing, and the bytes done and in all while writing.
 
     Raises
     ------
@@ -79,69 +96,118 @@ def record(
         disk has too little room.
     """
     into = Path(into)
-    unknown = set(sites) - set(SITES)
-    if unknown or not sites:
-        raise InputError(f"unknown site {', '.join(unknown) or '(none)'}; expected some of: {', '.join(SITES)}")
-    layout = Layout(network, stimulus, trials, every, channels, dtype, sites)
+    wanted = _sites(network, sites)
+    units = Units(**units) if isinstance(units, Mapping) else units
+    frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
+    if isinstance(network, Network) and frames.shape[-2:] != network.frame_shape:
+        raise InputError(
+            f"the network expects frames {network.frame_shape}; the stimulus has {tuple(frames.shape[-2:])}"
+        )
+    seen = min(context or frames.sizes["time"], frames.sizes["time"])
+    times = range(0, frames.sizes["time"], every)
+    parameter = next(network.parameters(), torch.empty(0))
+    steps = actions(stimulus) if isinstance(network, Network) and network.observes else None
+
+    def activity(flow: int, chosen: slice, keep: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        shown = frames[flow, chosen].values
+        given = torch.from_numpy(shown)[:, :seen, None].to(parameter)
+        acted = None if steps is None else steps[chosen].to(given)
+        horizon = frames.sizes["time"] - seen
+        return shown, watch(network, given, horizon, wanted, times, keep, feed, acted)
+
+    places = {name: place_of(network, name, site) for name, site in wanted.items()}
+    _, tried = activity(0, slice(1), dict.fromkeys(wanted, torch.Tensor.cpu))  # one trial tells the sizes
+    thinned = {
+        name: Thinned(places[name], tuple(values.shape[2:]), *((None, None) if name in OWN[1:] else (channels, units)))
+        for name, values in tried.items()
+    }
+    chosen_flows = list(range(frames.sizes["flow"]))[:flows]
+    layout = Layout(network, stimulus, thinned, chosen_flows, trials, every, dtype, codec)
     announce(f"recording {layout}")
     _check_room(into, layout.bytes)
-    with whole(into) as temporary:
-        with h5netcdf.File(temporary, "w") as file:
-            layout.create(file, {**(attrs or {}), "context": context or stimulus.sizes["time"]})
-            for name, values in (curve or {}).items():
-                if "checkpoint" not in file.dimensions:
-                    file.dimensions["checkpoint"] = len(values)
-                file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
-            _stream(network, stimulus, file, layout, context, report)
-        dataset.read(temporary, "recording")
+    try:
+        with whole(into) as temporary:
+            with h5netcdf.File(temporary, "w") as file, Writer(file, codec) as writer:
+                layout.create(file, {**(attrs or {}), "context": context or frames.sizes["time"]})
+                for name, values in (curve or {}).items():
+                    if "checkpoint" not in file.dimensions:
+                        file.dimensions["checkpoint"] = len(values)
+                    file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
+                done = 0
+                for position, flow in enumerate(chosen_flows):
+                    for first in range(0, layout.sizes["trial"], layout.trials_at_once):
+                        chosen = slice(first, min(first + layout.trials_at_once, layout.sizes["trial"]))
+                        shown, found = activity(flow, chosen, thinned)
+                        blocks = {"frames": shown[:, layout.times], **{n: v.numpy() for n, v in found.items()}}
+                        blocks = {name: values.astype(layout.dtype, copy=False) for name, values in blocks.items()}
+                        writer.put(blocks, position, first)
+                        done += sum(values.nbytes for values in blocks.values())
+                        report(done, layout.bytes)
+                writer.finish()
+            dataset.read(temporary, "recording")
+    except OSError as error:
+        free = shutil.disk_usage(into.parent).free
+        raise InputError(
+            f"{into}: the recording of {layout.bytes / 1e6:.0f} MB could not be written "
+            f"({str(error).splitlines()[0]}); the disk has {free / 1e6:.0f} MB free. Nothing is left of it; make room, or "
+            "record less"
+        ) from None
 
 
-def open_recording(path: str | Path) -> xr.Dataset:
-    """Open a recording lazily, dask-backed and chunked as stored.
+def _sites(network: nn.Module, sites: Sequence[str] | Mapping[str, Site | None]) -> dict[str, Site | None]:
+    """Every site by name, None for a flowsim network's own."""
+    wanted = dict(sites) if isinstance(sites, Mapping) else dict.fromkeys(sites)
+    own = [name for name, site in wanted.items() if site is None]
+    unknown = [name for name in own if name not in OWN]
+    if unknown or not wanted:
+        raise InputError(f"unknown site {', '.join(unknown) or '(none)'}; expected some of: {', '.join(OWN)}")
+    if own and not isinstance(network, Network):
+        raise InputError(
+            f"a {type(network).__name__} is no flowsim network and has no site {own[0]!r} of its own; say which "
+            f"module's output it is: sites={{{own[0]!r}: Site(module, axes)}}"
+        )
+    return wanted
+
+
+def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
+    """Open a recording lazily, dask-backed and chunked as stored; several ones side by side along ``run``.
+
+    Parameters
+    ----------
+    path : path, or several
+        Several recordings need the same sizes. ``run`` is named by the file's network and seed, or by its path.
+    verify : bool
+        Read everything and compare it with the checksums that were written with it.
 
     Raises
     ------
     InputError
-        If it is missing, damaged or no recording.
+        If one is missing, damaged or no recording, or they do not fit together.
     """
-    return dataset.read(path, "recording")
-
-
-@torch.no_grad()
-def _stream(
-    network: Network,
-    stimulus: xr.Dataset,
-    file: h5netcdf.File,
-    layout: Layout,
-    context: int | None,
-    report: Callable[[int, int], None],
-) -> None:
-    frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
-    parameter, steps = next(network.parameters()), actions(stimulus)
-    total = layout.sizes["flow"] * layout.sizes["trial"]
-    for flow in range(layout.sizes["flow"]):
-        for first in range(0, layout.sizes["trial"], layout.trials_at_once):
-            chosen = slice(first, min(first + layout.trials_at_once, layout.sizes["trial"]))
-            shown = frames[flow, chosen].values
-            seen = torch.from_numpy(shown)[:, :context, None].to(parameter)
-            recorded: dict[str, list[np.ndarray]] = {site: [] for site in layout.sites}
-            acted = steps[chosen].to(seen) if steps is not None and network.observes else None
-            blank = torch.full((len(shown), 1, *shown.shape[2:]), torch.nan)
-            predict_from = 1 if "prediction" in layout.sites else stimulus.sizes["time"]
-            for step in network.steps(seen, stimulus.sizes["time"] - seen.shape[1], predict_from, acted):
-                if step.time not in layout.times:
-                    continue
-                predicted = blank if step.prediction is None else step.prediction
-                for site, values in recorded.items():  # copies: views would keep the whole state in memory
-                    if site == "prediction":
-                        value = predicted[:, 0]
-                    else:
-                        value = network.logits(step.carried) if site == "logits" else layout.thin(step.state)
-                    values.append(value.cpu().numpy().astype(layout.dtype, copy=True))
-            file["frames"][flow, chosen] = shown[:, layout.times]
-            for site, values in recorded.items():
-                file[site][flow, chosen] = np.stack(values, 1)
-            report(flow * layout.sizes["trial"] + chosen.stop, total)
+    if isinstance(path, (str, Path)):
+        opened = dataset.read(path, "recording")
+        if verify:
+            verify_checksums(opened, path)
+        return opened
+    paths = [Path(p) for p in path]
+    if not paths:
+        raise InputError("expected at least one recording; got none")
+    each = [open_recording(p, verify=verify) for p in paths]
+    for other, own in zip(paths, each, strict=True):
+        if own.sizes != each[0].sizes or set(own.variables) != set(each[0].variables):
+            raise InputError(
+                f"recordings side by side need the same variables and sizes; {paths[0]} has {dict(each[0].sizes)}, "
+                f"{other} {dict(own.sizes)}. Open them one by one"
+            )
+    names = [
+        f"{own.attrs['network']}-seed{own.attrs['seed']}" if {"network", "seed"} <= set(own.attrs) else str(p)
+        for p, own in zip(paths, each, strict=True)
+    ]
+    names = names if len(set(names)) == len(names) else [str(p) for p in paths]
+    run = xr.Variable(("run",), names)
+    return xr.concat(
+        each, run, data_vars="all", coords="minimal", compat="override", join="override", combine_attrs="drop_conflicts"
+    ).rename(run="run")
 
 
 def _check_room(into: Path, needed: int) -> None:

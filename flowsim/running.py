@@ -132,11 +132,11 @@ def record(a: Namespace) -> None:
         "task": train_block["task"],
         "parameters": content["parameters"],
     }
-    with exclusive(a.into), Progress(f"recording {a.into}", 1, "trials") as progress:
+    with exclusive(a.into), Progress(f"recording {a.into}", 1, "MB") as progress:
 
         def report(done: int, total: int) -> None:
-            progress.total = progress.bar.total = total
-            progress.to(done)
+            progress.total = progress.bar.total = -(-total // 10**6)
+            progress.to(-(-done // 10**6))
 
         write_recording(
             net, dataset.load(shown, a.stimulus), a.into, **block.model_dump(), curve=content["curve"], attrs=attrs,

@@ -56,8 +56,16 @@ MAY_IMPORT = {
     "flowsim.stream": {"ideas", "scene", "sequences"},
     "flowsim.objective": {"errors", "network", "sequences"},
     "flowsim.training": {"errors", "gather", "network", "objective", "parallel", "sequences", "weights"},
-    "flowsim.layout": {"errors", "dataset", "network"},
-    "flowsim.recording": {"errors", "files", "dataset", "layout", "network", "sequences"},
+    "flowsim.checksums": {"errors"},
+    "flowsim.chunked": {"checksums"},
+    "flowsim.sites": {"errors"},
+    "flowsim.thinning": {"errors"},
+    "flowsim.watching": {"errors", "network", "sites"},
+    "flowsim.layout": {"chunked", "dataset", "flow", "grid", "network", "thinning"},
+    "flowsim.recording": {
+        *("checksums", "chunked", "dataset", "errors", "files", "layout", "network", "sequences", "sites"),
+        *("thinning", "watching"),
+    },
     "flowsim.canvas": {"flow", "grid", "sampling", "scene"},
     "stimuli": {"canvas", "errors", "flow", "grid", "kth", "path", "sampling", "scene", "sources"}
     | {"actions", "figures", "strokes"},

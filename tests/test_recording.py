@@ -62,7 +62,7 @@ def test_sites_and_dtype(fernn, probe, file):
         InputError, match="expected the recording to hold 'state'; it holds .* Add 'state' to its sites"
     ):
         dataset.variable(recording, "state")
-    with pytest.raises(InputError, match="unknown site retina; expected some of: state, prediction"):
+    with pytest.raises(InputError, match="unknown site retina; expected some of: state, prediction, logits"):
         record(fernn, probe, file, sites=["retina"])
 
 
@@ -73,7 +73,7 @@ def test_stimulus_without_flows(fernn, rng, file):
     recording = open_recording(file)
     assert recording.state.sizes["flow"] == 1
     assert recording.flow_vy.values.tolist() == [0]
-    assert done == [(32, 40), (40, 40)]
+    assert [done / total for done, total in done] == [0.8, 1]
     with torch.no_grad():
         rollout = fernn.rollout(torch.from_numpy(test.frames.values)[:, :3, None], 3)[:, :, 0]
     np.testing.assert_allclose(recording.prediction[0, :, 3:], rollout, atol=1e-6)
@@ -83,7 +83,7 @@ def test_size_is_announced_and_h5py_reads_it(fernn, probe, file):
     said = []
     record(fernn, probe, file, trials=1, announce=said.append)
     assert said == [
-        "recording frames 9x1x6x9x8, prediction 9x1x6x9x8, state 9x1x6x9x3x9x8 as float32: 0.5 MB before compression"
+        "recording frames 9x1x6x9x8, state 9x1x6x9x3x9x8, prediction 9x1x6x9x8 as float32: 0.5 MB before compression"
     ]
     with h5py.File(file) as h5:
         assert h5["state"].shape == (9, 1, 6, 9, 3, 9, 8)
@@ -156,8 +156,8 @@ def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
     record(fernn, probe, file)
     monkeypatch.setattr("flowsim.layout.MEMORY", 1)
     done = []
-    record(fernn, probe, file.with_name("slow.h5"), report=lambda *progress: done.append(progress[0]))
-    assert done == list(range(1, 28))
+    record(fernn, probe, file.with_name("slow.h5"), report=lambda *progress: done.append(progress[0] / progress[1]))
+    np.testing.assert_allclose(done, np.arange(1, 28) / 27)
     np.testing.assert_allclose(open_recording(file).state, open_recording(file.with_name("slow.h5")).state, atol=1e-6)
 
 

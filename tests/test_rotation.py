@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+import xarray as xr
 from sklearn.datasets import load_digits
 
 from flowsim import Flow, InputError, Law, Rotation, Spiral, Translation, build, dataset, open_recording, record
@@ -179,7 +180,8 @@ def test_gradients(kind):
 
 def test_recordings_have_orientations(tmp_path):
     made = network("fernn_rotation", 14, max_speed=10).float()
-    stimulus = dataset.stimulus(digits(14, 3)[:, :, 0].float().numpy(), Rotation(), None, {})
+    shown = digits(14, 3)[:, :, 0].float().numpy()
+    stimulus = xr.Dataset({"frames": (("trial", "time", "y", "x"), shown)}, attrs={"flow_group": "rotation"})
     record(made, stimulus, tmp_path / "a.h5", channels=2)
     recording = open_recording(tmp_path / "a.h5")
     assert recording.state.dims == dataset.ORIENTED

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import xarray as xr
 
 from flowsim import Flow, InputError, Law, Translation, build, dataset, open_recording, record
 from flowsim.testing import assert_flow_equivariant
@@ -97,7 +98,8 @@ def test_a_frame_does_not_wrap_around_its_window():
 
 def test_recordings_know_the_period_of_the_world(tmp_path):
     net = network((6, 6), world=(12, 14), velocities=None, max_speed=3).float()
-    stimulus = dataset.stimulus(frames((6, 6))[:, :, 0].float().numpy(), Translation(), None, {})
+    shown = frames((6, 6))[:, :, 0].float().numpy()
+    stimulus = xr.Dataset({"frames": (("trial", "time", "y", "x"), shown)})
     record(net, stimulus, tmp_path / "a.h5", trials=1)
     assert dataset.grid(open_recording(tmp_path / "a.h5")) == net.grid
 
