@@ -67,7 +67,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     result = xr.Dataset(
         {
             "accuracy": by.right.assign_attrs(units="1", long_name="accuracy"),
-            "trained": by.trained.astype(np.int8),
+            "trained": by.trained.fillna(0).astype(np.int8),
             "accuracy_time": ("time", right.mean(0), {"units": "1", "long_name": "accuracy"}),
             "confusion": (("label", "named"), confusion, {"units": "1", "long_name": "trials"}),
             "chance": np.bincount(label).max() / len(label),
@@ -88,8 +88,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """One heat map over the velocity plane per network."""
-    fig = plot.planes(results, "accuracy", label="accuracy", percent=True)
+    """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
+    fig = plot.by_velocity(results, "accuracy", label="accuracy", percent=True)
     chance = 100 * float(results.chance.mean())
-    fig.suptitle(f"accuracy in %, chance {chance:.0f} %, {plot.seeds(results)}", fontsize=9)
+    what = "accuracy in %, " if "vy" in results.accuracy.dims else ""
+    fig.suptitle(f"{what}chance {chance:.0f} %, {plot.seeds(results)}", fontsize=9)
     return fig

@@ -48,6 +48,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If the recording has no predictions after the context, or lacks the last frame seen.
     """
+    changing = [name for name, c in recording.coords.items() if "time" in c.dims and name != "time"]
+    recording = recording.drop_vars(changing)  # such as actions, which mean nothing for frames counted from the context
     error, shown = dataset.scored(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
     context = int(recording.attrs["context"])

@@ -23,7 +23,6 @@ READING = (
     "velocities. The white line, or grey ground, holds the trained velocities. Darker, or lower, is better; mean over "
     "seeds."
 )
-UNITS = {"vy": "px/frame", "vx": "px/frame", "omega": "deg/frame", "expansion": "1/frame"}
 
 
 def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None) -> xr.Dataset:
@@ -55,10 +54,11 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     velocity, trained = dataset.swept(recording, trained_speed)
     table = velocity.assign(mse=by_trial.values, trained=trained)
     by = table.groupby(list(velocity)).agg(mse=("mse", "mean"), trained=("trained", "max")).to_xarray()
-    for component in velocity:
-        by[component].attrs["units"] = UNITS[str(component)]
     result = xr.Dataset(
-        {"mse": by.mse.assign_attrs(units="1", long_name="MSE per pixel"), "trained": by.trained.astype(np.int8)}
+        {
+            "mse": by.mse.assign_attrs(units="1", long_name="MSE per pixel"),
+            "trained": by.trained.fillna(0).astype(np.int8),
+        }
     )
     for name, chosen in (("trained", trained), ("novel", ~trained)):
         result[f"mse_{name}"], result[f"sem_{name}"] = table.mse[chosen].mean(), table.mse[chosen].sem()
@@ -75,16 +75,6 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
-    if {"vy", "vx"} <= set(results.mse.dims):
-        fig = plot.planes(results, "mse", label="MSE per pixel")
-        fig.suptitle(f"MSE x 1000, {plot.seeds(results)}", fontsize=9)
-        return fig
-    component = next(str(d) for d in results.mse.dims if d != "run")
-    fig, ax = plot.subplots(figsize=(plot.COLUMN * 1.35, 2.6))
-    inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
-    known = results[component].values[inside.values == 1]
-    ax.axvspan(known.min(), known.max(), color="0.92", label="trained")
-    plot.lines(results, "mse", component, ax)
-    ax.set(yscale="log", xlabel=f"{component} ({UNITS[component]})", ylabel="MSE per pixel", title=plot.seeds(results))
-    plot.legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))
+    fig = plot.by_velocity(results, "mse", label="MSE per pixel")
+    fig.suptitle(f"MSE x 1000, {plot.seeds(results)}" if "vy" in results.mse.dims else plot.seeds(results), fontsize=9)
     return fig

@@ -98,11 +98,13 @@ def parser() -> argparse.ArgumentParser:
     p = verb("report", "Put an experiment on one self-contained page. Reads its analyses, figures and benchmarks; "
              "writes HTML.")  # fmt: skip
     p.add_argument("experiment", type=Path, help="the experiment file (.yaml)")
+    data(p)
     p.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<experiment>")
     into(p, "page (.html)")
 
     p = verb("plan", "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file only.")
     p.add_argument("experiment", type=Path, help="the experiment file (.yaml)")
+    data(p)
 
     p = verb("preview", "Look at a stimulus: a few trials, or the flows of a probe, with their ground truth. Reads at "
              "most an experiment file; writes a contact sheet (.png) and, beside it, an animation (.gif).")  # fmt: skip
@@ -119,6 +121,20 @@ def parser() -> argparse.ArgumentParser:
              "name beside it, an animation (.gif) of each.")  # fmt: skip
     into(p, "page (.md)")
 
+    p = verb("export", "Write a recording in the format of another package. Reads a recording; writes NWB (.nwb), "
+             "numpy arrays (.npz), a Brain-Score assembly (netCDF: .nc) or a dataset of rsatoolbox (.h5).")  # fmt: skip
+    p.add_argument("recording", type=Path, metavar="RECORDING", help="recording (.h5)")
+    p.add_argument("--as", dest="format", required=True, choices=["nwb", "numpy", "assembly", "rsatoolbox"])
+    p.add_argument("--site", help="which site; else state, or every one for nwb and numpy")
+    p.add_argument("--time", metavar="FRAME", help="assembly and rsatoolbox: one recorded frame, or mean; else all")
+    p.add_argument("--rate", type=float, help="nwb: frames per second of its nominal clock; else 1")
+    into(p, "file")
+
+    p = verb("inspect", "Print what a file is, from what it was made, its size and its law. Reads any file that "
+             "flowsim writes; writes none.")  # fmt: skip
+    p.add_argument("file", type=Path, metavar="FILE")
+    p.add_argument("--check", action="store_true", help="read all of it and compare it with its checksums")
+
     verb("models", "Print every network model with its parameters, law and source. Reads and writes no file.")
     return top
 
@@ -129,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, os.getcwd())  # the console script then finds a user's own stimuli/ and analysis/ too
     argv = sys.argv[1:] if argv is None else argv
     arguments = parser().parse_args(argv)
-    if arguments.verb not in ("plan", "models"):
+    if arguments.verb not in ("plan", "models", "inspect"):
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
     if getattr(arguments, "data", None):
         os.environ["FLOWSIM_DATA"] = arguments.data

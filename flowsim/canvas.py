@@ -37,14 +37,14 @@ def frame_of(images: np.ndarray, frame_shape: tuple[int, int], device: torch.dev
 def moved(still: Tensor, displacement: np.ndarray, held: bool = True) -> Tensor:
     """Frames (trial, y, x) rolled by ``displacement`` (trial, time, 2), down and right in px: (trial, time, y, x).
 
-    Exact where every displacement is whole; where not, band-limited shifts, held to [0, 1] unless ``held`` is False.
+    Exact rolls by whole numbers; by floats, whole or not, band-limited shifts, held to [0, 1] unless ``held`` is False.
     """
     trials, (height, width), device = len(still), still.shape[-2:], still.device
-    by = torch.from_numpy(displacement).to(device)
-    if displacement.dtype.kind == "f" and (displacement % 1).any():
-        between = shift(still[:, None], by[..., 0].to(still.dtype), by[..., 1].to(still.dtype))
+    real = displacement.dtype.kind == "f"
+    by = torch.from_numpy(displacement.astype(np.float32 if real else np.int64)).to(device)
+    if real:
+        between = shift(still[:, None], by[..., 0], by[..., 1])
         return between.clamp_(0, 1) if held else between
-    by = by.long()
     rows = (torch.arange(height, device=device) - by[..., 0, None]) % height  # whole rows, then pixels within them
     columns = (torch.arange(width, device=device) - by[..., 1, None]) % width
     rows += height * torch.arange(trials, device=device)[:, None, None]
@@ -89,6 +89,11 @@ def box(max_speed: int) -> np.ndarray:
 def probes(max_speed: int) -> list[Velocity]:
     """Flows of a probe: rest first, then the other velocities of {-max_speed..max_speed}^2."""
     return [(0, 0), *(tuple(v) for v in box(max_speed).tolist() if any(v))]
+
+
+def whole(velocity: np.ndarray) -> np.ndarray:
+    """As whole numbers if all of them are, else all as floats; see `moved`."""
+    return velocity.astype(np.int64) if (velocity == velocity.round()).all() else velocity.astype(np.float64)
 
 
 def multiples(largest: float, step: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import product
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import h5netcdf
+import h5py
 import numpy as np
 
 from flowsim.checksums import PREFIX
@@ -49,11 +50,13 @@ def rounded(values: np.ndarray) -> np.ndarray:
 class Writer:
     """Writes blocks of variables in the background; use as a context manager.
 
-    Blocks of a variable come in the order of the file, so that a checksum can be taken along the way.
+    Blocks of a variable come in the order of the file, so that a checksum can be taken along the way. When a block
+    cannot be written, ``make_room`` is called before HDF5 tries to close what it was writing to.
     """
 
-    def __init__(self, file: h5netcdf.File, codec: Codec) -> None:
-        self.file, self.codec = file, codec
+    def __init__(self, file: h5netcdf.File, codec: Codec, make_room: Callable[[], None]) -> None:
+        self.file, self.codec, self.make_room = file, codec, make_room
+        self.failed = False
         self.digests: dict[str, Any] = {}
         self.packers = ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1)))
         self.writer = ThreadPoolExecutor(1)
@@ -69,19 +72,27 @@ class Writer:
         self.pending.append(self.writer.submit(self._write, blocks, flow, first))
 
     def _write(self, blocks: dict[str, np.ndarray], flow: int, first: int) -> None:
-        for name, values in blocks.items():
-            values = rounded(values) if self.codec == "rounded" else values
-            values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-            self.digests.setdefault(name, hashlib.sha256()).update(values)
+        for name, values in blocks.items() if not self.failed else ():
             stored = self.file[name]._h5ds
-            if self.codec == "none" or any(first % c for c in stored.chunks[1:2]):
-                stored[flow, first : first + len(values)] = values
-                continue
-            chunk = stored.chunks[1:]
-            corners = list(_corners(values.shape, chunk))
-            packed = self.packers.map(partial(_packed, values, chunk), corners)
-            for corner, content in zip(corners, packed, strict=True):
-                stored.id.write_direct_chunk((flow, first + corner[0], *corner[1:]), content)
+            try:
+                self._store(name, stored, values, flow, first)
+            except OSError:
+                self.failed = True  # what waits must not fill the room that is made
+                self.make_room()
+                raise
+
+    def _store(self, name: str, stored: h5py.Dataset, values: np.ndarray, flow: int, first: int) -> None:
+        values = rounded(values) if self.codec == "rounded" else values
+        values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        self.digests.setdefault(name, hashlib.sha256()).update(values)
+        if self.codec == "none" or any(first % c for c in stored.chunks[1:2]):
+            stored[flow, first : first + len(values)] = values
+            return
+        chunk = stored.chunks[1:]
+        corners = list(_corners(values.shape, chunk))
+        packed = self.packers.map(partial(_packed, values, chunk), corners)
+        for corner, content in zip(corners, packed, strict=True):
+            stored.id.write_direct_chunk((flow, first + corner[0], *corner[1:]), content)
 
     def finish(self) -> None:
         """Wait until all is written, and leave checksums as attributes of the file."""

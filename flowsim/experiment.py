@@ -6,6 +6,7 @@ asking every question of a recording of one untrained trial.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -186,11 +187,21 @@ def _check(experiment: Experiment) -> None:
             )
     if train.task == "classify" and "label" not in shown["train"].coords:
         raise InputError(f"train: to classify needs labels; {block.family} has none. Use another, or task predict")
+    if train.task == "classify" and shown["train"].label.sizes.get("object", 1) > 1:
+        raise InputError(
+            f"train: to classify needs one object, whose label is meant; {block.family} shows "
+            f"{shown['train'].label.sizes['object']}. Set objects to 1"
+        )
+    world = json.loads(shown["train"].attrs.get("scene", "{}")).get("world")
     networks = {}
     for name, settings in experiment.networks.items():
         if not re.fullmatch(r"[A-Za-z0-9_.]+", name):
             raise InputError(f"networks: a name must be letters, digits, '_' and '.'; got {name!r}")
         networks[name] = network(settings, frame_shape, f"networks.{name}")
+        if world and networks[name].observes and tuple(world) != networks[name].world:
+            raise InputError(
+                f"networks.{name}: the world of the stimulus is {world[0]}x{world[1]} px; set world: {world}"
+            )
         if train.task == "classify":
             try:
                 networks[name].logits(networks[name].start(1))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -36,6 +37,22 @@ def whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def spare(path: Path, size: int) -> Iterator[Callable[[], None]]:
+    """Hold ``size`` bytes of the disk beside ``path``; yields what lets go of them, at the end of the block at latest.
+
+    HDF5 must write a little to close a file, and crashes the interpreter where it cannot: on a disk that has filled up
+    it then can.
+    """
+    held = path.with_name(f".{path.name}.spare")
+    try:
+        with held.open("wb") as file:
+            file.write(bytes(size))
+        yield partial(held.unlink, missing_ok=True)
+    finally:
+        held.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def arguments(
         for name, parameter in inspect.signature(function).parameters.items()
         if name not in given
     }
-    model = create_model("Arguments", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+    model = create_model("Arguments", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), **fields)
     checked = validate(model, spec, where)
     return {name: getattr(checked, name) for name in fields}
 

@@ -29,6 +29,11 @@ PERSONS = {
     "test": (22, 2, 3, 5, 6, 7, 8, 9, 10),
 }
 """Of each split, as the head of ``00sequences.txt`` states it (Schuldt et al. 2004)."""
+SPLITS = {
+    "schuldt": PERSONS,
+    "keller": {"train": tuple(range(1, 17)), "valid": tuple(range(17, 21)), "test": tuple(range(21, 26))},
+}
+"""Published splits by person: that of the database, and that of the code released with Keller (2025)."""
 ANNOTATION = "00sequences.txt"
 HOME = "https://www.csc.kth.se/cvap/actions/"
 NAMED = 6
@@ -92,7 +97,14 @@ def kept(folder: str | None, frame_shape: tuple[int, int]) -> Path:
     return decoded(files(found(folder)), frame_shape, "kth")
 
 
-def ranges(split: str, folder: str | None, frame_shape: tuple[int, int], incomplete: bool, frames: int) -> pd.DataFrame:
+def ranges(
+    split: str,
+    folder: str | None,
+    frame_shape: tuple[int, int],
+    incomplete: bool,
+    frames: int,
+    persons: str = "schuldt",
+) -> pd.DataFrame:
     """The annotated ranges of a split that are at least ``frames`` long, as of `annotated`; decodes the videos.
 
     Raises
@@ -123,7 +135,7 @@ def ranges(split: str, folder: str | None, frame_shape: tuple[int, int], incompl
         warn(where, faults)
     else:
         complain(where, faults)
-    own = PERSONS[SPLIT_OF[split]]
+    own = SPLITS[persons][SPLIT_OF[split]]
     table = table[~beyond & table.person.isin(own)]
     if table.empty:
         raise InputError(f"{where}: expected videos of the persons of split {split!r}, {', '.join(map(str, own))}; "

@@ -12,7 +12,7 @@ from typing import Any
 
 from flowsim import ideas
 from flowsim.experiment import SEEDS, read, runs, splits
-from flowsim.provenance import checksum, code_hash
+from flowsim.provenance import checksum, code_hash, training_code
 from flowsim.training import pick_device
 
 
@@ -27,7 +27,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
     experiment = read(path)
     family, networks = experiment.stimulus.family, experiment.networks
     training = experiment.train.model_dump()
-    streamed = ["flowsim.stream", f"stimuli.{family}"] if experiment.train.stream else []
+    streamed = family if experiment.train.stream else None
     analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
     return {
         "specification": experiment.model_dump_json(),
@@ -45,7 +45,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
             run: {
                 "spec": json.dumps({"name": name, "network": networks[name], "train": training}),
                 "seed": seed,
-                "code": code_hash("flowsim.training", f"flowsim.models.{networks[name]['model']}", *streamed),
+                "code": training_code(networks[name]["model"], streamed),
             }
             for run, (name, seed) in runs(experiment).items()
         },

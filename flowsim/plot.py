@@ -143,12 +143,32 @@ def mosaic(
     ax.spines[:].set_visible(False)
 
 
-def planes(results: xr.Dataset, variable: str, *, label: str, percent: bool = False) -> Figure:
-    """A heat map of ``variable`` (run, vy, vx) over the velocity plane per network, on a common scale, mean over seeds.
+UNITS = {"vy": "px/frame", "vx": "px/frame", "omega": "deg/frame", "expansion": "1/frame"}
+"""Of the components of velocities."""
 
-    A white line goes round the velocities of training, ``trained`` (vy, vx) of the results. The scale is logarithmic
-    and cells show thousandths, or with ``percent`` it goes from 0 to 1 and they show percent.
+
+def by_velocity(results: xr.Dataset, variable: str, *, label: str, percent: bool = False) -> Figure:
+    """``variable`` by velocity: a heat map over (run, vy, vx) per network, or lines over (run, omega) or the like.
+
+    A white line goes round the velocities of training, ``trained`` of the results, or a grey ground lies behind them.
+    The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and they show percent.
     """
+    inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
+    if {"vy", "vx"} <= set(results[variable].dims):
+        return _planes(results, variable, inside, label, percent)
+    component = next(str(d) for d in results[variable].dims if d != "run")
+    fig, ax = subplots(figsize=(COLUMN * 1.35, 2.6))
+    known = results[component].values[inside.values == 1]
+    if known.size:
+        ax.axvspan(known.min(), known.max(), color="0.92", label="trained")
+    lines(results, variable, component, ax)
+    ax.set(xlabel=f"{component} ({UNITS[component]})", ylabel=label)
+    ax.set(ylim=(0, 1)) if percent else ax.set(yscale="log")
+    legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))
+    return fig
+
+
+def _planes(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str, percent: bool) -> Figure:
     import seaborn as sns
     from matplotlib.colors import LogNorm, Normalize
 
@@ -160,7 +180,6 @@ def planes(results: xr.Dataset, variable: str, *, label: str, percent: bool = Fa
     fig, axes = subplots(down, across, figsize=(PAGE, 2.2 * down + 0.4), squeeze=False, sharex=True, sharey=True)
     for ax in axes.flat[len(names) :]:
         ax.axis("off")
-    inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
     for ax, name in zip(axes.flat, names, strict=False):
         cells = mean.sel(network=name).transpose("vy", "vx")
         rows, columns = ([f"{v:g}" for v in cells[axis].values] for axis in ("vy", "vx"))

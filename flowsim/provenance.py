@@ -72,6 +72,12 @@ def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
+def training_code(model: str, streamed: str | None = None) -> str:
+    """`code_hash` of what decides how a training ends; ``streamed`` is the stimulus that it streams, if any."""
+    stream = [] if streamed is None else ["flowsim.stream", f"stimuli.{streamed}"]
+    return code_hash("flowsim.training", f"flowsim.models.{model}", *stream)
+
+
 def _closure(modules: Sequence[str]) -> dict[str, str]:
     """Sources of the modules and of everything of this project that they import, by module name."""
     found: dict[str, str] = {}

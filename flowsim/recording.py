@@ -21,13 +21,16 @@ from flowsim import dataset
 from flowsim.checksums import verify as verify_checksums
 from flowsim.chunked import Codec, Writer
 from flowsim.errors import InputError
-from flowsim.files import whole
+from flowsim.files import spare, whole
 from flowsim.layout import Layout
 from flowsim.network import Network
 from flowsim.sequences import actions
 from flowsim.sites import Site
 from flowsim.thinning import Thinned, Units
 from flowsim.watching import OWN, Feed, place_of, watch
+
+SPARE = 2**22
+"""Bytes of the disk that are held while recording; see `flowsim.files.spare`."""
 
 
 def record(
@@ -111,7 +114,7 @@ def record(
     def activity(flow: int, chosen: slice, keep: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         shown = frames[flow, chosen].values
         given = torch.from_numpy(shown)[:, :seen, None].to(parameter)
-        acted = None if steps is None else steps[chosen].to(given)
+        acted = None if steps is None else steps[chosen]
         horizon = frames.sizes["time"] - seen
         return shown, watch(network, given, horizon, wanted, times, keep, feed, acted)
 
@@ -127,7 +130,11 @@ def record(
     _check_room(into, layout.bytes)
     try:
         with whole(into) as temporary:
-            with h5netcdf.File(temporary, "w") as file, Writer(file, codec) as writer:
+            with (
+                h5netcdf.File(temporary, "w") as file,
+                spare(into, SPARE) as make_room,
+                Writer(file, codec, make_room) as writer,
+            ):
                 layout.create(file, {**(attrs or {}), "context": context or frames.sizes["time"]})
                 for name, values in (curve or {}).items():
                     if "checkpoint" not in file.dimensions:
@@ -149,8 +156,8 @@ def record(
         free = shutil.disk_usage(into.parent).free
         raise InputError(
             f"{into}: the recording of {layout.bytes / 1e6:.0f} MB could not be written "
-            f"({str(error).splitlines()[0]}); the disk has {free / 1e6:.0f} MB free. Nothing is left of it; make room, or "
-            "record less"
+            f"({str(error).splitlines()[0]}); the disk has {free / 1e6:.0f} MB free. Nothing is left of it; make room, "
+            "or record less"
         ) from None
 
 
@@ -211,7 +218,10 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
 
 
 def _check_room(into: Path, needed: int) -> None:
-    into.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {into}: {error.strerror}; choose a folder that can be written to") from None
     free = shutil.disk_usage(into.parent).free
     if needed > free:
         raise InputError(

@@ -16,9 +16,9 @@ from flowsim.experiment import RecordBlock, RunBlock, TrainBlock, network
 from flowsim.files import exclusive
 from flowsim.objective import end_of
 from flowsim.progress import Progress
-from flowsim.provenance import checksum, code_hash, provenance
+from flowsim.provenance import checksum, provenance, training_code
 from flowsim.recording import record as write_recording
-from flowsim.sequences import Sequences, Shuffled
+from flowsim.sequences import Sequences, Shuffled, labels
 from flowsim.stages import specification
 from flowsim.stream import Stream
 from flowsim.training import pick_device
@@ -43,10 +43,11 @@ def _train(a: Namespace, device: torch.device) -> None:
     frame_shape = (valid.frames.shape[-2], valid.frames.shape[-1])
     torch.manual_seed(a.seed)
     net = network(spec.network, frame_shape, "--spec: network").to(device)
+    if settings.task == "classify":
+        _check_labels(a, valid, net.logits(net.start(1)).shape[1])
     model = spec.network["model"]
     name, inputs = f"{spec.name or model}-seed{a.seed}", [a.train, a.valid]
-    streamed = [source.module.__name__] if isinstance(source, Stream) else []
-    code = code_hash("flowsim.training", f"flowsim.models.{model}", *streamed)
+    code = training_code(model, source.family if isinstance(source, Stream) else None)
     identity = json.dumps(
         [spec.model_dump(exclude=SAME_RESULT), a.seed, code, [checksum(path) for path in inputs]], sort_keys=True
     )
@@ -99,7 +100,8 @@ def _source(a: Namespace, settings: TrainBlock, device: torch.device) -> Shuffle
         raise InputError(
             f"{a.train}: to stream, expected a file by `flowsim stimulus`, with its specification; set stream false"
         ) from None
-    spec.pop("split", None)
+    if spec.pop("split", "train") != "train":
+        raise InputError(f"{a.train}: to stream, expected a file of split train, whose specification says how")
     return Stream(family, spec, a.seed, settings.batch, device)
 
 
@@ -108,6 +110,18 @@ def _sequences(path: Path, needed: int) -> Sequences:
     made = dataset.load(dataset.read(path, "stimulus", FRAMES), path)
     _enough(path, made, needed)
     return Sequences.of(made)
+
+
+def _check_labels(a: Namespace, valid: Sequences, classes: int) -> None:
+    """On the CPU, since a GPU only crashes on a label that there is not."""
+    for path, label in ((a.train, labels(dataset.read(a.train, "stimulus", FRAMES))), (a.valid, valid.label)):
+        if label is None:
+            raise InputError(f"{path}: to classify needs labels; the file has no coordinate label")
+        if len(label) and not 0 <= int(label.min()) <= int(label.max()) < classes:
+            raise InputError(
+                f"{path}: expected labels from 0 to {classes - 1}, since the network has {classes} classes; they go "
+                f"from {int(label.min())} to {int(label.max())}. Build it with more classes"
+            )
 
 
 def _enough(path: Path, made: xr.Dataset, needed: int) -> None:

@@ -47,9 +47,8 @@ def sources(
     angle: Tensor,
     scale: Tensor,
     about: tuple[Tensor, Tensor] | None = None,
-    move: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Where each pixel comes from when items turn by ``angle`` and grow by ``scale`` about a point, then move.
+    """Where each pixel comes from when items turn by ``angle`` and grow by ``scale`` about a point.
 
     Parameters
     ----------
@@ -57,8 +56,8 @@ def sources(
         Of a frame (y, x).
     angle, scale : Tensor (item,)
         In degrees, counter-clockwise as displayed; and how many times as large.
-    about, move : pair of Tensor (item,), optional
-        The point (y, x) in px, the centre of the frame if not given, and how far the result moves, (down, right).
+    about : pair of Tensor (item,), optional
+        The point (y, x) in px; the centre of the frame if not given.
 
     Returns
     -------
@@ -72,7 +71,6 @@ def sources(
     rows = torch.arange(height, dtype=angle.dtype, device=angle.device)[:, None] - middle[0]
     columns = torch.arange(width, dtype=angle.dtype, device=angle.device) - middle[1]
     y0, x0 = (0.0, 0.0) if about is None else ((p[:, None, None] - m) for p, m in zip(about, middle, strict=True))
-    down, right = (0.0, 0.0) if move is None else (m[:, None, None] for m in move)
-    rows, columns = rows - y0 - down, columns - x0 - right
+    rows, columns = rows - y0, columns - x0
     source = [(cos * columns - sin * rows + x0) * 2 / width, (sin * columns + cos * rows + y0) * 2 / height]
     return torch.stack(source, -1)

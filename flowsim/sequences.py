@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +23,7 @@ class Sequences:
     label : Tensor (trial,), optional
         Of object 0, as whole numbers from 0.
     actions : Tensor (trial, time, component), optional
-        How far the observer moved since the frame before.
+        How far the observer moved since the frame before. It stays on the CPU, where a network that takes it needs it.
     """
 
     frames: Tensor
@@ -41,7 +40,9 @@ class Sequences:
         return len(self.frames)
 
     def __getitem__(self, chosen: slice | Tensor) -> Sequences:
-        return self._each(lambda values: values[chosen])
+        label = None if self.label is None else self.label[chosen]
+        on_cpu = chosen.cpu() if isinstance(chosen, Tensor) else chosen
+        return Sequences(self.frames[chosen], label, None if self.actions is None else self.actions[on_cpu])
 
     def between(self, first: int, end: int) -> Sequences:
         """Frames ``first`` to ``end`` - 1."""
@@ -50,11 +51,7 @@ class Sequences:
 
     def to(self, device: torch.device) -> Sequences:
         """The same on a device."""
-        return self._each(lambda values: values.to(device))
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Sequences:
-        label, steps = (None if values is None else change(values) for values in (self.label, self.actions))
-        return Sequences(change(self.frames), label, steps)
+        return Sequences(self.frames.to(device), None if self.label is None else self.label.to(device), self.actions)
 
 
 def labels(stimulus: xr.Dataset) -> Tensor | None:

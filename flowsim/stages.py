@@ -133,6 +133,20 @@ def gallery(a: Namespace) -> None:
     print(f"wrote {a.into}", file=sys.stderr)
 
 
+def export(a: Namespace) -> None:
+    """Write a recording in another format."""
+    from flowsim.exporting import export as stage
+
+    stage(a)
+
+
+def inspect(a: Namespace) -> None:
+    """Print what a file is."""
+    from flowsim.inspection import describe
+
+    print(describe(a.file, a.check))
+
+
 def models(a: Namespace) -> None:
     """Print a table of every model."""
     from flowsim.catalogue import table

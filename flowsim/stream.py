@@ -23,6 +23,11 @@ POOL = 2048
 """Trials drawn at once, at least a batch."""
 
 
+def random_state(seed: int, pool: int) -> list[int]:
+    """What the trials of a pool are drawn by: files have one number, and numpy ignores zeros at the end."""
+    return [seed, pool, 1]
+
+
 class Stream:
     """Batches number 0, 1, 2, ... of a stimulus.
 
@@ -40,6 +45,7 @@ class Stream:
     """
 
     def __init__(self, family: str, spec: Mapping[str, Any], seed: int, batch: int, device: torch.device) -> None:
+        self.family = family
         self.module, self.seed, self.batch, self.device = ideas.load("stimuli", family), seed, batch, device
         self.at_once = max(1, POOL // batch)
         self.spec = {**spec, "trials": self.at_once * batch}
@@ -48,13 +54,13 @@ class Stream:
     def __getitem__(self, number: int) -> Sequences:
         pool, within = divmod(number, self.at_once)
         if self.pool is None or self.pool[0] != pool:
-            made = self.module.generate("train", np.random.default_rng([self.seed, pool]), **self.spec)
+            made = self.module.generate("train", np.random.default_rng(random_state(self.seed, pool)), **self.spec)
             self.pool = (pool, self._rendering(made), labels(made), actions(made))
         _, frames_of, label, steps = self.pool
         chosen = slice(within * self.batch, (within + 1) * self.batch)
         frames = frames_of(chosen)
-        beside = (None if values is None else values[chosen].to(self.device) for values in (label, steps))
-        return Sequences(frames[:, :, None], *beside)
+        label, steps = (None if values is None else values[chosen] for values in (label, steps))
+        return Sequences(frames[:, :, None], None if label is None else label.to(self.device), steps)
 
     def _rendering(self, made: xr.Dataset) -> Callable[[slice], Tensor]:
         """Frames (trial, time, y, x) of some trials, on the device."""

@@ -87,7 +87,7 @@ class Thinned:
         from sklearn.random_projection import SparseRandomProjection
 
         assert self.units is not None
-        shape = np.empty((1, math.prod(self.kept_sizes)), np.float32)
+        shape = np.zeros((1, math.prod(self.kept_sizes)), np.float32)
         fitted = SparseRandomProjection(self.units.count, random_state=self.units.seed).fit(shape)
         return fitted.components_.T.tocsr().astype(np.float32)
 

@@ -98,7 +98,7 @@ def generate(
         path = first + time * acceleration
     elif motion == "piecewise":
         path = velocity[:, :, time[:, 0] // piece]
-    else:
+    else:  # a float even where it is whole
         path = first * np.cos(2 * np.pi * time / period)
     position = start[:, :, None] + np.cumsum(path, 2) - path
     each, always = ("trial", "object"), ("trial", "object", "time")

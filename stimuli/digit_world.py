@@ -50,8 +50,8 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        As in `stimuli.moving_digits`. The flows of "probe" transport the frame, as a torus of its own; only where the
-        window is the whole world are they flows of the world.
+        As in `stimuli.moving_digits`; where the digits of a reference rest, so does the observer. The flows of "probe"
+        transport the frame, as a torus of its own; only where the window is the whole world are they flows of it.
     rng : numpy.random.Generator
     source, objects, sweep_speed, probe_speed, overlap, trials, frames
         As in `stimuli.moving_digits`.
@@ -91,6 +91,8 @@ def generate(
     velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
     action = rng.integers(-max_action, max_action + 1, size=(trials, frames, 2))
     action[:, 0] = 0
+    if split == "probe":
+        action[::2] = 0
     observer = np.cumsum(action, 1) % (world_height, world_width)
     if split == "sweep":
         velocity[:, 0] = np.resize(swept, (trials, 2))

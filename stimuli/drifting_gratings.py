@@ -76,7 +76,8 @@ def generate(
     phases : sequence of float, or "random"
         In degrees; at phase 0 the middle of the frame is brightest at frame 0. Drawn for each component.
     contrast : float, or sequence of float
-        Of each component (Michelson: the range of luminance over its sum), from 0 to 1.
+        Of each component by itself (Michelson: the range of luminance over its sum), from 0 to 1; the mean of two has
+        half of each.
     components : {1, 2}
         A grating, or a plaid: the mean of two gratings.
     plaid_angle : float
@@ -87,7 +88,9 @@ def generate(
     radius : float
         Of the disc, whose edge is one px wide, or the standard deviation of the Gaussian, in px.
     sweep_directions : sequence of float
-        Directions of "sweep".
+        Directions of "sweep". Gratings aslant that have no whole number of cycles across the frame meet a seam at its
+        border, which those of the default training do not: compare directions through an aperture, or with frequencies
+        that are whole in all of them.
     trials : int
         How many; in "sweep", how many of each combination.
     frames : int
@@ -131,7 +134,7 @@ def generate(
         "spatial_frequency": (each, spatial, "cycle/px", "spatial frequency"),
         "temporal_frequency": (each, temporal, "cycle/frame", "temporal frequency"),
         "phase": (each, phase, "degree", "phase in the middle of frame 0"),
-        "contrast": (each, contrasts, "", "Michelson contrast"),
+        "contrast": (each, contrasts, "", "Michelson contrast of the component by itself"),
         "velocity_vy": (each, velocity[..., 0], "px/frame", "velocity across the bars, positive down"),
         "velocity_vx": (each, velocity[..., 1], "px/frame", "velocity across the bars, positive right"),
     }

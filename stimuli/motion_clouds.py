@@ -30,7 +30,7 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, moved, probes
+from flowsim.canvas import box, moved, probes, whole
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.scene import Scene, stimulus
@@ -49,7 +49,7 @@ def generate(
     height: Count = 16,
     width: Count = 16,
     max_speed: Speed = 1,
-    velocities: list[tuple[float, float]] | Literal["real"] | None = None,
+    velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
     sweep_speed: Speed = 2,
     probe_speed: Speed = 1,
     B_V: Annotated[float, Field(ge=0)] = 0.1,
@@ -124,9 +124,9 @@ def generate(
     swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)
-    known = np.array(velocities if velocities and velocities != "real" else box(max_speed), float)
+    known = whole(np.array(velocities if velocities and velocities != "real" else box(max_speed)))
     if split == "sweep":
-        velocity = np.resize(swept, (trials, 2)).astype(float)
+        velocity = np.resize(swept, (trials, 2))
     elif velocities == "real":
         velocity = rng.uniform(-max_speed, max_speed, (trials, 2))
     else:

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, degraded, frame_of, moved, overlaid, probes
+from flowsim.canvas import box, degraded, frame_of, moved, overlaid, probes, whole
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.scene import Scene, stimulus
@@ -33,7 +33,7 @@ def generate(
     width: Count = 16,
     objects: Count = 2,
     max_speed: Speed = 1,
-    velocities: list[tuple[float, float]] | Literal["real"] | None = None,
+    velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
     sweep_speed: Speed = 2,
     probe_speed: Speed = 1,
     overlap: Literal["max", "sum", "over"] = "max",
@@ -131,11 +131,6 @@ def generate(
         flows=probes(probe_speed) if split == "probe" else None,
         settings={"source": source, "overlap": overlap, "contrast": contrast, "noise": noise, "occluder": occluder},
     )  # fmt: skip
-
-
-def whole(velocity: np.ndarray) -> np.ndarray:
-    """As whole numbers where all are."""
-    return velocity.astype(np.int64) if (velocity == velocity.round()).all() else velocity.astype(np.float64)
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:

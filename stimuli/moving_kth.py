@@ -1,14 +1,15 @@
 """Human actions filmed by a camera that moves: the KTH videos, rolled over a torus at a constant velocity.
 
 The hidden structure that a network can use: whatever the person does, the whole picture is transported by one flow. To
-tell the action is to see the motion within the picture through the motion of the picture. The task of Keller 2025
-(arXiv 2507.14793): six actions, 16 frames of 32x32 px, camera velocities in {-2..2}^2 (``max_speed: 2``), split by
-person. `flowsim.kth` says which files are read and how they are split.
+tell the action is to see the motion within the picture through the motion of the picture. As in Keller 2025 (arXiv
+2507.14793) there are six actions, 16 frames of 32x32 px and, with ``max_speed: 2``, camera velocities in {-2..2}^2,
+split by person (``persons: keller`` for the same ones; the code released with it also mirrors clips in training, which
+is not done here). `flowsim.kth` says which files are read and how they are split.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ def generate(
     *,
     folder: str | None = None,
     incomplete: bool = False,
+    persons: Literal["schuldt", "keller"] = "schuldt",
     height: Count = 32,
     width: Count = 32,
     max_speed: Speed = 1,
@@ -53,6 +55,9 @@ def generate(
         variable FLOWSIM_DATA names, or that folder itself. At the first use of a size all videos are decoded.
     incomplete : bool
         Use what there is, with a warning, where videos are missing, damaged or not annotated.
+    persons : {"schuldt", "keller"}
+        Who is seen in which split: 8, 8 and 9 persons as in the database's own annotation, or 1 to 16, 17 to 20 and 21
+        to 25 as in the code released with Keller 2025.
     height, width : int
         Size of a frame in px. The whole frame of the video, 120x160 px, is resized to it by averaging over areas, as
         in the published task, with no regard to proportions.
@@ -78,7 +83,7 @@ def generate(
     InputError
         If the split is unknown, the videos are not found or not complete, or no range is long enough.
     """
-    known = ranges(split, folder, (height, width), incomplete, frames)
+    known = ranges(split, folder, (height, width), incomplete, frames, persons)
     swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)

@@ -124,7 +124,7 @@ def generate(
         "age": (always, age, "frame", "since the dot was born"),
     }
     if split == "sweep":
-        trained = abs(velocity).max(-1) <= max_speed
+        trained = (abs(velocity).max(-1) <= max_speed) & (0 in kinds)
         truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the velocity is within training's")
     return stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
@@ -154,7 +154,7 @@ def _seen(
     age = np.zeros((trials, dots), np.int64)
     history = []
     for _ in range(frames):
-        history.append((place + corner, depth, age))
+        history.append(((place + corner).astype(np.float32), depth.astype(np.float32), age.astype(np.int16)))
         nearer = depth - expansion[:, None]
         down, right = np.moveaxis(place * depth[..., None] + velocity[:, None], -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):  # of a dot that reaches the eye, and is born again

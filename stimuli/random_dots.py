@@ -2,7 +2,7 @@
 
 A share of the dots, the ``coherence``, moves at one velocity, the signal; the others are noise. The rules are named as
 in Scase, Braddick and Raymond (1996), What is noise for the motion system? Dots live on a torus; one between pixels is
-shared out among its four neighbours, so whole velocities keep dots crisp.
+shared out among its four neighbours. Where every step of every dot is whole, dots are crisp pixels.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def generate(
         ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; of the signal, over
         (trial, object) with one object, ``velocity_vy``, ``velocity_vx`` and ``speed`` (px/frame) and ``direction``;
         of the dots, over (trial, dot, time), ``position_y``, ``position_x`` (px) and ``signal``, whether the dot
-        makes its next step with the signal (at the last frame: its last). In "sweep", ``trained`` as in
+        makes its next step with the signal: it is a signal dot and does not die. In "sweep", ``trained`` as in
         `stimuli.moving_digits`.
 
     Raises
@@ -103,8 +103,11 @@ def generate(
     if split == "probe":
         velocity[::2] = 0
     dots = max(1, round(density * height * width))
+    # whole steps from whole places keep every dot crisp; else all are drawn between pixels, in every split, so that
+    # sharpness tells neither signal from noise nor novel velocities from trained ones
+    crisp = not (known % 1).any() and (noise_rule == "position" or coherence == 1)
     position, signal = _walked(
-        rng, velocity, dots, frames, (height, width), coherence, (signal_rule, noise_rule), dot_life
+        rng, velocity, dots, frames, (height, width), coherence, (signal_rule, noise_rule), dot_life, crisp
     )
 
     one, all_dots = ("trial", "object"), ("trial", "dot", "time")
@@ -142,6 +145,7 @@ def _walked(
     coherence: float,
     rules: tuple[str, str],
     dot_life: int,
+    crisp: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (trial, dot, time, 2) and which dots are signal (trial, dot, time)."""
     signal_rule, noise_rule = rules
@@ -150,24 +154,26 @@ def _walked(
     is_signal = rng.permuted(np.broadcast_to(is_signal, (trials, dots)), axis=1)
     own = rng.uniform(0, 360, (trials, dots))
     age = rng.integers(max(dot_life, 1), size=(trials, dots))
-    position = rng.integers(frame_shape, size=(trials, dots, 2)).astype(float)
-    if (velocity % 1).any():  # else all dots would be sharp or blurred at the same time
-        position += rng.random(position.shape)
+
+    def anywhere() -> np.ndarray:
+        place = rng.integers(frame_shape, size=(trials, dots, 2))
+        return place if crisp else (place + rng.random(place.shape)) % frame_shape
+
+    position = anywhere()
     positions, signals = [], []
     for _ in range(frames):
         if signal_rule == "different" and signals:
             is_signal = rng.permuted(is_signal, axis=1)
-        positions.append(position)
-        signals.append(is_signal)
         direction = rng.uniform(0, 360, (trials, dots)) if noise_rule == "walk" else own
         step = np.where(is_signal[..., None], velocity[:, None], heading(direction, speed))
         ahead = (position + step) % frame_shape
         age = age + 1
-        jumps = (dot_life > 0) & (age == dot_life)
-        age[jumps] = 0
-        if noise_rule == "position":
-            jumps = jumps | ~is_signal
-        position = np.where(jumps[..., None], rng.integers(frame_shape, size=(trials, dots, 2)), ahead)
+        dies = (dot_life > 0) & (age == dot_life)
+        age[dies] = 0
+        positions.append(position.astype(np.float32))
+        signals.append(is_signal & ~dies)
+        jumps = dies | (~is_signal & (noise_rule == "position"))
+        position = np.where(jumps[..., None], anywhere(), ahead)
     return np.stack(positions, 2), np.stack(signals, 2)
 
 

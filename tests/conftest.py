@@ -118,3 +118,12 @@ def kth_folder(kth_videos, tmp_path_factory):
     """A complete folder of small videos, with persons of every split and two actions; its cache is beside it."""
     names = [f"person{person:02}_{action}_d1" for person in (11, 19, 22, 2) for action in ("boxing", "walking")]
     return kth_videos(tmp_path_factory.mktemp("kth") / "kth", dict.fromkeys(names, (40, "frames\t1-17, 20-40")))
+
+
+@pytest.fixture(autouse=True)
+def outside_data(request, monkeypatch):
+    """Stimuli made from data that do not come with flowsim find small ones of the same form, or are skipped by name."""
+    if getattr(request.node, "callspec", None) and request.node.callspec.params.get("family") == "moving_kth":
+        folder = request.getfixturevalue("kth_folder")
+        monkeypatch.setenv("FLOWSIM_DATA", str(folder))
+        monkeypatch.setenv("FLOWSIM_CACHE", str(folder.parent / "cache"))

@@ -17,7 +17,19 @@ from analysis import (
     training_speed,
     velocity_generalisation,
 )
-from flowsim import Flow, InputError, Law, Translation, VelocityGrid, dataset, ideas, plot
+from flowsim import (
+    Flow,
+    InputError,
+    Law,
+    Translation,
+    VelocityGrid,
+    build,
+    dataset,
+    ideas,
+    open_recording,
+    plot,
+    record,
+)
 from flowsim.grid import LAWS
 from flowsim.results import runs as side_by_side
 
@@ -259,6 +271,25 @@ def test_training_speed_is_the_learning_curve(recording):
     ((label, reached),) = training_speed.answers(both).items()
     assert label == "sequences seen until validation MSE is 1"
     assert reached.values.tolist() == [30, 20]
+
+
+@pytest.mark.parametrize("family", ideas.names("stimuli"))
+def test_the_sweep_of_every_stimulus_can_be_analysed(family, tmp_path):
+    """By velocity, down to the figure: also where velocities are on a line, or on no full grid."""
+    sweep = ideas.load("stimuli", family).generate("sweep", np.random.default_rng(0), trials=1, frames=5)
+    shape = (sweep.sizes["y"], sweep.sizes["x"])
+    network = build("fernn", shape, max_speed=0, channels=2, decoder_layers=0, classes=10)
+    sites = ["prediction", "logits"]
+    record(network, sweep, tmp_path / "a.h5", context=3, sites=sites, attrs={"horizon": 2, "task": "classify"})
+    recording = open_recording(tmp_path / "a.h5")
+    for analysis in (velocity_generalisation, classification_accuracy):
+        if analysis is classification_accuracy and "object_label" not in recording.coords:
+            continue
+        results = analysis.analyse(recording).compute().expand_dims(run=["a"]).assign_coords(network=("run", ["fernn"]))
+        assert results.trained.sum() > 0
+        with mpl.rc_context(plot.STYLE):
+            plot.save(analysis.figure(results), tmp_path / "a.png")
+        plt.close("all")
 
 
 def moving_state(law, resting):

@@ -22,7 +22,7 @@ def motion(made, size):
 def test_coherence_is_the_share_that_moves_with_the_signal(signal_rule, noise_rule):
     made = generate("random_dots", coherence=0.4, signal_rule=signal_rule, noise_rule=noise_rule, speeds=[2])
     step, velocity = motion(made, 16)
-    with_signal = np.isclose(step, velocity).all(-1)
+    with_signal = np.isclose(step, velocity, atol=1e-4).all(-1)
     np.testing.assert_allclose(with_signal.mean((1, 2)), 0.4, atol=0.05)
     assert with_signal[made.signal.values[:, :, :-1] == 1].all()
     changes = np.diff(made.signal.values.astype(int), axis=2).any()
@@ -32,8 +32,8 @@ def test_coherence_is_the_share_that_moves_with_the_signal(signal_rule, noise_ru
     if noise_rule == "position":
         assert speed.std() > 1
     else:
-        np.testing.assert_allclose(speed, 2, atol=1e-6)
-        same = [np.ptp(np.round(d, 6), axis=0).max() == 0 for d in _noise_dots(made, step)] or [False]
+        np.testing.assert_allclose(speed, 2, atol=1e-4)
+        same = [np.ptp(d, axis=0).max() < 1e-3 for d in _noise_dots(made, step)] or [False]
         assert all(same) == (noise_rule == "direction") or signal_rule == "different"
 
 
@@ -69,6 +69,10 @@ def test_dots_are_drawn_where_they_are():
     large = generate("random_dots", trials=5, density=0.05, dot_size=2).frames.values
     expected = np.maximum.reduce([np.roll(made.frames.values, s, (-2, -1)) for s in np.ndindex(2, 2)])
     np.testing.assert_array_equal(large, expected)
+    for rule in ({"directions": [45.0]}, {"noise_rule": "walk", "coherence": 0.5}):  # all dots alike, in all splits
+        for split in ("train", "sweep"):
+            place = generate("random_dots", split, trials=5, **rule).position_y.values % 1
+            assert (place.reshape(-1) > 0).mean() > 0.99
     between = generate("random_dots", trials=5, density=0.004, directions=[45.0], speeds=[1.0])
     assert between.sizes["dot"] == 1
     np.testing.assert_allclose(between.frames.sum(("y", "x")), 1, rtol=1e-5)
@@ -77,13 +81,16 @@ def test_dots_are_drawn_where_they_are():
 def test_dots_live_as_long_as_they_should():
     made = generate("random_dots", dot_life=4, speeds=[1], trials=100, frames=13)
     step, velocity = motion(made, 16)
-    stays = np.isclose(step, velocity).all(-1)
+    stays = np.isclose(step, velocity, atol=1e-4).all(-1)
+    signal = made.signal.values[:, :, :-1] == 1
+    assert stays[signal].all()
+    assert stays[~signal].mean() < 0.02, "but by chance, a dot that dies makes no step"
     assert stays.mean() == pytest.approx(0.75, abs=0.02)
     births = ~stays.reshape(-1, stays.shape[2])
     gaps = np.concatenate([np.diff(np.flatnonzero(b)) for b in births])
     assert np.median(gaps) == 4
     immortal = generate("random_dots", trials=20)
-    assert np.isclose(*np.broadcast_arrays(*motion(immortal, 16))).all()
+    assert np.isclose(*np.broadcast_arrays(*motion(immortal, 16)), atol=1e-4).all()
 
 
 def test_lists_of_dots_must_not_be_empty():
@@ -106,9 +113,16 @@ def flow(**spec):
     return place[:, :, :-1][goes_on], np.diff(place, axis=2)[goes_on], made.depth.values[:, :, :-1][goes_on], scene
 
 
+def test_trained_self_motion():
+    sweep = generate("optic_flow", "sweep", trials=1)
+    inside = (abs(sweep.velocity_vy) <= 1) & (abs(sweep.velocity_vx) <= 1)
+    np.testing.assert_array_equal(sweep.trained, inside[:, 0])
+    assert not generate("optic_flow", "sweep", trials=1, motions=["rotation"]).trained.any()
+
+
 def test_translation_has_parallax():
     _, step, depth, scene = flow(motions=["translation"])
-    np.testing.assert_allclose(step, np.stack([scene["vy"], scene["vx"]], -1) / depth[:, None], atol=1e-9)
+    np.testing.assert_allclose(step, np.stack([scene["vy"], scene["vx"]], -1) / depth[:, None], atol=2e-5)
     assert not scene["omega"].any()
     assert not scene["expansion"].any()
     assert np.ptp(depth) > 1.5
@@ -117,16 +131,16 @@ def test_translation_has_parallax():
 def test_expansion_is_from_the_middle_and_faster_when_near():
     place, step, depth, scene = flow(motions=["expansion"])
     factor = depth / (depth - scene["expansion"])
-    np.testing.assert_allclose(place + step, place * factor[:, None], atol=1e-9)
+    np.testing.assert_allclose(place + step, place * factor[:, None], atol=2e-5)
 
 
 def test_rotation_does_not_depend_on_depth():
     place, step, _, scene = flow(motions=["rotation"])
-    np.testing.assert_allclose(np.hypot(*(place + step).T), np.hypot(*place.T), atol=1e-9)
+    np.testing.assert_allclose(np.hypot(*(place + step).T), np.hypot(*place.T), atol=2e-5)
     before, after = np.arctan2(-place[:, 0], place[:, 1]), np.arctan2(-(place + step)[:, 0], (place + step)[:, 1])
     turned = np.rad2deg((after - before + np.pi) % (2 * np.pi) - np.pi)
     far = np.hypot(*place.T) > 0.5
-    np.testing.assert_allclose(turned[far], scene["omega"][far], atol=1e-6)
+    np.testing.assert_allclose(turned[far], scene["omega"][far], atol=1e-3)
 
 
 def test_a_mixture_has_all_three():

@@ -3,8 +3,6 @@
 import runpy
 from pathlib import Path
 
-import pytest
-
 FOLDER = Path(__file__).parent.parent / "examples"
 
 

@@ -209,6 +209,7 @@ def classifying(file, **networks):
     """The small experiment as one that classifies."""
     content = yaml.safe_load(file.read_text())
     content["networks"] = networks
+    content["stimulus"]["all"]["objects"] = 1
     content["train"] = {"task": "classify", "context": 6, "horizon": 99}
     content["record"] = {"sweep": {"sites": ["logits"]}, "test": {"sites": ["logits"]}}
     content["analyse"] = {"classification_accuracy": {}, "training_speed": {}}
@@ -227,6 +228,29 @@ def test_an_experiment_that_classifies(written):
     file.write_text(yaml.safe_dump(unlabelled))
     with pytest.raises(InputError, match="train: to classify needs labels; random_dots has none. Use another, or task"):
         read(file)
+
+
+def test_what_cannot_be_classified(written):
+    file = classifying(written(), fernn={"model": "fernn", "classes": 10})
+    content = yaml.safe_load(file.read_text())
+    content["stimulus"]["all"]["objects"] = 2
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match="to classify needs one object, whose label is meant; moving_digits shows 2"):
+        read(file)
+
+
+def test_a_map_must_be_as_large_as_the_world(written):
+    content = yaml.safe_load(written().read_text()) | {"networks": {"a": {"model": "self_motion"}}}
+    content["stimulus"] = {"family": "digit_world", "test": {"frames": 9}}
+    content["record"] = {"test": {"context": 3}}
+    content["analyse"] = {"prediction_error": {}}
+    file = written()
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"networks.a: the world of the stimulus is 24x24 px; set world: \[24, 24\]"):
+        read(file)
+    content["networks"]["a"]["world"] = [24, 24]
+    file.write_text(yaml.safe_dump(content))
+    assert read(file)
 
 
 def test_sites_that_a_network_has_not(written):

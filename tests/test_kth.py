@@ -355,3 +355,21 @@ def test_a_real_video_cut_short(tmp_path):
     (tmp_path / "changed.avi").write_bytes(changed)
     with pytest.raises(videos.Broken):
         videos.grey(tmp_path / "changed.avi", (8, 8))
+
+
+def test_published_splits():
+    for persons in kth.SPLITS.values():
+        assert sorted(p for split in persons.values() for p in split) == list(range(1, 26))
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the KTH videos are not in ../shared/data")
+def test_real_videos_of_every_split(tmp_path, monkeypatch):
+    """The eight of the sample have persons in each split of the released code."""
+    monkeypatch.setenv("FLOWSIM_CACHE", str(tmp_path))
+    for split, who in {"train": {1, 15, 16}, "valid": {20}, "test": {23, 25}, "probe": {23, 25}}.items():
+        with pytest.warns(UserWarning, match="left out 591 videos missing"):
+            made = moving_kth.generate(
+                split, np.random.default_rng(0), folder=str(REAL), incomplete=True, persons="keller", trials=30
+            )
+        assert set(made.person.values) == who
+        assert made.frames.values.std() > 0.05

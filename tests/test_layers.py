@@ -66,6 +66,13 @@ MAY_IMPORT = {
         *("checksums", "chunked", "dataset", "errors", "files", "layout", "network", "sequences", "sites"),
         *("thinning", "watching"),
     },
+    "flowsim.pieces": set(),
+    "flowsim.population": {"errors", "dataset"},
+    "flowsim.exports": {"checksums", "dataset", "errors", "files", "pieces", "population"},
+    "flowsim.nwb": {"dataset", "errors", "exports", "files", "pieces", "population"},
+    "flowsim.exporting": {"dataset", "errors", "exports", "files", "nwb", "pieces", "population", "provenance"},
+    "flowsim.telling": {"checksums", "dataset", "errors", "provenance"},
+    "flowsim.inspection": {"checksums", "dataset", "errors", "files", "pieces", "telling", "weights"},
     "flowsim.canvas": {"flow", "grid", "sampling", "scene"},
     "stimuli": {"canvas", "errors", "flow", "grid", "kth", "path", "sampling", "scene", "sources"}
     | {"actions", "figures", "strokes"},

@@ -189,7 +189,7 @@ def test_an_edited_network_reruns_its_training(finished, edit):
 
 
 def test_an_edited_stimulus_reruns_everything(finished, edit):
-    edit("stimuli/moving_digits.py", ".amax(1)", ".sum(1).clamp(max=1)")
+    edit("stimuli/moving_digits.py", "position + time * velocity", "position + 2 * time * velocity")
     assert jobs(finished) == ALL
 
 

@@ -16,15 +16,6 @@ SPLITS = ["train", "valid", "test", "sweep", "probe"]
 SMALL = {"trials": 3, "frames": 5}
 
 
-@pytest.fixture(autouse=True)
-def data(request, monkeypatch):
-    """Stimuli made from data that do not come with flowsim find small ones of the same form, or are skipped by name."""
-    if getattr(request.node, "callspec", None) and request.node.callspec.params.get("family") == "moving_kth":
-        folder = request.getfixturevalue("kth_folder")
-        monkeypatch.setenv("FLOWSIM_DATA", str(folder))
-        monkeypatch.setenv("FLOWSIM_CACHE", str(folder.parent / "cache"))
-
-
 def generate(family, split, seed=0, **spec):
     return ideas.load("stimuli", family).generate(split, np.random.default_rng(seed), **{**SMALL, **spec})
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from flowsim import InputError, build, ideas
-from flowsim.experiment import TrainBlock
+from flowsim.experiment import SEEDS, TrainBlock
 from flowsim.models.fernn import FusedFERNN
 from flowsim.objective import Batch, evaluate, losses
 from flowsim.sequences import Sequences, Shuffled
-from flowsim.stream import Stream
+from flowsim.stream import Stream, random_state
 from flowsim.training import Pieces, _rate, pick_device, train
 from flowsim.weights import load, load_network, save
 from stimuli import digit_world, moving_digits
@@ -335,7 +335,7 @@ def test_a_stream_is_a_file_that_goes_on():
     spec = {"height": 9, "width": 8, "frames": 5}
     stream = Stream("moving_digits", spec, seed=7, batch=300, device=torch.device("cpu"))
     for pool, trials in ((0, 1800), (1, 1800)):
-        file = moving_digits.generate("train", np.random.default_rng([7, pool]), **spec, trials=trials)
+        file = moving_digits.generate("train", np.random.default_rng(random_state(7, pool)), **spec, trials=trials)
         for within in range(6):
             batch, chosen = stream[6 * pool + within], slice(300 * within, 300 * within + 300)
             assert np.array_equal(batch.frames[:, :, 0], file.frames[chosen])
@@ -343,6 +343,13 @@ def test_a_stream_is_a_file_that_goes_on():
     other = Stream("moving_digits", spec, seed=8, batch=300, device=torch.device("cpu"))
     assert not torch.equal(stream[7].frames, other[7].frames)
     assert torch.equal(stream[7].frames, Stream("moving_digits", spec, 7, 300, torch.device("cpu"))[7].frames)
+
+
+def test_a_stream_never_repeats_a_file():
+    """Whose random states are `flowsim.experiment.SEEDS`."""
+    files = [np.random.default_rng(seed).bytes(8) for seed in SEEDS.values()]
+    streams = [np.random.default_rng(random_state(seed, pool)).bytes(8) for seed in range(9) for pool in range(9)]
+    assert len({*files, *streams}) == len(files) + len(streams)
 
 
 def test_a_stream_of_a_stimulus_that_renders_itself(monkeypatch):
