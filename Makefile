@@ -17,6 +17,7 @@ test-all: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.stimuli
+	$(BIN)/python -m benchmarks.recording
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,0 +1,127 @@
+"""What recording costs: against h5py writing the same values from memory, and how much memory it and its use take.
+
+``python -m benchmarks.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine flows is shown
+to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial; each measurement of memory is a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis import equivariance_error
+from benchmarks.measure import resident
+from flowsim import build, open_recording, record
+from stimuli import moving_digits
+
+SMALL, LARGE = 4, 36
+"""Trials of recordings of about 1 and 8 GB."""
+
+
+def make(trials: int, into: Path) -> None:
+    """Record so many trials."""
+    torch.manual_seed(0)
+    network = build("fernn", (28, 28), max_speed=2, channels=16)
+    probe = moving_digits.generate("probe", np.random.default_rng(0), height=28, width=28, trials=trials, frames=20)
+    record(network, probe, into, sites=["state"])
+
+
+def copied(source: Path, into: Path) -> float:
+    """Seconds in which h5py writes the states of a recording from memory, with the same chunks and codec."""
+    with h5py.File(source) as file:
+        stored = file["state"]
+        values, chunks = stored[:], stored.chunks
+    with h5py.File(into, "w") as file:
+        target = file.create_dataset(
+            "state", values.shape, values.dtype, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
+        )
+        started = time.perf_counter()
+        target[...] = values
+        file.flush()
+        return time.perf_counter() - started
+
+
+def throughput(folder: Path, repeats: int) -> list[dict[str, Any]]:
+    """MB of states per second, in turn."""
+    taken: dict[str, list[float]] = {"h5py from memory": [], "flowsim": []}
+    recorded = folder / "small.h5"
+    for repeat in range(repeats + 1):
+        started = time.perf_counter()
+        make(SMALL, recorded)
+        ours = time.perf_counter() - started
+        theirs = copied(recorded, folder / "copy.h5")
+        if repeat:
+            taken["flowsim"].append(ours)
+            taken["h5py from memory"].append(theirs)
+    with h5py.File(recorded) as file:
+        megabytes = file["state"].nbytes / 1e6
+    speed = {name: megabytes / median(times) for name, times in taken.items()}
+    return [
+        {"measure": "throughput", "what": name, "megabytes": megabytes, "mb_per_second": found,
+         "ratio": found / speed["h5py from memory"]}
+        for name, found in speed.items()
+    ]  # fmt: skip
+
+
+def used(what: str, *arguments: str | int | Path) -> dict[str, Any]:
+    """Peak memory of one task beyond an idle process, and in all, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.recording", "--only", json.dumps([what, *map(str, arguments)])]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    if ran.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stderr}")
+    idle, peak, seconds = map(float, ran.stdout.split())
+    return {"measure": "memory", "what": what, "peak_mb": peak / 1e6, "idle_mb": idle / 1e6, "seconds": seconds}
+
+
+def only(what: str, *arguments: str) -> None:
+    """Do one task and print memory and time."""
+    torch.nn.functional.conv2d(torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 3, 3))
+    idle, started = resident(), time.perf_counter()
+    if what == "record":
+        make(int(arguments[0]), Path(arguments[1]))
+    elif what == "mean over trial":
+        open_recording(arguments[0]).state.mean("trial").isel(flow=0).compute()
+    else:
+        equivariance_error.analyse(open_recording(arguments[0])).compute()
+    print(idle, resident(), time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="recordings of each; the median counts")
+    parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only:
+        only(*json.loads(arguments.only))
+        return
+    arguments.into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = throughput(folder, arguments.repeats)
+        for trials in (SMALL, LARGE):
+            file = folder / f"{trials}.h5"
+            rows.append({**used("record", trials, file), "megabytes": 225.792 * trials})
+            for task in ("mean over trial", "equivariance error"):
+                rows.append({**used(task, file), "megabytes": 225.792 * trials})
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    table = pd.DataFrame(rows).assign(threads=torch.get_num_threads(), commit=commit)
+    table.to_csv(arguments.into / "recording.csv", index=False, float_format="%.4g")
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
