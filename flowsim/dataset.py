@@ -32,12 +32,14 @@ FORMAT = 1
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
-def velocity_coords(dim: str, group: FlowGroup, velocities: Sequence[Velocity]) -> dict[str, Any]:
-    """Coordinates ``<dim>_vy``, ``<dim>_vx`` (the components of the group) over ``dim``."""
+def velocity_coords(
+    dim: str, group: FlowGroup, velocities: Sequence[Velocity], name: str | None = None
+) -> dict[str, Any]:
+    """Coordinates ``<name>_vy``, ``<name>_vx`` (the components of the group) over ``dim``, which is the name if none."""
     values = np.array(velocities, dtype=np.float64).reshape(len(velocities), -1)
     long_name = f"velocity of the {dim}" if dim == "flow" else "velocity of the channel"
     return {
-        f"{dim}_{component}": (dim, values[:, i], {"units": unit, "long_name": long_name})
+        f"{name or dim}_{component}": (dim, values[:, i], {"units": unit, "long_name": long_name})
         for i, (component, unit) in enumerate(zip(group.components, group.units, strict=True))
     }
 

@@ -124,6 +124,9 @@ class Layout:
             for axis, index in thinned.places().items():
                 attributes = {"units": "", "long_name": f"index of the unit along {axis}"}
                 coords[f"{unit}_{axis}"] = (unit, index, attributes)
+                if axis == "velocity":
+                    of_units = [self.grid.velocities[i] for i in index]
+                    coords |= dataset.velocity_coords(unit, self.grid.group, of_units, f"{unit}_velocity")
         if "flow" not in self.stimulus.dims:
             coords |= dataset.velocity_coords("flow", shown, [(0,) * len(shown.components)])
         thin: dict[str, Any] = {"trial": slice(self.sizes["trial"]), "time": self.times}

@@ -198,6 +198,13 @@ def test_thinned_units_are_those_of_the_full_recording(conv, probe, tmp_path, by
         assert "unit_channel" not in thin
 
 
+def test_units_of_a_velocity_network_keep_their_velocities(fernn, probe, file):
+    record(fernn, probe, file, sites=["state"], units=Units(30))
+    recording = open_recording(file)
+    own = np.array(fernn.grid.velocities)[recording.unit_velocity.values]
+    np.testing.assert_array_equal(np.stack([recording.unit_velocity_vy, recording.unit_velocity_vx], -1), own)
+
+
 def test_channels_and_flows(conv, probe, tmp_path):
     record(conv, probe, tmp_path / "full.h5", sites=CONV, feed=called)
     record(conv, probe, tmp_path / "thin.h5", sites=CONV, channels=2, flows=4, feed=called)
