@@ -27,7 +27,7 @@ from benchmarks.measure import resident
 from flowsim import build, open_recording, record
 from stimuli import moving_digits
 
-SMALL, LARGE = 4, 36
+SMALL, LARGE = 5, 36
 """Trials of recordings of about 1 and 8 GB."""
 
 
