@@ -1,7 +1,7 @@
 """What recording costs: against h5py writing the same values from memory, and how much memory it and its use take.
 
 ``python -m benchmarks.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine flows is shown
-to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial; each measurement of memory is a
+to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial; memory is measured in a
 process of its own.
 """
 

@@ -18,7 +18,7 @@ HOMES = {
     "Network": "network",
     "build": "network",
     "record": "recording",
-    "open_recording": "recording",
+    "open_recording": "opening",
     "Site": "sites",
     "Units": "thinning",
     "InputError": "errors",

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import h5py
 import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
+from flowsim.pieces import pieces
 
 PREFIX = "checksum_"
 """Attributes ``checksum_<variable>``: SHA-256 of the values in C order, little-endian."""
 
 
 def verify(recording: xr.Dataset, path: str | Path) -> None:
-    """Read every variable that has a checksum, a trial at a time, and compare.
+    """Read every variable that has a checksum, piece by piece, and compare.
 
     Raises
     ------
@@ -26,11 +28,10 @@ def verify(recording: xr.Dataset, path: str | Path) -> None:
     if not named:
         raise InputError(f"{path}: expected checksums (checksum_<variable>); the file has none, so nothing can be told")
     for name in named:
-        variable, digest = recording[name], hashlib.sha256()
+        digest = hashlib.sha256()
         try:
-            for flow in range(variable.sizes["flow"]):
-                for trial in range(variable.sizes["trial"]):
-                    values = variable[{"flow": flow, "trial": trial}].values
+            with h5py.File(path) as file:
+                for values in pieces(file[str(name)]):
                     digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
         except (OSError, RuntimeError) as error:
             raise InputError(

@@ -35,7 +35,7 @@ COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 def velocity_coords(
     dim: str, group: FlowGroup, velocities: Sequence[Velocity], name: str | None = None
 ) -> dict[str, Any]:
-    """Coordinates ``<name>_vy``, ``<name>_vx`` (the components of the group) over ``dim``, which is the name if none."""
+    """Coordinates ``<name>_vy``, ``<name>_vx`` (components of the group) over ``dim``, the name if none is given."""
     values = np.array(velocities, dtype=np.float64).reshape(len(velocities), -1)
     long_name = f"velocity of the {dim}" if dim == "flow" else "velocity of the channel"
     return {

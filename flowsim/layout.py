@@ -33,6 +33,8 @@ class Layout:
         Of every dimension.
     variables : mapping
         Dimensions of ``frames`` and of each site.
+    trials_at_once : int
+        As many as `MEMORY` holds of what is recorded, and of one frame of all activity before it is thinned.
     """
 
     def __init__(
@@ -45,11 +47,14 @@ class Layout:
         every: int,
         dtype: str,
         codec: Codec,
+        own_state: bool,
+        whole_bytes: int,
     ) -> None:
         self.stimulus, self.sites, self.flows, self.codec = stimulus, sites, flows, codec
         self.dtype = np.dtype(dtype)
-        self.grid = network.grid if isinstance(network, Network) else VelocityGrid(Translation(), ((0, 0),))
-        self.law = network.law if isinstance(network, Network) else None
+        own = isinstance(network, Network) and own_state  # what is declared is declared of it alone
+        self.grid = network.grid if own else VelocityGrid(Translation(), ((0, 0),))
+        self.law = network.law if own else None
         self.times = np.arange(0, stimulus.sizes["time"], every)
         shape = {"y": stimulus.sizes["y"], "x": stimulus.sizes["x"]}
         self.sizes = {
@@ -65,11 +70,11 @@ class Layout:
             self.variables[name] = ("flow", "trial", "time", *named)
         self.bytes = sum(self._count(dims) * self.dtype.itemsize for dims in self.variables.values())
         per_trial = self.bytes // (self.sizes["flow"] * self.sizes["trial"])
-        self.trials_at_once = max(1, min(TRIALS_AT_ONCE, MEMORY // per_trial))
+        self.trials_at_once = max(1, min(TRIALS_AT_ONCE, MEMORY // max(per_trial, whole_bytes)))
 
     def _dimension(self, site: str, axis: str, size: int) -> str:
-        of_frame = axis in ("y", "x") and size == self.sizes[axis]
-        return axis if site in PLAIN or of_frame else f"{site}_{axis}"
+        fits = self.sizes.get(axis, size) == size  # a state of another size than the frame has dimensions of its own
+        return axis if fits and (site in PLAIN or axis in ("y", "x")) else f"{site}_{axis}"
 
     def _count(self, dims: tuple[str, ...]) -> int:
         return int(np.prod([self.sizes[d] for d in dims]))
@@ -120,7 +125,7 @@ class Layout:
         if "velocity" in self.sizes:
             coords |= dataset.velocity_coords("velocity", self.grid.group, self.grid.velocities)
         for site, thinned in self.sites.items():
-            unit = self._dimension(site, "unit", 0)
+            unit = "unit" if site in PLAIN else f"{site}_unit"
             for axis, index in thinned.places().items():
                 attributes = {"units": "", "long_name": f"index of the unit along {axis}"}
                 coords[f"{unit}_{axis}"] = (unit, index, attributes)

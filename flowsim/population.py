@@ -95,7 +95,10 @@ class Population:
             values.isel(flow=i) for i in range(values.sizes["flow"])
         ]  # joined, not reshaped: chunks stay as they are
         joined = xr.Variable.concat(flows, "trial")
-        flat = joined.stack(unit=list(self.place)) if self.place else joined.expand_dims("unit")
+        if list(self.place) == ["unit"]:
+            flat = joined
+        else:
+            flat = joined.stack(unit=list(self.place)) if self.place else joined.expand_dims("unit")
         flat = flat.transpose("trial", "unit", ...)
         return xr.Variable(("presentation", *flat.dims[1:]), flat.data, values.attrs)
 

@@ -1,4 +1,4 @@
-"""Record what a network does while it watches a stimulus, trial by trial, into one HDF5 file; and open such files.
+"""Record what a network does while it watches a stimulus, trial by trial, into one HDF5 file.
 
 Recording never edits the network. A recording is announced with its size before it is written, streams block by block
 (the next is computed while one is compressed and written), and appears whole or not at all.
@@ -6,8 +6,10 @@ Recording never edits the network. A recording is announced with its size before
 
 from __future__ import annotations
 
+import errno
+import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,9 @@ import xarray as xr
 from torch import nn
 
 from flowsim import dataset
-from flowsim.checksums import verify as verify_checksums
-from flowsim.chunked import Codec, Writer
+from flowsim.chunked import FILTERS, Codec, Writer
 from flowsim.errors import InputError
-from flowsim.files import spare, whole
+from flowsim.files import exclusive, spare, whole
 from flowsim.layout import Layout
 from flowsim.network import Network
 from flowsim.sequences import actions
@@ -29,6 +30,8 @@ from flowsim.sites import Site
 from flowsim.thinning import Thinned, Units
 from flowsim.watching import OWN, Feed, place_of, watch
 
+DTYPES = ("float16", "float32", "float64")
+RESERVED = (*("frames", "flow", "trial", "time", "velocity", "channel", "orientation"), *("y", "x", "unit", "class"))
 SPARE = 2**22
 """Bytes of the disk that are held while recording; see `flowsim.files.spare`."""
 
@@ -61,7 +64,8 @@ def record(
     Parameters
     ----------
     network : flowsim.Network, or any torch.nn.Module
-        It is not changed, and computes as it is: call ``eval()`` first if it has a training mode.
+        It is not edited, and computes as it is: call ``eval()`` first if it has a training mode. It is shown one
+        trial once more than is recorded, to learn the sizes; what it carries from call to call is its own affair.
     stimulus : Dataset
         As a generator in ``stimuli/`` returns it.
     into : path
@@ -100,6 +104,11 @@ def record(
     """
     into = Path(into)
     wanted = _sites(network, sites)
+    _check(context=context, trials=trials, flows=flows, every=every, channels=channels)
+    if dtype not in DTYPES or codec not in FILTERS:
+        raise InputError(
+            f"expected a dtype of {', '.join(DTYPES)} and a codec of {', '.join(FILTERS)}; got {dtype!r} and {codec!r}"
+        )
     units = Units(**units) if isinstance(units, Mapping) else units
     frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
     if isinstance(network, Network) and frames.shape[-2:] != network.frame_shape:
@@ -113,23 +122,35 @@ def record(
 
     def activity(flow: int, chosen: slice, keep: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         shown = frames[flow, chosen].values
-        given = torch.from_numpy(shown)[:, :seen, None].to(parameter)
+        given = torch.from_numpy(shown)[:, :seen, None].to(parameter, copy=True)  # a network may write on it
         acted = None if steps is None else steps[chosen]
         horizon = frames.sizes["time"] - seen
         return shown, watch(network, given, horizon, wanted, times, keep, feed, acted)
 
     places = {name: place_of(network, name, site) for name, site in wanted.items()}
-    _, tried = activity(0, slice(1), dict.fromkeys(wanted, torch.Tensor.cpu))  # one trial tells the sizes
+    _, tried = activity(0, slice(1), dict.fromkeys(wanted, _copied))  # one trial tells the sizes
     thinned = {
         name: Thinned(places[name], tuple(values.shape[2:]), *((None, None) if name in OWN[1:] else (channels, units)))
         for name, values in tried.items()
     }
     chosen_flows = list(range(frames.sizes["flow"]))[:flows]
-    layout = Layout(network, stimulus, thinned, chosen_flows, trials, every, dtype, codec)
+    one_frame = sum(4 * values[:, :1].numel() for values in tried.values())
+    layout = Layout(
+        network,
+        stimulus,
+        thinned,
+        chosen_flows,
+        trials,
+        every,
+        dtype,
+        codec,
+        wanted.get("state", Site) is None,
+        one_frame,
+    )
     announce(f"recording {layout}")
     _check_room(into, layout.bytes)
     try:
-        with whole(into) as temporary:
+        with exclusive(into), whole(into) as temporary:
             with (
                 h5netcdf.File(temporary, "w") as file,
                 spare(into, SPARE) as make_room,
@@ -153,6 +174,8 @@ def record(
                 writer.finish()
             dataset.read(temporary, "recording")
     except OSError as error:
+        if error.errno != errno.ENOSPC and "write failed" not in str(error):
+            raise  # of the network's own
         free = shutil.disk_usage(into.parent).free
         raise InputError(
             f"{into}: the recording of {layout.bytes / 1e6:.0f} MB could not be written "
@@ -161,9 +184,24 @@ def record(
         ) from None
 
 
+def _copied(values: torch.Tensor) -> torch.Tensor:
+    return values.clone().cpu()
+
+
+def _check(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise InputError(f"{name} must be 1 or more, or None for all; got {count}")
+
+
 def _sites(network: nn.Module, sites: Sequence[str] | Mapping[str, Site | None]) -> dict[str, Site | None]:
     """Every site by name, None for a flowsim network's own."""
     wanted = dict(sites) if isinstance(sites, Mapping) else dict.fromkeys(sites)
+    for name in wanted:
+        if name in RESERVED or not re.fullmatch(r"[A-Za-z]\w*", name):
+            raise InputError(
+                f"a site has a name of letters, digits and '_' other than {', '.join(RESERVED)}; got {name!r}"
+            )
     own = [name for name, site in wanted.items() if site is None]
     unknown = [name for name in own if name not in OWN]
     if unknown or not wanted:
@@ -174,47 +212,6 @@ def _sites(network: nn.Module, sites: Sequence[str] | Mapping[str, Site | None])
             f"module's output it is: sites={{{own[0]!r}: Site(module, axes)}}"
         )
     return wanted
-
-
-def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
-    """Open a recording lazily, dask-backed and chunked as stored; several ones side by side along ``run``.
-
-    Parameters
-    ----------
-    path : path, or several
-        Several recordings need the same sizes. ``run`` is named by the file's network and seed, or by its path.
-    verify : bool
-        Read everything and compare it with the checksums that were written with it.
-
-    Raises
-    ------
-    InputError
-        If one is missing, damaged or no recording, or they do not fit together.
-    """
-    if isinstance(path, (str, Path)):
-        opened = dataset.read(path, "recording")
-        if verify:
-            verify_checksums(opened, path)
-        return opened
-    paths = [Path(p) for p in path]
-    if not paths:
-        raise InputError("expected at least one recording; got none")
-    each = [open_recording(p, verify=verify) for p in paths]
-    for other, own in zip(paths, each, strict=True):
-        if own.sizes != each[0].sizes or set(own.variables) != set(each[0].variables):
-            raise InputError(
-                f"recordings side by side need the same variables and sizes; {paths[0]} has {dict(each[0].sizes)}, "
-                f"{other} {dict(own.sizes)}. Open them one by one"
-            )
-    names = [
-        f"{own.attrs['network']}-seed{own.attrs['seed']}" if {"network", "seed"} <= set(own.attrs) else str(p)
-        for p, own in zip(paths, each, strict=True)
-    ]
-    names = names if len(set(names)) == len(names) else [str(p) for p in paths]
-    run = xr.Variable(("run",), names)
-    return xr.concat(
-        each, run, data_vars="all", coords="minimal", compat="override", join="override", combine_attrs="drop_conflicts"
-    ).rename(run="run")
 
 
 def _check_room(into: Path, needed: int) -> None:

@@ -12,7 +12,8 @@ import xarray as xr
 from flowsim import ideas
 from flowsim.errors import InputError
 from flowsim.network import Network
-from flowsim.recording import open_recording, record
+from flowsim.opening import open_recording
+from flowsim.recording import record
 
 
 def one_of_each_kind(networks: Iterable[Network]) -> list[Network]:

@@ -146,7 +146,7 @@ def record(a: Namespace) -> None:
         "task": train_block["task"],
         "parameters": content["parameters"],
     }
-    with exclusive(a.into), Progress(f"recording {a.into}", 1, "MB") as progress:
+    with Progress(f"recording {a.into}", 1, "MB") as progress:
 
         def report(done: int, total: int) -> None:
             progress.total = progress.bar.total = -(-total // 10**6)

@@ -1,7 +1,7 @@
 """Which activity is recorded, of any torch module: the outputs of named modules, read by hooks that are always removed.
 
-A module may be called once, with all frames, and give something with an axis "time"; or once per frame, by a loop that
-the network has of its own, and give something without.
+A module may be called once, with all frames, and give something with an axis "time"; or again and again, by a loop that
+the network has of its own, with some frames at a time, or one, which needs no axis "time".
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Site:
         Name of the module whose output it is, as `torch.nn.Module.named_modules` has it; "" for the network itself.
     axes : tuple of str
         Names of the output's axes, in its order, out of "trial", "time", "channel", "y", "x" and "unit".
-    index : tuple of int
-        Which entry, where the module gives a tuple, and of that which, and so on: (0,) for the states of all times of
-        `torch.nn.GRU`.
+    index : tuple of int or str
+        Which entry, where the module gives a tuple or a mapping, and of that which, and so on: (0,) for the states of
+        all times of `torch.nn.GRU`.
     start : int
         The frame of the first entry, or the first call; NaN is recorded before it. 1 for a readout that gives its
         prediction of frame 1 first.
@@ -45,7 +45,7 @@ class Site:
 
     module: str
     axes: tuple[str, ...]
-    index: tuple[int, ...] = ()
+    index: tuple[int | str, ...] = ()
     start: int = 0
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Site:
         return tuple(axis for axis in AXES[2:] if axis in self.axes)
 
     def ordered(self, output: Any, name: str) -> Tensor:
-        """An output as (trial, [time,] *place).
+        """An output as (trial, time, *place), of one time if it has no such axis.
 
         Raises
         ------
@@ -69,23 +69,27 @@ class Site:
             If there is no tensor with these axes.
         """
         for i in self.index:
-            if not isinstance(output, (tuple, list)) or i >= len(output):
+            try:
+                output = output[i]
+            except (TypeError, IndexError, KeyError):
                 raise InputError(
-                    f"site {name}: expected a tuple with an entry {i}; {self.module!r} gives {_told(output)}"
-                )
-            output = output[i]
+                    f"site {name}: expected outputs with an entry {i!r}; {self.module!r} gives {_told(output)}"
+                ) from None
         if not isinstance(output, Tensor) or output.ndim != len(self.axes):
             raise InputError(
                 f"site {name}: expected an output with the axes {', '.join(self.axes)}; {self.module!r} gives "
                 f"{_told(output)}. Give its axes, or the index of the entry that is meant"
             )
         order = [a for a in ("trial", "time", *self.place) if a in self.axes]
-        return output.detach().permute([self.axes.index(axis) for axis in order])
+        output = output.detach().permute([self.axes.index(axis) for axis in order])
+        return output if "time" in self.axes else output.unsqueeze(1)
 
 
 def _told(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
+    if isinstance(output, dict):
+        return f"outputs named {', '.join(map(str, output))}"
     if isinstance(output, (tuple, list)):
         return f"{len(output)} outputs: {', '.join(map(_told, output))}"
     return f"a {type(output).__name__}"
@@ -95,8 +99,10 @@ Heard = dict[str, list[Tensor]]
 
 
 @contextmanager
-def listening(network: nn.Module, sites: Mapping[str, Site], thin: Callable[[str, Tensor], Tensor]) -> Iterator[Heard]:
-    """Collect what the modules of some sites give, as `Site.ordered` and then ``thin`` leave it, call by call.
+def listening(
+    network: nn.Module, sites: Mapping[str, Site], thin: Callable[[str, Tensor], Tensor | None]
+) -> Iterator[Heard]:
+    """Collect what the modules of some sites give, as `Site.ordered` and then ``thin`` leave it, if it does.
 
     Raises
     ------
@@ -116,15 +122,24 @@ def listening(network: nn.Module, sites: Mapping[str, Site], thin: Callable[[str
 
 
 def _hear(
-    into: list[Tensor], site: Site, name: str, thin: Callable[[str, Tensor], Tensor], _: Any, __: Any, output: Any
+    into: list[Tensor],
+    site: Site,
+    name: str,
+    thin: Callable[[str, Tensor], Tensor | None],
+    _: Any,
+    __: Any,
+    output: Any,
 ) -> None:
-    into.append(thin(name, site.ordered(output, name)))
+    kept = thin(name, site.ordered(output, name))
+    if kept is not None:
+        into.append(kept)
 
 
-def unfitting(name: str, site: Site, how: str, frames: int) -> InputError:
+def unfitting(name: str, site: Site, entries: int, frames: int) -> InputError:
     """The error to raise for a site whose entries do not fit the frames."""
+    unheard = "" if entries else " (its forward may have been called, but hooks hear calls of the module alone)"
     return InputError(
-        f"site {name}: expected an entry for each frame from {site.start} to {frames - 1}; {site.module!r} {how}. Name "
-        "a module that is called once per frame, or once with all of them and an axis time, of a network that goes on "
-        "to the last frame; and the frame at which it starts"
+        f"site {name}: expected an entry for each frame from {site.start} to {frames - 1}; {site.module!r} gave "
+        f"{entries}{unheard}. Name a module that is called for every frame once, of a network that goes on to the last "
+        "frame, and the frame at which it starts"
     )

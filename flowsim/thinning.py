@@ -32,6 +32,12 @@ class Units:
     by: Literal["subset", "projection"] = "subset"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.by not in ("subset", "projection") or self.count < 1:
+            raise InputError(
+                f"units: expected a count from 1 and by subset or projection; got {self.count}, {self.by!r}"
+            )
+
 
 @dataclass(frozen=True)
 class Thinned:
@@ -92,13 +98,14 @@ class Thinned:
         return fitted.components_.T.tocsr().astype(np.float32)
 
     def __call__(self, values: Tensor) -> Tensor:
-        """What is kept of an activity (..., *axes), on the CPU."""
+        """What is kept of an activity (..., *axes), on the CPU: a copy, since a network may go on to change its own."""
         leading = values.shape[: values.ndim - len(self.axes)]
         if self.first is not None:
             axis = len(leading) + self.axes.index(self.first)
             values = values.narrow(axis, 0, min(values.shape[axis], self.channels or values.shape[axis]))
+        values = values.float() if values.dtype == torch.bfloat16 else values  # which numpy does not know
         if self.units is None:
-            return values.cpu()
+            return values.clone(memory_format=torch.contiguous_format).cpu()
         flat = values.reshape(math.prod(leading), -1)
         if self.units.by == "subset":
             kept = flat[:, torch.from_numpy(self.chosen).to(flat.device)].cpu()

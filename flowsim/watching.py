@@ -79,14 +79,17 @@ def watch(
     hooked = {name: site for name, site in sites.items() if site is not None}
     own = [name for name in sites if name not in hooked]
 
-    def thin(name: str, output: Tensor) -> Tensor:
-        site = hooked[name]
-        output = shaped(name, output, site, frames)
-        if "time" in site.axes:
-            if output.shape[1] != end - site.start:
-                raise unfitting(name, site, f"gives an axis time of {output.shape[1]}", end)
-            output = output[:, [time - site.start for time in times if time >= site.start]]
-        return keep[name](output)
+    reached = {name: site.start for name, site in hooked.items()}
+
+    def thin(name: str, output: Tensor) -> Tensor | None:
+        site, first = hooked[name], reached[name]
+        if len(output) != len(frames):
+            raise InputError(
+                f"site {name}: expected {len(frames)} trials; {site.module!r} gives {len(output)} along its axis trial"
+            )
+        reached[name] += output.shape[1]
+        kept = [time - first for time in times if first <= time < reached[name]]
+        return keep[name](shaped(name, output, site, frames)[:, kept]) if kept else None
 
     collected: dict[str, list[Tensor]] = {name: [] for name in own}
     with listening(network, hooked, thin) as heard:
@@ -102,16 +105,9 @@ def watch(
             (feed or plainly)(network, frames, horizon)
     found = {name: torch.stack(values, 1) for name, values in collected.items()}
     for name, site in hooked.items():
-        calls, at_once = len(heard[name]), "time" in site.axes
-        if calls != (1 if at_once else end - site.start):
-            unheard = "" if calls else " (its forward may have been, but hooks hear calls of the module alone)"
-            raise unfitting(
-                name, site, f"{'with its axis time ' if at_once else ''}was called {calls} times{unheard}", end
-            )
-        if at_once:
-            (values,) = heard[name]
-        else:
-            values = torch.stack([heard[name][time - site.start] for time in times if time >= site.start], 1)
+        if reached[name] != end:
+            raise unfitting(name, site, reached[name] - site.start, end)
+        values = torch.cat(heard[name], 1)
         missing = values.new_full((len(values), len(times) - values.shape[1], *values.shape[2:]), torch.nan)
         found[name] = torch.cat([missing, values], 1)
     return found
@@ -128,7 +124,7 @@ def _own(network: Network, step: Step, name: str, frames: Tensor) -> Tensor:
 
 
 def shaped(name: str, output: Tensor, site: Site, frames: Tensor) -> Tensor:
-    """An output (trial, [time,] *place) with the axes of `place_of`.
+    """An output (trial, time, *place) with the axes of `place_of`.
 
     Raises
     ------

@@ -481,3 +481,13 @@ def test_columns_are_vectors(recording):
     found = columns(Population(recording, "state").presentations)
     assert all(values.ndim == 1 for values in found.values())
     assert {"object_velocity_vy_0", "object_velocity_vy_1", "kind", "flow", "trial"} <= set(found)
+
+
+def test_states_that_are_units_are_exported_too(fernn, probe, tmp_path):
+    """As those of a GRU, or a subset of any."""
+    record(fernn, probe, tmp_path / "a.h5", sites=["state"], units={"count": 7})
+    recording = open_recording(tmp_path / "a.h5")
+    assembly = to_assembly(recording)
+    assert assembly.sizes["neuroid"] == 7
+    np.testing.assert_array_equal(np.sort(assembly.values.ravel()), np.sort(recording.state.values.ravel()))
+    assert len(to_rsatoolbox(recording, time=2)["measurements"]) == 27

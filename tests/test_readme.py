@@ -7,7 +7,9 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
-    example = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))  # the second goes on where the first ends
+    example = "\n".join(
+        re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    )  # the second goes on where the first ends
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     assert "transport+shift" in capsys.readouterr().out

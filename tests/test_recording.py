@@ -94,7 +94,7 @@ def test_a_full_disk_is_foreseen(fernn, probe, file, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     with pytest.raises(InputError, match="may need 1 MB, the disk has 0 MB free; record fewer trials"):
         record(fernn, probe, file)
-    assert not list(file.parent.iterdir())
+    assert not [p for p in file.parent.iterdir() if p.suffix != ".lock"]
 
 
 def test_an_interrupted_recording_leaves_nothing(fernn, probe, file):
@@ -103,7 +103,7 @@ def test_an_interrupted_recording_leaves_nothing(fernn, probe, file):
 
     with pytest.raises(KeyboardInterrupt):
         record(fernn, probe, file, report=interrupted)
-    assert not list(file.parent.iterdir())
+    assert not [p for p in file.parent.iterdir() if p.suffix != ".lock"]
 
 
 def test_wrong_frames_and_wrong_files(fernn, rng, probe, file, tmp_path):

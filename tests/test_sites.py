@@ -226,13 +226,13 @@ MISTAKES = [
     ),
     (
         {"state": Site("cells.1", ("trial", "unit"), (2,))},
-        r"expected a tuple with an entry 2; 'cells.1' gives 2 outputs",
+        r"expected outputs with an entry 2; 'cells.1' gives 2 outputs",
     ),
-    ({"state": Site("cells.1", ("trial", "channel", "y", "x"), (0,), 1)}, "from 1 to 5; 'cells.1' was called 6 times"),
-    ({"a": Site("", ("trial", "time", "channel", "y", "x"), (), 1)}, "from 1 to 5; '' gives an axis time of 6"),
+    ({"state": Site("cells.1", ("trial", "channel", "y", "x"), (0,), 1)}, "from 1 to 5; 'cells.1' gave 6"),
+    ({"a": Site("", ("trial", "time", "channel", "y", "x"), (), 1)}, "from 1 to 5; '' gave 6"),
     (
         {"a": Site("cells.1.gates", ("time", "trial", "y", "x"))},
-        "gives an axis time of 1|with its axis time was called 6",
+        r"expected 1 trials; 'cells.1.gates' gives 16 along its axis trial|gave",
     ),
     (
         {"prediction": Site("cells.1", ("trial", "channel", "y", "x"), (0,))},
@@ -267,3 +267,112 @@ def test_hooks_are_removed_when_the_network_fails(conv, probe, file):
     with pytest.raises(ValueError, match="as networks do"):
         record(conv, probe, file, sites=CONV, feed=feed)
     assert untouched(conv)
+
+
+def test_a_network_that_goes_on_to_write_on_its_outputs(probe, file):
+    """And on what it is shown."""
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(inplace=True))
+    site = Site("0", ("trial", "channel", "y", "x"))
+
+    def feed(network, frames, horizon):
+        frames -= 0.5
+        for frame in frames.unbind(1):
+            network(frame)
+
+    loaded = probe.load().copy(deep=True)
+    record(network, loaded, file, sites={"state": site}, feed=feed)
+    recording = open_recording(file)
+    np.testing.assert_array_equal(loaded.frames, probe.frames)
+    np.testing.assert_array_equal(recording.frames, probe.frames)
+    with torch.no_grad():
+        expected = network[0](shown(probe, 1)[:, 3] - 0.5)
+    np.testing.assert_allclose(recording.state[1, :, 3, 0], expected, atol=1e-6)
+    assert float(recording.state.min()) < 0
+
+
+def test_a_state_of_another_size_than_the_frame(probe, file):
+    network = nn.Conv2d(1, 2, 3, stride=2)
+
+    def feed(network, frames, horizon):
+        for frame in frames.unbind(1):
+            network(frame)
+
+    record(network, probe, file, sites={"state": Site("", ("trial", "channel", "y", "x"))}, feed=feed)
+    recording = open_recording(file, verify=True)
+    np.testing.assert_array_equal(recording.frames, probe.frames)
+    assert recording.state.dims[-2:] == ("state_y", "state_x")
+    assert recording.state.shape[-2:] == (4, 3)
+
+
+def test_recurrent_modules_called_with_one_frame_at_a_time(probe, file):
+    """With an axis time of one, as a rollout does; a mapping as output; bfloat16, which is stored as float32."""
+
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru, self.named = nn.GRU(72, 5, batch_first=True), Named()
+
+        def forward(self, frames, horizon):
+            memory = None
+            for frame in frames.flatten(2).unbind(1):
+                states, memory = self.gru(frame[:, None], memory)
+                self.named(states[:, 0])
+
+    class Named(nn.Module):
+        def forward(self, states):
+            return {"twice": (2 * states).bfloat16()}
+
+    torch.manual_seed(0)
+    network = Loop()
+    sites = {
+        "state": Site("gru", ("trial", "time", "unit"), (0,)),
+        "double": Site("named", ("trial", "unit"), ("twice",)),
+    }
+    record(network, probe, file, sites=sites, feed=called, every=2)
+    recording = open_recording(file)
+    with torch.no_grad():
+        expected = network.gru(shown(probe, 1).flatten(2))[0][:, ::2]
+    np.testing.assert_allclose(recording.state[1], expected, atol=1e-6)
+    np.testing.assert_allclose(recording.double[1], 2 * expected, atol=0.02)
+
+
+def test_a_declared_law_is_of_the_network_s_own_state(fernn, probe, file):
+    last = [name for name, module in fernn.named_modules() if "decoder." in name][-1]
+    record(fernn, probe, file, sites={"state": Site(last, ("trial", "channel", "y", "x"), start=1)})
+    recording = open_recording(file)
+    assert "law" not in recording.state.attrs
+    assert recording.sizes["velocity"] == 1
+
+
+ARGUMENTS = [
+    ({"trials": 0}, "trials must be 1 or more, or None for all; got 0"),
+    ({"every": 0}, "every must be 1 or more"),
+    ({"flows": -1}, "flows must be 1 or more"),
+    ({"context": 0}, "context must be 1 or more"),
+    ({"codec": "lzf"}, "a codec of gzip, rounded, none; got 'float32' and 'lzf'"),
+    ({"dtype": ">f4"}, "a dtype of float16, float32, float64 and"),
+    ({"units": {"count": 3, "by": "sample"}}, "by subset or projection; got 3, 'sample'"),
+    ({"units": {"count": 0}}, "expected a count from 1"),
+    ({"sites": {"frames": CONV["state"]}}, "a site has a name of letters, .* other than frames, .*; got 'frames'"),
+    ({"sites": {"a/b": CONV["state"]}}, "got 'a/b'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), ARGUMENTS, ids=[m[1][:25] for m in ARGUMENTS])
+def test_arguments_out_of_range(conv, probe, file, arguments, message):
+    with pytest.raises(InputError, match=message):
+        record(conv, probe, file, **{"sites": CONV, "feed": called, **arguments})
+
+
+def test_an_error_of_the_network_is_its_own(conv, probe, file):
+    calls = []
+
+    def feed(network, frames, horizon):
+        calls.append(1)
+        if len(calls) > 1:
+            raise FileNotFoundError("lookup_table.npy")
+        network(frames)
+
+    with pytest.raises(FileNotFoundError, match="lookup_table"):
+        record(conv, probe, file, sites=CONV, feed=feed)
+    assert not file.exists()
