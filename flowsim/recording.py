@@ -135,18 +135,10 @@ def record(
     }
     chosen_flows = list(range(frames.sizes["flow"]))[:flows]
     one_frame = sum(4 * values[:, :1].numel() for values in tried.values())
+    own_state = "state" in wanted and wanted["state"] is None
     layout = Layout(
-        network,
-        stimulus,
-        thinned,
-        chosen_flows,
-        trials,
-        every,
-        dtype,
-        codec,
-        wanted.get("state", Site) is None,
-        one_frame,
-    )
+        network, stimulus, thinned, chosen_flows, trials, every, dtype, codec, own_state, one_frame
+    )  # fmt: skip
     announce(f"recording {layout}")
     _check_room(into, layout.bytes)
     try:

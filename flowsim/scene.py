@@ -127,6 +127,11 @@ def stimulus(
     return xr.Dataset({"frames": (dims, reference, {"units": "1", "long_name": "luminance"})}, coords, attrs)
 
 
+def of_trials(is_so: np.ndarray, description: str) -> tuple[tuple[str, ...], np.ndarray, str, str]:
+    """An entry of a truth: of each trial, whether something is so; netCDF has no truth values."""
+    return ("trial",), is_so.astype(np.int8), "", description
+
+
 def _rendered(render: Render, scene: Scene) -> np.ndarray:
     return render(scene, torch.device("cpu")).numpy()
 

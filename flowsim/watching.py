@@ -78,7 +78,6 @@ def watch(
     end = frames.shape[1] + horizon
     hooked = {name: site for name, site in sites.items() if site is not None}
     own = [name for name in sites if name not in hooked]
-
     reached = {name: site.start for name, site in hooked.items()}
 
     def thin(name: str, output: Tensor) -> Tensor | None:
@@ -107,6 +106,10 @@ def watch(
     for name, site in hooked.items():
         if reached[name] != end:
             raise unfitting(name, site, reached[name] - site.start, end)
+        if not heard[name]:
+            raise InputError(
+                f"site {name} starts at frame {site.start}, after the last that is recorded; use a smaller every"
+            )
         values = torch.cat(heard[name], 1)
         missing = values.new_full((len(values), len(times) - values.shape[1], *values.shape[2:]), torch.nan)
         found[name] = torch.cat([missing, values], 1)

@@ -19,7 +19,7 @@ from pydantic import Field
 from flowsim.canvas import box, frame_of, moved, overlaid, probes
 from flowsim.errors import InputError
 from flowsim.flow import Translation
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
@@ -123,7 +123,7 @@ def generate(
     }
     if split == "sweep":
         trained = abs(np.resize(swept, (trials, 2))).max(1) <= max_speed
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether object 0 moves as in training")
+        truth["trained"] = of_trials(trained, "whether object 0 moves as in training")
     flows = probes(probe_speed) if split == "probe" else None
     return stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(), flows=flows,

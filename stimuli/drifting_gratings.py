@@ -23,7 +23,7 @@ from pydantic import Field
 
 from flowsim.canvas import heading, probes
 from flowsim.flow import Translation
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -145,7 +145,7 @@ def generate(
     if split == "sweep":
         apart = (first[:, None] - choices[0]) % 360
         trained = np.isclose(np.minimum(apart, 360 - apart), 0).any(1)
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the direction is one of training")
+        truth["trained"] = of_trials(trained, "whether the direction is one of training")
     return stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None, settings={"aperture": aperture, "radius": radius},

@@ -16,7 +16,7 @@ from pydantic import Field
 from flowsim.canvas import frame_of, moved, multiples, overlaid, turned
 from flowsim.errors import InputError
 from flowsim.flow import Spiral
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
@@ -105,7 +105,7 @@ def generate(
     }
     if split == "sweep":
         trained = np.isin(rate[:, 0], known)
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether object 0 expands as in training")
+        truth["trained"] = of_trials(trained, "whether object 0 expands as in training")
     flows = [(0.0, 0.0), *((float(v), 0.0) for v in multiples(probe_rate, step) if v)]
     return stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Spiral(),

@@ -33,7 +33,7 @@ from pydantic import Field
 from flowsim.canvas import box, moved, probes, whole
 from flowsim.errors import InputError
 from flowsim.flow import Translation
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -149,7 +149,7 @@ def generate(
     if split == "sweep":
         inside = abs(velocity).max(1) <= max_speed
         trained = inside if velocities == "real" else (velocity[:, None] == known).all(-1).any(-1)
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the velocity is one of training")
+        truth["trained"] = of_trials(trained, "whether the velocity is one of training")
     return stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None,

@@ -24,7 +24,7 @@ from flowsim.errors import InputError
 from flowsim.figures import BONES, HABITS, JOINTS, POINTS, SPAN, figure, habits
 from flowsim.flow import Translation
 from flowsim.kth import PERSONS
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import SPLIT_OF, check_split
 from flowsim.strokes import strokes
 
@@ -139,7 +139,7 @@ def generate(
     truth = {name: (("trial", "object"), of[:, None], *text) for name, (of, *text) in values.items()}
     if split == "sweep":
         trained = abs(velocity).max(-1) <= max_speed
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the camera moves as in training")
+        truth["trained"] = of_trials(trained, "whether the camera moves as in training")
     made = stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None, settings={"style": style},

@@ -16,7 +16,7 @@ from pydantic import Field
 from flowsim.canvas import box, degraded, frame_of, moved, overlaid, probes, whole
 from flowsim.errors import InputError
 from flowsim.flow import Translation
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
@@ -123,7 +123,7 @@ def generate(
         known = velocities if velocities and velocities != "real" else box(max_speed)
         inside = abs(velocity[:, 0]).max(-1) <= max_speed
         trained = inside if velocities == "real" else (velocity[:, 0, None] == np.array(known)).all(-1).any(-1)
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether object 0 moves as in training")
+        truth["trained"] = of_trials(trained, "whether object 0 moves as in training")
     if noise:
         truth["noise_seed"] = (("trial",), rng.integers(2**31, size=trials), "", "of the noise on the frames")
     return stimulus(

@@ -19,7 +19,7 @@ from pydantic import Field
 from flowsim.canvas import box, moved, probes
 from flowsim.flow import Translation
 from flowsim.kth import ACTIONS, ranges, windows
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -107,7 +107,7 @@ def generate(
     }
     if split == "sweep":
         trained = abs(velocity[:, 0]).max(-1) <= max_speed
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the camera moves as in training")
+        truth["trained"] = of_trials(trained, "whether the camera moves as in training")
     made = stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None, settings={"folder": folder},

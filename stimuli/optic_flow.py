@@ -23,7 +23,7 @@ from pydantic import Field
 from flowsim.canvas import box, probes, splatted
 from flowsim.errors import InputError
 from flowsim.flow import Translation
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -125,7 +125,7 @@ def generate(
     }
     if split == "sweep":
         trained = (abs(velocity).max(-1) <= max_speed) & (0 in kinds)
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the velocity is within training's")
+        truth["trained"] = of_trials(trained, "whether the velocity is within training's")
     return stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None,

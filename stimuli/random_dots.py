@@ -17,7 +17,7 @@ from pydantic import Field
 from flowsim.canvas import box, heading, probes, splatted
 from flowsim.errors import InputError
 from flowsim.flow import Translation
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -123,7 +123,7 @@ def generate(
     }
     if split == "sweep":
         trained = np.isclose(velocity[:, None], known).all(-1).any(-1)
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether the signal moves as in training")
+        truth["trained"] = of_trials(trained, "whether the signal moves as in training")
     return stimulus(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None, settings={"dot_size": dot_size},

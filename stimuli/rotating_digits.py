@@ -17,7 +17,7 @@ from pydantic import Field
 
 from flowsim.canvas import frame_of, multiples, overlaid, turned
 from flowsim.flow import Rotation
-from flowsim.scene import Scene, stimulus
+from flowsim.scene import Scene, of_trials, stimulus
 from flowsim.sources import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
@@ -95,7 +95,7 @@ def generate(
     }
     if split == "sweep":
         trained = np.isin(velocity[:, 0], known)
-        truth["trained"] = (("trial",), trained.astype(np.int8), "", "whether object 0 turns as in training")
+        truth["trained"] = of_trials(trained, "whether object 0 turns as in training")
     flows = [(0.0,), *((float(v),) for v in {*multiples(probe_speed, step).tolist(), 90.0} - {0.0})]
     return stimulus(
         truth, render, frames=frames, frame_shape=(side, side), group=Rotation(),

@@ -353,6 +353,22 @@ ARGUMENTS = [
     ({"dtype": ">f4"}, "a dtype of float16, float32, float64 and"),
     ({"units": {"count": 3, "by": "sample"}}, "by subset or projection; got 3, 'sample'"),
     ({"units": {"count": 0}}, "expected a count from 1"),
+    (
+        {
+            "sites": {"late": Site("readout", ("trial", "channel", "y", "x"))},
+            "every": 9,
+            "feed": lambda n, f, h: n(f[:, 1:]),
+        },
+        "from 0 to 5; 'readout' gave 5",
+    ),
+    (
+        {
+            "sites": {"late": Site("readout", ("trial", "channel", "y", "x"), start=1)},
+            "every": 9,
+            "feed": lambda n, f, h: n(f[:, 1:]),
+        },
+        "site late starts at frame 1, after the last that is recorded",
+    ),
     ({"sites": {"frames": CONV["state"]}}, "a site has a name of letters, .* other than frames, .*; got 'frames'"),
     ({"sites": {"a/b": CONV["state"]}}, "got 'a/b'"),
 ]
