@@ -1,7 +1,7 @@
 """An experiment file: one YAML, a block per stage in the order in which data flow.
 
 `read` checks all of it before anything runs, down to building every network on the frames that the stimulus makes and
-asking every question of a recording of one untrained trial.
+asking every question of a recording of two untrained trials.
 """
 
 from __future__ import annotations
@@ -9,120 +9,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
 
 from flowsim import ideas
-from flowsim.chunked import Codec
+from flowsim.blocks import Experiment, OwnTrainBlock, Settings, TrainBlock
 from flowsim.errors import InputError
 from flowsim.files import existing
 from flowsim.network import build
 from flowsim.objective import end_of
 from flowsim.rehearsal import one_of_each_kind, rehearse
-
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Settings = dict[str, Any]
-
-
-class Block(BaseModel):
-    """A part of an experiment file: nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class StimulusBlock(Block):
-    """The world. ``family`` is a file in ``stimuli/``; the others are arguments of its ``generate``."""
-
-    family: str
-    all: Settings = {}
-    train: Settings = {}
-    valid: Settings = {}
-    test: Settings = {}
-    sweep: Settings = {}
-    probe: Settings = {}
-
-    def spec(self, split: str) -> Settings:
-        """Arguments of ``generate`` for one file."""
-        return {**self.all, **getattr(self, split)}
-
-
-class TrainBlock(Block):
-    """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames, or (``task``
-    classify) to name the label of object 0 after ``context`` frames. With ``stream`` every batch is made anew instead
-    of taken from the file, by the file's specification, on the device that trains.
-
-    ``sequences`` in all are seen, ``batch`` at a time; ``clip`` is the largest norm of a gradient, ``noise`` the
-    standard deviation of what is added to every frame that is taken in, and ``warm_up`` the most frames that are
-    watched before the context. The error of predictions made within the context counts ``context_weight`` times that
-    over the horizon; 0, as published, does not make any.
-
-    Three settings trade time for memory, or speed for precision: ``micro_batch`` splits each batch into pieces of at
-    most so many sequences, with the same result to rounding (on a GPU without enough memory this is done without being
-    asked); ``recompute`` keeps the state of every so many frames only, and computes the others again in the backward
-    pass; ``precision`` bfloat16 computes in that (torch.autocast), and keeps weights in float32.
-    """
-
-    task: Literal["predict", "classify"] = "predict"
-    stream: bool = False
-    context: Count = 6
-    horizon: Count = 6
-    sequences: Count = 16000
-    batch: Count = 16
-    learning_rate: Positive = 1e-3
-    clip: Positive = 1.0
-    noise: Annotated[float, Field(ge=0)] = 0.0
-    warm_up: Annotated[int, Field(ge=0)] = 0
-    context_weight: Annotated[float, Field(ge=0)] = 0.5
-    validate_every: Count = 1600
-    micro_batch: Count | None = None
-    recompute: Count | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
-class RunBlock(Block):
-    """One training: what the network is called, what it is (``model`` and arguments of its ``build``), and how."""
-
-    network: Settings = {"model": "fernn"}
-    name: str = ""
-    train: TrainBlock = TrainBlock()
-
-
-class UnitsBlock(Block):
-    """Only so many units, a random subset or random projections; see `flowsim.thinning.Units`."""
-
-    count: Count
-    by: Literal["subset", "projection"] = "subset"
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class RecordBlock(Block):
-    """What is recorded while a network watches one stimulus file. ``context`` None: it sees every frame."""
-
-    context: Count | None = None
-    sites: list[Literal["state", "prediction", "logits"]] = ["state", "prediction"]
-    trials: Count | None = None
-    flows: Count | None = None
-    every: Count = 1
-    channels: Count | None = None
-    units: UnitsBlock | None = None
-    dtype: Literal["float16", "float32", "float64"] = "float32"
-    codec: Codec = "gzip"
-
-
-class Experiment(Block):
-    """The whole file."""
-
-    title: str
-    stimulus: StimulusBlock
-    networks: Annotated[dict[str, Settings], Field(min_length=1)]
-    seeds: Count = 2
-    train: TrainBlock = TrainBlock()
-    record: dict[Literal["test", "sweep", "probe"], RecordBlock]
-    analyse: dict[str, Settings]
 
 
 class Loader(yaml.SafeLoader):
@@ -163,7 +61,7 @@ def _check(experiment: Experiment) -> None:
     shown = {}
     for split in splits(experiment):
         arguments = ideas.arguments(family.generate, block.spec(split), f"stimulus.{split}", given=("split", "rng"))
-        few = {"trials": 1} if "trials" in arguments else {}
+        few = {"trials": min(2, arguments["trials"])} if "trials" in arguments else {}
         shown[split] = family.generate(split, np.random.default_rng(0), **{**arguments, **few})
     frame_shape = (shown["train"].sizes["y"], shown["train"].sizes["x"])
     for split, stimulus in shown.items():
@@ -197,7 +95,8 @@ def _check(experiment: Experiment) -> None:
     for name, settings in experiment.networks.items():
         if not re.fullmatch(r"[A-Za-z0-9_.]+", name):
             raise InputError(f"networks: a name must be letters, digits, '_' and '.'; got {name!r}")
-        networks[name] = network(settings, frame_shape, f"networks.{name}")
+        training(experiment, name)
+        networks[name] = network(_modest(settings, experiment), frame_shape, f"networks.{name}")
         if world and networks[name].observes and tuple(world) != networks[name].world:
             raise InputError(
                 f"networks.{name}: the world of the stimulus is {world[0]}x{world[1]} px; set world: {world}"
@@ -219,6 +118,13 @@ def _check(experiment: Experiment) -> None:
         )
 
 
+def _modest(settings: Settings, experiment: Experiment) -> Settings:
+    """An entry of ``networks`` with few channels, but as many as are recorded."""
+    enough = max([2, *(block.channels or 0 for block in experiment.record.values())])
+    modest, channels = architecture(settings), settings.get("channels")
+    return {**modest, "channels": min(channels, enough)} if isinstance(channels, int) else modest
+
+
 def network(settings: Settings, frame_shape: tuple[int, int], where: str) -> Any:
     """Build the network of one entry of ``networks``: ``model`` and the arguments of its ``build``."""
     settings = dict(settings)
@@ -232,6 +138,17 @@ def network(settings: Settings, frame_shape: tuple[int, int], where: str) -> Any
         return build(model, frame_shape, **settings)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def architecture(settings: Settings) -> Settings:
+    """One entry of ``networks`` without what concerns its training."""
+    return {name: value for name, value in settings.items() if name != "train"}
+
+
+def training(experiment: Experiment, name: str) -> TrainBlock:
+    """How a network is trained: the block ``train``, with what the network has of its own."""
+    own = ideas.validate(OwnTrainBlock, experiment.networks[name].get("train", {}), f"networks.{name}.train")
+    return experiment.train.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
 
 
 def splits(experiment: Experiment) -> list[str]:

@@ -25,7 +25,7 @@ from flowsim.sequences import Sequences
 
 
 class Settings(Protocol):
-    """What a loss needs to know; see `flowsim.experiment.TrainBlock`."""
+    """What a loss needs to know; see `flowsim.blocks.TrainBlock`."""
 
     task: Literal["predict", "classify"]
     context: int

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flowsim import ideas
-from flowsim.experiment import SEEDS, read, runs, splits
+from flowsim.experiment import SEEDS, architecture, read, runs, splits, training
 from flowsim.provenance import checksum, code_hash, training_code
 from flowsim.training import pick_device
 
@@ -25,8 +25,9 @@ def jobs(path: str | Path) -> dict[str, Any]:
         If the experiment would fail later on; see `flowsim.experiment.read`.
     """
     experiment = read(path)
-    family, networks = experiment.stimulus.family, experiment.networks
-    training = experiment.train.model_dump()
+    family = experiment.stimulus.family
+    networks = {name: architecture(settings) for name, settings in experiment.networks.items()}
+    trainings = {name: training(experiment, name).model_dump() for name in networks}
     streamed = family if experiment.train.stream else None
     analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
     return {
@@ -43,7 +44,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
         },
         "runs": {
             run: {
-                "spec": json.dumps({"name": name, "network": networks[name], "train": training}),
+                "spec": json.dumps({"name": name, "network": networks[name], "train": trainings[name]}),
                 "seed": seed,
                 "code": training_code(networks[name]["model"], streamed),
             }
@@ -57,8 +58,8 @@ def jobs(path: str | Path) -> dict[str, Any]:
             name: {
                 "spec": json.dumps(experiment.analyse[name]),
                 "reads": analysis.READS,
-                "code": code_hash(f"analysis.{name}", without=["flowsim.plot"]),
-                "figure_code": code_hash(f"analysis.{name}", "flowsim.plot"),
+                "code": code_hash(f"analysis.{name}", without=["flowsim.plot", "flowsim.planes"]),
+                "figure_code": code_hash(f"analysis.{name}", "flowsim.plot", "flowsim.results"),
             }
             for name, analysis in analyses.items()
         },

@@ -11,8 +11,9 @@ import torch
 import xarray as xr
 
 from flowsim import dataset, ideas, parallel
+from flowsim.blocks import RecordBlock, RunBlock, TrainBlock
 from flowsim.errors import InputError
-from flowsim.experiment import RecordBlock, RunBlock, TrainBlock, network
+from flowsim.experiment import network
 from flowsim.files import exclusive
 from flowsim.objective import end_of
 from flowsim.progress import Progress
@@ -25,8 +26,8 @@ from flowsim.training import pick_device
 from flowsim.training import train as fit
 from flowsim.weights import load_network, save
 
-SAME_RESULT = {"train": {"micro_batch", "recompute"}}
-"""Settings that may change between an interruption and going on: the result is the same to rounding."""
+SAME_RESULT = {"train": {"micro_batch", "recompute", "budget"}}
+"""Settings that may change between an interruption and going on: the steps taken are the same to rounding."""
 FRAMES = {"frames": ("trial", "time", "y", "x")}
 
 
@@ -78,12 +79,19 @@ def _train(a: Namespace, device: torch.device) -> None:
             "frame_shape": list(frame_shape),
             "name": spec.name or model,
             "parameters": count,
+            "partial": partial(curve.sequences[-1], settings.sequences),
             "device": str(device),
             **provenance("train", spec.model_dump(), inputs, a.seed),
         }
         save(content, a.into, "weights")
     of = "MSE" if settings.task == "predict" else "cross-entropy"
-    print(f"wrote {a.into}: best validation {of} {min(curve.valid_loss):.3g}", file=sys.stderr)
+    short = f", {content['partial']}" if content["partial"] else ""
+    print(f"wrote {a.into}: best validation {of} {min(curve.valid_loss):.3g}{short}", file=sys.stderr)
+
+
+def partial(seen: int, wanted: int) -> str:
+    """What is said of a training that its budget stopped; nothing of a whole one."""
+    return "" if seen >= wanted else f"after {seen:,} of {wanted:,} sequences"
 
 
 def _source(a: Namespace, settings: TrainBlock, device: torch.device) -> Shuffled | Stream:
@@ -145,6 +153,9 @@ def record(a: Namespace) -> None:
         "horizon": train_block["horizon"],
         "task": train_block["task"],
         "parameters": content["parameters"],
+        "partial": content["partial"],
+        "seconds": content["curve"]["seconds"][-1],
+        "device": content["device"],
     }
     with Progress(f"recording {a.into}", 1, "MB") as progress:
 

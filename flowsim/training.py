@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,15 +31,26 @@ class Source(Protocol):
         """Batch number 0, 1, 2, ..."""
 
 
+class Budget(Protocol):
+    """Where to stop for now; see `flowsim.blocks.BudgetBlock`."""
+
+    sequences: int | None
+    minutes: float | None
+
+
 class Settings(objective.Settings, Protocol):
-    """What `train` needs to know; see `flowsim.experiment.TrainBlock`."""
+    """What `train` needs to know; see `flowsim.blocks.TrainBlock`."""
 
     sequences: int
     batch: int
     learning_rate: float
+    schedule: Literal["cosine", "constant"]
     clip: float
     validate_every: int
     micro_batch: int | None
+
+    @property
+    def budget(self) -> Budget: ...
 
 
 @dataclass
@@ -96,7 +107,8 @@ def train(
     seed : int
         Decides the noise and the warm-up.
     checkpoint : Path, optional
-        Where to keep everything that is needed to go on after an interruption, written at each validation.
+        Where to keep everything that is needed to go on after an interruption, or with a larger budget; written at
+        each validation, of which there is one whenever training stops.
     identity : str
         What this training is. A checkpoint of another identity is not resumed from, but replaced.
     report : callable (sequences seen, training loss, validation loss)
@@ -121,8 +133,9 @@ def train(
         raise InputError(f"batch must be at least the {parallel.count()} processes; got {settings.batch}")
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     steps = math.ceil(settings.sequences / settings.batch)
+    last = min(steps, math.ceil((settings.budget.sequences or settings.sequences) / settings.batch))
     validate_every = max(1, round(settings.validate_every / settings.batch))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(settings.schedule, step, steps))
     curve, best, done = Curve(), _weights(network), 0
     saved = parallel.from_the_first(lambda: load_checkpoint(checkpoint, identity))
     if saved:
@@ -133,14 +146,17 @@ def train(
     started = time.monotonic() - (curve.seconds[-1] if curve.seconds else 0)
     recent: list[Tensor] = []
     pieces = Pieces(settings.micro_batch or settings.batch)
-    for step in range(done + 1, steps + 1):
+    step, over = done, bool(done) and _out_of_time(settings.budget, started)
+    while step < last and not over:
+        step += 1
         batch = Batch.drawn(source[step - 1], settings, seed * 1_000_003 + step)
         horizon_loss = pieces.descend(network, settings, batch)
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
         optimiser.step()
         schedule.step()
         recent.append(horizon_loss)
-        if step % validate_every and step < steps:
+        over = _out_of_time(settings.budget, started)
+        if step % validate_every and step < last and not over:
             report(step * settings.batch, None, None)
             continue
         curve.sequences.append(step * settings.batch)
@@ -170,8 +186,16 @@ def train(
     return curve, best
 
 
-def _rate(step: int, steps: int) -> float:
-    """Learning rate relative to its peak: a short linear rise, then half a cosine down to 0."""
+def _out_of_time(budget: Budget, started: float) -> bool:
+    """Whether its minutes are over: in the first of several processes, since they must agree."""
+    minutes = math.inf if budget.minutes is None else budget.minutes
+    return minutes < math.inf and parallel.from_the_first(lambda: time.monotonic() - started >= 60 * minutes)
+
+
+def _rate(schedule: str, step: int, steps: int) -> float:
+    """Learning rate relative to its peak: constant, or a short linear rise, then half a cosine down to 0."""
+    if schedule == "constant":
+        return 1.0
     rise = max(1, steps // 40)
     return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
 

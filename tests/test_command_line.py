@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 def test_every_stage_wrote_its_file_and_nothing_else(folder):
     names = {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
     assert names == {
-        "train.h5", "valid.h5", "probe.h5", "a.pt", "a.ckpt", "rec.h5", "err.h5", "err.svg", "err.png",
+        "train.h5", "valid.h5", "probe.h5", "a.pt", "a.ckpt", "rec.h5", "err.h5", "err.svg", "err.png", "err.csv",
     }  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def test_weights_hold_curve_and_provenance(folder):
     assert specification["network"] == TRAIN["network"]
     defaults = {"learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0, "micro_batch": None, "recompute": None}
     defaults |= {"context_weight": 0.5, "task": "predict", "stream": False}
+    defaults |= {"schedule": "cosine", "budget": {"sequences": None, "minutes": None}}
     assert specification["train"] == {**TRAIN["train"], **defaults, "precision": "float32"}
 
 
@@ -98,6 +99,28 @@ def test_memory_may_be_saved_in_the_middle(folder, tmp_path, capsys):
         curve = torch.load(tmp_path / "a.pt", weights_only=True)["curve"]
         same = curve == torch.load(folder / "a.pt", weights_only=True)["curve"]
         assert same == resumed
+
+
+def test_a_training_that_its_budget_stopped_is_called_partial(folder, tmp_path, capsys):
+    """In the weights, the log, recordings and results; going on to the end takes the word back."""
+    spec = json.loads(json.dumps(TRAIN))
+    spec["train"]["budget"] = {"sequences": 4}
+    data = ("--train", folder / "train.h5", "--valid", folder / "valid.h5", "--into", tmp_path / "a.pt")
+    assert run("train", "--spec", json.dumps(spec), *data) == 0
+    said = "after 4 of 8 sequences"
+    assert said in capsys.readouterr().err
+    assert torch.load(tmp_path / "a.pt", weights_only=True)["partial"] == said
+    for model, words in ((tmp_path / "a.pt", said), (folder / "a.pt", "")):
+        recording, result = tmp_path / "rec.h5", tmp_path / "err.h5"
+        assert run("record", "--model", model, "--stimulus", folder / "probe.h5", "--into", recording) == 0
+        assert run("analyse", "equivariance_error", "--recording", recording, "--into", result) == 0
+        for file in (recording, result):
+            with h5py.File(file) as opened:
+                assert opened.attrs["partial"] == words
+    assert run("train", "--spec", json.dumps(TRAIN), *data) == 0
+    whole, alone = (torch.load(p / "a.pt", weights_only=True) for p in (tmp_path, folder))
+    assert all(torch.equal(whole["last"][name], alone["last"][name]) for name in whole["last"])
+    assert whole["partial"] == ""
 
 
 def test_training_again_resumes_and_ends_the_same(folder, tmp_path, capsys):

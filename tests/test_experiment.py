@@ -1,6 +1,7 @@
 """An experiment file is checked as a whole, and each mistake is one line that says what to do."""
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from flowsim.plan import jobs
 from flowsim.rehearsal import _kind
 
 EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
+DATA = Path(__file__).parents[2] / "shared" / "data"
 SMALL = """
 title: Small
 stimulus:
@@ -56,8 +58,26 @@ def written(tmp_path):
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
-def test_shipped_experiments_are_valid(file):
+def test_shipped_experiments_are_valid(file, monkeypatch):
+    content = file.read_text()
+    for name, needed in (("mnist", "source: mnist"), ("kth", "family: moving_kth")):
+        if needed in content:
+            assert not yaml.safe_load(content)["in_all"]
+            if not (DATA / name).is_dir():
+                pytest.skip(f"{name} is not in ../shared/data")
+            monkeypatch.setenv("FLOWSIM_DATA", str(DATA / name))
     assert jobs(file)["runs"]
+
+
+def test_a_network_may_have_a_training_of_its_own(written):
+    own = {"model": "fernn", "train": {"learning_rate": 0.25, "budget": {"minutes": 2}}}
+    plan = jobs(written("networks.grnn", own))
+    common, changed = (json.loads(plan["runs"][run]["spec"]) for run in ("fernn-seed0", "grnn-seed0"))
+    assert "train" not in changed["network"]
+    assert changed["train"]["learning_rate"] == 0.25
+    assert changed["train"]["budget"] == {"sequences": None, "minutes": 2}
+    same = {k: v for k, v in common["train"].items() if k not in ("learning_rate", "budget")}
+    assert same.items() <= changed["train"].items()
 
 
 def test_the_default_experiment_is_as_promised():
@@ -132,6 +152,14 @@ def test_plan(written):
         ("train.warm_up", 2, r"warm_up 2 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train"),
         ("train.learning_rate", -1, "train.learning_rate: input should be greater than 0; got -1"),
         ("train.lr", 0.1, "unknown key 'train.lr'; expected one of: task, stream, context, horizon"),
+        ("train.budget", {"minutes": 0}, "train.budget.minutes: input should be greater than 0; got 0"),
+        ("train.budget", {"hours": 1}, "unknown key 'train.budget.hours'; expected one of: sequences, minutes"),
+        ("train.schedule", "linear", "train.schedule: input should be 'cosine' or 'constant'; got 'linear'"),
+        (
+            "networks.grnn.train",
+            {"horizon": 2},
+            "networks.grnn.train: unknown key 'horizon'; expected one of: learning_rate, budget",
+        ),
         ("train.horizon", 2.5, "train.horizon: input should be a valid integer"),
         (
             "record.test.context",
@@ -158,7 +186,7 @@ def test_plan(written):
         ("stimulus.probe", {"probe_speed": 0}, "analyse.equivariance_error: .* needs flows besides the reference"),
         ("train.learning_rate", float("inf"), "train.learning_rate: input should be a"),
         ("title", None, "'title' is missing; add it"),
-        ("colour", "red", "unknown key 'colour'; expected one of: title, stimulus"),
+        ("colour", "red", "unknown key 'colour'; expected one of: title, in_all, stimulus"),
     ],
 )
 def test_mistakes(written, place, value, message):

@@ -38,6 +38,7 @@ VARIANTS = [
     for pool in ("max", "mean", "sum")
     for layers in (1, 2)
 ]
+VARIANTS += [("fernn", {"encoder": [3, 5], "layers": 2})]
 VARIANTS += [("fernn", {"activation": "tanh"}), ("fernn", {"kernel": 5}), ("fernn_mixing", {"radius": 1})]
 VARIANTS += [("fernn_rotation", {"kernel": 5, "orientations": 8}), ("fernn_polar", {"kernel": 5, "angles": 12})]
 velocities = st.tuples(st.integers(0, 3), st.integers(0, 4))
@@ -90,6 +91,7 @@ def test_which_models_promise_a_law():
         "conv3d",
         "attention",
         "grnn_plus",
+        "fernn_permuted",
         "fernn_released",
     }
 
@@ -358,3 +360,31 @@ def test_baselines_without_classes_or_frames():
 def test_mixing_promises_nothing_on_a_truncated_grid():
     assert build("fernn_mixing", (7, 6), max_speed=1).law is None
     assert build("fernn_mixing", (5, 5), max_speed=2).law == Law(True, True)
+
+
+def test_the_permuted_control_is_the_fernn_but_for_its_permutation():
+    control, lawful = small("fernn_permuted"), small("fernn", velocities=None)
+    parameters = dict(lawful.named_parameters())
+    assert {name: p.shape for name, p in control.named_parameters()} == {n: p.shape for n, p in parameters.items()}
+    lawful.load_state_dict({n: v for n, v in control.state_dict().items() if n != "handed"})
+    flow, x = flow_of(control, (1, 0)), frames(time=6)
+    assert far(control.states(x), lawful.states(x)) > 0.1
+    with pytest.raises(AssertionError, match="not equivariant under the flow"):
+        assert_flow_equivariant(control, flow, x, law=lawful.law)
+    control.handed[:] = torch.arange(len(control.grid))
+    torch.testing.assert_close(control.states(x), lawful.states(x))
+    torch.testing.assert_close(control.rollout(x, 3), lawful.rollout(x, 3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_permutation_is_one_cycle(seed):
+    torch.manual_seed(seed)
+    control = build("fernn_permuted", SHAPE, max_speed=1, channels=1)
+    place, visited = 0, []
+    for _ in control.grid.velocities:
+        place = int(control.handed[place])
+        visited.append(place)
+    assert sorted(visited) == list(range(len(control.grid)))
+    again = build("fernn_permuted", SHAPE, max_speed=1, channels=1)
+    again.load_state_dict(control.state_dict())
+    assert torch.equal(again.handed, control.handed)

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from flowsim import InputError, build, ideas
-from flowsim.experiment import SEEDS, TrainBlock
+from flowsim.blocks import BudgetBlock, TrainBlock
+from flowsim.experiment import SEEDS
 from flowsim.models.fernn import FusedFERNN
 from flowsim.objective import Batch, evaluate, losses
+from flowsim.running import partial
 from flowsim.sequences import Sequences, Shuffled
 from flowsim.stream import Stream, random_state
 from flowsim.training import Pieces, _rate, pick_device, train
@@ -99,6 +101,36 @@ def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path):
     assert same(fresh.state_dict(), other.state_dict())
 
 
+@pytest.mark.parametrize("budget", [BudgetBlock(sequences=24), BudgetBlock(minutes=1e-9)])
+def test_a_budget_stops_and_more_of_it_goes_on(data, tmp_path, budget):
+    undisturbed, file = network(), tmp_path / "run.ckpt"
+    _, best = fit(undisturbed, SETTINGS, data, seed=3)
+    few, first = SETTINGS.model_copy(update={"budget": budget}), network()
+    curve, _ = fit(first, few, data, seed=3, checkpoint=file, identity="a")
+    assert curve.sequences[-1] == (budget.sequences or SETTINGS.batch)
+    untouched = network()
+    assert fit(untouched, few, data, seed=3, checkpoint=file, identity="a")[0].sequences == curve.sequences
+    assert same(untouched.state_dict(), first.state_dict())
+    again = network()
+    whole, best_again = fit(again, SETTINGS, data, seed=3, checkpoint=file, identity="a")
+    assert same(again.state_dict(), undisturbed.state_dict())
+    assert same(best_again, best)
+    assert whole.sequences[-1] == SETTINGS.sequences
+
+
+def test_a_budget_beyond_the_end_changes_nothing(data):
+    rich = SETTINGS.model_copy(update={"budget": BudgetBlock(sequences=10**6, minutes=1e6)})
+    one, other = network(), network()
+    curves = [fit(net, settings, data, seed=3)[0] for net, settings in ((one, SETTINGS), (other, rich))]
+    assert same(one.state_dict(), other.state_dict())
+    assert curves[0].sequences == curves[1].sequences
+
+
+def test_what_is_said_of_a_partial_training():
+    assert partial(12_800, 2_700_000) == "after 12,800 of 2,700,000 sequences"
+    assert partial(2_700_000, 2_700_000) == partial(2_700_032, 2_700_000) == ""
+
+
 def test_order_of_sequences():
     def order(trials, batch, batches, seed=0):
         shuffled = Shuffled(Sequences(torch.arange(trials)[:, None, None]), batch, seed)
@@ -119,10 +151,11 @@ def test_order_of_sequences():
 
 
 def test_learning_rate_rises_then_falls():
-    rates = [_rate(step, 400) for step in range(400)]
+    rates = [_rate("cosine", step, 400) for step in range(400)]
     assert rates.index(max(rates)) == pytest.approx(9, abs=1)
     assert rates[0] < 0.2
     assert rates[-1] < 1e-3
+    assert {_rate("constant", step, 400) for step in range(400)} == {1.0}
 
 
 def test_damaged_weights(tmp_path):
@@ -280,7 +313,7 @@ def test_two_processes_train_like_one(data, tmp_path):
     script.write_text(
         "import sys, torch\n"
         "from flowsim import parallel, build\n"
-        "from flowsim.experiment import TrainBlock\n"
+        "from flowsim.blocks import TrainBlock\n"
         "from flowsim.sequences import Sequences, Shuffled\n"
         "from flowsim.training import train\n"
         "data = torch.load(sys.argv[1])\n"

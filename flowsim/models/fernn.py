@@ -6,11 +6,13 @@ with circular convolutions on a torus. W commutes with psi_1(v), so the state is
 next frame comes. Gated cells do the same with everything that they carry, and a second layer takes the state of the
 first, velocity by velocity, as its drive. Law: transport+shift, exact to rounding.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 (FERNN).
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: the FERNN with the trivial lift.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -45,15 +47,19 @@ class FERNN(Network):
         kind: str = "rnn",
         activation: str = "relu",
         layers: int = 1,
+        encoder: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.frame_shape, self.grid, self.channels = frame_shape, grid, channels
         self.carried, gates = CELLS[kind].carried, CELLS[kind].gates
         self.cells = nn.ModuleList(make_cell(kind, channels, kernel, activation) for _ in range(layers))
-        self.encoders = nn.ModuleList(
-            CircularConv2d(channels if below else 1, gates * channels, kernel, bias=gates > 1)
-            for below in range(layers)
-        )
+        hidden = [
+            layer for seen, wide in pairwise((1, *encoder)) for layer in (CircularConv2d(seen, wide, kernel), nn.ReLU())
+        ]
+        into = [encoder[-1] if encoder else 1, *[channels] * (layers - 1)]
+        drives = [CircularConv2d(inputs, gates * channels, kernel, bias=gates > 1) for inputs in into]
+        first = nn.Sequential(*hidden, drives[0]) if hidden else drives[0]
+        self.encoders = nn.ModuleList([first, *drives[1:]])
         self.readout = readout
 
     def start(self, trials: int) -> State:
@@ -154,6 +160,7 @@ def build(
     cell: Literal["rnn", "gru", "lstm"] = "rnn",
     activation: Literal["relu", "tanh", "linear"] = "relu",
     layers: Count = 1,
+    encoder: list[Count] | None = None,
     pool: Literal["max", "mean", "sum"] = "max",
     channels: Count = 16,
     kernel: Count = 3,
@@ -174,6 +181,8 @@ def build(
         Of the rnn.
     layers : int
         Recurrent layers; the state is that of the last.
+    encoder : list of int
+        Channels of convolutions with ReLU that a frame goes through before U; none, as in the published prediction.
     pool : {"max", "mean", "sum"}
         Over v, before the readout.
     channels, kernel, decoder_layers : int
@@ -191,7 +200,10 @@ def build(
     readout = Readout(channels, decoder_layers, classes, pool)
     whole = all(isinstance(component, int) for v in grid.velocities for component in v)
     kind = FusedFERNN if whole and cell == "rnn" else FERNN
-    return kind(frame_shape, grid, readout, channels, kernel, kind=cell, activation=activation, layers=layers)
+    return kind(
+        frame_shape, grid, readout, channels, kernel,
+        kind=cell, activation=activation, layers=layers, encoder=encoder or (),
+    )  # fmt: skip
 
 
 def check_kernel(kernel: int, frame_shape: tuple[int, int]) -> None:

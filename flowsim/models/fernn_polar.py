@@ -9,7 +9,7 @@ its place, so that there is no orientation axis. `Network.top` maps the state ba
 the tolerance of the sampling (tests/test_rotation.py holds the table by resolution); where V has expansions, only for
 what neither leaves nor enters.
 
-Sources: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4; Schwartz (1977), Spatial mapping in the
+Sources: Keller (2025), Flow Equivariant Recurrent Neural Networks; Schwartz (1977), Spatial mapping in the
 primate sensory projection.
 """
 

@@ -28,8 +28,9 @@ from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
 from flowsim.flow import Translation
 from flowsim.grid import VelocityGrid
-from flowsim.lift import advance, lift, pool_max
+from flowsim.lift import lift, pool_max
 from flowsim.network import Network, State, Step
+from flowsim.recurrence import recur
 
 Count = Annotated[int, Field(ge=1)]
 ENCODER = (32, 64)
@@ -60,12 +61,13 @@ class ReleasedTranslation(Network):
         return weight.new_zeros(trials, len(self.grid), weight.shape[0], *self.frame_shape), blank
 
     def advance(self, state: State) -> State:
-        return (advance(state[0], self.grid),)
+        return state  # `recur` moves it on its way
 
     def update(self, state: State, frame: Tensor) -> State:
         conv_h: Any = self.cell.conv_h
         conv_u: Any = self.cell.conv_u
-        return (torch.relu(at_every_velocity(conv_h, state[0]) + lift(conv_u(frame))),)
+        after, _ = recur(state[0], conv_h.weight, lift(conv_u(frame)), self.grid.velocities, "relu")
+        return (after,)
 
     def decode(self, state: State) -> Tensor:
         return self.decoder_conv(pool_max(state[0]))

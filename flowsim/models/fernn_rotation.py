@@ -9,7 +9,7 @@ turned once and the state never; `Network.top` turns it once to the static frame
 transport turns the maps and shifts the orientations. A frame is interpolated, and so the law holds to a tolerance:
 tests/test_rotation.py holds the table by resolution.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 5 (rotating MNIST: C_36, 10 deg/frame).
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: rotating MNIST (C_36, 10 deg/frame).
 """
 
 from __future__ import annotations

@@ -1,0 +1,68 @@
+r"""The FERNN with its velocities permuted wrongly: the law broken, the capacity kept. A control.
+
+    h_t(v) = g_t(p(v)),     g_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0
+
+After every frame each channel hands its state to another, along one cycle p through all of V that is drawn with the
+initial weights. What moves at v for a frame moves at another velocity in the next, so that no state follows anything
+that moves at a constant velocity, though every velocity is there, and parameters and arithmetic are those of the FERNN.
+If the FERNN predicts well because of its law, this network must not.
+
+Source: the recurrence is that of Keller (2025), Flow Equivariant Recurrent Neural Networks; the permutation is a control
+of flowsim's own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from flowsim.models.fernn import FusedFERNN, check_kernel, velocity_grid
+from flowsim.network import Network, State
+from flowsim.readout import Readout
+from flowsim.recurrence import pool_max
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class PermutedFERNN(FusedFERNN):
+    """See the module; ``handed`` (velocity,) is p, by position in the grid, and saved with the weights."""
+
+    law = None
+    handed: Tensor
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        cycle = torch.randperm(len(self.grid))
+        handed = torch.empty_like(cycle)
+        handed[cycle] = cycle.roll(1)
+        self.register_buffer("handed", handed)
+
+    def update(self, state: State, frame: Tensor) -> State:
+        after, _ = super().update(state, frame)
+        # as the state lies in memory, velocity first, so that whole blocks are copied
+        after = after.permute(1, 0, 3, 4, 2)[self.handed].permute(1, 0, 4, 2, 3)
+        return after, pool_max(after, self.grid.velocities)
+
+
+def build(
+    frame_shape: tuple[int, int],
+    *,
+    max_speed: Annotated[int, Field(ge=1)] = 2,
+    channels: Count = 16,
+    kernel: Count = 3,
+    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    classes: Count | None = None,
+) -> Network:
+    """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`.
+
+    Raises
+    ------
+    InputError
+        If the velocities or the kernel do not fit on the frame.
+    """
+    check_kernel(kernel, frame_shape)
+    grid = velocity_grid(frame_shape, max_speed, None)
+    return PermutedFERNN(frame_shape, grid, Readout(channels, decoder_layers, classes), channels, kernel)
