@@ -1,10 +1,11 @@
-# `make` runs the default experiment, `make test` the tests, `make bench` the benchmarks. Each sets up all that it needs
-# in .venv.
+# `make` runs the default experiment, `make test` the tests, `make bench` the benchmarks, `make reference` what this
+# machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded). Each sets up all that it needs in
+# .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all bench lint format
+.PHONY: run test test-all bench reference lint format
 run: .venv/ready
 	$(BIN)/snakemake --cores all
 
@@ -18,6 +19,11 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.stimuli
 	$(BIN)/python -m benchmarks.recording
+	$(BIN)/python -m benchmarks.analyses
+
+reference: .venv/ready
+	$(BIN)/snakemake --cores all $$($(BIN)/python -m benchmarks.paper --possible)
+	$(BIN)/python -m benchmarks.paper
 
 lint: .venv/ready
 	$(BIN)/ruff check .

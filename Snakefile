@@ -2,7 +2,7 @@
 #
 #   snakemake                                  the default experiment, experiments/digits.yaml
 #   snakemake results/<experiment>/report.html any other
-#   snakemake all                              every experiment that needs no outside data
+#   snakemake all                              every experiment that needs no outside data and no days
 #   snakemake ... --config data=FOLDER         with MNIST or KTH from a folder (or set FLOWSIM_DATA)
 #
 # An experiment is checked as a whole, and cut into jobs, by `python -m flowsim plan`, before its first job. Each
@@ -15,6 +15,8 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
 DEVICE = config.get("device", "auto")
@@ -77,7 +79,9 @@ rule all:
         expand(
             "results/{experiment}/report.html",
             experiment=sorted(
-                path.stem for path in Path("experiments").glob("*.yaml")
+                path.stem
+                for path in Path("experiments").glob("*.yaml")
+                if yaml.safe_load(path.read_text()).get("in_all", True)
             ),
         ),
 
@@ -164,6 +168,7 @@ rule figure:
     output:
         svg="results/{experiment}/figures/{analysis}.svg",
         png="results/{experiment}/figures/{analysis}.png",
+        csv="results/{experiment}/figures/{analysis}.csv",
     log:
         "results/{experiment}/logs/figure/{analysis}.log",
     benchmark:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot
+from flowsim import dataset, planes, plot
 from flowsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 READS = "sweep"
 QUESTION = "Does the network name what moves, at velocities never trained on?"
 READING = (
-    "Percent of trials named correctly after the last frame, by velocity; the white line holds the trained velocities. "
-    "Higher (brighter) is better; mean over seeds."
+    "Percent of trials named correctly after the last frame, by velocity (vy down, vx right); the white line, or grey "
+    "ground, holds the trained velocities. Higher (brighter) is better; mean over seeds. Below, every dot is a seed: "
+    "its mean over trained (filled) and novel velocities (open); the dashed line is chance, always naming the most "
+    "frequent label."
 )
 
 
@@ -40,9 +42,9 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     Returns
     -------
     Dataset
-        ``accuracy`` and ``trained`` (vy, vx); ``accuracy_trained``, ``accuracy_novel``: means over trials, with
-        ``sem_trained``, ``sem_novel`` over trials; ``accuracy_time`` (time), over all; ``confusion`` (label, named),
-        counts; ``chance``, the share of the most frequent label.
+        ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx); ``accuracy_trained``, ``accuracy_novel``: means
+        over trials, with ``sem_trained``, ``sem_novel`` over trials; ``accuracy_time`` (time), over all; ``confusion``
+        (label, named), counts; ``chance``, the share of the most frequent label.
 
     Raises
     ------
@@ -60,7 +62,8 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     right = named == label[:, None]
     velocity, trained = dataset.swept(recording, trained_speed)
     table = velocity.assign(right=right[:, -1], trained=trained)
-    by = table.groupby(list(velocity)).agg(right=("right", "mean"), trained=("trained", "max")).to_xarray()
+    cells = table.groupby(list(velocity))
+    by = cells.agg(right=("right", "mean"), trained=("trained", "max"), trials=("right", "size")).to_xarray()
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (label, named[:, -1]), 1)
     time = ("time", recording.time.values, {"units": "frame", "long_name": "frame"})
@@ -68,29 +71,30 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
         {
             "accuracy": by.right.assign_attrs(units="1", long_name="accuracy"),
             "trained": by.trained.fillna(0).astype(np.int8),
+            "trials": by.trials.fillna(0).astype(int),
             "accuracy_time": ("time", right.mean(0), {"units": "1", "long_name": "accuracy"}),
             "confusion": (("label", "named"), confusion, {"units": "1", "long_name": "trials"}),
-            "chance": np.bincount(label).max() / len(label),
+            "chance": ((), np.bincount(label).max() / len(label), {"units": "1"}),
         },
         {"time": time},
     )
     for name, chosen in (("trained", trained), ("novel", ~trained)):
-        result[f"accuracy_{name}"], result[f"sem_{name}"] = table.right[chosen].mean(), table.right[chosen].sem()
+        for kind, value in (("accuracy", table.right[chosen].mean()), ("sem", table.right[chosen].sem())):
+            result[f"{kind}_{name}"] = ((), value, {"units": "1"})
     return result
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
     return {
-        "accuracy at trained velocities": results.accuracy_trained,
-        "accuracy at novel velocities": results.accuracy_novel,
+        "accuracy at trained velocities": results.accuracy_trained.assign_attrs(better="higher"),
+        "accuracy at novel velocities": results.accuracy_novel.assign_attrs(better="higher"),
     }
 
 
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
-    fig = plot.by_velocity(results, "accuracy", label="accuracy", percent=True)
-    chance = 100 * float(results.chance.mean())
-    what = "accuracy in %, " if "vy" in results.accuracy.dims else ""
-    fig.suptitle(f"{what}chance {chance:.0f} %, {plot.seeds(results)}", fontsize=9)
+    fig = planes.by_velocity(results, "accuracy", label="accuracy", percent=True)
+    what = "accuracy in %; " if "vy" in results.accuracy.dims else ""
+    fig.suptitle(f"{what}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

@@ -8,19 +8,24 @@ reference input:
 with norms over trials, channels, pixels and those velocity channels about which the law says something. Their
 share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, theorem 1 (transport+shift).
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, arXiv 2507.14793: the flow equivariance of the FERNN
+(transport+shift).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import xarray as xr
 
 from flowsim import dataset, plot
+from flowsim.blockwise import Place, mapped
 from flowsim.errors import InputError
+from flowsim.flow import Flow
 from flowsim.grid import LAWS, Law, VelocityGrid
 
 if TYPE_CHECKING:
@@ -49,7 +54,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is silent.
+        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is silent; the same
+        over all frames, ``error_channel`` (law, flow, channel), where a unit without space counts as a channel, and
+        ``error_velocity`` (law, flow, velocity), NaN in velocity channels without a partner. These are named by their
+        velocity, so that those of several networks are put side by side.
 
     Raises
     ------
@@ -58,52 +66,86 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """
     state = dataset.variable(recording, "state")
     flows, times = dataset.flows(recording), recording.time.values.tolist()
-    judged, grid = list(LAWS), None
-    if state.dims == dataset.UNITS:
-        judged, grid = [Law(False, False)], VelocityGrid(flows[0].group, (flows[0].velocity,))
-    else:
+    judged, grid, spatial = list(LAWS), None, state.dims != dataset.UNITS
+    if spatial:
         state, grid = dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED), dataset.grid(recording)
-    missed, scale = np.full((2, len(LAWS), len(flows), len(times)), np.nan)
-    coverage = np.zeros(missed.shape[:2])
-    for law in judged:
-        i = LAWS.index(law)
-        missed[i], scale[i], coverage[i] = 0, 0, [law.coverage(flow, grid) for flow in flows]
-    for trial in range(state.sizes["trial"]):
-        reference = _load(state[0, trial])
-        for j, flow in enumerate(flows):
-            moved = _load(state[j, trial])
-            if not moved.isfinite().all():
-                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
-            for law in judged:
-                predicted = law.predict(reference, flow, grid, times)
-                said = ~predicted.isnan()
-                missed[LAWS.index(law), j] += _sum(moved - predicted, said)
-                scale[LAWS.index(law), j] += _sum(moved, said)
-    with np.errstate(invalid="ignore"):
-        error = np.sqrt(missed / scale)
+    else:
+        judged, grid = [Law(False, False)], VelocityGrid(flows[0].group, (flows[0].velocity,))
+    coverage = np.array([[law.coverage(flow, grid) if law in judged else 0.0 for flow in flows] for law in LAWS])
+    totals: list[Any] = [np.zeros((2, len(LAWS), len(flows), len(times))), 0, 0]
+    partners = [_partners(flow, grid) for flow in flows]
+    ask = partial(_squares, flows=flows, partners=partners, times=times, laws=judged, dims=state.dims)
+    for place, (of_time, *others) in mapped(state, ask):
+        totals[0][..., place["time"]] += of_time
+        totals[1:] = [total + other for total, other in zip(totals[1:], others, strict=True)]
+    error, by_velocity, by_channel = (_relative(*total) for total in totals)
     flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
-    return xr.Dataset(
-        {
-            "error": (("law", "flow", "time"), error, {"long_name": "relative error", "units": "1"}),
-            "coverage": (
-                ("law", "flow"),
-                coverage,
-                {"long_name": "share of channels with a partner", "units": "1"},
-            ),
-        },
-        {"law": [str(law) for law in LAWS], "time": recording.time, **flow_coords},
-    )
+    coords = {"law": [str(law) for law in LAWS], "time": recording.time, **flow_coords}
+    relative = {"long_name": "relative error", "units": "1"}
+    variables: dict[str, Any] = {
+        "error": (("law", "flow", "time"), error, relative),
+        "error_channel": (("law", "flow", "channel"), by_channel, relative),
+        "coverage": (("law", "flow"), coverage, {"long_name": "share of channels with a partner", "units": "1"}),
+    }
+    if spatial:
+        variables["error_velocity"] = (("law", "flow", "velocity"), by_velocity, relative)
+        coords["velocity"] = [", ".join(f"{component:g}" for component in v) for v in grid.velocities]
+    return xr.Dataset(variables, {**coords, "channel": np.arange(by_channel.shape[-1])})
 
 
-def _load(state: xr.DataArray) -> torch.Tensor:
-    """One trial as float64 (1, time, velocity, channel, ..., y, x); units without space are channels of one pixel."""
-    values = torch.from_numpy(np.asarray(state.values, np.float64))[None]
-    return values[:, :, None, :, None, None] if values.ndim == 3 else values
+def _squares(
+    block: np.ndarray,
+    place: Place,
+    *,
+    flows: list[Flow],
+    partners: list[np.ndarray],
+    times: list[float],
+    laws: list[Law],
+    dims: tuple[str, ...],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of squares (missed or in all, law, flow, by) of what laws cover, by time, velocity and channel.
+
+    Each frame is moved once for all laws that transport it, and sums are of differences, in float64: of a law that
+    holds, the difference of sums would be left with rounding only.
+    """
+    values = block if dims != dataset.UNITS else block[:, :, :, None, :, None, None]
+    sums = np.zeros((2, len(LAWS), len(flows), *values.shape[2:5]))
+    for trial, t in np.ndindex(values.shape[1:3]):
+        still = np.asarray(values[0, trial, t], np.float64)
+        for j, flow in enumerate(flows):
+            moved = np.asarray(values[j, trial, t], np.float64)
+            scale = _sum(moved)
+            if not np.isfinite(scale).all() and not np.isfinite(moved).all():
+                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+            act = flow.act_oriented if "orientation" in dims else flow.act
+            carried = act(torch.from_numpy(still), times[place["time"]][t]).numpy()
+            for law in laws:
+                source, missed = carried if law.transport else still, sums[:, LAWS.index(law), j, t]
+                if not law.shift:
+                    missed += _sum(moved - source), scale
+                    continue
+                own, partner = partners[j]
+                missed[:, own] += _sum(moved[own] - source[partner]), scale[own]
+    return sums.sum((-2, -1)), sums.sum((-3, -1)), sums.sum((-3, -2))
 
 
-def _sum(values: torch.Tensor, chosen: torch.Tensor) -> np.ndarray:
-    """Sum of squares over all but time, of the chosen entries."""
-    return values.where(chosen, 0).square().transpose(0, 1).flatten(1).sum(1).numpy()
+def _relative(missed: np.ndarray, all_squares: np.ndarray) -> np.ndarray:
+    """Relative error; NaN where nothing is covered or all is silent."""
+    scale = np.where(all_squares > 0, all_squares, np.nan)
+    return np.sqrt(missed / scale)
+
+
+def _partners(flow: Flow, grid: VelocityGrid) -> np.ndarray:
+    """Velocity channels that have a partner, and which (2, velocity)."""
+    u = grid.velocity_of(flow)
+    found = [] if u is None else [(v, p) for v, p in enumerate(grid.partner(u)) if p is not None]
+    return np.array(found, int).reshape(-1, 2).T
+
+
+def _sum(values: np.ndarray) -> np.ndarray:
+    """Sum of squares (velocity, channel) over orientation and space."""
+    flat = values.reshape(*values.shape[:2], math.prod(values.shape[2:]))
+    return np.einsum("vcn,vcn->vc", flat, flat)
 
 
 def summary(results: xr.Dataset) -> xr.Dataset:
@@ -118,27 +160,35 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
     worst = summary(results).worst
     return {
-        "worst error of transport+shift": worst.sel(law="transport+shift"),
-        "worst error of the best law that applies": worst.min("law"),
+        "worst error of transport+shift": worst.sel(law="transport+shift").assign_attrs(better="lower"),
+        "worst error of the best law that applies": worst.min("law").assign_attrs(better="lower"),
     }
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Error over time by law (above) and coverage (below)."""
-    mean = results.isel(flow=slice(1, None)).mean("flow", skipna=True)
+    import matplotlib.pyplot as plt
+
+    moving = results[["error", "coverage"]].isel(flow=slice(1, None)).mean("flow", skipna=True)
     names, colours = plot.networks(results), plot.palette(results)
-    below = 0.3 + 0.17 * len(names)
-    fig, axes = plot.subplots(
-        2, len(LAWS), figsize=(plot.PAGE, 2.9 + below), sharex="row", sharey="row", height_ratios=[2.2, below]
-    )
-    drawn = mean.assign(error=mean.error.clip(min=FLOOR))
-    for column, law in enumerate(results.law.values):
-        top, bottom = axes[:, column]
-        plot.lines(drawn.sel(law=law), "error", "time", top)
-        top.set(yscale="log", ylim=(FLOOR / 2, 5), title=law, xlabel="frame", ylabel="relative error")
-        share = results.coverage.sel(law=law).isel(flow=slice(1, None)).mean("flow").groupby("network").mean()
-        bottom.barh(names, [float(share.sel(network=n)) for n in names], color=[colours[n] for n in names])
-        bottom.set(xlim=(0, 1), xlabel="coverage")
-    axes[1, 0].invert_yaxis()
-    fig.suptitle(f"Error of each law, {results.sizes['flow'] - 1} flows, {plot.seeds(results)}", fontsize=9)
+    below = 0.2 + 0.16 * len(names)
+    fig = plt.figure(figsize=(plot.COLUMN, 4.6 + below))
+    grid = fig.add_gridspec(3, 4, height_ratios=[1.5, 1.5, below])
+    drawn = moving.assign(error=moving.error.clip(min=FLOOR))
+    for i, law in enumerate(results.law.values):
+        down, across = divmod(i, 2)
+        ax = fig.add_subplot(grid[down, 2 * across : 2 * across + 2])
+        plot.lines(drawn.sel(law=law), "error", "time", ax)
+        ax.set(yscale="log", ylim=(FLOOR / 2, 5), xlabel="frame" * down, ylabel="relative error" * (not across))
+        ax.set_title(law, fontsize=8)
+        ax.tick_params(labelleft=not across, labelbottom=bool(down))
+        bar = fig.add_subplot(grid[2, i])
+        share = moving.coverage.sel(law=law).groupby("network").mean()
+        bar.barh(names, [float(share.sel(network=n)) for n in names], color=[colours[n] for n in names])
+        bar.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=[0, 1], xlabel=law.replace("+", "\n+"))
+        bar.tick_params(labelsize=8, labelleft=not i)
+        bar.xaxis.label.set_size(8)
+    fig.axes[1].set_title("coverage", fontsize=8, loc="left")
+    plot.legend_below(results, fig.axes[0])
+    fig.suptitle(f"n = {results.sizes['flow'] - 1} flows, {plot.seeds(results)}", fontsize=8)
     return fig

@@ -36,7 +36,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``mse`` and ``mse_mean`` (ahead), ahead counting predicted frames from 1; attribute ``horizon``.
+        ``mse`` and ``mse_mean`` (ahead), ahead counting predicted frames from 1; ``trials``, how many; attribute
+        ``horizon``.
 
     Raises
     ------
@@ -54,8 +55,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     pixels = ("flow", "trial", "y", "x")
     result = xr.Dataset(
         {
-            "mse": error.mean(pixels),
-            "mse_mean": ((shown - shown.mean(("flow", "trial"))) ** 2).mean(pixels),
+            "mse": error.mean(pixels).assign_attrs(units="1", long_name="MSE per pixel"),
+            "mse_mean": ((shown - shown.mean(("flow", "trial"))) ** 2).mean(pixels).assign_attrs(units="1"),
+            "trials": error.sizes["flow"] * error.sizes["trial"],
         }
     )
     return result.swap_dims(time="ahead").drop_vars("time").assign_attrs(horizon=horizon).compute()
@@ -66,7 +68,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     horizon, last = results.attrs["horizon"], int(results.ahead[-1])
     multiples = range(2, last // horizon + 1, 2)
     return {
-        f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon)
+        f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon).assign_attrs(better="lower")
         for k in multiples
         if k * horizon in results.ahead
     }
@@ -74,10 +76,11 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Error against predicted frame."""
-    fig, ax = plot.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
+    fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.6 + 0.06 * len(plot.networks(results))))
     plot.lines(results, "mse", "ahead", ax)
     ax.plot(results.ahead, results.mse_mean.isel(run=0), color="0.5", lw=1, label="mean frame")
     ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
-    ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel", title=plot.seeds(results))
-    plot.legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel")
+    ax.set_title(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
+    plot.legend_below(results, ax)
     return fig

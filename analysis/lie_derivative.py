@@ -14,7 +14,7 @@ and only "transport" speaks. Where pixels are sharp, part of L is how band-limit
 fails. `flowsim.lie` differentiates a network itself.
 
 Source: Gruver, Finzi, Goldblum & Wilson (2023), The Lie derivative for measuring learned equivariance, arXiv
-2210.02984, eq. 3; here for flows. Standard errors are jackknifed over trials.
+2210.02984: the Lie derivative; here for flows. Standard errors are jackknifed over trials.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, decoding, plot, probed
+from flowsim import dataset, decoding, plot, probed, progress
 from flowsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ def analyse(
         Of the cross-validation over trials; one per trial if these are fewer.
     components : int
         At most so many principal components are read from.
-    permutations : int
-    seed : int
-        Of folds, permutations and bootstrap.
+    permutations, seed : int
+        The seed is that of folds, permutations and bootstrap.
 
     Returns
     -------
@@ -72,15 +71,16 @@ def analyse(
         ``score`` (target, time), with ``low``, ``high``, ``chance``, ``chance_low``, ``chance_high`` and ``p``;
         ``across_time`` (time, tested_time) and ``across_flow`` (readout, flow, tested_flow): accuracy of labels;
         ``carry_over`` (readout): its mean over different flows, with ``carry_chance``, ``carry_chance_high`` and
-        ``carry_p``; ``difference`` (flow, tested_flow) of velocities; ``trials`` (target): how many were used. NaN
-        where nothing can be said: fewer than two labels that occur twice, one flow, no position, no partner.
+        ``carry_p``; ``difference`` (flow, tested_flow) of velocities; ``trials`` (target): how many were used;
+        ``kept``: share of channels (`flowsim.probed.coarse`). NaN where nothing can be said: fewer than two labels that
+        occur twice, one flow, no position, no partner.
 
     Raises
     ------
     InputError
         If the recording has no states, they hold values that are no numbers, or it has a single trial.
     """
-    maps = probed.coarse(recording, 3)
+    maps = probed.coarse(recording, 3, seed=seed)
     if maps.sizes["trial"] < 2:
         raise InputError("linear_decoding fits on some trials and tests on others; the probe has 1. Record 2 or more")
     means = maps.mean(("y", "x")) if "y" in maps.dims else maps
@@ -95,21 +95,21 @@ def analyse(
     sizes |= {"flow": flows, "tested_flow": flows}
     found = {name: np.full([sizes[d] for d in over], np.nan) for name, over in dims.items()}
     for target, chosen, y in _targets(recording, permutations, rng):
-        k, of = TARGETS.index(target), (maps if target == "position" else means)[:, chosen]
+        k, of = TARGETS.index(target), maps if target == "position" else means
         found["trials"][k] = len(chosen)
-        for t in range(times):
-            tested = (_flat(of[:, :, u]) for u in (range(times) if target == "identity" else [t]))
-            tallies = decoding.held_out(_flat(of[:, :, t]), tested, y(t), classify=target == "identity", **options)
+        for t in progress.steps(range(times), times, f"frames ({target})"):
+            tested = (_flat(of[:, chosen, u]) for u in (range(times) if target == "identity" else [t]))
+            tallies = decoding.held_out(_flat(of[:, chosen, t]), tested, y(t), classify=target == "identity", **options)
             for u, tally in enumerate(tallies):
                 if target == "identity":
                     found["across_time"][t, u] = tally[0, :, 0].sum() / tally[1, :, 0].sum()
                 if len(tallies) == 1 or u == t:
-                    for name, value in decoding.judged(tally, rng).items():
+                    for name, value in decoding.judged(tally, rng, folds).items():
                         found[name][k, t] = value
         found["p"][k] = decoding.corrected(found["p"][k])
         if target == "identity" and flows > 1:
             for i, readout in enumerate(READOUTS):
-                across = _across_flows(recording, of[:, :, times // 2 :].mean("time"), readout, y(0)[:1], options)
+                across = _across_flows(recording, of[:, chosen, times // 2 :].mean("time"), readout, y(0)[:1], options)
                 for name, value in across.items():
                     found[name][i] = value
     velocity = probed.velocities(recording)
@@ -118,9 +118,11 @@ def analyse(
     difference = np.linalg.norm(velocity[:, None] - velocity, axis=-1)
     return xr.Dataset(
         {name: (dims[name], values, {"units": "1"}) for name, values in found.items()}
+        | {"kept": maps.attrs.pop("kept")}
         | {"difference": (("flow", "tested_flow"), difference, {"units": unit, "long_name": "difference of velocity"})},
         {"target": list(TARGETS), "readout": list(READOUTS), "time": recording.time, **flow_coords}
         | {"tested_time": recording.time.values},
+        maps.attrs,
     )
 
 
@@ -236,8 +238,8 @@ def figure(results: xr.Dataset) -> Figure:
         ax.set(title=name)
     bottom.supxlabel("tested at frame (colour: accuracy of the label)", fontsize=9)
     bottom.supylabel("fitted at frame", fontsize=9)
-    bottom.colorbar(image, ax=grid)
-    fig.suptitle(f"Linear readouts on held-out trials, {plot.seeds(results)}", fontsize=9)
+    bottom.colorbar(image, ax=grid, pad=0.02, shrink=0.8, ticks=[0, 0.5, 1])
+    fig.suptitle(f"Linear readouts on held-out trials, {plot.seeds(results)}{probed.thinned(results)}", fontsize=9)
     return fig
 
 

@@ -10,7 +10,7 @@ dimensions they spread, how far (relative to their norm), how lines u = k e bend
 by the principal angles between the two spans. These are secants between flows of the probe, on both sides: where the
 law holds the angle is 0 whatever the size of e. Velocity channels without a partner under some e are left out of both.
 
-Sources: those of `flowsim.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, theorem 1, for the laws.
+Sources: those of `flowsim.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, for the laws.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "What shape is the orbit of the state, as the flow of the world varies?"
 READING = (
-    "Left, states of one trial under all flows at one frame, in their first two principal components (with their "
-    "share of the variance), as they lie (static) and with the transport undone (co-moving); colours are velocities, "
-    "as in the key, lines join neighbours; loops are those of all points, and need flows that go all the way round. "
-    "Right, over time: dimensions over which an orbit spreads (at most one less than there are flows), angle between "
-    "successive steps of lines u = k e (0 is straight, 120 noise), size of the orbit relative to the norm of the "
-    "state, and the largest angle between its tangent and that of the law that fits best, the chance level of "
-    "shuffled flows being dotted. Mean over trials and lines; thin lines are seeds."
+    "Left, states of one trial under all flows at one frame, in two principal components (with their share of the "
+    "variance), as they lie (static) and with the transport undone (co-moving); colours are velocities, lines join "
+    "neighbours; loops need flows that go all the way round. Right, by frame: dimensions over which an orbit spreads "
+    "(at most one less than there are flows); angle between steps of lines of flows, -e, 0, e (0 is straight, 120 "
+    "noise); size of the orbit, and the largest angle between the directions in which flows move the state and those "
+    "in which the best law says (dotted: shuffled flows). Mean over trials, with 95 % intervals; thin lines are "
+    "seeds."
 )
 YLABELS = {"participation": "dimensions", "curvature": "turn (deg/step)"}
 FRAMES = ("static", "co-moving")
@@ -66,10 +66,8 @@ def analyse(
         Frame of the picture and of the topology; by default the first in the later half.
     persistence : float
         A loop counts that lives up to so many times the scale at which it closes; see `flowsim.orbit.betti`.
-    shuffles : int
+    shuffles, seed : int
         Of flows, for the chance level of angles.
-    seed : int
-        Of these.
 
     Returns
     -------
@@ -159,30 +157,27 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
         of_frame = results.sel(frame=frame)
         found[f"participation ratio, {frame}"] = of_frame.participation.mean(("trial", "time"))
         found[f"straightness of lines, {frame}"] = of_frame.straightness.mean(("line", "trial", "time"))
-    found["angle of the orbit to the tangent of the best law (deg)"] = _to_best_law(results).mean("time")
+    angle = _to_best_law(results).mean(("trial", "time")).assign_attrs(better="lower")
+    found["angle of the orbit to the tangent of the best law (deg)"] = angle
     if "betti" in results:
         found["loops in the orbit"] = results.betti.sel(frame="static", dimension=1).mean("trial")
     return {label: values for label, values in found.items() if values.notnull().any()}
 
 
 def _to_best_law(results: xr.Dataset, name: str = "angle") -> xr.DataArray:
-    """Largest principal angle (run, time), mean over trials, to the law to which it is least on the whole."""
-    largest = results.angle.max("generator").mean("trial")
-    best = largest.mean("time").fillna(np.inf).argmin("law")
-    return results[name].max("generator").mean("trial").isel(law=best).drop_vars("law")
+    """Largest principal angle (run, trial, time) to the law to which it is least on the whole."""
+    best = results.angle.max("generator").mean(("trial", "time")).fillna(np.inf).argmin("law")
+    return results[name].max("generator").isel(law=best).drop_vars("law")
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Orbits of each network, and their measures over time."""
     import matplotlib.pyplot as plt
 
-    names, rows = plot.networks(results), max(3, len(plot.networks(results)))
-    fig = plt.figure(figsize=(plot.PAGE, 1.5 * rows + 0.4))
+    names, colours = plot.networks(results), plot.palette(results)
+    fig = plt.figure(figsize=(plot.PAGE, 1.5 * max(3, len(names)) + 0.4))
     left, right = fig.add_gridspec(1, 2, width_ratios=[1, 1.35])
-    pictures, colours = (
-        left.subgridspec(len(names) + 1, 2, height_ratios=[1] * len(names) + [0.4]),
-        plot.palette(results),
-    )
+    pictures = left.subgridspec(len(names) + 1, 2, height_ratios=[1] * len(names) + [0.4])
     _draw_key(fig.add_subplot(pictures[-1, :]), results)
     for row, name in enumerate(names):
         run = results.isel(run=int(np.argmax(results["network"].values == name)))
@@ -192,7 +187,7 @@ def figure(results: xr.Dataset) -> Figure:
             ax.set_ylabel(name if not column else "", fontsize=9, fontweight="bold", color=colours[name])
             ax.set_title(frame if not row else "", fontsize=9)
     curves = right.subgridspec(3, 2)
-    mean = results[["participation", "curvature", "extent"]].mean(("trial", "line"))
+    mean = results[["participation", "curvature", "extent"]].mean("line")
     remains = mean.extent.sel(frame="co-moving") / mean.extent.sel(frame="static")
     panels = [
         *((mean[v].sel(frame=f), label) for v, label in YLABELS.items() for f in FRAMES),
@@ -202,16 +197,21 @@ def figure(results: xr.Dataset) -> Figure:
     for i, (values, label) in enumerate(panels):
         ax = fig.add_subplot(curves[i // 2, i % 2])
         if values.notnull().any():
-            plot.lines(values.to_dataset(name="y"), "y", "time", ax)
+            plot.lines(values.mean("trial").to_dataset(name="y"), "y", "time", ax)
+            half = 1.96 * values.std("trial", ddof=1) / np.sqrt(values.notnull().sum("trial"))
+            for name, colour in colours.items():
+                own, by = (v.groupby("network").mean().sel(network=name) for v in (values.mean("trial"), half))
+                ax.fill_between(results.time, own - by, own + by, color=colour, alpha=0.2, lw=0)
         of_pair = xr.concat([panel[0] for panel in panels[i // 2 * 2 : i // 2 * 2 + 2]], "pair") if i < 4 else values
-        ax.set(xlabel="frame" if i > 3 else "", ylabel=label, ylim=(0, 1.08 * (float(of_pair.max().fillna(0)) or 1)))
+        top = 1.1 * (float(of_pair.mean("trial").max().fillna(0)) or 1)
+        ax.set(xlabel="frame" if i > 3 else "", ylabel=label, ylim=(0, top))
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_title(FRAMES[i] if i < 2 else "", fontsize=9)
-    chance = _to_best_law(results, "angle_chance").groupby("network").mean()
+    chance = _to_best_law(results, "angle_chance").mean("trial").groupby("network").mean()
     for name, colour in colours.items():
         ax.plot(results.time, chance.sel(network=name), ":", lw=1, color=colour)
     ax.set_ylim(-2, 92)
-    shown = f"{results.sizes['flow']} flows, {results.sizes['trial']} trials, {plot.seeds(results)}"
-    fig.suptitle(shown + ("" if "betti" in results else "; no topology, without ripser"), fontsize=9)
+    fig.suptitle(f"{results.sizes['flow']} flows, {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=9)
     return fig
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "How well does each network predict the next frames?"
 READING = (
-    "Left: mean squared error of each predicted frame within the trained horizon (lower is better); thin lines are "
-    "seeds, grey lines predict without any motion. Right: one test trial; the last frames seen (up to 0), the truth "
+    "Above: mean squared error of each predicted frame within the trained horizon (lower is better); thin lines are "
+    "seeds, grey lines predict without any motion. Below: one test trial; the last frames seen (up to 0), the truth "
     "(+1, +2, ...), and what the first seed of each network predicts."
 )
 SEEN = 3
@@ -74,12 +74,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             "example": prediction.isel(first).astype("float64").drop_vars("time").rename(time="ahead"),
         }
     )
-    return result.drop_vars([c for c in result.coords if c not in result.dims]).compute()
+    result = result.drop_vars([c for c in result.coords if c not in result.dims]).compute()
+    return result.assign({name: values.assign_attrs(units="1") for name, values in result.data_vars.items()})
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
-    return {"test MSE over the trained horizon": results.mse.mean("ahead")}
+    return {"test MSE over the trained horizon": results.mse.mean("ahead").assign_attrs(better="lower")}
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -88,15 +89,17 @@ def figure(results: xr.Dataset) -> Figure:
     truth, ahead = results.isel(run=0), results.sizes["ahead"]
     strip = {"truth": [*truth.seen.values, *truth.truth.values]}
     strip |= {name: [None] * SEEN + list(run.example.values) for name, run in first.items()}
-    fig, (ax, images) = plot.subplots(1, 2, figsize=(plot.PAGE, max(2.6, 1 + 0.4 * len(strip))), width_ratios=[1, 2.2])
+    heights = [2.0, 0.2 + 0.3 * len(strip)]
+    fig, (ax, images) = plot.subplots(2, 1, figsize=(plot.COLUMN, sum(heights) + 1.2), height_ratios=heights)
     plot.lines(results, "mse", "ahead", ax)
     for baseline, (label, style) in {
         "mse_copy": ("last frame", ":"),
         "mse_mean": ("mean frame", "-"),
     }.items():
         ax.plot(results.ahead, results[baseline].isel(run=0), color="0.6", ls=style, label=label, lw=1)
-    ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log", title=plot.seeds(results))
-    plot.legend(results, ax, loc="upper center", bbox_to_anchor=(0.45, -0.22), ncols=3, fontsize=7)
+    ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log")
+    ax.set_title(f"n = {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=8)
+    plot.legend_below(results, ax)
     titles = [*(f"{i - SEEN + 1}" for i in range(SEEN)), *(f"+{i}" for i in range(1, ahead + 1))]
     plot.mosaic(images, strip, titles, "gray")
     return fig

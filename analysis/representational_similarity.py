@@ -25,7 +25,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import decoding, plot, probed, rdm
+from flowsim import decoding, plot, probed, progress, rdm
 from flowsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,16 +71,17 @@ def analyse(
     Dataset
         ``rho`` (distance, model, time), with ``low``, ``high`` and ``p``; ``correlation`` (time, pair), 1 - r, between
         conditions ``pair_one`` and ``pair_two`` counted as flow * trials + trial, and ``crossnobis`` (time, flow_pair),
-        in squared standard deviations of the noise, between the flows ``flow_one`` and ``flow_two``; ``trials``. NaN
-        where nothing can be said: a model that tells no conditions apart, crossnobis with fewer than 4 trials,
-        intervals with fewer than 3.
+        in squared standard deviations of the noise, between the flows ``flow_one`` and ``flow_two``; ``trials``, how many
+        of ``recorded_trials`` were used, and ``kept``, the share of channels (`flowsim.probed.coarse`). NaN where
+        nothing can be said: a model that tells no conditions apart, crossnobis with fewer than 4 trials, intervals with
+        fewer than 3.
 
     Raises
     ------
     InputError
         If the recording has no states, they hold values that are no numbers, or it has fewer than 3 conditions.
     """
-    state = probed.coarse(recording, pixels, trials)
+    state = probed.coarse(recording, pixels, trials, seed)
     flows, trials, times = (state.sizes[d] for d in ("flow", "trial", "time"))
     if flows * trials < 3:
         raise InputError(f"expected 3 flows and trials or more to compare distances; the probe has {flows * trials}")
@@ -94,7 +95,8 @@ def analyse(
     flow_one, flow_two = np.triu_indices(flows, 1)
     shape = (len(DISTANCES), len(MODELS), times)
     drawn = [rng.integers(trials, size=trials) for _ in range(bootstraps)] if trials > 2 else []
-    rho, *resampled = (_agreements(own, between, terms, within, draw) for draw in [np.arange(trials), *drawn])
+    samples = progress.steps([np.arange(trials), *drawn], 1 + len(drawn), "samples")
+    rho, *resampled = (_agreements(own, between, terms, within, draw) for draw in samples)
     spread = np.full(shape, np.nan)
     if drawn:  # some draws of crossnobis may lie in one part
         spread = 1.96 * xr.DataArray(np.array(resampled)).std("dim_0", skipna=True, ddof=1).values
@@ -102,7 +104,7 @@ def analyse(
     full = rdm.square(np.concatenate([own[None, :, one, two], between[..., one, two]]), flows * trials)
     of_flows = rdm.square(np.concatenate([unbiased[None], within.mean(-1)[..., flow_one, flow_two]]), flows)
     null = np.empty((permutations, *shape))
-    for i in range(permutations):
+    for i in progress.steps(range(permutations), permutations, "permutations"):
         by_flow = rng.permutation(flows)
         order = (by_flow[:, None] * trials + rng.permutation(trials)).ravel()
         null[i] = _permuted(full, order), _permuted(of_flows, by_flow)
@@ -117,10 +119,13 @@ def analyse(
             "correlation": (("time", "pair"), own[:, one, two], {"units": "1"}),
             "crossnobis": (("time", "flow_pair"), unbiased, {"units": "1"}),
             "trials": trials,
+            "recorded_trials": recording.sizes["trial"],
+            "kept": state.attrs.pop("kept"),
         },
         {"distance": list(DISTANCES), "model": list(MODELS), "time": recording.time}
         | {"pair_one": ("pair", one), "pair_two": ("pair", two)}
         | {"flow_one": ("flow_pair", flow_one), "flow_two": ("flow_pair", flow_two)},
+        state.attrs,
     )
 
 
@@ -237,5 +242,7 @@ def figure(results: xr.Dataset) -> Figure:
     for ax in (*axes[0, 1:], *axes[1, 2:]):
         ax.set(ylabel="", xlabel="" if ax in axes[0] else "frame")
     n, flows = int(results.trials.max()), 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
-    fig.suptitle(f"Distances among {flows} flows of {n} trials, {plot.seeds(results)}", fontsize=9)
+    of = "" if n == int(results.recorded_trials.max()) else f" of {int(results.recorded_trials.max())}"
+    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{probed.thinned(results)}"
+    fig.suptitle(title, fontsize=9)
     return fig

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "Is the state still when one moves along with the world?"
 READING = (
-    "One still image, set in motion. Each row is the most active channel of one network's first seed: its map over "
-    "time as it lies (raw), carried back along the motion (stabilised), averaged over time, and the map of the same "
+    "One still image, set in motion. Each row is the most active channel of one network's first seed: its map at some "
+    "frames as it lies (raw), carried back along the motion (stabilised), averaged over time, and the map of the same "
     "image at rest. Sharp and equal to the last: the state moves with the world. Smeared: it lags behind. Below, "
     "the relative distance between the stabilised map and the map at rest, for every moving flow; thin lines are "
     "seeds."
@@ -46,7 +46,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Dataset
         ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial, mean over
         orientations if any, under the fastest flow; ``change`` (flow, time): relative distance between stabilised map
-        and map at rest over all channels and resting trials.
+        and map at rest over all channels and resting trials; ``trials``, how many those are.
 
     Raises
     ------
@@ -87,8 +87,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     change = np.sqrt(np.divide(missed, scale, out=np.full_like(missed, np.nan), where=scale > 0))
     flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
     return xr.Dataset(
-        {name: (("time", "y", "x"), values) for name, values in maps.items()}
-        | {"change": (("flow", "time"), change, {"units": "1", "long_name": "relative change"})},
+        {name: (("time", "y", "x"), values, {"units": "1"}) for name, values in maps.items()}
+        | {
+            "change": (("flow", "time"), change, {"units": "1", "long_name": "relative change"}),
+            "trials": len(resting),
+        },
         {"time": recording.time, **flow_coords},
         {"velocity": _written(flows[example])},
     )
@@ -109,33 +112,28 @@ def _load(state: xr.DataArray) -> torch.Tensor:
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
     change = results.change.isel(flow=slice(1, None), time=slice(1, None)).mean(("flow", "time"))
-    return {"change of the stabilised state map": change}
+    return {"change of the stabilised state map": change.assign_attrs(better="lower")}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Maps of each network, and how far they are from the map at rest."""
     names = plot.networks(results)
     times = np.linspace(0, results.sizes["time"] - 1, SHOWN + 1).round().astype(int)[1:]
-    fig, (top, bottom) = plot.subplots(
-        2, 1, figsize=(plot.PAGE, 0.75 * len(names) + 2.4), height_ratios=[0.75 * len(names), 1.7]
-    )
+    heights = [0.3 + 0.34 * len(names), 1.6]
+    fig, (top, bottom) = plot.subplots(2, 1, figsize=(plot.COLUMN, sum(heights) + 1.2), height_ratios=heights)
     rows = {}
     for name in names:
         run = results.isel(run=int(np.argmax(results["network"].values == name)))
         raw, stabilised, rest = run.raw.values[times], run.stabilised.values[times], run.rest.values[times]
         rows[name] = [*raw, None, *stabilised, stabilised.mean(0), rest.mean(0)]
     frames = [f"{t}" for t in results.time.values[times]]
-    titles = [
-        *(f"raw t={t}" for t in frames),
-        "",
-        *(f"stab. t={t}" for t in frames),
-        "stab. mean",
-        "rest mean",
-    ]
+    titles = [*(f"raw\n{t}" for t in frames), "", *(f"stab.\n{t}" for t in frames), "stab.\nmean", "rest\nmean"]
     plot.mosaic(top, rows, titles, "magma", own_scale=True)
     mean = results.change.isel(flow=slice(1, None)).mean("flow").to_dataset(name="change")
     plot.lines(mean, "change", "time", bottom)
     bottom.set(xlabel="frame", ylabel="relative change", ylim=(-0.02, None))
-    bottom.set_title(f"stabilised map against map at rest; maps above move at {results.attrs['velocity']}")
-    plot.legend(results, bottom, loc="center right", fontsize=7)
+    flows = results.sizes["flow"] - 1
+    bottom.set_title(f"n = {flows} flows of {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
+    top.set_title(f"moving at {results.attrs['velocity']}", fontsize=8)
+    plot.legend_below(results, bottom)
     return fig

@@ -193,7 +193,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
         ),
         "growth of log error before saturation (1/frame)": world.growth.sel(part="total"),
     }
-    return {label: values for label, values in found.items() if values.notnull().any()}
+    return {label: v.assign_attrs(better="lower") for label, v in found.items() if v.notnull().any()}
 
 
 def figure(results: xr.Dataset) -> Figure:

@@ -51,15 +51,14 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     goal = results.valid_loss.min("sequences").max()
     reached = results.sequences.where(results.valid_loss <= goal).min("sequences")
     of = results.valid_loss.attrs["long_name"].removesuffix(" per pixel")
-    return {f"sequences seen until {of} is {float(goal):.2g}": reached}
+    return {f"sequences seen until {of} is {float(goal):.2g}": reached.assign_attrs(better="lower")}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Validation error against sequences seen."""
-    fig, ax = plot.subplots(figsize=(1.35 * plot.COLUMN, max(2.4, 0.24 * len(plot.networks(results)))))
+    fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.6 + 0.06 * len(plot.networks(results))))
     plot.lines(results, "valid_loss", "sequences", ax)
-    ax.set(
-        yscale="log", xlabel="sequences seen", ylabel=results.valid_loss.attrs["long_name"], title=plot.seeds(results)
-    )
-    plot.legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(yscale="log", xlabel="sequences seen", ylabel=results.valid_loss.attrs["long_name"])
+    ax.set_title(plot.seeds(results), fontsize=8)
+    plot.legend_below(results, ax)
     return fig

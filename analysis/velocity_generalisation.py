@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot
+from flowsim import dataset, planes, plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 READS = "sweep"
 QUESTION = "Does the prediction hold at velocities never trained on?"
 READING = (
-    "Mean squared error over the predicted frames, by the velocity of one of the objects; the others move at trained "
-    "velocities. The white line, or grey ground, holds the trained velocities. Darker, or lower, is better; mean over "
-    "seeds."
+    "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx right); the "
+    "others move at trained velocities. The white line, or grey ground, holds the trained velocities. Darker, or "
+    "lower, is better; mean over seeds. Below, every dot is a seed: its mean over trained (filled) and novel "
+    "velocities (open)."
 )
 
 
@@ -40,8 +41,9 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     Returns
     -------
     Dataset
-        ``mse`` and ``trained`` over (vy, vx), or (omega), or (expansion); ``mse_trained``, ``mse_novel``: means over
-        trials at trained velocities and others, with ``sem_trained``, ``sem_novel`` over trials.
+        ``mse``, ``trained`` and ``trials``, how many, over (vy, vx), or (omega), or (expansion); ``mse_trained``,
+        ``mse_novel``: means over trials at trained velocities and others, with ``sem_trained``, ``sem_novel`` over
+        trials.
 
     Raises
     ------
@@ -53,28 +55,32 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     by_trial = error.isel(time=(error.ahead <= horizon).values).mean(("flow", "time", "y", "x")).compute()
     velocity, trained = dataset.swept(recording, trained_speed)
     table = velocity.assign(mse=by_trial.values, trained=trained)
-    by = table.groupby(list(velocity)).agg(mse=("mse", "mean"), trained=("trained", "max")).to_xarray()
+    cells = table.groupby(list(velocity))
+    by = cells.agg(mse=("mse", "mean"), trained=("trained", "max"), trials=("mse", "size")).to_xarray()
     result = xr.Dataset(
         {
             "mse": by.mse.assign_attrs(units="1", long_name="MSE per pixel"),
             "trained": by.trained.fillna(0).astype(np.int8),
+            "trials": by.trials.fillna(0).astype(int),
         }
     )
     for name, chosen in (("trained", trained), ("novel", ~trained)):
-        result[f"mse_{name}"], result[f"sem_{name}"] = table.mse[chosen].mean(), table.mse[chosen].sem()
+        for kind, value in (("mse", table.mse[chosen].mean()), ("sem", table.mse[chosen].sem())):
+            result[f"{kind}_{name}"] = ((), value, {"units": "1"})
     return result
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
     return {
-        "MSE at trained velocities": results.mse_trained,
-        "MSE at novel velocities": results.mse_novel,
+        "MSE at trained velocities": results.mse_trained.assign_attrs(better="lower"),
+        "MSE at novel velocities": results.mse_novel.assign_attrs(better="lower"),
     }
 
 
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
-    fig = plot.by_velocity(results, "mse", label="MSE per pixel")
-    fig.suptitle(f"MSE x 1000, {plot.seeds(results)}" if "vy" in results.mse.dims else plot.seeds(results), fontsize=9)
+    fig = planes.by_velocity(results, "mse", label="MSE per pixel")
+    what = "MSE x 1000; " if "vy" in results.mse.dims else ""
+    fig.suptitle(f"{what}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

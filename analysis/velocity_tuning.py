@@ -29,15 +29,14 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "Which units answer to which motion?"
 READING = (
-    "One row per network. Left, responses of three units of its first seed to flows of the whole frame (bright is "
-    "strong, each on its own scale; a cross marks the strongest, a ring the velocity of the state channel, if it is "
-    "among the flows). Middle, the preferred direction of every unit of all seeds, as displayed; further out is more "
-    "selective (1 - circular variance), filled is significant. Right, the share of units whose response depends on "
-    "velocity, and on direction, corrected for the number of units: dots are seeds, lines 95 % intervals over units "
-    "(Wilson), which takes them as independent."
+    "Left, responses (mean rectified activity) of three units of each network's first seed to flows of the whole "
+    "frame: bright is strong, each on its own scale; a cross marks the strongest, a ring the velocity of the state "
+    "channel. Reliability is a correlation of halves of the trials. Middle, preferred directions of all units as "
+    "displayed; further out is more selective (1 - circular variance), filled is significant. Right, units whose "
+    "response depends on velocity, and on direction, corrected for the number of units: dots are seeds, lines 95 % "
+    "intervals over units (Wilson)."
 )
-TESTS = ("velocity", "direction")
-SHOWN = 3
+TESTS, SHOWN = ("velocity", "direction"), 3
 
 
 def analyse(
@@ -63,10 +62,8 @@ def analyse(
         What is averaged: max(h, 0), or abs(h), where the sign of a unit means nothing.
     level : float
         Adjusted p-values up to this are significant.
-    permutations, splits : int
-        Of flow labels within each trial; of trials into halves.
-    seed : int
-        Of both.
+    permutations, splits, seed : int
+        Of flow labels within each trial; of trials into halves; of both.
 
     Returns
     -------
@@ -151,18 +148,20 @@ def _identity(recording: xr.Dataset, state: xr.DataArray, flow: Flow, units: int
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table, as far as trials and channels suffice."""
-    probed = (results.own == results.velocities).all("component").any("flow") & results.preferred.notnull().all(
-        "component"
-    )
-    matches = (results.own == results.preferred).all("component").where(probed)
     found = {f"share of units tuned to {test}": results.tuned.sel(test=test).mean("unit") for test in TESTS}
     found |= {
-        "median direction selectivity": results.direction_selectivity.median("unit"),
         "median direction selectivity, held out": results.direction_selectivity_cv.median("unit"),
         "median reliability of tuning": results.reliability.median("unit"),
-        "share of units that prefer their own velocity, if it was shown": matches.mean("unit"),
+        "share of units that prefer their own velocity, if it was shown": _own(results),
     }
     return {label: values for label, values in found.items() if values.notnull().any()}
+
+
+def _own(results: xr.Dataset) -> xr.DataArray:
+    """Share (run) of units that prefer their own velocity, of those whose own was shown and that prefer any."""
+    shown = (results.own == results.velocities).all("component").any("flow")
+    known = shown & results.preferred.notnull().all("component")
+    return (results.own == results.preferred).all("component").where(known).mean("unit")
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -179,9 +178,11 @@ def figure(results: xr.Dataset) -> Figure:
         _draw_directions(fig.add_subplot(spec[row, SHOWN], projection="polar"), runs, colours[name])
         ax = fig.add_subplot(spec[row, SHOWN + 1])
         _draw_shares(ax, runs, colours[name])
+        if (own := _own(runs)).notnull().any():
+            ax.set_title(f"{100 * float(own.mean()):.0f} % prefer\ntheir own velocity", fontsize=7)
         ax.set_xlabel("tuned units (%)" if row == len(names) - 1 else "")
-    n = f"{results.sizes['flow']} flows, n = {int(results.resting.min())} resting trials, {plot.seeds(results)}"
-    fig.suptitle(n, fontsize=9)
+    n = f"n = {int(results.resting.min())} resting trials"
+    fig.suptitle(f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}", fontsize=9)
     return fig
 
 
@@ -213,7 +214,7 @@ def _draw_curve(ax: Axes, unit: xr.Dataset, name: str, last: bool) -> None:
     ax.set_title(f"channel {int(unit.channel)}\nreliability {float(unit.reliability):.2f}", fontsize=7)
     ax.set_ylabel(name, fontsize=9, fontweight="bold")
     ax.tick_params(labelsize=7, labelbottom=last)
-    ax.set_xlabel(("right, up (px/frame)" if "vy" in unit.component else "velocity") if last else "", fontsize=8)
+    ax.set_xlabel(("→ and ↑ (px/frame)" if "vy" in unit.component else "velocity") if last else "", fontsize=8)
 
 
 def _draw_directions(ax: Axes, runs: xr.Dataset, colour: tuple[float, ...]) -> None:
@@ -226,7 +227,7 @@ def _draw_directions(ax: Axes, runs: xr.Dataset, colour: tuple[float, ...]) -> N
     ax.set_ylim(0, top)
     ax.set_rticks([top / 2, top], [f"{top / 2:.1g}", f"{top:.1g}"], fontsize=6)
     ax.set_xticks(np.deg2rad([0, 90, 180, 270]), [])
-    ax.set_title(f"n = {np.isfinite(angle).sum()}", fontsize=7)
+    ax.set_title(f"n = {np.isfinite(angle).sum()} units", fontsize=7)
 
 
 def _draw_shares(ax: Axes, runs: xr.Dataset, colour: tuple[float, ...]) -> None:
@@ -240,9 +241,7 @@ def _draw_shares(ax: Axes, runs: xr.Dataset, colour: tuple[float, ...]) -> None:
             low, high = binomtest(hits, n).proportion_ci(method="wilson")
             ax.barh(i, 100 * hits / n, color=colour, alpha=0.5)
             ax.plot([100 * low, 100 * high], [i, i], color="black", lw=1.5)
-            ax.plot(
-                100 * tuned.mean("unit"), np.full(runs.sizes["run"], i), "o", ms=3, color=colour, mec="black", mew=0.5
-            )
+            ax.plot(100 * tuned.mean("unit"), [i] * runs.sizes["run"], "o", ms=3, color=colour, mec="black", mew=0.5)
         else:
             ax.text(50, i, "one resting trial:\nno test", fontsize=7, ha="center", va="center")
     ax.set(xlim=(0, 103), ylim=(1.5, -0.5))

@@ -90,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--recording", required=True, type=Path, metavar="FILE")
     into(p, "results (.h5)")
 
-    p = verb("figure", "Draw one analysis of several runs. Reads its results; writes SVG and, beside it, PNG.")
+    p = verb("figure", "Draw one analysis of several runs. Reads its results; writes SVG and, beside it, PNG and CSV.")
     p.add_argument("analysis", help="a file in analysis/")
     p.add_argument("--results", required=True, nargs="+", type=Path, metavar="FILE", help="results of each run (.h5)")
     into(p, "figure (.svg)")

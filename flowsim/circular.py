@@ -49,6 +49,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
         return convolved(gathered(x[None], REST, weight.shape[-1] // 2), weight)
 
     @staticmethod
@@ -61,3 +62,14 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             to_weight = weight_gradient(gathered(x[None], REST, side), gradient, weight)
         return to_x, to_weight
+
+    @staticmethod
+    def jvp(ctx: Any, along_x: Tensor | None, along_weight: Tensor | None) -> Tensor | None:
+        x, weight = ctx.saved_tensors
+        side, along = weight.shape[-1] // 2, None
+        if along_x is not None:
+            along = convolved(gathered(along_x.contiguous()[None], REST, side), weight)
+        if along_weight is not None:
+            own = convolved(gathered(x[None], REST, side), along_weight)
+            along = own if along is None else along + own
+        return along

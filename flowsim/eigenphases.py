@@ -6,7 +6,7 @@ eigenphases phi_j(u) there, and a one-parameter group has
     phi_j(u) = a_j . u   (mod 2 pi)
 
 Slopes a_j maximise sum_u cos(phi_j(u) - a_j . u), the circular-linear regression of Kempter et al. (2012, J. Neurosci.
-Methods 207, 113, eq. 1) without intercept, as M_0 = 1.
+Methods 207, 113) without intercept, as M_0 = 1.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ translation v = (vy, vx) in pixels per frame, positive moves down and right, and
 
 This is the only implementation of "act by a flow": stimuli, networks and analyses all use it.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 2.
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: flows as one-parameter subgroups.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ u, the channel v takes the place of its *partner* v - u:
 
 A channel whose partner lies outside V has no law; the share of channels with one is the *coverage*.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, theorem 1.
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: the flow equivariance of the FERNN.
 """
 
 from __future__ import annotations

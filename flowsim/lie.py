@@ -6,7 +6,7 @@ is 0 for all t if the state is transported, h_t[psi(s u) f] = psi_t(s u) . h_t[f
 also shifts velocity channels has no limit of this kind on a finite set V, whose channels have no partner at a small s.
 
 Source: Gruver, Finzi, Goldblum & Wilson (2023), The Lie derivative for measuring learned equivariance, arXiv
-2210.02984, eq. 3; here for flows, that is for transformations that go on in time.
+2210.02984: the Lie derivative; here for flows, that is for transformations that go on in time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from flowsim.errors import InputError
 from flowsim.flow import FlowGroup, Translation, Velocity, transport
@@ -44,8 +45,8 @@ def lie_derivative(
         In float64.
     step : float, optional
         The s of central differences, whose error is of the order of its square. None: exactly, by forward-mode
-        differentiation, for translations and where all operations of the map know it; the convolutions and the fused
-        recurrence of flowsim's networks do not.
+        differentiation, for translations and where all operations of the map know it, which those of flowsim's networks
+        do unless they sample frames anew (rotation, polar).
 
     Returns
     -------
@@ -87,10 +88,11 @@ def _forward(states_of: Callable[[Tensor], Tensor], group: FlowGroup, u: Velocit
         by = (s * time).reshape(-1, *[1] * (x.ndim - 4))
         return shift(x, by * u[0], by * u[1])
 
-    zero = frames.new_zeros(())
-    try:
-        return torch.func.jvp(lambda s: moved(states_of(moved(frames, s)), -s), (zero,), (torch.ones_like(zero),))[1]
-    except (NotImplementedError, RuntimeError) as error:
-        raise InputError(
-            f"an operation of this network knows no forward mode ({str(error).splitlines()[0][:80]}...); give a step"
-        ) from None
+    with torch.no_grad(), forward_ad.dual_level():
+        s = forward_ad.make_dual(frames.new_zeros(()), frames.new_ones(()))
+        try:
+            states = moved(states_of(moved(frames, s)), -s)
+        except (NotImplementedError, RuntimeError) as error:
+            reason = str(error).splitlines()[0][:80]
+            raise InputError(f"an operation of this network knows no forward mode ({reason}...); give a step") from None
+        return forward_ad.unpack_dual(states).tangent

@@ -10,10 +10,13 @@ import xarray as xr
 from flowsim import dataset
 from flowsim.checksums import verify as verify_checksums
 from flowsim.errors import InputError
+from flowsim.stored import unlocked
 
 
 def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
     """Open a recording lazily, dask-backed and chunked as stored; several ones side by side along ``run``.
+
+    Chunks are decompressed by as many threads as dask has.
 
     Parameters
     ----------
@@ -28,7 +31,7 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
         If one is missing, damaged or no recording, or they do not fit together.
     """
     if isinstance(path, (str, Path)):
-        opened = dataset.read(path, "recording")
+        opened = unlocked(dataset.read(path, "recording"), path)
         if verify:
             verify_checksums(opened, path)
         return opened

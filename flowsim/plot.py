@@ -5,7 +5,6 @@ Plotting libraries are loaded when something is drawn: an analysis that only mea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +67,12 @@ def seeds(results: xr.Dataset) -> str:
     return f"{'-'.join(map(str, counts))} seed{'s' if counts != [1] else ''} per network"
 
 
+def trials(results: xr.Dataset) -> str:
+    """How many ``trials`` stand behind each value, where there are some, as words for a figure."""
+    counts = results.trials.values[results.trials.values > 0]
+    return f"{counts.min():g}{'' if counts.min() == counts.max() else f'-{counts.max():g}'} trials"
+
+
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
     """Mean over seeds of ``variable`` (run, x) against ``x``, one line per network, with every seed drawn thin."""
     import seaborn as sns
@@ -98,12 +103,22 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
 
 def legend(results: xr.Dataset, ax: Axes, **options: Any) -> None:
     """The networks as `lines` draws them, before whatever else has a label on ``ax``."""
+    ax.legend(*_named(results, ax), **options)
+
+
+def legend_below(results: xr.Dataset, ax: Axes) -> None:
+    """`legend` below the whole figure, where it leaves a narrow one its width."""
+    figure: Any = ax.figure
+    figure.legend(*_named(results, ax), loc="outside lower center", ncols=3, fontsize=8)
+
+
+def _named(results: xr.Dataset, ax: Axes) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
     others, labels = ax.get_legend_handles_labels()
     styles = dashes(results)
     own = [Line2D([], [], color=c, ls=(0, styles[n] or (1, 0)), label=n) for n, c in palette(results).items()]
-    ax.legend([*own, *others], [*networks(results), *labels], **options)
+    return [*own, *others], [*networks(results), *labels]
 
 
 def mosaic(
@@ -141,67 +156,6 @@ def mosaic(
     ax.set_xticks(np.arange(len(titles)) * (width + gap) + width / 2, titles, fontsize=7)
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)
-
-
-UNITS = {"vy": "px/frame", "vx": "px/frame", "omega": "deg/frame", "expansion": "1/frame"}
-"""Of the components of velocities."""
-
-
-def by_velocity(results: xr.Dataset, variable: str, *, label: str, percent: bool = False) -> Figure:
-    """``variable`` by velocity: a heat map over (run, vy, vx) per network, or lines over (run, omega) or the like.
-
-    A white line goes round the velocities of training, ``trained`` of the results, or a grey ground lies behind them.
-    The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and they show percent.
-    """
-    inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
-    if {"vy", "vx"} <= set(results[variable].dims):
-        return _planes(results, variable, inside, label, percent)
-    component = next(str(d) for d in results[variable].dims if d != "run")
-    fig, ax = subplots(figsize=(COLUMN * 1.35, 2.6))
-    known = results[component].values[inside.values == 1]
-    if known.size:
-        ax.axvspan(known.min(), known.max(), color="0.92", label="trained")
-    lines(results, variable, component, ax)
-    ax.set(xlabel=f"{component} ({UNITS[component]})", ylabel=label)
-    ax.set(ylim=(0, 1)) if percent else ax.set(yscale="log")
-    legend(results, ax, loc="upper left", bbox_to_anchor=(1, 1))
-    return fig
-
-
-def _planes(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str, percent: bool) -> Figure:
-    import seaborn as sns
-    from matplotlib.colors import LogNorm, Normalize
-
-    names = networks(results)
-    mean = results[variable].groupby("network").mean()
-    norm = Normalize(0, 1) if percent else LogNorm(float(mean.min()), float(mean.max()))
-    across = min(len(names), 4)
-    down = math.ceil(len(names) / across)
-    fig, axes = subplots(down, across, figsize=(PAGE, 2.2 * down + 0.4), squeeze=False, sharex=True, sharey=True)
-    for ax in axes.flat[len(names) :]:
-        ax.axis("off")
-    for ax, name in zip(axes.flat, names, strict=False):
-        cells = mean.sel(network=name).transpose("vy", "vx")
-        rows, columns = ([f"{v:g}" for v in cells[axis].values] for axis in ("vy", "vx"))
-        table = pd.DataFrame(cells.values, rows, columns)
-        sns.heatmap(
-            table, ax=ax, norm=norm, cmap="viridis", square=True, cbar=False,
-            annot=table * (100 if percent else 1e3), fmt=".0f", annot_kws={"size": 6 if down > 1 else 7},
-        )  # fmt: skip
-        ax.hlines(*_edges(inside.transpose("vy", "vx").values), color="white", lw=2)
-        ax.vlines(*_edges(inside.transpose("vx", "vy").values), color="white", lw=2)
-        ax.set(title=name, xlabel="", ylabel="")
-    fig.supxlabel("vx (px/frame, right)", fontsize=9)
-    fig.supylabel("vy (px/frame, down)", fontsize=9)
-    fig.colorbar(axes.flat[0].collections[0], ax=axes, label=label, shrink=0.8)
-    return fig
-
-
-def _edges(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the first axis of a map leaves what is inside: at which position, from where to where on the second."""
-    padded = np.pad(inside.astype(bool), ((1, 1), (0, 0)))
-    at, along = np.nonzero(padded[1:] != padded[:-1])
-    return at, along, along + 1
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -7,17 +7,27 @@ With n = 1 it is the mean over space, which does not change when the map is tran
 
 from __future__ import annotations
 
+import math
+from functools import partial
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 from flowsim import dataset
+from flowsim.blockwise import Place, mapped
 from flowsim.errors import InputError
 from flowsim.flow import Flow
 from flowsim.grid import VelocityGrid
 
+IN_ALL, A_FRAME = 2**29, 2**26
+"""Bytes that coarse states may take, in all and at each frame in the mean."""
+PIECE = 2**18
+"""Values that are resampled at once."""
 
-def coarse(recording: xr.Dataset, pixels: int, trials: int | None = None) -> xr.DataArray:
-    """The state with each map over space resampled to ``pixels`` x ``pixels``; read flow by flow, trial by trial.
+
+def coarse(recording: xr.Dataset, pixels: int, trials: int | None = None, seed: int = 0) -> xr.DataArray:
+    """The state with each map over space resampled to ``pixels`` x ``pixels``; read block by block.
 
     Parameters
     ----------
@@ -27,11 +37,14 @@ def coarse(recording: xr.Dataset, pixels: int, trials: int | None = None) -> xr.
         Odd; a side that has fewer keeps as many as it has, or one less if they are even.
     trials : int, optional
         Only the first of them.
+    seed : int
+        Of the choice of channels, or units, if `IN_ALL` or `A_FRAME` does not hold them all.
 
     Returns
     -------
     DataArray (flow, trial, time, velocity, channel[, orientation], y, x) or (flow, trial, time, unit)
-        In memory, of the precision that was recorded, or float32 if that was less.
+        In memory, of the precision that was recorded, or float32 if that was less. Attribute ``kept`` is the share of
+        channels, or units, and if it is not 1, ``thinned`` says so in words.
 
     Raises
     ------
@@ -40,17 +53,42 @@ def coarse(recording: xr.Dataset, pixels: int, trials: int | None = None) -> xr.
     """
     state = dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED, dataset.UNITS)
     state = state.isel(trial=slice(trials)).reset_coords(drop=True)
-    spatial = state.dims != dataset.UNITS
+    spatial, dtype = state.dims != dataset.UNITS, np.promote_types(state.dtype, np.float32)
     down, across = (_resample(state.sizes[d], pixels) if spatial else np.ones((1, 1)) for d in "yx")
     sizes = dict(state.sizes) | ({"y": len(down), "x": len(across)} if spatial else {})
-    values = np.empty(tuple(sizes.values()), np.promote_types(state.dtype, np.float32))
-    for trial in range(state.sizes["trial"]):
-        for flow in range(state.sizes["flow"]):
-            one = np.asarray(state[flow, trial].values, np.float64)
-            if not np.isfinite(one).all():
-                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
-            values[flow, trial] = down @ one @ across.T if spatial else one
-    return xr.DataArray(values, dims=list(sizes))
+    kind = "channel" if spatial else "unit"
+    recorded, one = sizes[kind], math.prod(sizes.values()) // sizes[kind] * dtype.itemsize
+    kept = max(1, min(recorded, IN_ALL // max(1, one), A_FRAME * sizes["time"] // max(1, one)))
+    attrs: dict[str, Any] = {"kept": kept / recorded}
+    if kept < recorded:
+        sizes[kind] = kept
+        state = state.isel({kind: np.sort(np.random.default_rng(seed).permutation(recorded)[:kept])})
+        attrs["thinned"] = f"a random {kept} of {recorded} {kind}s"
+    values = np.empty(tuple(sizes.values()), dtype)
+    ask = partial(_resampled, weights=np.kron(down, across) if spatial else None, shape=tuple(sizes.values())[3:])
+    for place, part in mapped(state, ask):
+        values[:, place["trial"], place["time"]] = part
+    return xr.DataArray(values, dims=list(sizes), attrs=attrs)
+
+
+def _resampled(block: np.ndarray, place: Place, *, weights: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    """A block (flow, trial, time, ...), whose maps over space become weighted sums."""
+    if weights is not None:
+        flat = block.reshape(-1, weights.shape[1])
+        most = max(1, PIECE // weights.shape[1])
+        rows = [flat[i : i + most].astype(np.float64) @ weights.T for i in range(0, len(flat), most)]
+        result = np.concatenate(rows).reshape(*block.shape[:3], *shape)
+    else:
+        result = block
+    if not np.isfinite(result).all():
+        raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+    return result.astype(np.promote_types(block.dtype, np.float32), copy=False)
+
+
+def thinned(results: xr.Dataset) -> str:
+    """What a figure is to say of the channels that were left out; nothing if none were."""
+    kept = float(results.kept.min())
+    return "" if kept == 1 else f", a random {kept:.2g} of channels"
 
 
 def _resample(size: int, pixels: int) -> np.ndarray:

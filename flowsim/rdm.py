@@ -13,7 +13,7 @@ Wolf.
 Agreement is Spearman's rho_a, the mean of rho over random orders of what is tied: unlike rho or Kendall's tau_b it does
 not favour models that predict ties (as that of identity), and unlike Kendall's tau_a it is quick to compute.
 
-Sources: Walther et al. (2016), NeuroImage 137, eq. 6-8 (crossnobis); Ledoit and Wolf (2004); Nili et al. (2014),
+Sources: Walther et al. (2016), NeuroImage 137 (crossnobis); Ledoit and Wolf (2004); Nili et al. (2014),
 PLoS Comput. Biol. 10 (ties, noise ceiling); Schuett et al. (2023), eLife 12 (rho_a, bootstrap).
 """
 

@@ -6,7 +6,7 @@ r"""The recurrence of the FERNN at every velocity, without moving a state in mem
 The copy that a circular convolution needs moves the state as well (`flowsim.gather`). Velocities are taken a few at a
 time, so that what is gathered, convolved and activated stays in the cache. The backward pass gathers again instead of
 keeping copies: of each step only its output is stored. The gradient of the maximum goes to the first velocity that
-attains it.
+attains it. Forward mode differentiates too (``jvp``).
 
 Memory is laid out (velocity, trial, y, x, channel), whatever the order of the dimensions. Whole-pixel velocities only.
 `flowsim.lift.advance` and `flowsim.cells.RNN` are the same in plain steps, and what this is tested against.
@@ -153,6 +153,7 @@ class _Recurrence(torch.autograd.Function):
             IN_PLACE[activation](into)
             highest.take(into)
         ctx.save_for_backward(state, weight, output, highest.winner)
+        ctx.save_for_forward(state, weight, output, highest.winner)
         ctx.velocities, ctx.activation, ctx.drives = velocities, activation, len(drive)
         ctx.set_materialize_grads(False)
         return output, highest.value[None]
@@ -181,6 +182,22 @@ class _Recurrence(torch.autograd.Function):
             to_weight += weight_gradient(seen, inner[chosen].flatten(0, 1), weight)
         return to_state, to_weight.to(weight.dtype), to_drive.to(state.dtype), None, None
 
+    @staticmethod
+    def jvp(
+        ctx: Any, along_state: Tensor | None, along_weight: Tensor | None, along_drive: Tensor | None, *_: None
+    ) -> tuple[Tensor, Tensor]:
+        state, weight, output, winner = ctx.saved_tensors
+        side, along = weight.shape[-1] // 2, torch.zeros_like(output)
+        for chosen in _chunks(state):
+            for moved, kernel in ((along_state, weight), (state, along_weight)):
+                if moved is not None and kernel is not None:
+                    images = gathered(moved[chosen].contiguous(), ctx.velocities[chosen], side)
+                    along[chosen] += convolved(images, kernel).reshape(along[chosen].shape)
+        if along_drive is not None:
+            along += along_drive
+        along = DERIVATIVES[ctx.activation](along, output)
+        return along, along.flatten()[_elements(winner, ctx.velocities)].view(winner.shape)[None]
+
 
 class _Maximum(torch.autograd.Function):
     """`pool_max` on (velocity, trial, y, x, channel)."""
@@ -190,6 +207,7 @@ class _Maximum(torch.autograd.Function):
         highest = Highest(velocities)
         highest.take(state)
         ctx.save_for_backward(highest.winner)
+        ctx.save_for_forward(highest.winner)
         ctx.velocities, ctx.size = velocities, state.shape
         return highest.value[None]
 
@@ -198,3 +216,8 @@ class _Maximum(torch.autograd.Function):
         (winner,) = ctx.saved_tensors
         to_state = gradient.new_zeros(ctx.size).flatten()
         return to_state.index_add(0, _elements(winner, ctx.velocities), gradient.flatten()).view(ctx.size), None
+
+    @staticmethod
+    def jvp(ctx: Any, along: Tensor, _: None) -> Tensor:
+        (winner,) = ctx.saved_tensors
+        return along.flatten()[_elements(winner, ctx.velocities)].view(winner.shape)[None]

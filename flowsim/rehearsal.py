@@ -1,4 +1,4 @@
-"""Ask every question of a recording of one untrained trial, so that none fails after hours of training."""
+"""Ask every question of a recording of two untrained trials, so that none fails after hours of training."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def rehearse(
     analyses: Mapping[str, Mapping[str, Any]],
     attrs: Mapping[str, Any],
 ) -> None:
-    """Record one trial of each stimulus and ask it every question.
+    """Record a few trials of each stimulus and ask them every question.
 
     Parameters
     ----------
     network : Network
         Untrained.
     shown : mapping of str to Dataset
-        One trial of each stimulus.
+        Two trials of each stimulus, or one where there is one only.
     recordings, analyses : mapping of str to settings
         The blocks ``record`` and ``analyse`` of an experiment.
     attrs : mapping

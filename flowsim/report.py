@@ -16,9 +16,14 @@ import xarray as xr
 from jinja2 import Environment, select_autoescape
 
 from flowsim import dataset, ideas
-from flowsim.experiment import Experiment, read, runs
+from flowsim.blocks import Experiment
+from flowsim.effects import compare
+from flowsim.experiment import read, runs
 from flowsim.files import existing, whole
 from flowsim.results import runs as results_of
+
+BETTER = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
+"""What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only describes."""
 
 
 def page(experiment_file: str | Path, results: Path, into: Path) -> None:
@@ -44,7 +49,8 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
     html = Environment(autoescape=select_autoescape(default_for_string=True)).from_string(template).render(
         title=experiment.title,
         name=Path(experiment_file).stem,
-        networks=list(experiment.networks),
+        networks=sections[0]["networks"] if sections else list(experiment.networks),
+        partial=sections[0]["partial"] if sections else {},
         seeds=experiment.seeds,
         sections=sections,
         lead=[row["sentence"] for section in sections for row in section["rows"] if row["sentence"]],
@@ -62,34 +68,73 @@ def _section(name: str, experiment: Experiment, results: Path) -> dict[str, Any]
     analysis = ideas.load("analysis", name)
     paths = [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
     found = results_of(paths, name)
-    rows = [_row(label, values, list(experiment.networks)) for label, values in analysis.answers(found).items()]
+    answers, networks = analysis.answers(found), list(dict.fromkeys(found.network.values.tolist()))
+    csv = existing(results / "figures" / f"{name}.csv", "the data of a figure")
     svg = existing(results / "figures" / f"{name}.svg", "a figure").read_bytes()
     return {
         "name": name,
         "question": analysis.QUESTION,
         "reading": analysis.READING,
-        "rows": rows,
+        "rows": [_row(label, values, networks) for label, values in answers.items()],
+        "effects": [_effects(label, values, networks) for label, values in answers.items()],
+        "data": f"figures/{csv.name}",
+        "networks": networks,
+        "partial": {r: t for r, t in zip(found.run.values, found.partial.values, strict=True) if t},
         "figure": base64.b64encode(svg).decode(),
     }
 
 
 def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any]:
-    """One line of the opening table: mean and standard deviation over seeds; lower is better in all of them."""
+    """One line of the opening table: mean and standard deviation over seeds, and a sentence where networks differ."""
     by_network = {n: values.values[values["network"].values == n] for n in networks}
     table = pd.DataFrame({n: pd.Series(v, dtype=float) for n, v in by_network.items()})
-    mean, spread = table.mean(), table.std()
+    mean, spread, better = table.mean(), table.std(), values.attrs.get("better")
     known = mean.dropna().to_dict()
-    lowest, sentence = min(known.values(), default=math.nan), ""
-    if len(known) > 1:
-        best, worst = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-        if 1.5 * known[best] < known[worst]:
-            times = f"{known[worst] / known[best]:.1f} times " if known[best] > 0 else ""
+    chosen, sentence = math.nan, ""
+    if len(known) > 1 and better:
+        low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+        best, worst = (low, high) if better == "lower" else (high, low)
+        chosen = known[best]
+        if 1.5 * known[low] < known[high]:
+            times = f"{known[high] / known[low]:.1f} times " if known[low] > 0 else ""
             sentence = (
-                f"{label[0].upper()}{label[1:]}: lowest for {best} ({_number(known[best])}), "
-                f"{times}lower than for {worst} ({_number(known[worst])})."
+                f"{label[0].upper()}{label[1:]}: {better.replace('er', 'est')} for {best} ({_number(chosen)}), "
+                f"{times}{better} than for {worst} ({_number(known[worst])})."
             )
-    cells = [{"text": _cell(mean[n], spread[n]), "best": len(known) > 1 and known.get(n) == lowest} for n in networks]
-    return {"label": label, "cells": cells, "sentence": sentence}
+    cells = [{"text": _cell(mean[n], spread[n]), "best": known.get(n) == chosen} for n in networks]
+    return {"label": _marked(label, values), "cells": cells, "sentence": sentence}
+
+
+def _marked(label: str, values: xr.DataArray) -> str:
+    """A label with an arrow that says which way is better, if one is."""
+    return f"{label} {BETTER.get(values.attrs.get('better', ''), '')}".strip()
+
+
+def _effects(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any]:
+    """Each network's mean and its difference from the first network, with intervals over seeds; errors by ratio."""
+    ratio = values.attrs.get("better") == "lower" and bool((values.isnull() | (values > 0)).all())
+    table: Any = compare(values, networks[0], ratio).to_dict("index")
+    rows: list[dict[str, Any]] = []
+    for n in networks:
+        row, cells = table[n], []
+        both = min(row["n"], table[networks[0]]["n"])
+        sign = "\N{MULTIPLICATION SIGN} " if ratio else "+" if row["effect"] > 0 else ""
+        for name, before, seeds in (("mean", "", row["n"]), ("effect", sign, both), ("g", "", both)):
+            known = not math.isnan(row[name])
+            cells.append((before + _number(row[name]), _bounds(row, name, seeds)) if known else ("", ""))
+        cells[0] = cells[0] if row["n"] else ("does not apply", "")
+        rows.append({"network": n, "n": row["n"], "cells": cells})
+    rows[0]["cells"][1] = ("reference", "")
+    return {"label": _marked(label, values), "rows": rows}
+
+
+def _bounds(row: dict[str, Any], name: str, seeds: int) -> str:
+    """An interval in words, or why there is none."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if math.isnan(low):
+        return "1 seed: no interval" if seeds < 2 else "no spread over seeds"
+    paired = ", paired" if name == "effect" and row["paired"] else ""
+    return f"{_number(low, digits=2)} to {_number(high, digits=2)}{paired}"
 
 
 def _cell(mean: float, spread: float) -> str:
@@ -101,12 +146,12 @@ def _cell(mean: float, spread: float) -> str:
     return f"{_number(mean)} ± {_number(spread, like=mean)}"
 
 
-def _number(value: float, like: float | None = None) -> str:
-    """Three digits, or as many decimals as ``like`` has, without an exponent where that is readable."""
+def _number(value: float, like: float | None = None, digits: int = 3) -> str:
+    """So many digits, or as many decimals as ``like`` has, without an exponent where that is readable."""
     model = value if like is None else like
     if model == 0 or not 1e-4 <= abs(model) < 1e6:
-        return f"{value:.3g}"
-    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(model))))}f}"
+        return f"{value:.{digits}g}"
+    return f"{value:,.{max(0, digits - 1 - math.floor(math.log10(abs(model))))}f}"
 
 
 def _provenance(experiment: Experiment, results: Path) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _train(a: Namespace, device: torch.device) -> None:
             "name": spec.name or model,
             "parameters": count,
             "partial": partial(curve.sequences[-1], settings.sequences),
-            "device": str(device),
+            "hardware": hardware(device),
             **provenance("train", spec.model_dump(), inputs, a.seed),
         }
         save(content, a.into, "weights")
@@ -92,6 +92,14 @@ def _train(a: Namespace, device: torch.device) -> None:
 def partial(seen: int, wanted: int) -> str:
     """What is said of a training that its budget stopped; nothing of a whole one."""
     return "" if seen >= wanted else f"after {seen:,} of {wanted:,} sequences"
+
+
+def hardware(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' if threads > 1 else ''}" if device.type == "cpu" else device.type
 
 
 def _source(a: Namespace, settings: TrainBlock, device: torch.device) -> Shuffled | Stream:
@@ -155,7 +163,7 @@ def record(a: Namespace) -> None:
         "parameters": content["parameters"],
         "partial": content["partial"],
         "seconds": content["curve"]["seconds"][-1],
-        "device": content["device"],
+        "hardware": content["hardware"],
     }
     with Progress(f"recording {a.into}", 1, "MB") as progress:
 

@@ -13,8 +13,10 @@ import numpy as np
 from flowsim import dataset, ideas
 from flowsim.errors import InputError
 from flowsim.files import exclusive
+from flowsim.opening import open_recording
+from flowsim.progress import Progress, listening
 from flowsim.provenance import provenance
-from flowsim.results import runs
+from flowsim.results import runs, write_tidy
 
 
 def specification(text: str) -> dict[str, Any]:
@@ -64,9 +66,10 @@ def analyse(a: Namespace) -> None:
     """Apply one analysis to one recording."""
     analysis, spec = ideas.load("analysis", a.analysis), specification(a.spec)
     arguments = ideas.arguments(analysis.analyse, spec, f"analysis {a.analysis}", given=("recording",))
-    with exclusive(a.into), dataset.read(a.recording, "recording") as recording:
+    with exclusive(a.into), open_recording(a.recording) as recording:
         try:
-            results = analysis.analyse(recording, **arguments).compute()
+            with Progress(f"{a.analysis} of {a.recording}", 1, "blocks") as bar, listening(bar.told):
+                results = analysis.analyse(recording, **arguments).compute()
         except InputError as error:
             raise InputError(f"{a.recording}: {error}") from None
         except (OSError, RuntimeError):
@@ -74,7 +77,7 @@ def analyse(a: Namespace) -> None:
                 dataset.load(recording[[variable]], a.recording)
             raise
         attrs = provenance("analysis", {"analysis": a.analysis, **arguments}, [a.recording])
-        attrs |= {k: recording.attrs[k] for k in ("network", "seed") if k in recording.attrs}
+        attrs |= {k: recording.attrs[k] for k in ("network", "seed", "partial") if k in recording.attrs}
         dataset.write(results, a.into, attrs)
     print(f"wrote {a.into}", file=sys.stderr)
 
@@ -86,14 +89,16 @@ def figure(a: Namespace) -> None:
     from flowsim import plot
 
     if a.into.suffix != ".svg":
-        raise InputError(f"--into: expected a file ending in .svg (a .png is written beside it); got {a.into}")
+        raise InputError(f"--into: expected a file ending in .svg (.png and .csv are written beside it); got {a.into}")
     mpl.use("agg")
     analysis = ideas.load("analysis", a.analysis)
     with exclusive(a.into), mpl.rc_context(plot.STYLE):
-        drawn = analysis.figure(runs(a.results, a.analysis))
+        results = runs(a.results, a.analysis)
+        write_tidy(results, a.into.with_suffix(".csv"))
+        drawn = analysis.figure(results)
         for path in (a.into.with_suffix(".png"), a.into):
             plot.save(drawn, path)
-    print(f"wrote {a.into} and .png", file=sys.stderr)
+    print(f"wrote {a.into}, .png and .csv", file=sys.stderr)
 
 
 def report(a: Namespace) -> None:

@@ -8,8 +8,8 @@ turns every map and shifts the orientations by one. Kernels are sums of circular
 within rho <= k / 2. They are turned by any angle exactly, phi -> phi - angle, before they are sampled on pixels: no
 kernel is interpolated.
 
-Sources: Cohen & Welling (2016), Group equivariant convolutional networks, section 6; Weiler, Hamprecht & Storath
-(2018), Learning steerable filters for rotation equivariant CNNs, equation 2.
+Sources: Cohen & Welling (2016), Group equivariant convolutional networks; Weiler, Hamprecht & Storath
+(2018), Learning steerable filters for rotation equivariant CNNs: circular harmonics.
 """
 
 from __future__ import annotations

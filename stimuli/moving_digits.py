@@ -29,6 +29,7 @@ def generate(
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
+    labels: Annotated[list[int], Field(min_length=1)] | None = None,
     height: Count = 16,
     width: Count = 16,
     objects: Count = 2,
@@ -56,6 +57,9 @@ def generate(
         Decides images, positions and velocities.
     source : {"bundled", "mnist"}
         Digits of 8x8 or 28x28 px; see `flowsim.sources`.
+    labels : list of int, optional
+        Show these digits only, object 0 each of them equally often: few trials then suffice to ask what tells them
+        apart.
     height, width : int
         Size of a frame in px.
     objects : int
@@ -88,16 +92,22 @@ def generate(
     Raises
     ------
     InputError
-        If the split is unknown or the digits do not fit on the frame.
+        If the split or a label is unknown, or the digits do not fit on the frame.
     """
     images = digits(split, source)
     side = images.pixels.shape[-1]
     if min(height, width) < side:
         raise InputError(f"moving_digits needs frames of at least {side}x{side} px; got {height}x{width}")
+    if not {*(labels or ())} <= {*images.labels.tolist()}:
+        raise InputError(f"moving_digits knows digits with labels from 0 to 9; got labels {labels}")
+    shown = np.arange(len(images.labels)) if labels is None else np.flatnonzero(np.isin(images.labels, labels))
     swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)
-    drawn = rng.integers(len(images.labels), size=(trials, objects))
+    drawn = shown[rng.integers(len(shown), size=(trials, objects))]
+    for label in labels or ():  # in turn, at rest and in motion; no image twice before all were shown
+        turn = np.resize(np.repeat(labels, 2), trials) == label
+        drawn[turn, 0] = np.resize(rng.permutation(np.flatnonzero(images.labels == label)), turn.sum())
     position = rng.integers((height, width), size=(trials, objects, 2))
     if velocities == "real":
         velocity = rng.uniform(-max_speed, max_speed, size=(trials, objects, 2))

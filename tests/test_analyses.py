@@ -60,6 +60,8 @@ def test_contract(name, runs, tmp_path):
         assert isinstance(label, str)
         assert values.dims == ("run",)
         assert values.notnull().any()
+        assert {"network", "seed"} <= set(values.coords)
+        assert values.attrs.get("better") in (None, "lower", "higher")
     with mpl.rc_context(plot.STYLE):
         assert isinstance(analysis.figure(results), Figure)
         for suffix in ("svg", "png"):
@@ -201,6 +203,7 @@ def test_velocity_generalisation_finds_the_error_of_each_velocity(predicted):
     )
     result = velocity_generalisation.analyse(made, trained_speed=1)
     assert result.mse.dims == ("vy", "vx")
+    assert (result.trials == 2).all()
     np.testing.assert_allclose(result.mse.sel(vy=-2, vx=0), 0.04)
     np.testing.assert_allclose(result.mse.sel(vy=0, vx=1), 0.01)
     np.testing.assert_allclose(result.mse_novel, 0.04)
@@ -250,6 +253,7 @@ def test_classification_accuracy_by_velocity_time_and_label():
     assert result.accuracy_time.values.tolist() == [0.75, 0.75]
     assert result.confusion.values.tolist() == [[2, 0, 0], [0, 1, 0], [0, 1, 0]]
     assert float(result.chance) == 0.5
+    assert result.trials.sum() == 4
     with pytest.raises(InputError, match="expected labels below the network's 3 classes; got 7"):
         classification_accuracy.analyse(classified(named, [0, 1, 2, 7], velocities, [1, 1, 0, 0]))
     unlabelled = classified(named, labels, velocities, [1, 1, 0, 0]).drop_vars("object_label")
@@ -271,6 +275,52 @@ def test_training_speed_is_the_learning_curve(recording):
     ((label, reached),) = training_speed.answers(both).items()
     assert label == "sequences seen until validation MSE is 1"
     assert reached.values.tolist() == [30, 20]
+
+
+JUDGED = [
+    classification_accuracy,
+    equivariance_error,
+    length_generalisation,
+    prediction_error,
+    stabilised_maps,
+    training_speed,
+    velocity_generalisation,
+]
+
+
+@pytest.mark.parametrize("analysis", JUDGED)
+def test_behavioural_figures_fit_a_column_and_tell_n_and_units(analysis, runs, tmp_path):
+    results = results_of(analysis, runs, tmp_path)
+    assert all("better" in values.attrs for values in analysis.answers(results).values())
+    unknown = {"trained", "trials"}  # yes or no, and a count
+    assert {name for name, values in results.data_vars.items() if not values.attrs.get("units")} <= unknown
+    with mpl.rc_context(plot.STYLE):
+        figure = analysis.figure(results)
+        assert figure.get_figwidth() == plot.COLUMN
+        figure.canvas.draw()
+        width = figure.get_tightbbox().width
+    assert width < plot.COLUMN + 0.05
+    words = " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+    assert "2 seeds per network" in words
+    assert "n = " in words or analysis is training_speed
+    plt.close("all")
+
+
+def test_one_colour_per_network_in_every_figure(runs, tmp_path):
+    """Also where the network is drawn as dots or bars."""
+    drawn = {}
+    for analysis in (velocity_generalisation, equivariance_error, length_generalisation):
+        results = results_of(analysis, runs, tmp_path)
+        grnn = mpl.colors.to_rgb(plot.palette(results)["grnn"])
+        with mpl.rc_context(plot.STYLE):
+            figure = analysis.figure(results)
+        used = [line.get_color() for line in figure.findobj(mpl.lines.Line2D)]
+        used += [line.get_markeredgecolor() for line in figure.findobj(mpl.lines.Line2D)]
+        used += [bar.get_facecolor() for bar in figure.findobj(mpl.patches.Rectangle)]
+        drawn[analysis.__name__] = (grnn, grnn in [mpl.colors.to_rgb(colour) for colour in used if colour != "auto"])
+        plt.close("all")
+    assert len(set(drawn.values())) == 1
+    assert all(used for _, used in drawn.values())
 
 
 @pytest.mark.parametrize("family", ideas.names("stimuli"))
@@ -309,6 +359,7 @@ def test_stabilised_maps(law, still, recording):
         object_velocity_vx=(("trial", "object"), 0 * velocity),
     )
     result = stabilised_maps.analyse(made)
+    assert result.trials == 1
     moving = result.change[1:, 1:]
     assert (moving == 0).all() if still else (moving > 0.2).all()
     flow = Flow(Translation(), (1, 2))

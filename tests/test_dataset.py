@@ -115,6 +115,17 @@ def test_runs_are_put_side_by_side(tmp_path):
     assert together.attrs["horizon"] == 6
 
 
+def test_a_network_of_which_one_run_is_partial_is_called_so(tmp_path):
+    one = xr.Dataset({"mse": ("ahead", np.ones(3))})
+    for name, seed, partial in (("a", 0, "after 1 of 2 sequences"), ("a", 1, ""), ("b", 0, "")):
+        attrs = {"stage": "analysis", "network": name, "seed": str(seed), "partial": partial}
+        dataset.write(one, tmp_path / f"{name}{seed}.h5", attrs)
+    together = runs([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
+    assert together["network"].values.tolist() == ["a (partial)", "a (partial)", "b"]
+    assert together.partial.values.tolist() == ["after 1 of 2 sequences", "", ""]
+    assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
+
+
 def test_results_of_another_analysis_are_refused(tmp_path):
     one = xr.Dataset({"mse": ("ahead", np.ones(3))})
     dataset.write(one, tmp_path / "a.h5", {"stage": "analysis", "specification": '{"analysis": "theirs"}'})

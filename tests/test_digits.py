@@ -27,6 +27,17 @@ def test_velocities_from_a_list():
     assert sweep.trained.values.sum() == 4
 
 
+def test_labels_choose_the_digits():
+    made = generate("moving_digits", "probe", labels=[0, 7], trials=60)
+    assert {*made.label.values.flat} == {0, 7}
+    every = digits("probe")
+    np.testing.assert_array_equal(every.labels[np.searchsorted(every.number, made.image)], made.label)
+    assert (np.bincount(made.label[::2, 0]) == [15, *[0] * 6, 15]).all()  # of those at rest
+    assert len(np.unique(made.image[:, 0])) == 60
+    with pytest.raises(InputError, match=r"labels from 0 to 9; got labels \[3, 10\]"):
+        generate("moving_digits", labels=[3, 10])
+
+
 def test_trained_velocities_of_a_sweep_are_those_of_the_box():
     for family in ("moving_digits", "colliding_digits", "accelerating_digits", "digit_world"):
         sweep = generate(family, "sweep", trials=1, max_speed=1, sweep_speed=2)

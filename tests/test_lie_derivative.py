@@ -102,19 +102,78 @@ def test_rotation_and_orientations():
     assert still[:, 1:].abs().max() > 1e-3
 
 
-def test_networks_are_differentiated_by_differences(grnn):
+NETWORKS = {
+    "grnn": ("fernn", {"max_speed": 0, "activation": "tanh"}),
+    "fernn": ("fernn", {"max_speed": 1, "activation": "tanh", "layers": 2}),
+    "gru": ("fernn", {"max_speed": 1, "cell": "gru"}),
+    "lstm": ("conv_lstm", {}),
+    "convolutional gru": ("conv_gru", {}),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_forward_mode_of_networks_agrees_with_central_differences(name):
+    """To the error of these, that is of the order of the square of the step: a quarter of the step, a sixteenth."""
+    torch.manual_seed(0)
+    kind, arguments = NETWORKS[name]
+    network = build(kind, SIZE, channels=3, decoder_layers=0, **arguments).double()
+    exact = lie_derivative(network, Translation(), U, FRAMES, None)
+    assert exact.norm() > 0.1 * network.states(FRAMES).norm()
+    far, near = ((lie_derivative(network, Translation(), U, FRAMES, s) - exact).norm() for s in (4e-3, 1e-3))
+    assert near < 1e-4 * exact.norm()
+    assert float(far / near) == pytest.approx(16, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["fernn", "fernn_mixing", "fernn_released"])
+def test_forward_mode_of_rectified_networks(kind):
+    """But for units that cross their kink within the step."""
+    torch.manual_seed(0)
+    network = build(kind, (9, 8), max_speed=1, channels=3, decoder_layers=0).double()
+    frames = torch.rand(1, 4, 1, 9, 8, dtype=torch.float64)
+    exact, near = (lie_derivative(network, Translation(), (0, 0.5), frames, s) for s in (None, 1e-6))
+    assert float((abs(exact - near) > 1e-6).double().mean()) < 1e-3
+    assert (exact[:, 0] == 0).all()
+    assert exact[:, 3].norm() > 0.1
+
+
+@pytest.mark.parametrize("max_speed", [0, 1])
+@pytest.mark.parametrize("step", MODES)
+def test_lie_derivative_of_a_linear_network(step, max_speed):
+    """h_t = sum_k A_(t-k) f_k, so that L_t = sum_k (t - k) u . grad A_(t-k) f_k; without memory it is 0."""
+    torch.manual_seed(0)
+    network = build("fernn", SIZE, max_speed=max_speed, channels=2, decoder_layers=0, activation="linear").double()
+    alone = torch.zeros(TIMES, *FRAMES.shape, dtype=torch.float64)
+    alone[range(TIMES), :, range(TIMES)] = FRAMES.transpose(0, 1)
+    with torch.no_grad():
+        answers = torch.stack([network.states(frames) for frames in alone])
+    since = torch.arange(TIMES) - torch.arange(TIMES)[:, None]
+    expected = (since[:, None, :, None, None, None, None] * along(answers)).sum(0)
+    found = lie_derivative(network, Translation(), U, FRAMES, step)
+    size = float(expected.norm())
+    assert size > 0.5
+    torch.testing.assert_close(found, expected, atol=1e-12 if step is None else 1e-6, rtol=0)
+    with torch.no_grad():
+        network.cells[0].recurrent.weight.zero_()
+    assert lie_derivative(network, Translation(), U, FRAMES, step).norm() < (1e-12 if step is None else 1e-9) * size
+
+
+def test_where_there_is_no_forward_mode(grnn):
     frames = torch.rand(1, 4, 1, 9, 8, dtype=torch.float64)
     network = grnn.double()
-    found = lie_derivative(network, Translation(), (0, 0.5), frames)
-    assert found.shape == network.states(frames).shape
-    assert (found[:, 0] == 0).all()
-    assert found[:, 3].norm() > 0.1
     with pytest.raises(InputError, match="knows no forward mode"):
-        lie_derivative(network, Translation(), (0, 0.5), frames, None)
+        lie_derivative(lambda f: lifted(_Known.apply(f)), Translation(), (0, 0.5), frames, None)
     with pytest.raises(InputError, match="knows translation only; give a step for rotation"):
         lie_derivative(network, Rotation(), (1,), frames, None)
     with pytest.raises(InputError, match=r"float64, by .double\(\); got torch.float32"):
         lie_derivative(network, Translation(), (0, 1), frames.float())
+
+
+class _Known(torch.autograd.Function):
+    """Of which no derivative is known."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
 
 
 def probed(recording, of, steps=(0.01,), opposite=True):
@@ -134,10 +193,23 @@ def test_recordings_and_maps_agree(case, recording):
     over = (0, 2, 3, 4, 5)
     size = of(FRAMES).square().sum(over).sqrt()
     np.testing.assert_allclose(result.derivative, expected.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6)
-    direct = lie_derivative(of, Translation(), U, FRAMES)
-    np.testing.assert_allclose(result.derivative, direct.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6)
+    for step in MODES:
+        direct = lie_derivative(of, Translation(), U, FRAMES, step)
+        np.testing.assert_allclose(result.derivative, direct.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6)
     assert float(result.step) == pytest.approx(0.01)
     assert int(result.central) == 1
+
+
+@pytest.mark.parametrize("activation", ["linear", "tanh"])
+def test_recordings_of_a_network_agree_with_its_forward_mode(activation, recording):
+    torch.manual_seed(0)
+    network = build("fernn", SIZE, max_speed=0, channels=2, decoder_layers=0, activation=activation).double()
+    with torch.no_grad():
+        result = analysis.analyse(probed(recording, network.states)).sel(site="state", law="transport").isel(flow=0)
+        size = network.states(FRAMES).square().sum((0, 2, 3, 4, 5)).sqrt()
+    exact = lie_derivative(network, Translation(), U, FRAMES, None).square().sum((0, 2, 3, 4, 5)).sqrt()
+    assert exact[-1] > 0.1 * size[-1]
+    np.testing.assert_allclose(result.derivative, exact / size, rtol=1e-3, atol=1e-6)
 
 
 def test_error_is_relative_to_the_derivative_of_the_state(recording):

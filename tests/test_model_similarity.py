@@ -1,10 +1,13 @@
 """Similarity of states: blind to what it should not see, and to nothing else; nothing found where nothing is."""
 
 import sys
+from itertools import permutations
 
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial import procrustes as scipy_procrustes
 
 from analysis import model_similarity
 from flowsim import InputError
@@ -76,6 +79,39 @@ def test_cka_is_the_ratio_of_unbiased_hsic(rng):
     expected = hsic(k, other) / np.sqrt(hsic(k, k) * hsic(other, other))
     assert cka(centre(gram(one)), centre(gram(two))) == pytest.approx(expected, abs=1e-12)
     assert cka(centre(k), centre(other)) == pytest.approx(expected, abs=1e-12)  # no matter where the origin is
+
+
+STORED = (
+    np.array([[3, 1, 4], [1, 5, 9], [2, 6, 5], [3, 5, 8], [9, 7, 9], [3, 2, 3], [8, 4, 6]], float),
+    np.array([[2, 7], [1, 8], [2, 8], [1, 8], [2, 8], [4, 5], [9, 0]], float),
+)
+CKA, ANGLE = 0.12609005873194518, 1.102152515726602
+
+
+def test_cka_of_stored_states_by_its_definition():
+    """HSIC as the U-statistic that Song et al. (2012) start from: a mean over four different conditions each time."""
+
+    def hsic(k, other):
+        terms = [
+            k[a, b] * other[a, b] + k[a, b] * other[c, d] - 2 * k[a, b] * other[a, c]
+            for a, b, c, d in permutations(range(len(k)), 4)
+        ]
+        return np.mean(terms)
+
+    k, other = (x @ x.T for x in STORED)
+    expected = hsic(k, other) / np.sqrt(hsic(k, k) * hsic(other, other))
+    assert expected == pytest.approx(CKA, abs=1e-9)
+    assert cka(*(centre(gram(x)) for x in STORED)) == pytest.approx(CKA, abs=1e-9)
+
+
+def test_procrustes_of_stored_states_by_its_definition():
+    """The angle after the best turn (Williams et al. 2021), which scipy finds; its disparity is the square of the sine."""
+    x, y = (np.pad(x - x.mean(0), ((0, 0), (0, 3 - x.shape[1]))) for x in STORED)
+    turn = orthogonal_procrustes(y, x)[0]
+    angle = np.arccos((x * (y @ turn)).sum() / np.linalg.norm(x) / np.linalg.norm(y))
+    assert angle == pytest.approx(ANGLE, abs=1e-9)
+    assert scipy_procrustes(x, y)[2] == pytest.approx(np.sin(ANGLE) ** 2, abs=1e-9)
+    assert procrustes(*(scores(gram(x)) for x in STORED)) == pytest.approx(ANGLE, abs=1e-9)
 
 
 def test_procrustes_is_a_metric_and_knows_an_angle(rng):
@@ -173,6 +209,20 @@ def test_dynamical_similarity_by_its_package(rng):
     paths = [spiral(rng, 0.3), spiral(rng, 0.3) @ rotation(rng, 2), spiral(rng, 1.2)]
     distance = dynamical(paths, n_delays=2, rank=4)
     assert distance[0, 1] < 0.2 * distance[0, 2]
+
+
+def test_dynamical_similarity_of_runs(rng, recording):
+    """From Gram matrices alone, the same as the package finds for the paths: it does not see how they are turned."""
+    package = pytest.importorskip("DSA", reason="dsa-metric is not installed")
+    paths = [spiral(rng, angle, trials=6).reshape(3, 2, 30, 2) for angle in (0.3, 0.3, 1.2)]
+    results = runs_of(paths, recording, ["a", "b", "c"])
+    found = model_similarity.dynamics(results, components=2, n_delays=2, rank=4)
+    expected = package.DSA(
+        [(p - p.mean((0, 1, 2))).swapaxes(0, 1).reshape(6, 30, 2) for p in paths], n_delays=2, rank=4
+    ).fit_score()
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert float(found[0, 1]) < 0.3 * float(found[0, 2])
+    assert found.dims == ("run", "other")
 
 
 def test_dynamical_similarity_without_its_package(monkeypatch):

@@ -26,7 +26,7 @@ stimulus:
   test: {frames: 12}
 networks:
   fernn: {model: fernn, max_speed: 1, channels: 3, decoder_layers: 1}
-  grnn: {model: fernn, max_speed: 0, channels: 3, decoder_layers: 1}
+  grnn: {model: fernn, max_speed: 0, channels: 3, decoder_layers: 1, train: {budget: {sequences: 32}}}
 seeds: 1
 train: {context: 3, horizon: 3, sequences: 64, batch: 4, validate_every: 16, learning_rate: 0.001}
 record:
@@ -140,6 +140,18 @@ def test_the_report_is_self_contained(finished):
     assert html.index("test MSE over the trained horizon") < html.index("<img")
     for text in ("Tiny", "1 seed each", "peak memory", "torch 2", "horizon: 3", "recordings/grnn-seed0/probe.h5"):
         assert text in html
+
+
+def test_what_a_budget_stopped_is_called_partial_everywhere(finished):
+    results = finished / "results/tiny"
+    html = (results / "report.html").read_text()
+    assert "grnn-seed0 after 32 of 64 sequences." in html
+    assert "<th>grnn (partial)</th>" in html
+    assert "fernn (partial)" not in html
+    for file in results.glob("figures/*"):
+        if file.suffix != ".png":
+            assert "grnn (partial)" in file.read_text(), file
+            assert "fernn (partial)" not in file.read_text(), file
 
 
 def test_a_log_repeats_its_job(finished, tmp_path):

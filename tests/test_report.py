@@ -5,12 +5,15 @@ import pytest
 import xarray as xr
 
 from flowsim import InputError
-from flowsim.report import _benchmarks, _cell, _number, _row, page
+from flowsim.report import _benchmarks, _cell, _effects, _number, _row, page
 
 
-def values(**by_network):
+def values(better="lower", **by_network):
     names = [name for name, numbers in by_network.items() for _ in numbers]
-    return xr.DataArray(np.concatenate(list(by_network.values())), dims="run", coords={"network": ("run", names)})
+    seeds = [str(i) for numbers in by_network.values() for i in range(len(numbers))]
+    coords = {"network": ("run", names), "seed": ("run", seeds)}
+    numbers = np.concatenate(list(by_network.values()))
+    return xr.DataArray(numbers, coords, "run", attrs={"better": better} if better else {})
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,48 @@ def test_the_best_is_marked_and_the_difference_told():
     assert [cell["text"] for cell in row["cells"]] == ["2.00 ± 1.41", "10.0 ± 2.8", "does not apply"]
     assert [cell["best"] for cell in row["cells"]] == [True, False, False]
     assert row["sentence"] == "Test MSE: lowest for a (2.00), 5.0 times lower than for b (10.0)."
+    assert row["label"] == "test MSE \u2193"
+
+
+def test_what_is_better_is_said_by_the_answer():
+    row = _row("accuracy", values("higher", a=[0.2, 0.2], b=[0.8, 0.8]), ["a", "b"])
+    assert [cell["best"] for cell in row["cells"]] == [False, True]
+    assert row["sentence"] == "Accuracy: highest for b (0.800), 4.0 times higher than for a (0.200)."
+    assert row["label"] == "accuracy \u2191"
+    row = _row("dimensions", values(None, a=[1.0, 2.0], b=[8.0, 8.0]), ["a", "b"])
+    assert [cell["best"] for cell in row["cells"]] == [False, False]
+    assert (row["label"], row["sentence"]) == ("dimensions", "")
+
+
+def test_errors_are_compared_by_ratio_with_intervals():
+    found = _effects("MSE", values(a=[1.0, 2.0], b=[4.0, 8.0]), ["a", "b"])
+    assert [row["network"] for row in found["rows"]] == ["a", "b"]
+    assert [row["n"] for row in found["rows"]] == [2, 2]
+    (reference, other) = (row["cells"] for row in found["rows"])
+    assert reference[1:] == [("reference", ""), ("", "")]
+    assert [value for value, _ in other] == ["5.66", "\N{MULTIPLICATION SIGN} 4.00", "1.60"]
+    assert other[1][1] == "0.49 to 33"  # Welch on logarithms: exp(log(4) -+ 4.303 log(2) / sqrt(2))
+
+
+def test_other_quantities_and_zeros_are_compared_by_difference():
+    found = _effects("R^2", values("higher", a=[0.1, 0.2, 0.3], b=[0.6, 0.7, 0.8], c=[0.0, 0.1, 0.2]), ["a", "b", "c"])
+    assert [row["cells"][1][0] for row in found["rows"]] == ["reference", "+0.500", "-0.100"]
+    exact = _effects("error", values(a=[0.0, 0.0], b=[0.5, 0.7], c=[0.0, 0.0]), ["a", "b", "c"])["rows"]
+    assert exact[0]["cells"][0] == ("0", "no spread over seeds")
+    assert exact[1]["cells"][1] == ("+0.600", "-0.67 to 1.9")
+    assert exact[2]["cells"][1:] == [("0", "no spread over seeds"), ("", "")]
+
+
+def test_one_seed_has_no_interval_and_five_are_paired(rng):
+    alone = _effects("MSE", values(a=[1.0], b=[3.0], c=[np.nan]), ["a", "b", "c"])["rows"]
+    assert alone[0]["cells"][0] == ("1.00", "1 seed: no interval")
+    assert alone[1]["cells"] == [
+        ("3.00", "1 seed: no interval"), ("\N{MULTIPLICATION SIGN} 3.00", "1 seed: no interval"), ("", ""),
+    ]  # fmt: skip
+    assert alone[2]["n"] == 0
+    assert alone[2]["cells"] == [("does not apply", ""), ("", ""), ("", "")]
+    many = _effects("MSE", values(a=rng.random(5), b=rng.random(5)), ["a", "b"])["rows"]
+    assert many[1]["cells"][1][1].endswith(", paired")
 
 
 def test_ties_are_all_best_and_small_differences_are_not_told():

@@ -7,8 +7,8 @@ initial weights. What moves at v for a frame moves at another velocity in the ne
 that moves at a constant velocity, though every velocity is there, and parameters and arithmetic are those of the FERNN.
 If the FERNN predicts well because of its law, this network must not.
 
-Source: the recurrence is that of Keller (2025), Flow Equivariant Recurrent Neural Networks; the permutation is a control
-of flowsim's own.
+Source: the recurrence is that of Keller (2025), Flow Equivariant Recurrent Neural Networks; the permutation is a
+control of flowsim's own.
 """
 
 from __future__ import annotations
