@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "What can be read out linearly from the state, when, and does the readout carry over?"
 READING = (
-    "Above: how well label, velocity of the flow and position are read from held-out trials, frame by frame; bands are "
-    "95 % intervals over trials, thin lines seeds, grey what permuted targets give. Middle: a readout of the label, "
-    "fitted under one flow and tested under another, by how much their velocities differ: flat means that it carries "
-    "over, falling that each velocity has a code of its own. Below: fitted at one frame, tested at another."
+    "Above: how well label, velocity of the flow and position are read from held-out trials, frame by frame; bands "
+    "are 95 % intervals over trials, thin lines seeds, grey what permuted targets give. Middle: a readout of the "
+    "label, fitted under one flow and tested under another, by how much their velocities differ: flat means that it "
+    "carries over, falling that each velocity has a code of its own. It weights every channel (fixed), the mean over "
+    "velocity channels (pooled), or moves its weights as a law of shift says (carried, as far as channels have a "
+    "partner). Below: fitted at one frame, tested at another."
 )
 TARGETS, READOUTS = ("identity", "velocity", "position"), ("fixed", "pooled", "carried")
 
@@ -185,13 +187,10 @@ def _across_flows(
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table, of the second half of the frames; what could not be asked is left out."""
     late = results.score.isel(time=slice(results.sizes["time"] // 2, None)).mean("time")
-    asked = {
-        "accuracy of the label, read linearly": late.sel(target="identity", drop=True),
-        "R^2 of the flow's velocity, read linearly": late.sel(target="velocity", drop=True),
-        "R^2 of position, read linearly": late.sel(target="position", drop=True),
-    }
+    of = ("accuracy of the label", "R^2 of the flow's velocity", "R^2 of position")
+    asked = {f"{name}, read linearly": late.sel(target=t, drop=True) for t, name in zip(TARGETS, of, strict=True)}
     for readout in READOUTS:
-        over = results.carry_over.sel(readout=readout, drop=True)
+        over = results.carry_over.sel(readout=readout, drop=True).assign_attrs(better="higher")
         asked[f"accuracy of the label under other flows, {readout} readout"] = over
     return {name: values for name, values in asked.items() if values.notnull().any()}
 
@@ -227,12 +226,12 @@ def figure(results: xr.Dataset) -> Figure:
         _lines(by.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "apart", ax)
         unit = results.difference.attrs.get("units", "")
         ax.set(xlabel=f"difference ({unit})", ylabel="accuracy", ylim=(0, 1.05), title=f"{readout} readout")
-    mean = results.across_time.groupby("network").mean()
+    mean, half = results.across_time.groupby("network").mean(), 0.5 * (time[1] - time[0] if len(time) > 1 else 1)
     grid = bottom.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for ax in grid.flat[len(names) :]:
         ax.axis("off")
     for ax, name in zip(grid.flat, names, strict=False):
-        edges = (results.time.values[0] - 0.5, results.time.values[-1] + 0.5) * 2
+        edges = (time[0] - half, time[-1] + half) * 2
         cells = mean.sel(network=name).transpose("time", "tested_time")
         image = ax.imshow(cells, origin="lower", extent=edges, vmin=0, vmax=1, cmap="viridis")
         ax.set(title=name)

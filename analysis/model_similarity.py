@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 READS = "probe"
+DATA = "summary"  # what the figure shows of results that hold large matrices
 QUESTION = "How alike are the states of networks and seeds?"
 READING = (
     "Left: debiased CKA of each pair of runs, clustered; 1 is the same geometry of states, 0 no common one; the tree "

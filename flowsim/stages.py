@@ -94,7 +94,8 @@ def figure(a: Namespace) -> None:
     analysis = ideas.load("analysis", a.analysis)
     with exclusive(a.into), mpl.rc_context(plot.STYLE):
         results = runs(a.results, a.analysis)
-        write_tidy(results, a.into.with_suffix(".csv"))
+        data = getattr(analysis, analysis.DATA)(results) if hasattr(analysis, "DATA") else results
+        write_tidy(data, a.into.with_suffix(".csv"))
         drawn = analysis.figure(results)
         for path in (a.into.with_suffix(".png"), a.into):
             plot.save(drawn, path)

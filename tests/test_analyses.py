@@ -54,6 +54,7 @@ def test_contract(name, runs, tmp_path):
     assert analysis.READS in ("test", "sweep", "probe")
     assert analysis.QUESTION.endswith("?")
     assert len(analysis.READING) > 80
+    assert callable(getattr(analysis, getattr(analysis, "DATA", "figure")))
     results = results_of(analysis, runs, tmp_path)
     assert list(results["network"].values) == ["fernn", "fernn", "grnn", "grnn"]
     for label, values in analysis.answers(results).items():

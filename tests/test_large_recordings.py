@@ -249,6 +249,7 @@ def test_the_benchmark_repeats_what_was_recorded(file, tmp_path, capsys):
                                    equivariance_error.analyse(own).error)  # fmt: skip
     row = benchmark.measured("equivariance_error", tmp_path / "long.h5")
     assert row["peak_mb"] > row["idle_mb"] > 0
+    assert row["trials_read"] == 7
     table = benchmark.pd.DataFrame([{**row, "gigabytes": size, "seconds": size} for size in (1, 2)])
     benchmark.draw(table, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
