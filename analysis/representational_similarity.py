@@ -71,8 +71,8 @@ def analyse(
     Dataset
         ``rho`` (distance, model, time), with ``low``, ``high`` and ``p``; ``correlation`` (time, pair), 1 - r, between
         conditions ``pair_one`` and ``pair_two`` counted as flow * trials + trial, and ``crossnobis`` (time, flow_pair),
-        in squared standard deviations of the noise, between the flows ``flow_one`` and ``flow_two``; ``trials``, how many
-        of ``recorded_trials`` were used, and ``kept``, the share of channels (`flowsim.probed.coarse`). NaN where
+        in squared standard deviations of the noise, between the flows ``flow_one`` and ``flow_two``; ``trials``, how
+        many of ``recorded_trials`` were used, and ``kept``, the share of channels (`flowsim.probed.coarse`). NaN where
         nothing can be said: a model that tells no conditions apart, crossnobis with fewer than 4 trials, intervals with
         fewer than 3.
 

@@ -65,7 +65,7 @@ def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:
             "seed": seed,
             "sequences": int(curve.sequences[-1]),
             "partial": recording.get("partial", ""),
-            "minutes": recording["seconds"] / 60,
+            "minutes": recording["training_seconds"] / 60,
             "hardware": recording["hardware"],
             "parameters": int(recording["parameters"]),
             "commit": recording["commit"][:9],

@@ -171,9 +171,9 @@ def _torch(path: Path, check: bool) -> tuple[str, Lines]:
         made += [("from", f"a file of sha256 {value[:SHORT]}") for value in inputs]
     else:
         told, of, tensors, law = content, content["name"], content["best"], _law(path)
-        trained = (
-            f"{done} sequences on {content['device']}, {best}; frames {'x'.join(map(str, content['frame_shape']))} px"
-        )
+        whole = f"partial, {content['partial']}" if content["partial"] else f"{done} sequences"
+        size = "x".join(map(str, content["frame_shape"]))
+        trained = f"{whole} on {content['hardware']}, {best}; frames {size} px"
         made = origin(told, check)
     count = sum(tensor.numel() for tensor in tensors.values())
     shapes = [f"{n} {'x'.join(map(str, t.shape))} {str(t.dtype).removeprefix('torch.')}" for n, t in tensors.items()]

@@ -162,7 +162,7 @@ def record(a: Namespace) -> None:
         "task": train_block["task"],
         "parameters": content["parameters"],
         "partial": content["partial"],
-        "seconds": content["curve"]["seconds"][-1],
+        "training_seconds": round(content["curve"]["seconds"][-1], 1),
         "hardware": content["hardware"],
     }
     with Progress(f"recording {a.into}", 1, "MB") as progress:

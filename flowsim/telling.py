@@ -94,6 +94,7 @@ def held(opened: xr.Dataset, file: h5py.File) -> Lines:
     laws = [f"{v.attrs['law']} ({name})" for name, v in opened.data_vars.items() if "law" in v.attrs]
     promised = "state" in opened and opened.attrs.get("stage", "recording") == "recording"
     others = {n: v for n, v in opened.attrs.items() if n not in ELSEWHERE and not n.startswith(PREFIX)}
+    others = {name: value for name, value in others.items() if value != ""}
     lines: Lines = [
         ("law", ", ".join(laws) or ("none is promised" if promised else "")),
         ("flows", velocities(opened, "flow")),

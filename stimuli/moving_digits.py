@@ -29,10 +29,10 @@ def generate(
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
-    labels: Annotated[list[int], Field(min_length=1)] | None = None,
     height: Count = 16,
     width: Count = 16,
     objects: Count = 2,
+    labels: Annotated[list[int], Field(min_length=1)] | None = None,
     max_speed: Speed = 1,
     velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
     sweep_speed: Speed = 2,
@@ -57,13 +57,13 @@ def generate(
         Decides images, positions and velocities.
     source : {"bundled", "mnist"}
         Digits of 8x8 or 28x28 px; see `flowsim.sources`.
-    labels : list of int, optional
-        Show these digits only, object 0 each of them equally often: few trials then suffice to ask what tells them
-        apart.
     height, width : int
         Size of a frame in px.
     objects : int
         Digits in each trial.
+    labels : list of int, optional
+        Show these digits only, object 0 each of them equally often: few trials then suffice to ask what tells them
+        apart.
     max_speed : int
         Velocities are drawn from {-max_speed..max_speed}^2, in px/frame.
     velocities : list of (vy, vx), or "real", optional

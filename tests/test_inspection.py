@@ -84,7 +84,7 @@ def test_weights(folder, capsys):
     for line in (
         "network (model fernn, max_speed 1, channels 3, decoder_layers 1)",
         f"{folder / 'train.h5'}, sha256 ",
-        "8 sequences on cpu, best validation loss 0.",
+        "8 sequences on 1 CPU thread, best validation loss 0.",
         "frames 8x9 px",
         "law        transport+shift",
         "216 values in 4 tensors",
@@ -113,7 +113,8 @@ def test_a_recording(folder, capsys):
         "transport+shift (state)",
         "flows        9 of translation, (vy, vx) in {-1..1}^2 px/frame",
         "velocities   9 of translation, (vy, vx) in {-1..1}^2 px/frame",
-        "horizon 2, task predict, parameters 216, context 6",
+        "horizon 2, task predict, parameters 216, training_seconds ",
+        "hardware 1 CPU thread, context 6",
         "state (flow, trial, time, velocity, channel, y, x): float32, chunks 1x4x6x9x3x8x9, gzip 1 and shuffle, 1.68 MB, ",
         "curve_valid_loss (checkpoint): float64, 16 B",
     ):
