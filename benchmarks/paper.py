@@ -68,13 +68,18 @@ def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:
             "minutes": recording["training_seconds"] / 60,
             "hardware": recording["hardware"],
             "parameters": int(recording["parameters"]),
-            "commit": recording["commit"][:9],
+            "commit": recording["commit"][:9] + "+changes" * recording["commit"].endswith("+changes"),
             "date": date.fromtimestamp((folder / f"models/{run}.pt").stat().st_mtime).isoformat(),
         }
         for analysis in block.analyse:
             file = folder / f"analyses/{analysis}/{run}.h5"
             for measure, value in measures(analysis, dataset.read(file, "analysis")).items():
                 yield {**about, "measure": measure, "value": value}
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table as it was written."""
+    return pd.read_csv(path, keep_default_na=False, dtype={"commit": str})
 
 
 def possible() -> list[str]:
@@ -99,7 +104,7 @@ def main() -> None:
     rows = [row for name in here for row in collected(arguments.results / name, name)]
     table, kept = pd.DataFrame(rows), arguments.into / "paper.csv"
     if kept.is_file():
-        before = pd.read_csv(kept, keep_default_na=False)
+        before = read_table(kept)
         table = pd.concat([before[~before.experiment.isin(here)], table], ignore_index=True)
     if table.empty:
         raise SystemExit("expected results of at least one experiment of the paper; run `make reference` first")
@@ -109,7 +114,7 @@ def main() -> None:
             drawn = arguments.results / name / "figures" / f"{figure}.png"
             if drawn.is_file():
                 shutil.copyfile(drawn, arguments.into / f"{name}-{figure}.png")
-    write(pd.read_csv(kept, keep_default_na=False), arguments.into / "paper.md")
+    write(read_table(kept), arguments.into / "paper.md")
     print(f"wrote {kept} and {arguments.into / 'paper.md'}, from {', '.join(here) or 'the table alone'}")
 
 

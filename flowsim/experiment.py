@@ -148,7 +148,8 @@ def architecture(settings: Settings) -> Settings:
 def training(experiment: Experiment, name: str) -> TrainBlock:
     """How a network is trained: the block ``train``, with what the network has of its own."""
     own = ideas.validate(OwnTrainBlock, experiment.networks[name].get("train", {}), f"networks.{name}.train")
-    return experiment.train.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+    given = {key: value for key in own.model_fields_set if (value := getattr(own, key)) is not None}
+    return experiment.train.model_copy(update=given)
 
 
 def splits(experiment: Experiment) -> list[str]:

@@ -14,7 +14,7 @@ from flowsim.errors import InputError
 from flowsim.files import existing, whole
 from flowsim.network import Network, build
 
-FORMAT = 1
+FORMAT = 2
 Kind = Literal["weights", "checkpoint"]
 
 
@@ -54,6 +54,8 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
 def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
     """What `save` left at ``path`` for a training of this identity; None where there is no such checkpoint.
 
+    One of another training (settings, code or stimuli have changed) may have cost hours: it is kept, as ``.before``.
+
     Raises
     ------
     InputError
@@ -62,7 +64,10 @@ def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
     if path is None or not path.exists():
         return None
     saved = load(path, "checkpoint")
-    return saved if saved["identity"] == identity else None
+    if saved["identity"] == identity:
+        return saved
+    path.replace(path.with_name(f"{path.name}.before"))
+    return None
 
 
 def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:

@@ -65,6 +65,7 @@ def test_verdict_on_an_ordering():
         ((1, 1.1), (1, 9), "as published: fernn holds, grnn grows"),
         ((1, 3), (1, 9), "not as published: fernn does not hold, grnn grows"),
         ((1, 1.1), (9, 9), "not as published: fernn holds, grnn does not grow"),
+        ((5, 5), (2, 4.5), "not as published: fernn holds, grnn grows"),
     ],
 )
 def test_verdict_on_growth(fernn, grnn, verdict):
@@ -73,6 +74,29 @@ def test_verdict_on_growth(fernn, grnn, verdict):
     }
     assert growth(table(values), "e", ["a", "b"])["verdict"].startswith(f"{verdict}; ")
     assert growth(table({k: v for k, v in values.items() if k[0] == "fernn"}), "e", ["a", "b"]) is None
+
+
+def test_what_diverged_gets_no_verdict():
+    nan = float("nan")
+    lost = "no number in 1 of 2 measurements: diverged"
+    assert judged(table({("fernn", "mse"): [nan, 0.7]}), ROW)["verdict"] == lost
+    found = table({("grnn", "mse"): [nan], ("fernn", "mse"): [1]})
+    assert ordering(found, "e", "grnn > fernn", "mse")["verdict"] == lost
+    values = {("fernn", "a"): [1], ("fernn", "b"): [1], ("grnn", "a"): [1], ("grnn", "b"): [nan]}
+    assert growth(table(values), "e", ["a", "b"])["verdict"] == "no number in 1 of 4 measurements: diverged"
+
+
+def test_a_network_that_predicts_nothing_is_called_so():
+    values = {("fernn", "a"): [1], ("fernn", "b"): [1], ("grnn", "a"): [9], ("grnn", "b"): [12]}
+    blank = {("grnn", "mse_mean_70"): [9.5]}
+    assert "the error of the mean frame" in growth(table(values | blank), "e", ["a", "b"])["verdict"]
+    assert "mean frame" not in growth(table(values | {("grnn", "mse_mean_70"): [90]}), "e", ["a", "b"])["verdict"]
+
+
+def test_accuracies_have_a_table_of_their_own(tmp_path):
+    measured = ("accuracy", *(f"accuracy_speed_{s}" for s in (0, 1, 2)))
+    write(table({("fernn", m): [0.5, 0.7] for m in measured}), tmp_path / "paper.md")
+    assert "| `fernn` | 10 | 0.6 ± 0.1 (2 seeds) | 0.6 | 0.6 | 0.6 | 100" in (tmp_path / "paper.md").read_text()
 
 
 def test_controls_are_compared_with_the_network_whose_law_they_lack():

@@ -97,8 +97,10 @@ def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path):
     file, fresh, other = tmp_path / "run.ckpt", network(), network()
     fit(network(), SETTINGS, data, seed=0, checkpoint=file, identity="a")
     fit(fresh, SETTINGS, data, seed=1)
+    before = file.read_bytes()
     fit(other, SETTINGS, data, seed=1, checkpoint=file, identity="b")
     assert same(fresh.state_dict(), other.state_dict())
+    assert (tmp_path / "run.ckpt.before").read_bytes() == before
 
 
 @pytest.mark.parametrize("budget", [BudgetBlock(sequences=24), BudgetBlock(minutes=1e-9)])

@@ -5,7 +5,8 @@ r"""The FERNN with its velocities permuted wrongly: the law broken, the capacity
 After every frame each channel hands its state to another, along one cycle p through all of V that is drawn with the
 initial weights. What moves at v for a frame moves at another velocity in the next, so that no state follows anything
 that moves at a constant velocity, though every velocity is there, and parameters and arithmetic are those of the FERNN.
-If the FERNN predicts well because of its law, this network must not.
+If the FERNN predicts well because of its law, this network must not. It is to be read against the G-RNN: at its level
+the velocities are worth nothing without their law; if worse they harm, since what rests is carried about as well.
 
 Source: the recurrence is that of Keller (2025), Flow Equivariant Recurrent Neural Networks; the permutation is a
 control of flowsim's own.
