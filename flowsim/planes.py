@@ -67,14 +67,15 @@ def _planes(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str
         rows, columns = ([f"{v:g}" for v in cells[axis].values] for axis in ("vy", "vx"))
         table = pd.DataFrame(cells.values, rows, columns)
         sns.heatmap(
-            table, ax=ax, norm=norm, cmap="viridis", square=True, cbar=False, annot_kws={"size": 6},
+            table, ax=ax, norm=norm, cmap="viridis", square=True, cbar=False,
+            annot_kws={"size": 6 if down == 1 else 4.5},
             xticklabels=1 if told else "auto", yticklabels=1 if told else "auto",
             annot=table * (100 if percent else 1e3) if told else None, fmt=".0f",
         )  # fmt: skip
         ax.hlines(*_edges(inside.transpose("vy", "vx").values), color="white", lw=2)
         ax.vlines(*_edges(inside.transpose("vx", "vy").values), color="white", lw=2)
         ax.set(xlabel="", ylabel="")
-        ax.set_title(name, fontsize=8)
+        ax.set_title(name, fontsize=8 if down == 1 else 6.5)
         ax.tick_params(
             labelsize=7 if told else 8, length=0, labelleft=i % across == 0, labelbottom=i + across >= len(names)
         )

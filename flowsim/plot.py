@@ -106,10 +106,16 @@ def legend(results: xr.Dataset, ax: Axes, **options: Any) -> None:
     ax.legend(*_named(results, ax), **options)
 
 
+LONG = 13
+"""Letters of a name beyond which three names are too wide for one line of a column."""
+
+
 def legend_below(results: xr.Dataset, ax: Axes) -> None:
     """`legend` below the whole figure, where it leaves a narrow one its width."""
     figure: Any = ax.figure
-    figure.legend(*_named(results, ax), loc="outside lower center", ncols=3, fontsize=8)
+    named = _named(results, ax)
+    columns = 3 if max(map(len, named[1])) <= LONG else 2
+    figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def _named(results: xr.Dataset, ax: Axes) -> tuple[list[Any], list[str]]:

@@ -231,7 +231,7 @@ def test_other_files_are_one_line(folder, tmp_path, capsys):
     xr.Dataset(attrs={"stage": "recording", "format": 99}).to_netcdf(tmp_path / "later.h5", engine="h5netcdf")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
-    torch.save({"format": 1, "weight": torch.zeros(3)}, tmp_path / "older.pt")
+    torch.save({"format": 2, "weight": torch.zeros(3)}, tmp_path / "older.pt")
     for name, message in {
         "half.train.h5": "expected a whole HDF5 file, but it cannot be read",
         "half.rec.h5": "expected a whole HDF5 file, but it cannot be read",
@@ -245,7 +245,7 @@ def test_other_files_are_one_line(folder, tmp_path, capsys):
         "rsa.h5": "expected an export of flowsim; this file of rsatoolbox is by somebody else",
         "later.h5": "expected a file of format 1; this one is of format 99",
         "other.npz": "expected arrays that flowsim exported, but they cannot be read",
-        "other.pt": "expected weights of format 1; this is another file",
+        "other.pt": "expected weights of format 2; this is another file",
         "older.pt": "expected weights or a checkpoint; this is of another version; train again",
     }.items():
         with pytest.raises(InputError, match=message):

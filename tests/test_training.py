@@ -174,7 +174,7 @@ def test_damaged_weights(tmp_path):
         with pytest.raises(InputError, match=r"run.pt: expected weights, but it cannot be read .* delete run.pt"):
             load(file, "weights")
     torch.save({"format": 99}, file)
-    with pytest.raises(InputError, match="of format 1; this is another file, or of another version"):
+    with pytest.raises(InputError, match="of format 2; this is another file, or of another version"):
         load(file, "weights")
     with pytest.raises(InputError, match="found no such file"):
         load(tmp_path / "none.pt", "weights")
