@@ -34,7 +34,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     Parameters
     ----------
     recording : Dataset
-        With ``logits`` (flow, trial, time, class), ``object_label`` (trial, object), and velocities as for
+        With ``logits`` (flow, trial, time, class), ``object_label`` (trial, object) or (trial), and velocities as for
         `analysis.velocity_generalisation`.
     trained_speed : float, optional
         As there.
@@ -54,7 +54,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     logits = dataset.variable(recording, "logits", ("flow", "trial", "time", "class")).isel(flow=0).load()
     if "object_label" not in recording.coords:
         raise InputError("expected the label of each object (object_label); the recording has none")
-    label = recording.object_label.isel(object=0).values.astype(int)
+    label = recording.object_label.isel(object=0, missing_dims="ignore").values.astype(int)
     classes = logits.sizes["class"]
     if label.max(initial=0) >= classes:
         raise InputError(f"expected labels below the network's {classes} classes; got {label.max()}")

@@ -28,7 +28,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot
+from flowsim import dataset, plot, probed
 from flowsim.comoving import States
 from flowsim.eigenphases import linearity, phases, slopes, turning
 from flowsim.operators import Fitted, fit, split
@@ -43,10 +43,11 @@ READING = (
     "then u (M_u M_w) differs from the flow u + w, and u and then -u from nothing, as a share of the states: 0 is a "
     "group, 1.4 is unrelated; for operators that only turn the state, and for any linear ones. Channels with partners "
     "are those about which a law of shift speaks. Large dots are means over seeds, small ones seeds, bars 95 % "
-    "jackknife intervals over trials, grey ticks the same for shuffled flows. Below: linear operators of a group turn "
-    "parts of the state by phases proportional to velocity; measured phases, against those expected from the other "
-    "flows. Larger dots hold more of the state, and linearity is 1 if all lie on the line, about 0 or less without "
-    "order. Operators that do nothing form a group too: see how well they predict."
+    "jackknife intervals over trials, grey ticks the same with the operators exchanged among flows, each flow keeping "
+    "its displacement: where a tick lies on its dot, the operators do not tell flows apart. Below: linear operators of "
+    "a group turn parts of the state by phases proportional to velocity; measured phases, against those expected from "
+    "the other flows. Larger dots hold more of the state, and linearity is 1 if all lie on the line, about 0 or less "
+    "without order. Operators that do nothing form a group too: see how well they predict."
 )
 CLASSES = ("orthogonal", "linear")
 MEASURES = ("homomorphism", "homomorphism_partner", "inverse", "linearity")
@@ -85,9 +86,10 @@ def analyse(
     Dataset
         ``homomorphism``, ``homomorphism_partner``, ``inverse``, ``linearity`` (operator), NaN where no flows of the
         probe add up so, or nothing turns; with ``_half``, the half-width of their 95 % interval (NaN with one trial),
-        and ``_null``, the median over shuffled flow labels (NaN with one flow). ``turning`` (operator, flow);
-        ``phase``, ``expected`` (operator, flow, mode) in rad, ``slope`` (operator, mode, component) in rad per unit of
-        velocity, ``weight`` (operator, mode); ``explained``.
+        and ``_null``, the median over operators exchanged among flows, without their rolls (NaN with one flow).
+        ``turning`` (operator, flow); ``phase``, ``expected`` (operator, flow, mode) in rad, ``slope`` (operator, mode,
+        component) in rad per unit of velocity, ``weight`` (operator, mode); ``explained``; ``kept``, the share of
+        channels used.
 
     Raises
     ------
@@ -137,15 +139,16 @@ def analyse(
         names,
         {"trials": states.trials},
     )
-    return result.assign(explained=everything.explained)
+    return result.assign(explained=everything.explained, kept=states.kept)
 
 
 def _errors(
     fitted: Fitted, operator: str, velocities: np.ndarray, chain: Chain, order: np.ndarray | None = None
 ) -> list[float]:
-    """Homomorphism error, that among channels with partners, and inverse error; with operators in another ``order``."""
+    """Homomorphism error, that with partners, and inverse error; with matrices, not rolls, in another ``order``."""
     order = np.arange(len(velocities)) if order is None else order
-    matrices, rolls = fitted.matrices[operator][order], np.array(fitted.rolls, float)[order]
+    # Rolls stay: exchanged, they would hardly ever add up, and the error be about sqrt 2 whatever the matrices are.
+    matrices, rolls = fitted.matrices[operator][order], np.array(fitted.rolls, float)
     values, vectors = np.linalg.eigh(fitted.covariance)
     states = np.sqrt(values.clip(0))[:, None] * vectors.T  # as many as there are components, with the same covariance
     index = {tuple(v.round(9)): i for i, v in enumerate(velocities)}
@@ -240,5 +243,6 @@ def figure(results: xr.Dataset) -> Figure:
     below.supxlabel("phase expected from the other flows (rad)", fontsize=9)
     below.supylabel("phase (rad)", fontsize=9)
     title = f"Operators of {results.sizes['flow']} flows, {results.attrs['trials']} trials, {plot.seeds(results)}"
+    title += probed.thinned(results)
     fig.suptitle(title, fontsize=9)
     return fig

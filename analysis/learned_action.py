@@ -24,7 +24,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot
+from flowsim import dataset, plot, probed
 from flowsim.comoving import States
 from flowsim.errors import InputError
 from flowsim.operators import OPERATORS, fit, reference, split
@@ -40,7 +40,8 @@ READING = (
     "turn them, mix them in any linear way, or also with those of neighbouring pixels (convolution). R² is the share "
     "of the variance predicted: 1 is an exact action, 0 none. A declared law of shift is a permutation, with R² = 1 "
     "for those channels whose velocity has a partner in the network. Bars are 95 % intervals over folds of trials, "
-    "averaged over seeds; grey ticks show what 95 % of draws with shuffled flow labels stay below. Right: the same by "
+    "averaged over seeds; grey ticks show what 95 % of draws with shuffled flow labels stay below, which exchange "
+    "displacements together with operators: above them, both or either of these tell flows apart. Right: the same by "
     "frame; thin lines are seeds."
 )
 Count = Annotated[int, Field(ge=1)]
@@ -82,7 +83,7 @@ def analyse(
         ``r2_high`` (operator): over flows, with a 95 % t interval over folds; ``null`` (operator), the 95th percentile
         for shuffled labels, and ``p`` (operator), NaN with one flow; ``r2_partner`` (operator), over channels with a
         partner, and ``coverage`` (flow), their share; ``displacement`` (flow, component), of the roll per frame;
-        ``explained`` and ``components`` (fold).
+        ``explained`` and ``components`` (fold); ``kept``, the share of channels used.
 
     Raises
     ------
@@ -125,6 +126,7 @@ def analyse(
     mean = r2[:, :, own, own].mean(-1)
     half = _half_width(mean)
     null, p = _shuffled(r2, permutations, np.random.default_rng(seed))
+    rolls = np.median([f.rolls for f in found], 0)
     moving = recording.isel(flow=slice(1, None))
     flow_coords = {name: c for name, c in moving.coords.items() if c.dims == ("flow",)}
     unit = {"units": "1", "long_name": "cross-validated R^2"}
@@ -139,11 +141,8 @@ def analyse(
             "p": ("operator", p),
             "r2_partner": ("operator", with_partner, unit),
             "coverage": ("flow", coverage, {"units": "1", "long_name": "share of channels with a partner"}),
-            "displacement": (
-                ("flow", "component"),
-                np.median([f.rolls for f in found], 0),
-                {"long_name": "roll per frame"},
-            ),
+            "displacement": (("flow", "component"), rolls, {"long_name": "roll per frame"}),
+            "kept": ((), states.kept, {"units": "1", "long_name": "share of channels"}),
             "explained": ("fold", [f.explained for f in found], {"units": "1", "long_name": "variance in components"}),
             "components": ("fold", [f.basis.shape[1] for f in found]),
         },
@@ -245,5 +244,5 @@ def figure(results: xr.Dataset) -> Figure:
         ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     plot.legend(results, right, fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.5))
     n = f"{results.attrs['trials']} trials in {results.sizes['fold']} folds"
-    fig.suptitle(f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}", fontsize=9)
+    fig.suptitle(f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{probed.thinned(results)}", fontsize=9)
     return fig

@@ -51,13 +51,16 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        If no trial rests in the reference, or no state channel has velocity 0.
+        If the recording does not tell velocities of objects, no trial rests in the reference, or no state
+        channel has velocity 0.
     """
     state, flows, grid = (
         dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED),
         dataset.flows(recording),
         dataset.grid(recording),
     )
+    if not {"object_velocity_vy", "object_velocity_vx"} <= set(recording.coords):
+        raise InputError("stabilised_maps needs a velocity of each object (object_velocity_vy, _vx); there is none")
     speed = abs(recording.object_velocity_vy) + abs(recording.object_velocity_vx)
     resting = np.flatnonzero((speed == 0).all("object").values)
     if not len(resting):

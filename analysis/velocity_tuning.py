@@ -34,7 +34,7 @@ READING = (
     "channel. Reliability is a correlation of halves of the trials. Middle, preferred directions of all units as "
     "displayed; further out is more selective (1 - circular variance), filled is significant. Right, units whose "
     "response depends on velocity, and on direction, corrected for the number of units: dots are seeds, lines 95 % "
-    "intervals over units (Wilson)."
+    "intervals over units (Wilson), which take units as independent."
 )
 TESTS, SHOWN = ("velocity", "direction"), 3
 

@@ -39,7 +39,7 @@ def mapped(values: xr.DataArray, ask: Callable[[np.ndarray, Place], Answer]) -> 
     array = values.variable
     places = _places(array)
     block = max((array.isel(place).nbytes for place in places[:1]), default=1)
-    together = max(CPU_COUNT, min(8 * CPU_COUNT, AHEAD // max(1, block)))
+    together = max(1, min(8 * CPU_COUNT, AHEAD // max(1, block)))
 
     def answers() -> Iterator[tuple[Place, Answer]]:
         if array.chunks is None:

@@ -36,6 +36,11 @@ class States:
         Of more, a random part.
     seed : int
 
+    Attributes
+    ----------
+    kept : float
+        Share of the channels that are used.
+
     Raises
     ------
     InputError
@@ -55,9 +60,11 @@ class States:
         self.oriented = "orientation" in state.dims
         channel = "channel" if self.spatial else "unit"
         other = state.sizes.get("velocity", 1) * state.sizes.get("orientation", 1)
-        if state.sizes[channel] * other > features:
+        recorded = state.sizes[channel]
+        if recorded * other > features:
             drawn = rng.permutation(state.sizes[channel])[: max(1, features // other)]
             state = state.isel({channel: np.sort(drawn)})
+        self.kept = state.sizes[channel] / recorded
         self.features = state.sizes[channel] * other
         area = state.sizes["y"] * state.sizes["x"] if self.spatial else 1
         self.pixels = torch.from_numpy(np.sort(rng.permutation(area)[:pixels]))

@@ -46,7 +46,7 @@ def lie_derivative(
     step : float, optional
         The s of central differences, whose error is of the order of its square. None: exactly, by forward-mode
         differentiation, for translations and where all operations of the map know it, which those of flowsim's networks
-        do unless they sample frames anew (rotation, polar).
+        do unless they sample frames anew (rotation, polar) or attend to them (attention).
 
     Returns
     -------

@@ -103,7 +103,7 @@ def labels(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | Non
     """Label (trial) of object 0; None where the recording does not tell."""
     if "object_label" not in recording.coords:
         return None
-    return recording.object_label.isel(object=0, trial=slice(trials)).values
+    return recording.object_label.isel(object=0, missing_dims="ignore").isel(trial=slice(trials)).values
 
 
 def velocities(recording: xr.Dataset) -> np.ndarray:

@@ -23,6 +23,9 @@ import numpy as np
 
 PARTS = 4
 """Of the repeats: two for the patterns, the others for their noise."""
+ORDER = 0
+"""Seed of the random order in which repeats take turns in the parts: parts in the order of trials would be one class
+each where labels, or rest and motion, take turns too, and what is specific to a class then be missed."""
 SAME = 1e-6
 """Patterns that differ by less, relatively, differ by rounding."""
 
@@ -55,7 +58,7 @@ def crossnobis(x: np.ndarray) -> np.ndarray:
         flat = x.reshape(-1, units)
         x = np.linalg.qr(flat.T)[1].T.reshape(conditions, repeats, -1)
     one, two = np.triu_indices(conditions, 1)
-    apart, part = x[one] - x[two], np.arange(repeats) % PARTS
+    apart, part = x[one] - x[two], np.random.default_rng(ORDER).permutation(repeats) % PARTS
     apart[np.linalg.norm(apart, axis=-1) <= SAME * np.linalg.norm(x, axis=-1).max()] = 0
     terms = np.full((repeats, repeats, len(one)), np.nan)
     for g, h in zip(*np.triu_indices(min(repeats, PARTS), 1), strict=True):

@@ -24,6 +24,8 @@ from flowsim.results import runs as results_of
 
 BETTER = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 """What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only describes."""
+NOTHING = 1e-9
+"""What is smaller counts as 0: rounding of what is exact."""
 
 
 def page(experiment_file: str | Path, results: Path, into: Path) -> None:
@@ -89,20 +91,28 @@ def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any
     by_network = {n: values.values[values["network"].values == n] for n in networks}
     table = pd.DataFrame({n: pd.Series(v, dtype=float) for n, v in by_network.items()})
     mean, spread, better = table.mean(), table.std(), values.attrs.get("better")
-    known = mean.dropna().to_dict()
+    counted = table.where(abs(table) >= NOTHING, 0).where(table.notna())
+    known: dict[str, float] = {str(n): float(v) for n, v in counted.mean().dropna().items()}
     chosen, sentence = math.nan, ""
     if len(known) > 1 and better:
         low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
         best, worst = (low, high) if better == "lower" else (high, low)
         chosen = known[best]
-        if 1.5 * known[low] < known[high]:
+        below, above = (counted[[n for n in known if known[n] == known[end]]].stack() for end in (low, high))
+        if not (counted.to_numpy() < 0).any() and below.max() < above.min() and known[high] >= 1.5 * known[low]:
             times = f"{known[high] / known[low]:.1f} times " if known[low] > 0 else ""
             sentence = (
-                f"{label[0].upper()}{label[1:]}: {better.replace('er', 'est')} for {best} ({_number(chosen)}), "
-                f"{times}{better} than for {worst} ({_number(known[worst])})."
+                f"{label[0].upper()}{label[1:]}: {better.replace('er', 'est')} for {_tied(best, known)} "
+                f"({_number(chosen)}), {times}{better} than for {_tied(worst, known)} ({_number(known[worst])})."
             )
     cells = [{"text": _cell(mean[n], spread[n]), "best": known.get(n) == chosen} for n in networks]
     return {"label": _marked(label, values), "cells": cells, "sentence": sentence}
+
+
+def _tied(name: str, known: dict[str, float]) -> str:
+    """The networks whose number is that of the one named."""
+    *others, last = [n for n in known if known[n] == known[name]]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _marked(label: str, values: xr.DataArray) -> str:
@@ -112,7 +122,7 @@ def _marked(label: str, values: xr.DataArray) -> str:
 
 def _effects(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any]:
     """Each network's mean and its difference from the first network, with intervals over seeds; errors by ratio."""
-    ratio = values.attrs.get("better") == "lower" and bool((values.isnull() | (values > 0)).all())
+    ratio = values.attrs.get("better") == "lower" and bool((values.isnull() | (values >= NOTHING)).all())
     table: Any = compare(values, networks[0], ratio).to_dict("index")
     rows: list[dict[str, Any]] = []
     for n in networks:

@@ -105,8 +105,12 @@ def generate(
     if split == "sweep":
         trials *= len(swept)
     drawn = shown[rng.integers(len(shown), size=(trials, objects))]
-    for label in labels or ():  # in turn, at rest and in motion; no image twice before all were shown
-        turn = np.resize(np.repeat(labels, 2), trials) == label
+    every = np.arange(trials)
+    turns = sum(divmod(every, len(swept))) if split == "sweep" else every // 2
+    for label in (
+        labels or ()
+    ):  # in turn at each velocity, or at rest and in motion; no image twice before all were shown
+        turn = np.take(labels, turns, mode="wrap") == label
         drawn[turn, 0] = np.resize(rng.permutation(np.flatnonzero(images.labels == label)), turn.sum())
     position = rng.integers((height, width), size=(trials, objects, 2))
     if velocities == "real":

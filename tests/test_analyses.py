@@ -28,6 +28,7 @@ from flowsim import (
     ideas,
     open_recording,
     plot,
+    probed,
     record,
 )
 from flowsim.grid import LAWS
@@ -255,6 +256,10 @@ def test_classification_accuracy_by_velocity_time_and_label():
     assert result.confusion.values.tolist() == [[2, 0, 0], [0, 1, 0], [0, 1, 0]]
     assert float(result.chance) == 0.5
     assert result.trials.sum() == 4
+    one = classified(named, labels, velocities, [1, 1, 0, 0])
+    one["object_label"] = one.object_label.isel(object=0)
+    xr.testing.assert_equal(classification_accuracy.analyse(one), result)
+    np.testing.assert_array_equal(probed.labels(one, 2), [0, 1])
     with pytest.raises(InputError, match="expected labels below the network's 3 classes; got 7"):
         classification_accuracy.analyse(classified(named, [0, 1, 2, 7], velocities, [1, 1, 0, 0]))
     unlabelled = classified(named, labels, velocities, [1, 1, 0, 0]).drop_vars("object_label")
@@ -377,6 +382,8 @@ def test_stabilised_maps_need_a_resting_trial(recording):
     )
     with pytest.raises(InputError, match="a trial whose objects all rest in the reference"):
         stabilised_maps.analyse(made)
+    with pytest.raises(InputError, match="needs a velocity of each object .*; there is none"):
+        stabilised_maps.analyse(made.drop_vars("object_velocity_vx"))
 
 
 def test_errors_are_summed_in_float64(recording, rng):

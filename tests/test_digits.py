@@ -38,6 +38,17 @@ def test_labels_choose_the_digits():
         generate("moving_digits", labels=[3, 10])
 
 
+@pytest.mark.parametrize("labels", [[0, 7], [0, 1, 2, 3, 4]])
+def test_labels_of_a_sweep_are_balanced_at_each_velocity(labels):
+    made = generate("moving_digits", "sweep", labels=labels, trials=2 * len(labels)).isel(object=0)
+    velocity = np.stack([made.velocity_vy, made.velocity_vx], -1)
+    for at in np.unique(velocity, axis=0):
+        shown = made.label.values[(velocity == at).all(-1)]
+        assert np.bincount(shown)[labels].tolist() == [2] * len(labels)
+    few = generate("moving_digits", "sweep", labels=labels, trials=1).isel(object=0)
+    assert {*few.label.values} == {*labels}
+
+
 def test_trained_velocities_of_a_sweep_are_those_of_the_box():
     for family in ("moving_digits", "colliding_digits", "accelerating_digits", "digit_world"):
         sweep = generate(family, "sweep", trials=1, max_speed=1, sweep_speed=2)

@@ -172,6 +172,22 @@ def test_chunks_are_joined_and_cut():
     assert max(answer for _, answer in blocks) <= blockwise.MOST
 
 
+def test_what_is_asked_together_does_not_grow_with_cores(monkeypatch):
+    monkeypatch.setattr(blockwise, "CPU_COUNT", 64)
+    monkeypatch.setattr(blockwise, "MOST", 8000)
+    monkeypatch.setattr(blockwise, "AHEAD", 2 * 8000)
+    compute, asked = dask.compute, []
+
+    def counted(*tasks):
+        asked.append(len(tasks))
+        return compute(*tasks)
+
+    monkeypatch.setattr(dask, "compute", counted)
+    large = xr.DataArray(np.ones((1, 6, 1, 1000)), dims=dataset.UNITS).chunk(trial=1)
+    assert len(list(blockwise.mapped(large, lambda block, place: None))) == 6
+    assert asked == [2, 2, 2]
+
+
 def test_what_is_too_much_is_thinned_and_said(file, runs, tmp_path, monkeypatch):
     with open_recording(file) as opened:
         whole = probed.coarse(opened, 3)

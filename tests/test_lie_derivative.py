@@ -136,6 +136,12 @@ def test_forward_mode_of_rectified_networks(kind):
     assert exact[:, 3].norm() > 0.1
 
 
+def test_attention_knows_no_forward_mode():
+    network = build("attention", (8, 8)).double()
+    with pytest.raises(InputError, match="knows no forward mode"):
+        lie_derivative(network, Translation(), U, torch.rand(1, 4, 1, 8, 8, dtype=torch.float64), None)
+
+
 @pytest.mark.parametrize("max_speed", [0, 1])
 @pytest.mark.parametrize("step", MODES)
 def test_lie_derivative_of_a_linear_network(step, max_speed):

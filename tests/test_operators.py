@@ -113,6 +113,20 @@ def test_a_group_of_growths_does_not_turn(recording, rng):
     assert result.linearity.isnull()
 
 
+def test_the_null_exchanges_operators_and_not_displacements(recording, rng):
+    """Where all operators are the same, or nearly unrelated ones of states that stay, exchanging them changes nothing."""
+    same = acted(lambda state, u: state, rng)
+    result = group_structure.analyse(recording(same, FLOWS))
+    for name in ("homomorphism", "inverse"):
+        np.testing.assert_allclose(result[name], 0, atol=1e-4)
+        np.testing.assert_allclose(result[f"{name}_null"], 0, atol=1e-4)
+    noisy = mixed(lambda u: np.eye(6) + 0.12 * any(u) * rng.standard_normal((6, 6)))
+    result = group_structure.analyse(recording(acted(noisy, rng), FLOWS))
+    for name in ("homomorphism", "inverse"):
+        assert (result[name] > 0.2).all()
+        np.testing.assert_allclose(result[name], result[f"{name}_null"], rtol=0.15)
+
+
 def test_noise_has_no_action(noise, recording):
     result = learned_action.analyse(recording(noise, FLOWS))
     assert (result.r2_mean <= 0).all()
@@ -262,7 +276,20 @@ def test_parts_of_channels_and_pixels(lawful, recording):
     states, velocities = lawful
     made = recording(states, FLOWS, velocities)
     few = States(made, 12, 6, 0)
-    assert (few.features, len(few.pixels)) == (12, 6)
+    assert (few.features, len(few.pixels), few.kept) == (12, 6, 0.5)
     fitted = fit(few, range(4), 12, 1.0)
     assert set(fitted.matrices) == set(OPERATORS[1:])
     np.testing.assert_allclose(learned_action.analyse(made, features=12, pixels=6).r2[0], 1)
+
+
+@pytest.mark.parametrize("analysis", [learned_action, group_structure])
+def test_the_share_of_channels_is_saved_and_drawn(analysis, lawful, recording):
+    states, velocities = lawful
+    made = recording(states, FLOWS, velocities)
+    for features, share, text in ((12, 0.5, ", a random 0.5 of channels"), (24, 1, "")):
+        result = analysis.analyse(made, features=features, permutations=2)
+        assert float(result.kept) == share
+        runs = result.expand_dims("run").assign_coords(run=["a"], network=("run", ["a"]), seed=("run", ["0"]))
+        title = analysis.figure(runs).get_suptitle()
+        assert title.endswith(text)
+        assert ("random" in title) == bool(text)

@@ -82,10 +82,28 @@ def test_one_seed_has_no_interval_and_five_are_paired(rng):
 def test_ties_are_all_best_and_small_differences_are_not_told():
     row = _row("error", values(a=[0.0], b=[0.0], c=[1.0]), ["a", "b", "c"])
     assert [cell["best"] for cell in row["cells"]] == [True, True, False]
-    assert row["sentence"] == "Error: lowest for a (0), lower than for c (1.00)."
+    assert row["sentence"] == "Error: lowest for a and b (0), lower than for c (1.00)."
     assert _row("error", values(a=[1.0], b=[1.2]), ["a", "b"])["sentence"] == ""
     alone = _row("error", values(a=[1.0]), ["a"])
     assert not alone["cells"][0]["best"]
+
+
+def test_what_is_smaller_than_rounding_is_nothing():
+    rounded = values(a=[1e-16, 3e-15], b=[0.0, 0.0], c=[0.5, 0.7])
+    row = _row("error", rounded, ["a", "b", "c"])
+    assert [cell["best"] for cell in row["cells"]] == [True, True, False]
+    assert row["sentence"] == "Error: lowest for a and b (0), lower than for c (0.600)."
+    assert _effects("error", rounded, ["a", "b", "c"])["rows"][2]["cells"][1][0] == "+0.600"
+    assert _row("error", values(a=[1e-16], b=[1e-12]), ["a", "b"])["sentence"] == ""
+
+
+def test_only_clear_differences_are_told():
+    """No sentence where seeds overlap, or a ratio has no meaning."""
+    assert _row("error", values(a=[1.0, 3.0], b=[2.9, 9.0]), ["a", "b"])["sentence"] == ""
+    assert _row("error", values(a=[1.0, 2.8], b=[2.9, 9.0]), ["a", "b"])["sentence"] != ""
+    assert _row("R2", values("higher", a=[-0.1], b=[0.8]), ["a", "b"])["sentence"] == ""
+    assert _row("error", values(a=[-0.01, 0.1], b=[0.8, 0.9]), ["a", "b"])["sentence"] == ""
+    assert _row("error", values(a=[2.0], b=[3.0]), ["a", "b"])["sentence"].startswith("Error: lowest for a (2.00), 1.5")
 
 
 def test_benchmarks_are_summed_by_rule(tmp_path):

@@ -75,6 +75,17 @@ def test_crossnobis_needs_four_repeats_and_noise(rng):
     assert (np.nan_to_num(rdm.crossnobis(same)) == 0).all()
 
 
+@pytest.mark.parametrize("period", [2, 4])
+def test_crossnobis_knows_no_order_of_trials(period, rng):
+    """What is specific to a class counts as much if classes take turns as if they come one after the other."""
+    code = rng.standard_normal((3, 4, 20))[:, np.arange(32) % period]
+    x = code + 0.5 * rng.standard_normal(code.shape)
+    turns, blocks = (np.nanmean(rdm.crossnobis(x[:, o])) for o in (slice(None), np.argsort(np.arange(32) % period)))
+    assert turns == pytest.approx(blocks, rel=0.4)
+    apart = (code[[0, 0, 1]] - code[[1, 2, 2]]).mean(1)
+    assert turns > 0.2 * np.square(apart).sum(-1).mean()
+
+
 def test_rho_a_is_the_mean_of_rho_over_orders_of_ties(rng):
     values, ties = rng.random(9), np.array([0, 0, 0, 1, 1, 1, 2, 2, 3.0])
     broken = [spearmanr(values, ties + 1e-6 * rng.random(9))[0] for _ in range(3000)]

@@ -222,3 +222,7 @@ def test_recordings_that_do_not_suffice(recording, rng):
     made = made.assign(state=xr.where(made.state > 1, np.nan, made.state))
     with pytest.raises(InputError, match="states hold values that are no numbers; the network diverged"):
         velocity_tuning.analyse(made)
+
+
+def test_the_reading_says_what_its_intervals_assume():
+    assert "(Wilson), which take units as independent" in velocity_tuning.READING
