@@ -57,7 +57,14 @@ def written(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+LIKE_ANOTHER = ("flowing_mnist_velocity", "flowing_mnist_velocity_small", "rotating_mnist_velocity", "moving_actions")
+"""Experiments that differ from another in a number or a stimulus, and are checked with the long tests."""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(f, id=f.stem, marks=[pytest.mark.slow] * (f.stem in LIKE_ANOTHER)) for f in EXPERIMENTS],
+)
 def test_shipped_experiments_are_valid(file, monkeypatch, request):
     content = file.read_text()
     if "source: mnist" in content:
