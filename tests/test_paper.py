@@ -13,6 +13,7 @@ from benchmarks.paper import collected, measures
 from benchmarks.paper_page import compared, growth, judged, ordering, write
 from flowsim import open_recording
 from flowsim.__main__ import main
+from flowsim.plan import jobs
 
 ROW = {"what": "w", "network": "fernn", "value": 1.0, "spread": 0.1, "measure": "mse", "better": "lower",
        "experiment": "e"}  # fmt: skip
@@ -144,8 +145,6 @@ analyse:
 
 def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
     """From the commands of each stage to the page."""
-    from flowsim.plan import jobs
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "experiments").mkdir()
     Path("experiments/tiny.yaml").write_text(TINY)
