@@ -1,7 +1,8 @@
 """An experiment file: one YAML, a block per stage in the order in which data flow.
 
 `read` checks all of it before anything runs, down to building every network on the frames that the stimulus makes and
-asking every question of a recording of two untrained trials.
+asking every question of a recording of two untrained trials. Networks are built with few channels for that: how many
+there are decides about time and memory only.
 """
 
 from __future__ import annotations
