@@ -14,6 +14,11 @@ from flowsim.errors import InputError
 DATA, CACHE = "FLOWSIM_DATA", "FLOWSIM_CACHE"
 
 
+def setting() -> tuple[str, str]:
+    """What the two variables say now: what was read under another setting may differ."""
+    return os.environ.get(DATA, ""), os.environ.get(CACHE, "")
+
+
 def named(data: str) -> list[Path]:
     """Folders in which data of this name may lie: FLOWSIM_DATA's sub-folder and itself; none if it is not set.
 

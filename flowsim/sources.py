@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from flowsim.errors import InputError
+from flowsim.folders import setting
 from flowsim.mnist import mnist
 
 SPLIT_OF = {"train": "train", "valid": "valid", "test": "test", "sweep": "test", "probe": "test"}
@@ -24,7 +25,6 @@ class Images(NamedTuple):
     number: np.ndarray
 
 
-@cache
 def every(source: Source) -> tuple[Images, dict[str, np.ndarray]]:
     """All images of a source, and the numbers of those in "train", "valid" and "test".
 
@@ -36,6 +36,16 @@ def every(source: Source) -> tuple[Images, dict[str, np.ndarray]]:
     InputError
         If MNIST can neither be found nor downloaded; see `flowsim.mnist`.
     """
+    return _every(source, _place(source))
+
+
+def _place(source: Source) -> tuple[str, str] | None:
+    """Where the source is looked for, so that images of one folder are not taken for those of another."""
+    return setting() if source == "mnist" else None
+
+
+@lru_cache(2)
+def _every(source: Source, place: tuple[str, str] | None) -> tuple[Images, dict[str, np.ndarray]]:
     from sklearn.model_selection import train_test_split
 
     if source == "mnist":
@@ -71,12 +81,12 @@ def digits(split: str, source: Source = "bundled") -> Images:
         If there is no such split, or the source cannot be had.
     """
     check_split(split)
-    return _part(SPLIT_OF[split], source)
+    return _part(SPLIT_OF[split], source, _place(source))
 
 
-@cache
-def _part(split: str, source: Source) -> Images:
-    images, splits = every(source)
+@lru_cache(6)
+def _part(split: str, source: Source, place: tuple[str, str] | None) -> Images:
+    images, splits = _every(source, place)
     chosen = splits[split]
     return Images(images.pixels[chosen], images.labels[chosen], images.number[chosen])
 

@@ -10,6 +10,7 @@ import pytest
 
 from flowsim import InputError
 from flowsim.mnist import FILES, MIRRORS, mnist
+from flowsim.sources import digits
 
 REAL = Path(__file__).parent.parent.parent / "shared" / "data" / "mnist"
 COUNT = {"train": 7, "t10k": 3}
@@ -175,6 +176,21 @@ def test_what_is_in_the_cache_is_not_downloaded_again(tmp_path, monkeypatch, con
     (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(b"changed")
     with pytest.raises(InputError, match="cannot download MNIST's t10k-labels-idx1-ubyte.gz .*no network"):
         mnist()
+
+
+def test_images_of_one_folder_are_not_taken_for_those_of_another(tmp_path, monkeypatch, content):
+    rng = np.random.default_rng(1)
+    for level in (50, 150):
+        for name, n in (("train", 120), ("t10k", 3)):
+            content[f"{name}-images-idx3-ubyte"] = np.full((n, 28, 28), level, np.uint8)
+            content[f"{name}-labels-idx1-ubyte"] = rng.permutation(np.arange(n) % 10).astype(np.uint8)
+        place(tmp_path / str(level), content)
+    for level in (50, 150, 50):
+        monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path / str(level)))
+        assert digits("train", "mnist").pixels == pytest.approx(level / 255)
+    monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="expected MNIST's files"):
+        digits("train", "mnist")
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="shared/data/mnist is absent")
