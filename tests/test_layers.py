@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "flowsim.models": BRICKS | {"models"},
     "flowsim.dataset": {"errors", "files", "flow", "grid"},
     "flowsim.provenance": {"HOMES"},
-    "flowsim.sources": {"errors", "mnist"},
+    "flowsim.sources": {"errors", "folders", "mnist"},
     "flowsim.folders": {"errors"},
     "flowsim.mnist": {"errors", "files", "folders"},
     "flowsim.videos": {"errors", "dataset", "files", "folders", "progress"},
