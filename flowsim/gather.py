@@ -6,6 +6,7 @@ out with the channel last, (velocity, trial, y, x, channel), so that what is cop
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -27,6 +28,21 @@ def rows(shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: in
         within = (from_y[:, None] * width + from_x).flatten()
         tables.append((i * trials * height * width + frames + within).flatten())
     return torch.stack(tables).to(device)
+
+
+def outward(x: Tensor) -> Tensor:
+    """(trial, velocity, channel, y, x) as it lies in memory, (velocity, trial, y, x, channel)."""
+    return x.permute(1, 0, 3, 4, 2).contiguous()
+
+
+def inward(x: Tensor) -> Tensor:
+    """Back again."""
+    return x.permute(1, 0, 4, 2, 3)
+
+
+def joined(groups: Sequence[Tensor]) -> Tensor:
+    """Groups of velocities (trial, velocity, channel, y, x) as one, which lies in memory as they do."""
+    return groups[0] if len(groups) == 1 else inward(torch.cat([outward(group) for group in groups]))
 
 
 def gathered(state: Tensor, velocities: tuple[Velocity, ...], side: int) -> Tensor:

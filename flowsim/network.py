@@ -97,6 +97,10 @@ class Network(nn.Module, ABC):
     def update(self, state: State, frame: Tensor) -> State:
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
+    def absorb(self, state: State, frame: Tensor) -> State:
+        """`update` for a frame after which nothing is predicted: what only `decode` needs may be left to it."""
+        return self.update(state, frame)
+
     def move(self, state: State, action: Tensor) -> State:
         """Carry an advanced state along with an observer who moved by ``action`` (trial, component) since.
 
@@ -153,19 +157,21 @@ class Network(nn.Module, ABC):
         disturb : callable (frame, time), optional
             Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
         """
+
+        def predicts(time: int) -> bool:
+            return time >= min(max(predict_from, 1), frames.shape[1])
+
         step = None
         for time in times:
             state = self.advance(step.carried if step else state)
             if actions is not None:
                 state = self.move(state, actions[:, time])
             seen = time < frames.shape[1]
-            prediction = self.decode(state) if time >= max(predict_from, 1) or not seen else None
+            prediction = self.decode(state) if predicts(time) else None
             frame = frames[:, time] if seen or prediction is None else prediction
-            step = Step(time, prediction, partial(self._take, state, frame, time, disturb), self.top)
+            take = self.update if predicts(time + 1) else self.absorb
+            step = Step(time, prediction, partial(_taken, take, state, frame, time, disturb), self.top)
             yield step
-
-    def _take(self, state: State, frame: Tensor, time: int, disturb: Callable[[Tensor, int], Tensor] | None) -> State:
-        return self.update(state, disturb(frame, time) if disturb else frame)
 
     def states(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
         """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame.
@@ -211,6 +217,16 @@ class Network(nn.Module, ABC):
                 f"{parameter.device}; move one of them with .to(...)"
             )
         return frames.shape[1]
+
+
+def _taken(
+    take: Callable[[State, Tensor], State],
+    state: State,
+    frame: Tensor,
+    time: int,
+    disturb: Callable[[Tensor, int], Tensor] | None,
+) -> State:
+    return take(state, disturb(frame, time) if disturb else frame)
 
 
 def build(name: str, frame_shape: tuple[int, int], **spec: Any) -> Network:

@@ -10,7 +10,7 @@ OWN = ("flowsim", "stimuli", "analysis")
 TORCH_ONLY = {"flow", "grid", "lift", "sampling"}
 BRICKS = {
     *("errors", "cells", "circular", "flattened", "flow", "grid", "lift", "network", "polar", "readout"),
-    *("recurrence", "steerable"),
+    *("gather", "highest", "recurrence", "steerable"),
 }
 """What networks are built of."""
 MAY_IMPORT = {
@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "flowsim.path": {"errors", "flow"},
     "flowsim.polar": {"errors"},
     "flowsim.steerable": set(),
-    "flowsim.recurrence": {"circular", "flow", "gather"},
+    "flowsim.recurrence": {"circular", "flow", "gather", "highest"},
+    "flowsim.highest": {"flow", "gather"},
     "flowsim.grid": {"errors", "flow"},
     "flowsim.lift": {"flow", "grid"},
     "flowsim.gather": {"flow"},

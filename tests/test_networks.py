@@ -283,7 +283,9 @@ class _Mix(torch.nn.Module):
 
 def test_a_rollout_takes_in_no_more_frames_than_it_must():
     network, taken = closed("fernn"), []
-    network.update = lambda state, frame: taken.append(1) or type(network).update(network, state, frame)
+    for name in ("update", "absorb"):
+        take = getattr(network, name)
+        setattr(network, name, lambda state, frame, take=take: taken.append(1) or take(state, frame))
     network.rollout(frames(), 3)
     assert len(taken) == 4 + 2
     steps = list(network.steps(frames(), 3))

@@ -6,11 +6,13 @@ import torch
 from flowsim import Translation, VelocityGrid, build
 from flowsim.cells import RNN
 from flowsim.circular import CircularConv2d, convolve
+from flowsim.gather import joined
+from flowsim.highest import pool_max
 from flowsim.lift import advance
 from flowsim.lift import pool_max as plain_pool
 from flowsim.models.fernn import FERNN, FusedFERNN
 from flowsim.readout import Readout
-from flowsim.recurrence import pool_max, recur
+from flowsim.recurrence import recur
 
 GRIDS = {"one": [(0, 0)], "box": None, "far": [(3, -4), (0, 0), (-7, 11)]}
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03}
@@ -67,17 +69,38 @@ def test_whole_networks(dtype, grid, frame_shape, spec):
         assert far(fused, plain) < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("sizes", [(3,), (1, 2), (1, 1, 1)], ids=str)
 @pytest.mark.parametrize("drives", [1, 3])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "linear"])
 @pytest.mark.parametrize("shape", [(5, 4), (4, 7)])
-def test_gradients(shape, activation, drives):
-    velocities = GRIDS["far"]
+def test_gradients(shape, activation, drives, sizes):
+    velocities, ways = GRIDS["far"], {"check_forward_ad": True}
     state, weight, drive = random(2, 3, 2, *shape), random(2, 2, 3, 3, seed=1), random(2, drives, 2, *shape, seed=2)
-    step, ways = lambda h, w, d: recur(h, w, d, velocities, activation), {"check_forward_ad": True}
+
+    def step(h, w, d):
+        groups, highest = recur(h.split(sizes, 1), w, [d], velocities, activation, pooled=True)
+        return *groups, highest
+
+    def pool(h):
+        return pool_max(h.split(sizes, 1), velocities)
+
     assert torch.autograd.gradcheck(step, (state, weight, drive), **ways)
-    assert torch.autograd.gradcheck(lambda h: pool_max(h, velocities), (state,), **ways)
+    assert torch.autograd.gradcheck(pool, (state,), **ways)
     assert torch.autograd.gradgradcheck(step, (state, weight, drive))
-    assert torch.autograd.gradgradcheck(lambda h: pool_max(h, velocities).square(), (state,))
+    assert torch.autograd.gradgradcheck(lambda h: pool(h).square(), (state,))
+
+
+@pytest.mark.parametrize("part", ["first group", "highest"])
+def test_gradients_of_a_part(part):
+    """Of what comes out only some may matter to a loss."""
+    velocities, sizes = GRIDS["far"], (2, 1)
+    state, weight, drive = random(2, 3, 2, 5, 4), random(2, 2, 3, 3, seed=1), random(2, 1, 2, 5, 4, seed=2)
+
+    def step(h, w, d):
+        (first, _), highest = recur(h.split(sizes, 1), w, [d], velocities, "tanh", pooled=part == "highest")
+        return highest if part == "highest" else first
+
+    assert torch.autograd.gradcheck(step, (state, weight, drive), check_forward_ad=True)
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])
@@ -128,28 +151,54 @@ class _States(torch.nn.Module):
         return self.network.states(x)
 
 
-@pytest.mark.parametrize("chunk", [1, 400, 10**9])
-def test_any_number_of_velocities_at_once(monkeypatch, chunk):
-    monkeypatch.setattr("flowsim.recurrence.CHUNK", chunk)
+@pytest.mark.parametrize("group", [1, 1500, 10**9])
+def test_any_number_of_velocities_at_once(monkeypatch, group):
+    monkeypatch.setattr("flowsim.recurrence.GROUP", group)
     grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
     state, drive = random(2, 9, 2, 4, 5), random(2, 9, 2, 4, 5, seed=1)
-    after, highest = recur(state, cell.recurrent.weight, drive, grid.velocities, "relu")
-    torch.testing.assert_close(after, cell((advance(state, grid),), drive)[0])
+    after, highest = recur([state], cell.recurrent.weight, [drive], grid.velocities, "relu", pooled=True)
+    assert len(after) == {1: 9, 1500: 5, 10**9: 1}[group]
+    torch.testing.assert_close(joined(after), cell((advance(state, grid),), drive)[0])
+    again, nothing = recur([state], cell.recurrent.weight, [drive], grid.velocities, "relu")
+    torch.testing.assert_close(joined(again), joined(after), rtol=0, atol=0)
+    assert nothing.numel() == 0
     torch.testing.assert_close(highest, pool_max(after, grid.velocities), rtol=0, atol=0)
-    torch.testing.assert_close(pool_max(state, grid.velocities), plain_pool(advance(state, grid)), rtol=0, atol=0)
+    torch.testing.assert_close(pool_max([state], grid.velocities), plain_pool(advance(state, grid)), rtol=0, atol=0)
 
 
-def test_a_state_that_is_the_same_everywhere():
+@pytest.mark.parametrize("drives", [1, 9])
+@pytest.mark.parametrize("group", [1, 10**9])
+def test_a_state_that_is_the_same_everywhere(monkeypatch, group, drives):
     """Expanded as it is at the start, over all velocities, or over all of space too."""
+    monkeypatch.setattr("flowsim.recurrence.GROUP", group)
     grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
-    drive = random(2, 1, 2, 4, 5, seed=1)
+    drive = random(2, drives, 2, 4, 5, seed=1)
     for one in (random(2, 1, 2, 4, 5), random(2, 1, 2, 1, 1), random(1, 1, 1, 1, 1)):
         state = one.expand(2, 9, 2, 4, 5)
-        fused, highest = recur(state, cell.recurrent.weight, drive, grid.velocities, "tanh")
-        torch.testing.assert_close(highest, pool_max(fused, grid.velocities), rtol=0, atol=0)
-        assert fused.shape == (2, 9, 2, 4, 5)
+        groups, highest = recur([state], cell.recurrent.weight, [drive], grid.velocities, "tanh", pooled=True)
+        torch.testing.assert_close(highest, pool_max(groups, grid.velocities), rtol=0, atol=0)
+        assert joined(groups).shape == (2, 9, 2, 4, 5)
         (expected,) = RNNTanh(cell)(advance(state, grid), drive)
-        torch.testing.assert_close(fused, expected)
+        torch.testing.assert_close(joined(groups), expected)
+
+
+def test_what_is_not_pooled_on_the_way_is_pooled_when_asked():
+    """A network that only took frames in predicts as one that was about to."""
+    network, _ = pair((6, 7))
+    state, frames = network.start(2), torch.rand(2, 3, 1, 6, 7, dtype=torch.float64)
+    for frame in frames.unbind(1):
+        before, state = state, network.absorb(state, frame)
+    assert state[-1].numel() == 0
+    pooled = network.update(before, frame)
+    torch.testing.assert_close(network.decode(state), network.decode(pooled), rtol=0, atol=0)
+
+
+def test_the_maximum_is_left_where_nothing_is_predicted(monkeypatch):
+    network, _ = pair((6, 7))
+    asked = []
+    monkeypatch.setattr("flowsim.models.fernn.recur", lambda *a: asked.append(a[-1]) or recur(*a))
+    list(network.steps(torch.rand(1, 4, 1, 6, 7, dtype=torch.float64), 2, predict_from=4))
+    assert asked == [False, False, False, True, True]
 
 
 class RNNTanh:
@@ -166,7 +215,7 @@ class RNNTanh:
 def test_the_maximum_goes_to_one_velocity():
     """Where several attain it: here all, everywhere."""
     state = torch.ones(1, 3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
-    pool_max(state, [(0, 0), (1, 0), (0, 1)]).sum().backward()
+    pool_max(state.split([1, 2], 1), [(0, 0), (1, 0), (0, 1)]).sum().backward()
     assert state.grad.sum((0, 2, 3, 4)).tolist() == [4, 0, 0]
 
 

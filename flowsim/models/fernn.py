@@ -22,7 +22,9 @@ from flowsim.cells import CELLS, at_every_velocity, make_cell
 from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
 from flowsim.flow import Translation
+from flowsim.gather import joined
 from flowsim.grid import Law, VelocityGrid
+from flowsim.highest import pool_max
 from flowsim.lift import POOLS, advance, lift
 from flowsim.network import Network, State
 from flowsim.readout import Readout
@@ -94,8 +96,9 @@ class FusedFERNN(FERNN):
     """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in memory.
 
     `advance` is folded into what comes after it (`flowsim.recurrence`), so that between the two the state is that of
-    the frame before. At the start it is one number, expanded. Carried are also the maximum over velocity of the top
-    layer once it is advanced, which the prediction is decoded from.
+    the frame before. At the start it is one number, expanded. Carried are, layer by layer, the state in groups of
+    velocities, and last the maximum over velocity of the top layer once it is advanced, which the prediction is decoded
+    from; empty where nothing asked for it.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
@@ -107,25 +110,42 @@ class FusedFERNN(FERNN):
         layer = nothing.expand(trials, len(self.grid), self.channels, *self.frame_shape)
         return *(layer for _ in self.cells), layer[:, 0]
 
+    def groups(self, state: State, layer: int) -> State:
+        """State of a layer, in groups of velocities."""
+        count = (len(state) - 1) // len(self.cells)
+        return state[layer * count : (layer + 1) * count]
+
     def top(self, state: State) -> Tensor:
-        return state[-2]
+        return joined(self.groups(state, len(self.cells) - 1))
 
     def advance(self, state: State) -> State:
         return state
 
     def decode(self, state: State) -> Tensor:
-        if self.readout.pool is POOLS["max"]:
-            return self.readout.decoder(state[-1])
-        return self.readout(advance(self.top(state), self.grid))
+        if self.readout.pool is not POOLS["max"]:
+            return self.readout(advance(self.top(state), self.grid))
+        asked = (
+            state[-1] if state[-1].numel() else pool_max(self.groups(state, len(self.cells) - 1), self.grid.velocities)
+        )
+        return self.readout.decoder(asked)
 
     def update(self, state: State, frame: Tensor) -> State:
+        return self._updated(state, frame, self.readout.pool is POOLS["max"])
+
+    def absorb(self, state: State, frame: Tensor) -> State:
+        return self._updated(state, frame, False)
+
+    def _updated(self, state: State, frame: Tensor, pooled: bool) -> State:
         updated: State = ()
-        below = lift(frame)
-        for own, cell, encoder in zip(state[:-1], self.cells, self.encoders, strict=True):
+        below: State = (lift(frame),)
+        for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
             recurrent: Any = cell.recurrent
-            drive = at_every_velocity(encoder, below)
-            below, highest = recur(own, recurrent.weight, drive, self.grid.velocities, self.activation)
-            updated = (*updated, below)
+            drive = [at_every_velocity(encoder, group) for group in below]
+            below, highest = recur(
+                self.groups(state, layer), recurrent.weight, drive, self.grid.velocities, self.activation,
+                pooled and layer == len(self.cells) - 1,
+            )  # fmt: skip
+            updated = (*updated, *below)
         return *updated, highest
 
 

@@ -20,10 +20,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from flowsim.gather import inward, joined, outward
+from flowsim.highest import pool_max
 from flowsim.models.fernn import FusedFERNN, check_kernel, velocity_grid
 from flowsim.network import Network, State
 from flowsim.readout import Readout
-from flowsim.recurrence import pool_max
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -42,10 +43,15 @@ class PermutedFERNN(FusedFERNN):
         self.register_buffer("handed", handed)
 
     def update(self, state: State, frame: Tensor) -> State:
-        after, _ = super().update(state, frame)
+        after = self.absorb(state, frame)
+        return *after[:-1], pool_max(after[:-1], self.grid.velocities)
+
+    def absorb(self, state: State, frame: Tensor) -> State:
+        *groups, nothing = super().absorb(state, frame)
+        sizes = [group.shape[1] for group in groups]
         # as the state lies in memory, velocity first, so that whole blocks are copied
-        after = after.permute(1, 0, 3, 4, 2)[self.handed].permute(1, 0, 4, 2, 3)
-        return after, pool_max(after, self.grid.velocities)
+        after = outward(joined(groups))[self.handed]
+        return *(inward(group) for group in after.split(sizes)), nothing
 
 
 def build(

@@ -27,6 +27,7 @@ from flowsim.cells import at_every_velocity
 from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
 from flowsim.flow import Translation
+from flowsim.gather import joined
 from flowsim.grid import VelocityGrid
 from flowsim.lift import lift, pool_max
 from flowsim.network import Network, State, Step
@@ -57,8 +58,11 @@ class ReleasedTranslation(Network):
     def start(self, trials: int) -> State:
         conv_h: Any = self.cell.conv_h
         weight = conv_h.weight
-        blank = weight.new_zeros(trials, 1, *self.frame_shape)
-        return weight.new_zeros(trials, len(self.grid), weight.shape[0], *self.frame_shape), blank
+        rest = weight.new_zeros(()).expand(trials, len(self.grid), weight.shape[0], *self.frame_shape)
+        return rest, weight.new_zeros(trials, 1, *self.frame_shape)
+
+    def top(self, state: State) -> Tensor:
+        return joined(state[:-1])
 
     def advance(self, state: State) -> State:
         return state  # `recur` moves it on its way
@@ -66,11 +70,11 @@ class ReleasedTranslation(Network):
     def update(self, state: State, frame: Tensor) -> State:
         conv_h: Any = self.cell.conv_h
         conv_u: Any = self.cell.conv_u
-        after, _ = recur(state[0], conv_h.weight, lift(conv_u(frame)), self.grid.velocities, "relu")
-        return (after,)
+        drive = lift(conv_u(frame))
+        return *recur(state[:-1], conv_h.weight, [drive], self.grid.velocities, "relu")[0], frame
 
     def decode(self, state: State) -> Tensor:
-        return self.decoder_conv(pool_max(state[0]))
+        return self.decoder_conv(pool_max(self.top(state)))
 
     def logits(self, state: State) -> Tensor:
         raise InputError("the released translation network predicts frames; build it with classes=n to classify")
@@ -87,18 +91,13 @@ class ReleasedTranslation(Network):
         """See `Network.resume`. Carried is the last frame, too; frames are taken in undisturbed, as published."""
         if actions is not None:
             self.move(state, actions)
-        h, frame = state
         for time in times:
             prediction, seen = None, time < frames.shape[1]
             if not seen or time >= max(predict_from, 1):
-                (ahead,) = self.update(self.advance((h,)), frame)  # the frame before, once more
-                prediction = self.decode((ahead,))
-            if seen or prediction is None:
-                frame = frames[:, time]
-                (h,) = self.update(self.advance((h,)), frame)
-            else:
-                h, frame = ahead, prediction
-            yield Step(time, prediction, partial(tuple, (h, frame)), self.top)
+                ahead = self.update(state, state[-1])  # the frame before, once more
+                prediction = self.decode(ahead)
+            state = self.update(state, frames[:, time]) if seen or prediction is None else (*ahead[:-1], prediction)
+            yield Step(time, prediction, partial(tuple, state), self.top)
 
 
 class ReleasedActions(Network):

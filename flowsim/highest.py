@@ -1,0 +1,118 @@
+r"""The maximum over velocity of a state that has moved on, without moving the state in memory first.
+
+    max_v psi_1(v) . h_(t-1)(v)
+
+is what the prediction of frame t is decoded from. Its gradient goes to the first velocity that attains it. States come
+in groups of velocities, see `flowsim.recurrence`. `flowsim.lift.advance` and `flowsim.lift.pool_max` are the same in
+plain steps, and what this is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flowsim.flow import Velocity
+from flowsim.gather import gathered, outward
+
+Velocities = tuple[Velocity, ...]
+
+
+def pool_max(state: Sequence[Tensor], velocities: Sequence[Velocity]) -> Tensor:
+    """Maximum over velocity of the advanced state, (trial, channel, y, x), from the state before it.
+
+    Parameters
+    ----------
+    state : sequence of Tensor (trial, velocity, channel, y, x)
+        Groups of velocities, in order.
+    velocities : sequence of (int, int)
+        Of all of them, in px/frame.
+    """
+    if len(velocities) == 1:
+        (vy, vx), alone = velocities[0], state[0][:, 0]
+        return alone.roll((int(vy), int(vx)), (-2, -1)) if vy or vx else alone
+    return _Maximum.apply(tuple(velocities), *map(outward, state)).permute(0, 3, 1, 2)
+
+
+def members(sizes: Iterable[int], velocities: Velocities) -> list[Velocities]:
+    """The velocities of each group, of so many each."""
+    left = iter(velocities)
+    return [tuple(islice(left, size)) for size in sizes]
+
+
+def opposite(velocities: Velocities) -> Velocities:
+    """The way back."""
+    return tuple((-vy, -vx) for vy, vx in velocities)
+
+
+class Highest:
+    """The maximum over velocities that come one group after the other, moved, and the first velocity that attains it.
+
+    Over places (trial, y, x, channel); ``winner`` counts velocities in the order in which they came.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        self.seen, self.value, self.winner = 0, like.new_empty(0), like.new_empty(0, dtype=torch.int16)
+
+    def take(self, state: Tensor, velocities: Velocities) -> None:
+        """The next velocities, (velocity, trial, y, x, channel)."""
+        for moved in _moved(state, velocities):
+            if self.seen:
+                higher = torch.gt(moved, self.value, out=torch.empty_like(self.winner))
+                torch.maximum(self.winner, higher.mul_(self.seen), out=self.winner)
+                torch.maximum(self.value, moved, out=self.value)
+            else:
+                self.value = moved.clone()
+                self.winner = self.winner.new_zeros(moved.shape)
+            self.seen += 1
+
+
+def _moved(state: Tensor, velocities: Velocities) -> Tensor:
+    """Each velocity (velocity, trial, y, x, channel) moved by itself."""
+    return gathered(state.contiguous(), velocities, 0).permute(0, 2, 3, 1).view(state.shape)
+
+
+def handed_back(gradient: Tensor, winner: Tensor, first: int, velocities: Velocities) -> Tensor:
+    """To velocities from number ``first`` on, (velocity, trial, y, x, channel), from the maximum's gradient."""
+    number = torch.arange(first, first + len(velocities), dtype=winner.dtype, device=winner.device)
+    return _moved(gradient * (winner == number[:, None, None, None, None]), opposite(velocities))
+
+
+def winning(along: Sequence[Tensor], winner: Tensor, velocities: Sequence[Velocities]) -> Tensor:
+    """Of groups (velocity, trial, y, x, channel), moved, the value at the velocity that won, (trial, y, x, channel)."""
+    found, number = torch.zeros_like(along[0][0]), 0
+    for group, own in zip(along, velocities, strict=True):
+        for moved in _moved(group, own):
+            found = torch.where(winner == number, moved, found)
+            number += 1
+    return found
+
+
+class _Maximum(torch.autograd.Function):
+    """`pool_max` on groups (velocity, trial, y, x, channel)."""
+
+    @staticmethod
+    def forward(ctx: Any, velocities: Velocities, *groups: Tensor) -> Tensor:
+        highest, ctx.velocities = Highest(groups[0]), members(map(len, groups), velocities)
+        for group, own in zip(groups, ctx.velocities, strict=True):
+            highest.take(group, own)
+        ctx.save_for_backward(highest.winner)
+        ctx.save_for_forward(highest.winner)
+        return highest.value
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (winner,), found, first = ctx.saved_tensors, [], 0
+        for own in ctx.velocities:
+            found.append(handed_back(gradient, winner, first, own))
+            first += len(own)
+        return None, *found
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *along: Tensor) -> Tensor:
+        (winner,) = ctx.saved_tensors
+        return winning(along, winner, ctx.velocities)
