@@ -112,9 +112,11 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
         at_once = settings.recompute or end - warm
         for first in range(warm, end, at_once):
             times = range(first, min(first + at_once, end))
-            if settings.recompute:
-                more, state = checkpoint(run, times, *state, use_reentrant=False, preserve_rng_state=False)
-            else:
+            if times[-1] < end - 1:  # to stop the recomputation early would leave what it made to the garbage collector
+                more, state = checkpoint(
+                    run, times, *state, use_reentrant=False, preserve_rng_state=False, early_stop=False
+                )
+            else:  # what comes last is needed at once
                 more, state = run(times, *state)
             predicted += more
         if classify:

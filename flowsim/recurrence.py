@@ -17,6 +17,7 @@ Memory is laid out (velocity, trial, y, x, channel), whatever the order of the d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -88,7 +89,7 @@ def grouped(state: Tensor) -> Groups:
     """A state (trial, velocity, channel, y, x) in groups of velocities."""
     if state.device.type != "cpu":
         return (state,)
-    return state.split(max(1, GROUP // max(1, state[:, 0].numel() * state.element_size())), 1)
+    return state.tensor_split(math.ceil(state.numel() * state.element_size() / GROUP) or 1, 1)
 
 
 def _from_one(
