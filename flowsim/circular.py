@@ -1,7 +1,8 @@
 """Convolutions on the torus: what `torch.nn.Conv2d` with circular padding computes, with fewer copies.
 
-Padded inputs are not kept for the backward pass but copied again (`flowsim.gather`), and the gradient with respect to
-the input is a circular convolution like any other, with the adjoint kernel.
+Padded inputs are not kept for the backward pass. The gradient with respect to the input is a circular convolution like
+any other, with the adjoint kernel; the padded gradient that it needs (`flowsim.gather`), correlated with the input, is
+the gradient with respect to the kernel.
 """
 
 from __future__ import annotations
@@ -56,11 +57,9 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         side, gradient = weight.shape[-1] // 2, gradient.contiguous()
-        to_x = to_weight = None
-        if ctx.needs_input_grad[0]:
-            to_x = convolved(gathered(gradient[None], REST, side), adjoint(weight))
-        if ctx.needs_input_grad[1]:
-            to_weight = weight_gradient(gathered(x[None], REST, side), gradient, weight)
+        back, flipped = gathered(gradient[None], REST, side), adjoint(weight)
+        to_x = convolved(back, flipped) if ctx.needs_input_grad[0] else None
+        to_weight = adjoint(weight_gradient(back, x, flipped)) if ctx.needs_input_grad[1] else None
         return to_x, to_weight
 
     @staticmethod

@@ -28,13 +28,15 @@ def pool_max(state: Sequence[Tensor], velocities: Sequence[Velocity]) -> Tensor:
     Parameters
     ----------
     state : sequence of Tensor (trial, velocity, channel, y, x)
-        Groups of velocities, in order.
+        Groups of velocities, in order; one alone of velocity size 1 is the same at every velocity.
     velocities : sequence of (int, int)
         Of all of them, in px/frame.
     """
     if len(velocities) == 1:
         (vy, vx), alone = velocities[0], state[0][:, 0]
         return alone.roll((int(vy), int(vx)), (-2, -1)) if vy or vx else alone
+    if len(state) == 1:
+        state = [state[0].expand(-1, len(velocities), -1, -1, -1)]
     return _Maximum.apply(tuple(velocities), *map(outward, state)).permute(0, 3, 1, 2)
 
 
@@ -52,11 +54,11 @@ def opposite(velocities: Velocities) -> Velocities:
 class Highest:
     """The maximum over velocities that come one group after the other, moved, and the first velocity that attains it.
 
-    Over places (trial, y, x, channel); ``winner`` counts velocities in the order in which they came.
+    Over places (trial, y, x, channel); ``winner`` counts velocities in the order in which they came, in float32.
     """
 
     def __init__(self, like: Tensor) -> None:
-        self.seen, self.value, self.winner = 0, like.new_empty(0), like.new_empty(0, dtype=torch.int16)
+        self.seen, self.value, self.winner = 0, like.new_empty(0), like.new_empty(0, dtype=torch.float32)
 
     def take(self, state: Tensor, velocities: Velocities) -> None:
         """The next velocities, (velocity, trial, y, x, channel)."""
@@ -79,7 +81,9 @@ def _moved(state: Tensor, velocities: Velocities) -> Tensor:
 def handed_back(gradient: Tensor, winner: Tensor, first: int, velocities: Velocities) -> Tensor:
     """To velocities from number ``first`` on, (velocity, trial, y, x, channel), from the maximum's gradient."""
     number = torch.arange(first, first + len(velocities), dtype=winner.dtype, device=winner.device)
-    return _moved(gradient * (winner == number[:, None, None, None, None]), opposite(velocities))
+    away = (winner - number[:, None, None, None, None]).to(gradient.dtype)  # 0 at the winner, else at least 1
+    own = torch.ops.aten.hardtanh_backward(gradient.contiguous().expand_as(away), away, -0.5, 0.5)  # 0 where away
+    return _moved(own, opposite(velocities))
 
 
 def winning(along: Sequence[Tensor], winner: Tensor, velocities: Sequence[Velocities]) -> Tensor:

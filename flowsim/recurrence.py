@@ -53,7 +53,8 @@ def recur(
     Parameters
     ----------
     state : sequence of Tensor (trial, velocity, channel, y, x)
-        Groups of velocities, in order; one alone is split as pays.
+        Groups of velocities, in order; one alone is split as pays. One of velocity size 1 is the same at every
+        velocity, as at the start.
     weight : Tensor (channel, channel, y, x)
         The kernel W, of odd size.
     drive : sequence of Tensor (trial, velocity or 1, channel, y, x)
@@ -67,19 +68,23 @@ def recur(
     Returns
     -------
     tuple of Tensor (trial, velocity, channel, y, x)
-        The state after the frame, in groups.
+        The state after the frame, in the same form.
     Tensor (trial, channel, y, x)
         Its maximum over velocity once it is advanced again, see `flowsim.highest`: taken on the way, while all is at
         hand. Empty unless ``pooled``.
     """
-    moves = tuple(velocities)
-    sizes = [group.shape[1] for group in (state if len(state) > 1 else drive if len(drive) > 1 else grouped(state[0]))]
-    if len(drive) == 1 and drive[0].shape[1] > 1:
-        drive = drive[0].split(sizes, 1)
-    if len(state) == 1 and state[0].stride(1) == 0:
-        after = _from_one(state[0], weight, drive, moves, activation, sizes)
-        return after, pool_max(after, moves) if pooled else weight.new_empty(0)
-    state = state[0].split(sizes, 1) if len(state) == 1 else state
+    moves, groups = tuple(velocities), max(state, drive, key=len)
+    alike = len(state) == 1 and state[0].shape[1] < len(moves)
+    if len(groups) == 1:
+        groups = grouped(groups[0].expand(-1, len(moves), -1, -1, -1))
+    sizes = [group.shape[1] for group in groups]
+    state, drive = (
+        parts[0].split(sizes, 1) if len(parts) == 1 and parts[0].shape[1] == len(moves) else parts
+        for parts in (state, drive)
+    )
+    if alike:
+        found = _from_one(state[0], weight, drive, members(sizes, moves), activation)
+        return found, pool_max(found, moves) if pooled else weight.new_empty(0)
     weight, *both = as_autocast(weight, *drive, *state)
     *found, highest = _Recurrence.apply(weight, moves, activation, pooled, len(drive), *map(outward, both))
     return tuple(map(inward, found)), highest.permute(0, 3, 1, 2) if pooled else highest
@@ -89,26 +94,21 @@ def grouped(state: Tensor) -> Groups:
     """A state (trial, velocity, channel, y, x) in groups of velocities."""
     if state.device.type != "cpu":
         return (state,)
-    return state.tensor_split(math.ceil(state.numel() * state.element_size() / GROUP) or 1, 1)
+    groups = math.ceil(state.numel() * state.element_size() / GROUP)
+    return state.tensor_split(min(max(1, groups), state.shape[1]), 1)
 
 
 def _from_one(
-    state: Tensor,
-    weight: Tensor,
-    drive: Sequence[Tensor],
-    velocities: Velocities,
-    activation: str,
-    sizes: Sequence[int],
+    state: Tensor, weight: Tensor, drive: Sequence[Tensor], velocities: Sequence[Velocities], activation: str
 ) -> Groups:
-    """The step from a state that is the same at every velocity, as it is at first: one convolution for them all."""
-    (recurrent,) = outward(convolve(state[:, 0], weight)[:, None])
+    """The step from a state that is the same at every velocity: one convolution for them all."""
+    recurrent = outward(convolve(state[:, 0], weight)[:, None])
     act, drive = IN_PLACE[activation], [outward(own) for own in drive]
-    if state.stride()[-2:] != (0, 0):
-        moved = [torch.stack([recurrent.roll(v, (1, 2)) for v in own]) for own in members(sizes, velocities)]
-        drive = drive * (len(sizes) // len(drive))
-        return tuple(inward(act(one.add_(own))) for one, own in zip(moved, drive, strict=True))
-    after = tuple(inward(act(recurrent + own)) for own in drive)  # nor does it change when it moves
-    return after if len(after) > 1 else (after[0].expand(-1, len(velocities), -1, -1, -1),)
+    if state.stride()[-2:] == (0, 0):  # nor does it change when it moves
+        return tuple(inward(act(recurrent + own)) for own in drive)
+    moved = [torch.cat([recurrent.roll((int(vy), int(vx)), (2, 3)) for vy, vx in own]) for own in velocities]
+    drive = drive * (len(moved) // len(drive))
+    return tuple(inward(act(one.add_(own))) for one, own in zip(moved, drive, strict=True))
 
 
 class _Recurrence(torch.autograd.Function):

@@ -261,9 +261,9 @@ def test_memory_for_time(data, change):
 
 
 def test_recomputing_stores_fewer_states(data):
-    frames, stored = torch.rand(4, 14, 1, 9, 8), {}
+    frames, stored = torch.rand(4, 30, 1, 9, 8), {}
     for recompute in (None, 4):
-        settings = SETTINGS.model_copy(update={"context": 8, "horizon": 4, "recompute": recompute})
+        settings = SETTINGS.model_copy(update={"context": 24, "horizon": 4, "recompute": recompute})
         sizes = {}
 
         def pack(tensor, sizes=sizes):

@@ -96,9 +96,9 @@ class FusedFERNN(FERNN):
     """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in memory.
 
     `advance` is folded into what comes after it (`flowsim.recurrence`), so that between the two the state is that of
-    the frame before. At the start it is one number, expanded. Carried are, layer by layer, the state in groups of
-    velocities, and last the maximum over velocity of the top layer once it is advanced, which the prediction is decoded
-    from; empty where nothing asked for it.
+    the frame before. At the start it is one number, expanded over all but velocity. Carried are, layer by layer, the
+    state in groups of velocities, and last the maximum over velocity of the top layer once it is advanced, which the
+    prediction is decoded from; empty where nothing asked for it.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
@@ -107,7 +107,7 @@ class FusedFERNN(FERNN):
 
     def start(self, trials: int) -> State:
         nothing = next(self.parameters()).new_zeros(())
-        layer = nothing.expand(trials, len(self.grid), self.channels, *self.frame_shape)
+        layer = nothing.expand(trials, 1, self.channels, *self.frame_shape)
         return *(layer for _ in self.cells), layer[:, 0]
 
     def groups(self, state: State, layer: int) -> State:
@@ -116,7 +116,7 @@ class FusedFERNN(FERNN):
         return state[layer * count : (layer + 1) * count]
 
     def top(self, state: State) -> Tensor:
-        return joined(self.groups(state, len(self.cells) - 1))
+        return joined(self.groups(state, len(self.cells) - 1)).expand(-1, len(self.grid), -1, -1, -1)
 
     def advance(self, state: State) -> State:
         return state

@@ -48,6 +48,8 @@ class PermutedFERNN(FusedFERNN):
 
     def absorb(self, state: State, frame: Tensor) -> State:
         *groups, nothing = super().absorb(state, frame)
+        if len(groups) == 1 and groups[0].shape[1] == 1:
+            return *groups, nothing  # the same at every velocity
         sizes = [group.shape[1] for group in groups]
         # as the state lies in memory, velocity first, so that whole blocks are copied
         after = outward(joined(groups))[self.handed]
