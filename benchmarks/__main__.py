@@ -1,7 +1,8 @@
 """``make bench``: what a training step costs, against the published recurrence, as a table and a figure.
 
-Writes ``speed.csv`` (one row per measurement) and ``speed.png`` into ``results/benchmarks``. On a GPU the published
-sizes are measured, with TF32 off and on for the reference; without one, those that a CPU can do.
+Writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time of a step goes) and ``speed.png`` into
+``results/benchmarks``. On a GPU the published sizes are measured, with TF32 off and on for the reference; without one,
+those that a CPU can do.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from benchmarks.figure import draw
 from benchmarks.measure import Case, Row, compare
 from benchmarks.rollout import memory_of_long_sequences
+from benchmarks.shares import shares
 from benchmarks.subjects import Size
 from flowsim.training import pick_device
 
@@ -34,9 +36,9 @@ GROWTH = {
 
 def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
     """Every measurement, in turn."""
-    ours: list[Case] = [("flowsim", {}), ("flowsim", {"recompute": 5})]
+    ours: list[Case] = [("flowsim", {}), ("flowsim", {"recompute": 4})]
     if device.type == "cuda":
-        ours += [("flowsim", {"precision": "bfloat16"}), ("flowsim", {"precision": "bfloat16", "recompute": 5})]
+        ours += [("flowsim", {"precision": "bfloat16"}), ("flowsim", {"precision": "bfloat16", "recompute": 4})]
         for tf32 in (False, True):
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
             for size in GPU:
@@ -77,6 +79,13 @@ def main() -> None:
                 f"{row['implementation']}: {row['seconds']:.3g} s, {row['speedup']:.2f} times as fast, "
                 f"{row['peak_mb']:.0f} MB ({row['memory']:.0%})"
             )
+    parts = [
+        {**row, **where}
+        for size in (GPU if device.type == "cuda" else CPU)
+        if size.speed
+        for row in shares(size, device, arguments.repeats)
+    ]
+    pd.DataFrame(parts).to_csv(arguments.into / "shares.csv", index=False, float_format="%.4g")
     draw(pd.DataFrame(table), arguments.into / "speed.png")
 
 

@@ -57,10 +57,11 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         side, gradient = weight.shape[-1] // 2, gradient.contiguous()
+        if not ctx.needs_input_grad[0]:  # of a frame: it has fewer channels than its gradient would have
+            return None, weight_gradient(gathered(x[None], REST, side), gradient, weight)
         back, flipped = gathered(gradient[None], REST, side), adjoint(weight)
-        to_x = convolved(back, flipped) if ctx.needs_input_grad[0] else None
         to_weight = adjoint(weight_gradient(back, x, flipped)) if ctx.needs_input_grad[1] else None
-        return to_x, to_weight
+        return convolved(back, flipped), to_weight
 
     @staticmethod
     def jvp(ctx: Any, along_x: Tensor | None, along_weight: Tensor | None) -> Tensor | None:

@@ -15,8 +15,9 @@ DATA, CACHE = "FLOWSIM_DATA", "FLOWSIM_CACHE"
 
 
 def setting() -> tuple[str, str]:
-    """What the two variables say now: what was read under another setting may differ."""
-    return os.environ.get(DATA, ""), os.environ.get(CACHE, "")
+    """The two folders as they are named now, whole: what was read under another setting may differ."""
+    data, kept = (os.environ.get(name, "") for name in (DATA, CACHE))
+    return os.path.abspath(data) if data else "", os.path.abspath(kept) if kept else ""
 
 
 def named(data: str) -> list[Path]:

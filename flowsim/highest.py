@@ -79,7 +79,10 @@ def _moved(state: Tensor, velocities: Velocities) -> Tensor:
 
 
 def handed_back(gradient: Tensor, winner: Tensor, first: int, velocities: Velocities) -> Tensor:
-    """To velocities from number ``first`` on, (velocity, trial, y, x, channel), from the maximum's gradient."""
+    """To velocities from number ``first`` on, (velocity, trial, y, x, channel), from the maximum's gradient.
+
+    ``winner`` is in float32: comparing integers would take longer than all else here.
+    """
     number = torch.arange(first, first + len(velocities), dtype=winner.dtype, device=winner.device)
     away = (winner - number[:, None, None, None, None]).to(gradient.dtype)  # 0 at the winner, else at least 1
     own = torch.ops.aten.hardtanh_backward(gradient.contiguous().expand_as(away), away, -0.5, 0.5)  # 0 where away
@@ -104,15 +107,16 @@ class _Maximum(torch.autograd.Function):
         highest, ctx.velocities = Highest(groups[0]), members(map(len, groups), velocities)
         for group, own in zip(groups, ctx.velocities, strict=True):
             highest.take(group, own)
-        ctx.save_for_backward(highest.winner)
-        ctx.save_for_forward(highest.winner)
+        winner = highest.winner.to(torch.int16)
+        ctx.save_for_backward(winner)
+        ctx.save_for_forward(winner)
         return highest.value
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (winner,), found, first = ctx.saved_tensors, [], 0
         for own in ctx.velocities:
-            found.append(handed_back(gradient, winner, first, own))
+            found.append(handed_back(gradient, winner.float(), first, own))
             first += len(own)
         return None, *found
 

@@ -98,7 +98,8 @@ class Network(nn.Module, ABC):
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
     def absorb(self, state: State, frame: Tensor) -> State:
-        """`update` for a frame after which nothing is predicted: what only `decode` needs may be left to it."""
+        """`update`, where no prediction follows: it may leave to `decode`, should one be asked for, what serves no
+        other end."""
         return self.update(state, frame)
 
     def move(self, state: State, action: Tensor) -> State:

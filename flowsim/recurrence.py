@@ -5,7 +5,8 @@ r"""The recurrence of the FERNN at every velocity, without moving a state in mem
 The copy that a circular convolution needs moves the state as well (`flowsim.gather`). The state is kept in groups of a
 few velocities, each small enough that what is gathered, convolved and activated stays in the cache, and each a tensor
 of its own, so that a step neither joins nor splits them. The backward pass copies again instead of keeping copies: of
-each step only its output is stored, and one copy of the gradient serves both the state and the weights,
+each step its output is stored, and which velocity held the maximum; and one copy of the gradient serves both the state
+and the weights,
 
     dE/dh(v) = psi_1(-v) . W^T * g(v),     dE/dW = sum_v of the correlation of h(v) with psi_1(-v) . g(v),
 
@@ -68,26 +69,33 @@ def recur(
     Returns
     -------
     tuple of Tensor (trial, velocity, channel, y, x)
-        The state after the frame, in the same form.
+        The state after the frame, in groups.
     Tensor (trial, channel, y, x)
         Its maximum over velocity once it is advanced again, see `flowsim.highest`: taken on the way, while all is at
         hand. Empty unless ``pooled``.
     """
-    moves, groups = tuple(velocities), max(state, drive, key=len)
-    alike = len(state) == 1 and state[0].shape[1] < len(moves)
-    if len(groups) == 1:
-        groups = grouped(groups[0].expand(-1, len(moves), -1, -1, -1))
-    sizes = [group.shape[1] for group in groups]
-    state, drive = (
-        parts[0].split(sizes, 1) if len(parts) == 1 and parts[0].shape[1] == len(moves) else parts
-        for parts in (state, drive)
-    )
-    if alike:
+    moves = tuple(velocities)
+    several = state if len(state) > 1 else drive if len(drive) > 1 else grouped(_everywhere(state[0], len(moves)))
+    sizes = [group.shape[1] for group in several]
+    drive = drive[0].split(sizes, 1) if len(drive) == 1 and drive[0].shape[1] == len(moves) else drive
+    if len(state) == 1 and state[0].shape[1] < len(moves):
         found = _from_one(state[0], weight, drive, members(sizes, moves), activation)
         return found, pool_max(found, moves) if pooled else weight.new_empty(0)
+    state = state[0].split(sizes, 1) if len(state) == 1 else state
+    on_the_way = pooled and len(moves) > 1
     weight, *both = as_autocast(weight, *drive, *state)
-    *found, highest = _Recurrence.apply(weight, moves, activation, pooled, len(drive), *map(outward, both))
-    return tuple(map(inward, found)), highest.permute(0, 3, 1, 2) if pooled else highest
+    *groups, highest = _Recurrence.apply(weight, moves, activation, on_the_way, len(drive), *map(outward, both))
+    found = tuple(map(inward, groups))
+    if on_the_way:
+        highest = highest.permute(0, 3, 1, 2)
+    elif pooled:
+        highest = pool_max(found, moves)
+    return found, highest
+
+
+def _everywhere(state: Tensor, velocities: int) -> Tensor:
+    """(trial, velocity or 1, channel, y, x) at each velocity."""
+    return state.expand(-1, velocities, -1, -1, -1)
 
 
 def grouped(state: Tensor) -> Groups:
@@ -120,7 +128,7 @@ class _Recurrence(torch.autograd.Function):
     ) -> Groups:
         drive, state = groups[:drives], groups[drives:]
         ctx.velocities, ctx.activation = members(map(len, state), velocities), activation
-        ctx.drives, ctx.shared = drives, drives == len(drive[0]) == 1
+        ctx.drives, ctx.shared, ctx.pooled = drives, drives == len(drive[0]) == 1, pooled
         side, output, highest = weight.shape[-1] // 2, [], Highest(weight)
         for number, (group, own) in enumerate(zip(state, ctx.velocities, strict=True)):
             after = convolved(gathered(group, own, side), weight).contiguous().view(group.shape)
@@ -128,8 +136,9 @@ class _Recurrence(torch.autograd.Function):
             if pooled:
                 highest.take(after, own)
             output.append(after)
-        ctx.save_for_backward(weight, highest.winner, *state, *output)
-        ctx.save_for_forward(weight, highest.winner, *state, *output)
+        winner = highest.winner.to(torch.int16)
+        ctx.save_for_backward(weight, winner, *state, *output)
+        ctx.save_for_forward(weight, winner, *state, *output)
         ctx.set_materialize_grads(False)
         if not pooled:
             ctx.mark_non_differentiable(highest.value)
@@ -141,7 +150,7 @@ class _Recurrence(torch.autograd.Function):
         *to_output, to_highest = gradients
         side, flipped, slope = weight.shape[-1] // 2, adjoint(weight), DERIVATIVES[ctx.activation]
         exact = torch.promote_types(weight.dtype, torch.float32)  # to add up in, where the state is shorter
-        to_weight, first = torch.zeros_like(flipped, dtype=exact), 0
+        to_weight, first, winner = torch.zeros_like(flipped, dtype=exact), 0, winner.float()
         to_drive: list[Tensor | None] = [None] * ctx.drives
         to_state: list[Tensor | None] = [None] * len(to_output)
         for number, (own, gradient) in enumerate(zip(ctx.velocities, to_output, strict=True)):
@@ -154,7 +163,8 @@ class _Recurrence(torch.autograd.Function):
                 continue
             inner = slope(gradient, output).contiguous()
             backwards = gathered(inner, opposite(own), side)
-            to_weight += weight_gradient(backwards, state.flatten(0, 1), flipped)
+            if ctx.needs_input_grad[0]:
+                to_weight += weight_gradient(backwards, state.flatten(0, 1), flipped)
             if ctx.needs_input_grad[5 + ctx.drives + number]:
                 to_state[number] = convolved(backwards, flipped).contiguous().view(state.shape)
             if ctx.shared:
@@ -178,4 +188,4 @@ class _Recurrence(torch.autograd.Function):
             if (driven := along_drive[number % ctx.drives]) is not None:
                 total += driven
             found.append(DERIVATIVES[ctx.activation](total, output))
-        return *found, winning(found, winner, ctx.velocities) if winner.numel() else None
+        return *found, winning(found, winner, ctx.velocities) if ctx.pooled else None

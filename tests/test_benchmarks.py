@@ -9,6 +9,7 @@ from benchmarks import stimuli
 from benchmarks.figure import draw
 from benchmarks.measure import compare, peak, seconds
 from benchmarks.reference import Reference
+from benchmarks.shares import BETWEEN, LIMIT, PARTS, REST, part, rate, shares
 from benchmarks.subjects import SUBJECTS, Size
 from flowsim import build
 
@@ -56,6 +57,16 @@ def test_memory_is_measured_in_a_process_of_its_own():
     assert large > 60e6
     assert again == pytest.approx(large, rel=0.3)
     assert peak(SMALL, ("flowsim", {}), CPU) < large / 2
+
+
+def test_shares_of_a_step():
+    rows = pd.DataFrame(shares(SMALL, CPU, 3)).set_index("part")
+    assert list(rows.index) == [*PARTS, REST, BETWEEN, LIMIT]
+    assert rows.share.drop(LIMIT).sum() == pytest.approx(1, abs=0.2), "medians of parts, of the median of the whole"
+    assert (rows.seconds > 0).all()
+    assert rate(SMALL, CPU, 1) > 0
+    assert part("aten::mkldnn_convolution") == part("aten::convolution_backward") == "convolutions"
+    assert part("aten::relu_") == REST
 
 
 def test_rows_and_figure(tmp_path, monkeypatch):

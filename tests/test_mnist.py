@@ -188,7 +188,11 @@ def test_images_of_one_folder_are_not_taken_for_those_of_another(tmp_path, monke
     for level in (50, 150, 50):
         monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path / str(level)))
         assert digits("train", "mnist").pixels == pytest.approx(level / 255)
-    monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path))
+    monkeypatch.setenv("FLOWSIM_DATA", ".")
+    for level in (50, 150):
+        monkeypatch.chdir(tmp_path / str(level))
+        assert digits("train", "mnist").pixels == pytest.approx(level / 255)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="expected MNIST's files"):
         digits("train", "mnist")
 

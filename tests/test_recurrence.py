@@ -42,6 +42,7 @@ def pair(frame_shape, dtype=torch.float64, grid="box", **spec):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("frame_shape", [(6, 7), (8, 4)])
+@pytest.mark.parametrize("group", [3000, 10**9])
 @pytest.mark.parametrize(
     "spec",
     [
@@ -55,8 +56,9 @@ def pair(frame_shape, dtype=torch.float64, grid="box", **spec):
     ],
     ids=str,
 )
-def test_whole_networks(dtype, grid, frame_shape, spec):
+def test_whole_networks(dtype, grid, frame_shape, spec, group, monkeypatch):
     """Through states and a rollout; the gradient of a loss on both, with respect to weights and frames."""
+    monkeypatch.setattr("flowsim.recurrence.GROUP", group)
     found = []
     for network in pair(frame_shape, dtype, grid, **spec):
         x = random(2, 3, 1, *frame_shape, dtype=dtype)
@@ -67,6 +69,38 @@ def test_whole_networks(dtype, grid, frame_shape, spec):
         found.append([states, predictions, x.grad, *(p.grad for p in network.parameters())])
     for fused, plain in zip(*found, strict=True):
         assert far(fused, plain) < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("name", ["fernn_permuted", "fernn_released"])
+def test_groups_change_nothing(name, monkeypatch):
+    """For the other networks of this recurrence, whose plain forms are tested elsewhere."""
+    found = []
+    for group in (10**9, 1500, 1):
+        monkeypatch.setattr("flowsim.recurrence.GROUP", group)
+        torch.manual_seed(0)
+        network = build(name, (6, 7), max_speed=1, channels=3, decoder_layers=1).double()
+        x = random(2, 4, 1, 6, 7)
+        states, predicted = network.states(x), network.rollout(x, 3)
+        (states.square().mean() + predicted.square().mean()).backward()
+        found.append([states, predicted, x.grad, *(p.grad for p in network.parameters())])
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            assert far(other, one) < 1e-12
+
+
+def test_one_velocity_stores_no_winner():
+    """Where there is nothing to choose from: the ordinary network stores its states, and what its decoder needs."""
+    network = build("fernn", (16, 16), max_speed=0, channels=8, decoder_layers=0)
+    sizes = {}
+
+    def pack(tensor):
+        sizes[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        steps = list(network.steps(torch.rand(4, 10, 1, 16, 16)))
+    assert len(steps) == 10
+    assert sum(sizes.values()) < 12 * 4 * 8 * 16 * 16 * 4
 
 
 @pytest.mark.parametrize("sizes", [(3,), (1, 2)], ids=str)
@@ -174,12 +208,12 @@ def test_a_state_that_is_the_same_everywhere(monkeypatch, group, drives):
     grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
     drive = random(2, drives, 2, 4, 5, seed=1)
     for one in (random(2, 1, 2, 4, 5), random(2, 1, 2, 1, 1), random(1, 1, 1, 1, 1)):
-        state = one.expand(2, 9, 2, 4, 5)
+        state = one.expand(2, 1, 2, 4, 5)
         groups, highest = recur([state], cell.recurrent.weight, [drive], grid.velocities, "tanh", pooled=True)
         torch.testing.assert_close(highest, pool_max(groups, grid.velocities), rtol=0, atol=0)
-        assert joined(groups).shape == (2, 9, 2, 4, 5)
-        (expected,) = RNNTanh(cell)(advance(state, grid), drive)
-        torch.testing.assert_close(joined(groups), expected)
+        (expected,) = RNNTanh(cell)(advance(state.expand(2, 9, 2, 4, 5), grid), drive)
+        torch.testing.assert_close(joined(groups).expand(2, 9, 2, 4, 5), expected)
+    assert len(groups) == (1 if group > 1 or (drives == 1 and one.shape[-1] == 1) else 9)
 
 
 def test_what_is_not_pooled_on_the_way_is_pooled_when_asked():

@@ -110,13 +110,14 @@ class FusedFERNN(FERNN):
         layer = nothing.expand(trials, 1, self.channels, *self.frame_shape)
         return *(layer for _ in self.cells), layer[:, 0]
 
-    def groups(self, state: State, layer: int) -> State:
-        """State of a layer, in groups of velocities."""
+    def groups(self, state: State, layer: int | None = None) -> State:
+        """State of a layer, of the top one if none is named, in groups of velocities."""
         count = (len(state) - 1) // len(self.cells)
-        return state[layer * count : (layer + 1) * count]
+        first = count * (len(self.cells) - 1 if layer is None else layer)
+        return state[first : first + count]
 
     def top(self, state: State) -> Tensor:
-        return joined(self.groups(state, len(self.cells) - 1)).expand(-1, len(self.grid), -1, -1, -1)
+        return joined(self.groups(state)).expand(-1, len(self.grid), -1, -1, -1)
 
     def advance(self, state: State) -> State:
         return state
@@ -124,19 +125,18 @@ class FusedFERNN(FERNN):
     def decode(self, state: State) -> Tensor:
         if self.readout.pool is not POOLS["max"]:
             return self.readout(advance(self.top(state), self.grid))
-        asked = (
-            state[-1] if state[-1].numel() else pool_max(self.groups(state, len(self.cells) - 1), self.grid.velocities)
-        )
-        return self.readout.decoder(asked)
+        highest = state[-1] if state[-1].numel() else pool_max(self.groups(state), self.grid.velocities)
+        return self.readout.decoder(highest)
 
     def update(self, state: State, frame: Tensor) -> State:
-        return self._updated(state, frame, self.readout.pool is POOLS["max"])
+        return self.updated(state, frame, self.readout.pool is POOLS["max"])
 
     def absorb(self, state: State, frame: Tensor) -> State:
-        return self._updated(state, frame, False)
+        return self.updated(state, frame, False)
 
-    def _updated(self, state: State, frame: Tensor, pooled: bool) -> State:
-        updated: State = ()
+    def updated(self, state: State, frame: Tensor, pooled: bool) -> State:
+        """Both of them: the maximum is taken on the way only where it is wanted."""
+        after: State = ()
         below: State = (lift(frame),)
         for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
             recurrent: Any = cell.recurrent
@@ -145,8 +145,8 @@ class FusedFERNN(FERNN):
                 self.groups(state, layer), recurrent.weight, drive, self.grid.velocities, self.activation,
                 pooled and layer == len(self.cells) - 1,
             )  # fmt: skip
-            updated = (*updated, *below)
-        return *updated, highest
+            after = (*after, *below)
+        return *after, highest
 
 
 def velocity_grid(

@@ -21,7 +21,6 @@ from pydantic import Field
 from torch import Tensor
 
 from flowsim.gather import inward, joined, outward
-from flowsim.highest import pool_max
 from flowsim.models.fernn import FusedFERNN, check_kernel, velocity_grid
 from flowsim.network import Network, State
 from flowsim.readout import Readout
@@ -42,18 +41,14 @@ class PermutedFERNN(FusedFERNN):
         handed[cycle] = cycle.roll(1)
         self.register_buffer("handed", handed)
 
-    def update(self, state: State, frame: Tensor) -> State:
-        after = self.absorb(state, frame)
-        return *after[:-1], pool_max(after[:-1], self.grid.velocities)
-
-    def absorb(self, state: State, frame: Tensor) -> State:
-        *groups, nothing = super().absorb(state, frame)
+    def updated(self, state: State, frame: Tensor, pooled: bool) -> State:
+        *groups, nothing = super().updated(state, frame, pooled=False)
         if len(groups) == 1 and groups[0].shape[1] == 1:
             return *groups, nothing  # the same at every velocity
         sizes = [group.shape[1] for group in groups]
         # as the state lies in memory, velocity first, so that whole blocks are copied
-        after = outward(joined(groups))[self.handed]
-        return *(inward(group) for group in after.split(sizes)), nothing
+        after = inward(outward(joined(groups))[self.handed])
+        return *after.split(sizes, 1), nothing
 
 
 def build(

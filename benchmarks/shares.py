@@ -1,0 +1,78 @@
+"""Where the time of a training step goes: convolutions, copies, the maximum over velocity, and what is between them.
+
+Convolutions are what the arithmetic costs; beside them stands the time that as much arithmetic takes in the
+recurrence's convolution alone, over and over, which is this machine's limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from statistics import median
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.measure import Row, seconds, synchronise
+from benchmarks.subjects import Size, flowsim
+from flowsim.gather import convolved, weight_gradient
+from flowsim.recurrence import grouped
+
+PARTS = {
+    "convolutions": ("mkldnn_convolution", "cudnn_convolution", "convolution_backward"),
+    "copies that move and pad": ("index_select",),
+    "maximum over velocity": ("gt", "maximum", "mul_", "hardtanh_backward", "sub"),
+}
+"""By names of torch's operations, of which a step has few elsewhere; every other is elementwise, a sum or a copy."""
+REST, BETWEEN, LIMIT = "elementwise and sums", "between operations", "limit: all convolutions at the rate of one"
+
+
+def part(operation: str) -> str:
+    """The part of a step that an operation of torch belongs to."""
+    name = operation.removeprefix("aten::")
+    return next((part for part, names in PARTS.items() if name in names), REST)
+
+
+def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
+    """A row for each part of a step of flowsim, the median of some; the last is the limit of its convolutions."""
+    step = flowsim(size, device)
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
+    (unprofiled,) = seconds([step], repeats, device)
+    taken: list[dict[str, float]] = []
+    for _ in range(repeats):
+        with profile(activities=activities) as profiled:
+            step()
+            synchronise(device)
+        spent = dict.fromkeys([*PARTS, REST, BETWEEN], 0.0)
+        for event in profiled.key_averages():
+            if event.device_type == DeviceType.CPU and event.key.startswith("aten::"):
+                own = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
+                spent[part(event.key)] += own / 1e6
+        spent[BETWEEN] = max(0.0, unprofiled - sum(spent.values()))
+        taken.append(spent)
+    found = {name: median(spent[name] for spent in taken) for name in taken[0]}
+    with FlopCounterMode(display=False) as counter:
+        step()
+    found[LIMIT] = counter.get_total_flops() / 1e9 / rate(size, device, repeats)
+    return [{**asdict(size), "part": name, "seconds": s, "share": s / unprofiled} for name, s in found.items()]
+
+
+def rate(size: Size, device: torch.device, repeats: int) -> float:
+    """GFLOP/s of the convolution of one group of velocities: a third of it forward, one back, one for the kernel."""
+    state = torch.rand(size.batch, size.velocities, size.channels, size.pixels, size.pixels, device=device)
+    images = grouped(state)[0].permute(1, 0, 3, 4, 2).flatten(0, 1).contiguous()
+    padded = torch.rand(len(images), size.pixels + 2, size.pixels + 2, size.channels, device=device).permute(0, 3, 1, 2)
+    weight = torch.rand(size.channels, size.channels, 3, 3, device=device)
+
+    def through() -> None:
+        for _ in range(20):
+            convolved(padded, weight)
+
+    def kernel() -> None:
+        for _ in range(20):
+            weight_gradient(padded, images, weight)
+
+    forward, backward = seconds([through, kernel], repeats, device)
+    once = 20 * 2 * images.numel() * size.channels * 9 / 1e9
+    return 3 * once / (2 * forward + backward)
