@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from flowsim import dataset, ideas, parallel
+from flowsim.allocation import keep_freed_memory
 from flowsim.blocks import RecordBlock, RunBlock, TrainBlock
 from flowsim.errors import InputError
 from flowsim.experiment import network
@@ -33,6 +34,7 @@ FRAMES = {"frames": ("trial", "time", "y", "x")}
 
 def train(a: Namespace) -> None:
     """Train one network."""
+    keep_freed_memory()
     with parallel.processes(pick_device(a.device)) as device:
         _train(a, device)
 
