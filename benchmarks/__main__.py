@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from tqdm import tqdm
 
 from benchmarks.figure import draw
-from benchmarks.measure import Case, Row, compare
+from benchmarks.measure import Row, compare
 from benchmarks.rollout import memory_of_long_sequences
 from benchmarks.shares import shares
 from benchmarks.subjects import Size
@@ -36,21 +37,19 @@ GROWTH = {
 
 def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
     """Every measurement, in turn."""
-    ours: list[Case] = [("flowsim", {}), ("flowsim", {"recompute": 4})]
+    cases: list[tuple[str, Mapping[str, Any]]] = [("reference", {}), ("flowsim", {}), ("flowsim", {"recompute": 4})]
     if device.type == "cuda":
-        ours += [("flowsim", {"precision": "bfloat16"}), ("flowsim", {"precision": "bfloat16", "recompute": 4})]
+        cases += [("flowsim", {"precision": "bfloat16"}), ("flowsim", {"precision": "bfloat16", "recompute": 4})]
         for tf32 in (False, True):
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
             for size in GPU:
-                yield compare(
-                    f"training step, TF32 {'on' if tf32 else 'off'}", size, [("reference", {}), *ours], repeats, device
-                )
+                measure = f"training step, TF32 {'on' if tf32 else 'off'}"
+                yield compare(measure, [(size, *case) for case in cases], repeats, device)
     else:
         for size in CPU:
-            yield compare("training step", size, [("reference", {}), *ours], repeats, device)
+            yield compare("training step", [(size, *case) for case in cases], repeats, device)
     for measure, sizes in GROWTH.items():
-        for size in sizes:
-            yield compare(f"growth with {measure}", size, [("flowsim", {})], repeats, device)
+        yield compare(f"growth with {measure}", [(size, "flowsim", {}) for size in sizes], repeats, device)
     yield memory_of_long_sequences(device)
 
 

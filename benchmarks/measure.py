@@ -19,8 +19,8 @@ import torch
 from benchmarks.subjects import SUBJECTS, Size
 
 Row = dict[str, Any]
-Case = tuple[str, Mapping[str, Any]]
-"""A subject's name and its options."""
+Case = tuple[Size, str, Mapping[str, Any]]
+"""How large a step, a subject's name and its options."""
 
 
 def synchronise(device: torch.device) -> None:
@@ -43,10 +43,13 @@ def seconds(steps: Sequence[Callable[[], None]], repeats: int, device: torch.dev
     return [median(times) for times in taken]
 
 
-def compare(measure: str, size: Size, cases: Sequence[Case], repeats: int, device: torch.device) -> list[Row]:
-    """A row for each case, the first being what the others are compared with: ``speedup`` and ``memory`` share."""
-    peaks = [peak(size, case, device) for case in cases]  # first: this process would hold on to a GPU's memory
-    times = seconds([SUBJECTS[name](size, device, **options) for name, options in cases], repeats, device)
+def compare(measure: str, cases: Sequence[Case], repeats: int, device: torch.device) -> list[Row]:
+    """A row for each case, the first being what the others are compared with: ``speedup`` and ``memory`` share.
+
+    All are timed in turn.
+    """
+    peaks = [peak(case, device) for case in cases]  # first: this process would hold on to a GPU's memory
+    times = seconds([SUBJECTS[name](size, device, **options) for size, name, options in cases], repeats, device)
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return [
@@ -61,13 +64,14 @@ def compare(measure: str, size: Size, cases: Sequence[Case], repeats: int, devic
             "peak_mb": used / 1e6,
             "memory": used / peaks[0] if peaks[0] else float("nan"),
         }
-        for (name, options), taken, used in zip(cases, times, peaks, strict=True)
+        for (size, name, options), taken, used in zip(cases, times, peaks, strict=True)
     ]
 
 
-def peak(size: Size, case: Case, device: torch.device) -> float:
+def peak(case: Case, device: torch.device) -> float:
     """Bytes of memory that two steps take beyond an idle process, in a process of their own."""
-    asked = json.dumps([asdict(size), case, str(device)])
+    size, *subject = case
+    asked = json.dumps([asdict(size), subject, str(device)])
     command = [sys.executable, "-m", "benchmarks.measure", asked]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
     if ran.returncode:

@@ -6,6 +6,7 @@ recurrence's convolution alone, over and over, which is this machine's limit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from statistics import median
 
@@ -16,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row, seconds, synchronise
 from benchmarks.subjects import Size, flowsim
-from flowsim.gather import convolved, weight_gradient
+from flowsim.gather import convolved, outward, weight_gradient
 from flowsim.recurrence import grouped
 
 PARTS = {
@@ -38,7 +39,8 @@ def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
     """A row for each part of a step of flowsim, the median of some; the last is the limit of its convolutions."""
     step = flowsim(size, device)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
-    (unprofiled,) = seconds([step], repeats, device)
+    alone, arithmetic = one_convolution(size, device)
+    unprofiled, *passes = seconds([step, *alone], repeats, device)
     taken: list[dict[str, float]] = []
     for _ in range(repeats):
         with profile(activities=activities) as profiled:
@@ -54,25 +56,24 @@ def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
     found = {name: median(spent[name] for spent in taken) for name in taken[0]}
     with FlopCounterMode(display=False) as counter:
         step()
-    found[LIMIT] = counter.get_total_flops() / 1e9 / rate(size, device, repeats)
+    found[LIMIT] = counter.get_total_flops() / arithmetic * sum(passes)
     return [{**asdict(size), "part": name, "seconds": s, "share": s / unprofiled} for name, s in found.items()]
 
 
-def rate(size: Size, device: torch.device, repeats: int) -> float:
-    """GFLOP/s of the convolution of one group of velocities: a third of it forward, one back, one for the kernel."""
+def one_convolution(size: Size, device: torch.device) -> tuple[list[Callable[[], None]], int]:
+    """That of one group of velocities, forward, back and for the kernel, some times each; and the FLOP of all."""
+    times = 20
     state = torch.rand(size.batch, size.velocities, size.channels, size.pixels, size.pixels, device=device)
-    images = grouped(state)[0].permute(1, 0, 3, 4, 2).flatten(0, 1).contiguous()
+    images = outward(grouped(state)[0]).flatten(0, 1)
     padded = torch.rand(len(images), size.pixels + 2, size.pixels + 2, size.channels, device=device).permute(0, 3, 1, 2)
     weight = torch.rand(size.channels, size.channels, 3, 3, device=device)
 
     def through() -> None:
-        for _ in range(20):
+        for _ in range(times):
             convolved(padded, weight)
 
     def kernel() -> None:
-        for _ in range(20):
+        for _ in range(times):
             weight_gradient(padded, images, weight)
 
-    forward, backward = seconds([through, kernel], repeats, device)
-    once = 20 * 2 * images.numel() * size.channels * 9 / 1e9
-    return 3 * once / (2 * forward + backward)
+    return [through, through, kernel], 3 * times * 2 * images.numel() * size.channels * 9

@@ -9,7 +9,7 @@ from benchmarks import stimuli
 from benchmarks.figure import draw
 from benchmarks.measure import compare, peak, seconds
 from benchmarks.reference import Reference
-from benchmarks.shares import BETWEEN, LIMIT, PARTS, REST, part, rate, shares
+from benchmarks.shares import BETWEEN, LIMIT, PARTS, REST, one_convolution, part, shares
 from benchmarks.subjects import SUBJECTS, Size
 from flowsim import build
 
@@ -50,13 +50,13 @@ def test_medians_of_steps_taken_in_turn():
 
 
 def test_memory_is_measured_in_a_process_of_its_own():
-    large = peak(Size(1, 8, 16, 10, 28), ("flowsim", {}), CPU)
+    large = peak((Size(1, 8, 16, 10, 28), "flowsim", {}), CPU)
     held = [torch.ones(30_000_000)]
-    again = peak(Size(1, 8, 16, 10, 28), ("flowsim", {}), CPU)
+    again = peak((Size(1, 8, 16, 10, 28), "flowsim", {}), CPU)
     assert len(held) == 1
     assert large > 60e6
     assert again == pytest.approx(large, rel=0.3)
-    assert peak(SMALL, ("flowsim", {}), CPU) < large / 2
+    assert peak((SMALL, "flowsim", {}), CPU) < large / 2
 
 
 def test_shares_of_a_step():
@@ -64,23 +64,31 @@ def test_shares_of_a_step():
     assert list(rows.index) == [*PARTS, REST, BETWEEN, LIMIT]
     assert rows.share.drop(LIMIT).sum() == pytest.approx(1, abs=0.2), "medians of parts, of the median of the whole"
     assert (rows.seconds > 0).all()
-    assert rate(SMALL, CPU, 1) > 0
+    alone, arithmetic = one_convolution(SMALL, CPU)
+    with FlopCounterMode(display=False) as counter:
+        for run in alone:
+            run()
+    assert counter.get_total_flops() == arithmetic
     assert part("aten::mkldnn_convolution") == part("aten::convolution_backward") == "convolutions"
     assert part("aten::relu_") == REST
 
 
 def test_rows_and_figure(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.measure.peak", lambda size, case, device: 2e6 if case[0] == "reference" else 1e6)
+    monkeypatch.setattr("benchmarks.measure.peak", lambda case, device: 2e6 if case[1] == "reference" else 1e6)
     table = pd.DataFrame(
         [
             *compare(
-                "training step", SMALL, [("reference", {}), ("flowsim", {}), ("flowsim", {"recompute": 2})], 1, CPU
+                "training step",
+                [(SMALL, "reference", {}), (SMALL, "flowsim", {}), (SMALL, "flowsim", {"recompute": 2})],
+                1,
+                CPU,
             ),
             *[
                 row
                 for name in ("velocities", "frames", "pixels", "batch")
-                for size in (SMALL, Size(0, 2, 3, 4, 9))
-                for row in compare(f"growth with {name}", size, [("flowsim", {})], 1, CPU)
+                for row in compare(
+                    f"growth with {name}", [(size, "flowsim", {}) for size in (SMALL, Size(0, 2, 3, 4, 9))], 1, CPU
+                )
             ],
         ]
     )
