@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import dask
 import h5py
 import numpy as np
 import xarray as xr
@@ -172,7 +173,12 @@ def write_assembly(assembly: xr.DataArray, into: Path) -> None:
     name = assembly.name or "assembly"
     with whole(into) as temporary:
         encoding = {name: {**COMPRESSED, "chunksizes": cut}}
-        assembly.to_dataset(name=name, promote_attrs=True).to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        with dask.config.set(
+            scheduler="synchronous"
+        ):  # a thread still at work would make the file again after an error
+            assembly.to_dataset(name=name, promote_attrs=True).to_netcdf(
+                temporary, engine="h5netcdf", encoding=encoding
+            )
         require_chunks(temporary, [str(name)], into)
 
 
