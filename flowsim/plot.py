@@ -165,9 +165,19 @@ def mosaic(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write one figure; the same figure always gives the same bytes."""
+    """Write one figure; the same figure always gives the same bytes.
+
+    The layout is solved here, and axes put where it says to a millionth of the figure: its last digits depend on the
+    order in which the solver finds its variables in memory.
+    """
     import matplotlib as mpl
 
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with mpl.rc_context(STYLE), whole(path) as temporary:
+        if figure.get_layout_engine():
+            figure.set_dpi(mpl.rcParams["savefig.dpi"])
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+            for ax in figure.axes:
+                ax.set_position(np.round(ax.get_position(original=True).bounds, 6))
         figure.savefig(temporary, format=path.suffix.lstrip("."), metadata=metadata)
