@@ -99,6 +99,7 @@ def _find(name: str) -> importlib.machinery.ModuleSpec | None:
         return None
 
 
+@cache
 def imports(source: str, module: str) -> list[str]:
     """Modules of this project that a module's source imports, wherever in it (names of functions included)."""
     names: list[str] = []
@@ -115,6 +116,7 @@ def imports(source: str, module: str) -> list[str]:
     return [name for name in names if name.split(".")[0] in PACKAGES and "." in name]
 
 
+@cache
 def _meaning(source: str) -> str:
     """The syntax tree, without docstrings and other bare strings."""
     tree = ast.parse(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,21 @@ def rehearse(
         If an analysis cannot do with what would be recorded.
     """
     curve = {"sequences": [1.0], "valid_loss": [1.0]}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        recorded = {}
         for split, block in recordings.items():
+            path = Path(folder) / f"{split}.h5"
             try:
-                record(network, shown[split], Path(folder) / f"{split}.h5", **block, curve=curve, attrs=attrs)
+                record(network, shown[split], path, **block, curve=curve, attrs=attrs)
             except InputError as error:
                 raise InputError(f"record.{split}: {error}") from None
+            recorded[split] = opened.enter_context(open_recording(path))
         for name, settings in analyses.items():
             analysis = ideas.load("analysis", name)
             arguments = ideas.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
-            with open_recording(Path(folder) / f"{analysis.READS}.h5") as recording:
-                try:
-                    result = analysis.analyse(recording, **arguments).compute()
-                    run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
-                    analysis.answers(result.expand_dims("run").assign_coords(run))
-                except InputError as error:
-                    raise InputError(f"analyse.{name}: {error}") from None
+            try:
+                result = analysis.analyse(recorded[analysis.READS], **arguments).compute()
+                run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
+                analysis.answers(result.expand_dims("run").assign_coords(run))
+            except InputError as error:
+                raise InputError(f"analyse.{name}: {error}") from None

@@ -65,12 +65,14 @@ def test_contract(name, runs, tmp_path):
         assert {"network", "seed"} <= set(values.coords)
         assert values.attrs.get("better") in (None, "lower", "higher")
     with mpl.rc_context(plot.STYLE):
-        assert isinstance(analysis.figure(results), Figure)
-        for suffix in ("svg", "png"):
-            for copy in "ab":
-                plot.save(analysis.figure(results), tmp_path / f"{copy}.{suffix}")
-                plt.close("all")
-            assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+        for copy in "ab":
+            figure = analysis.figure(results)
+            assert isinstance(figure, Figure)
+            for suffix in ("svg", "png"):
+                plot.save(figure, tmp_path / f"{copy}.{suffix}")
+            plt.close("all")
+    for suffix in ("svg", "png"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
 
 
 def lawful(law, shape=(3, 4), channels=2, times=5, noise=0.0):
