@@ -9,6 +9,7 @@ BIN := .venv/bin
 run: .venv/ready
 	$(BIN)/snakemake --cores all
 
+test: export OMP_NUM_THREADS = 1
 test: .venv/ready
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from flowsim.flow import Velocity
 from flowsim.gather import gathered, outward
@@ -37,7 +38,7 @@ def pool_max(state: Sequence[Tensor], velocities: Sequence[Velocity]) -> Tensor:
         return alone.roll((int(vy), int(vx)), (-2, -1)) if vy or vx else alone
     if len(state) == 1:
         state = [state[0].expand(-1, len(velocities), -1, -1, -1)]
-    return _Maximum.apply(tuple(velocities), *map(outward, state)).permute(0, 3, 1, 2)
+    return _Maximum.apply(tuple(velocities), differentiated(*state), *map(outward, state)).permute(0, 3, 1, 2)
 
 
 def members(sizes: Iterable[int], velocities: Velocities) -> list[Velocities]:
@@ -54,23 +55,31 @@ def opposite(velocities: Velocities) -> Velocities:
 class Highest:
     """The maximum over velocities that come one group after the other, moved, and the first velocity that attains it.
 
-    Over places (trial, y, x, channel); ``winner`` counts velocities in the order in which they came, in float32.
+    Over places (trial, y, x, channel); ``winner`` counts velocities in the order in which they came, in float32. It
+    stays empty where nothing is ``differentiated``.
     """
 
-    def __init__(self, like: Tensor) -> None:
+    def __init__(self, like: Tensor, differentiated: bool = True) -> None:
         self.seen, self.value, self.winner = 0, like.new_empty(0), like.new_empty(0, dtype=torch.float32)
+        self.differentiated = differentiated
 
     def take(self, state: Tensor, velocities: Velocities) -> None:
         """The next velocities, (velocity, trial, y, x, channel)."""
         for moved in _moved(state, velocities):
-            if self.seen:
-                higher = torch.gt(moved, self.value, out=torch.empty_like(self.winner))
-                torch.maximum(self.winner, higher.mul_(self.seen), out=self.winner)
-                torch.maximum(self.value, moved, out=self.value)
-            else:
+            if not self.seen:
                 self.value = moved.clone()
-                self.winner = self.winner.new_zeros(moved.shape)
+                self.winner = self.winner.new_zeros(moved.shape if self.differentiated else 0)
+            else:
+                if self.differentiated:
+                    higher = torch.gt(moved, self.value, out=torch.empty_like(self.winner))
+                    torch.maximum(self.winner, higher.mul_(self.seen), out=self.winner)
+                torch.maximum(self.value, moved, out=self.value)
             self.seen += 1
+
+
+def differentiated(*tensors: Tensor) -> bool:
+    """Whether a derivative may be asked of what is computed from these: backward or forward."""
+    return torch.is_grad_enabled() or any(unpack_dual(tensor).tangent is not None for tensor in tensors)
 
 
 def _moved(state: Tensor, velocities: Velocities) -> Tensor:
@@ -103,8 +112,8 @@ class _Maximum(torch.autograd.Function):
     """`pool_max` on groups (velocity, trial, y, x, channel)."""
 
     @staticmethod
-    def forward(ctx: Any, velocities: Velocities, *groups: Tensor) -> Tensor:
-        highest, ctx.velocities = Highest(groups[0]), members(map(len, groups), velocities)
+    def forward(ctx: Any, velocities: Velocities, differentiated: bool, *groups: Tensor) -> Tensor:
+        highest, ctx.velocities = Highest(groups[0], differentiated), members(map(len, groups), velocities)
         for group, own in zip(groups, ctx.velocities, strict=True):
             highest.take(group, own)
         winner = highest.winner.to(torch.int16)
@@ -118,9 +127,9 @@ class _Maximum(torch.autograd.Function):
         for own in ctx.velocities:
             found.append(handed_back(gradient, winner.float(), first, own))
             first += len(own)
-        return None, *found
+        return None, None, *found
 
     @staticmethod
-    def jvp(ctx: Any, _: None, *along: Tensor) -> Tensor:
+    def jvp(ctx: Any, _velocities: None, _differentiated: None, *along: Tensor) -> Tensor:
         (winner,) = ctx.saved_tensors
         return winning(along, winner, ctx.velocities)

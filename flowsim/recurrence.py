@@ -28,9 +28,9 @@ from torch import Tensor
 from flowsim.circular import convolve
 from flowsim.flow import Velocity
 from flowsim.gather import adjoint, as_autocast, convolved, gathered, inward, outward, weight_gradient
-from flowsim.highest import Highest, Velocities, handed_back, members, opposite, pool_max, winning
+from flowsim.highest import Highest, Velocities, differentiated, handed_back, members, opposite, pool_max, winning
 
-GROUP = 2**21
+GROUP = 3 * 2**20
 """Bytes of state in a group of velocities on a CPU; a GPU takes all velocities at once."""
 DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda gradient, output: torch.ops.aten.threshold_backward(gradient, output, 0),
@@ -84,7 +84,8 @@ def recur(
     state = state[0].split(sizes, 1) if len(state) == 1 else state
     on_the_way = pooled and len(moves) > 1
     weight, *both = as_autocast(weight, *drive, *state)
-    *groups, highest = _Recurrence.apply(weight, moves, activation, on_the_way, len(drive), *map(outward, both))
+    winner = on_the_way and differentiated(weight, *both)
+    *groups, highest = _Recurrence.apply(weight, moves, activation, on_the_way, winner, len(drive), *map(outward, both))
     found = tuple(map(inward, groups))
     if on_the_way:
         highest = highest.permute(0, 3, 1, 2)
@@ -124,21 +125,22 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, velocities: Velocities, activation: str, pooled: bool, drives: int, *groups: Tensor
-    ) -> Groups:
+        ctx: Any, weight: Tensor, velocities: Velocities, activation: str, pooled: bool, winner: bool, drives: int,
+        *groups: Tensor,
+    ) -> Groups:  # fmt: skip
         drive, state = groups[:drives], groups[drives:]
         ctx.velocities, ctx.activation = members(map(len, state), velocities), activation
         ctx.drives, ctx.shared, ctx.pooled = drives, drives == len(drive[0]) == 1, pooled
-        side, output, highest = weight.shape[-1] // 2, [], Highest(weight)
+        side, output, highest = weight.shape[-1] // 2, [], Highest(weight, winner)
         for number, (group, own) in enumerate(zip(state, ctx.velocities, strict=True)):
             after = convolved(gathered(group, own, side), weight).contiguous().view(group.shape)
             IN_PLACE[activation](after.add_(drive[number % drives]))
             if pooled:
                 highest.take(after, own)
             output.append(after)
-        winner = highest.winner.to(torch.int16)
-        ctx.save_for_backward(weight, winner, *state, *output)
-        ctx.save_for_forward(weight, winner, *state, *output)
+        won = highest.winner.to(torch.int16)
+        ctx.save_for_backward(weight, won, *state, *output)
+        ctx.save_for_forward(weight, won, *state, *output)
         ctx.set_materialize_grads(False)
         if not pooled:
             ctx.mark_non_differentiable(highest.value)
@@ -165,20 +167,20 @@ class _Recurrence(torch.autograd.Function):
             backwards = gathered(inner, opposite(own), side)
             if ctx.needs_input_grad[0]:
                 to_weight += weight_gradient(backwards, state.flatten(0, 1), flipped)
-            if ctx.needs_input_grad[5 + ctx.drives + number]:
+            if ctx.needs_input_grad[6 + ctx.drives + number]:
                 to_state[number] = convolved(backwards, flipped).contiguous().view(state.shape)
             if ctx.shared:
                 inner = inner.sum(0, keepdim=True, dtype=exact)
             driven = to_drive[number % ctx.drives]
             to_drive[number % ctx.drives] = inner if driven is None else driven + inner
         to_drive = [own if own is None else own.to(weight.dtype) for own in to_drive]
-        return adjoint(to_weight).to(weight.dtype), None, None, None, None, *to_drive, *to_state
+        return adjoint(to_weight).to(weight.dtype), None, None, None, None, None, *to_drive, *to_state
 
     @staticmethod
     def jvp(ctx: Any, along_weight: Tensor | None, *along: Any) -> tuple[Tensor | None, ...]:
         weight, winner, *groups = ctx.saved_tensors
         count, side, found = len(ctx.velocities), weight.shape[-1] // 2, []
-        along_drive, along_state = along[4 : 4 + ctx.drives], along[4 + ctx.drives :]
+        along_drive, along_state = along[5 : 5 + ctx.drives], along[5 + ctx.drives :]
         for number, own in enumerate(ctx.velocities):
             state, output = groups[number], groups[count + number]
             total = torch.zeros_like(output)

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from flowsim import Translation, VelocityGrid, build
 from flowsim.cells import RNN
 from flowsim.circular import CircularConv2d, convolve
 from flowsim.gather import joined
-from flowsim.highest import pool_max
+from flowsim.highest import Highest, pool_max
 from flowsim.lift import advance
 from flowsim.lift import pool_max as plain_pool
 from flowsim.models.fernn import FERNN, FusedFERNN
@@ -232,6 +233,22 @@ def test_the_maximum_is_left_where_nothing_is_predicted(monkeypatch):
     monkeypatch.setattr("flowsim.models.fernn.recur", lambda *a: asked.append(a[-1]) or recur(*a))
     list(network.steps(torch.rand(1, 4, 1, 6, 7, dtype=torch.float64), 2, predict_from=4))
     assert asked == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("forward_mode", [False, True])
+def test_the_winner_is_left_where_nothing_is_differentiated(forward_mode, monkeypatch):
+    """Without gradient the same prediction; and its derivative, where it is asked for in forward mode."""
+    network, plain = pair((6, 7))
+    found, frames = [], torch.rand(1, 3, 1, 6, 7, dtype=torch.float64)
+    monkeypatch.setattr("flowsim.recurrence.Highest", lambda *a: found.append(Highest(*a)) or found[-1])
+    with torch.no_grad(), forward_ad.dual_level():
+        seen = forward_ad.make_dual(frames, frames.flip(1)) if forward_mode else frames
+        ours, theirs = (forward_ad.unpack_dual(net.rollout(seen, 2)) for net in (network, plain))
+    assert {highest.winner.numel() > 0 for highest in found if highest.seen} == {forward_mode}
+    torch.testing.assert_close(ours.primal, theirs.primal, rtol=1e-12, atol=1e-12)
+    assert (ours.tangent is not None) == forward_mode
+    if forward_mode:
+        torch.testing.assert_close(ours.tangent, theirs.tangent, rtol=1e-12, atol=1e-12)
 
 
 class RNNTanh:
