@@ -159,7 +159,7 @@ class _Recurrence(torch.autograd.Function):
             state, output = groups[number], groups[len(to_output) + number]
             if to_highest is not None:
                 won = handed_back(to_highest, winner, first, own)
-                gradient = won if gradient is None else gradient + won
+                gradient = won if gradient is None else won.add_(gradient)
             first += len(own)
             if gradient is None:
                 continue

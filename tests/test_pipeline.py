@@ -240,12 +240,32 @@ MOMENTS = {
 }
 
 
+MADE_BY = {
+    "stimulus": "stimuli",
+    "train": "models",
+    "record": "recordings",
+    "analyse": "analyses",
+    "figure": "figures",
+}
+
+
+def finished_before(stage, finished, folder):
+    """A copy of the finished project, without what this stage and those after it made."""
+    shutil.copytree(finished, folder)
+    results, stages = folder / "results" / "tiny", list(MADE_BY)
+    for later in stages[stages.index(stage) :]:
+        shutil.rmtree(results / MADE_BY[later])
+        shutil.rmtree(results / "logs" / later)
+    (results / "report.html").unlink()
+    return folder
+
+
 @pytest.mark.parametrize(
     "stage",
     ["train", *(pytest.param(s, marks=pytest.mark.slow) for s in MOMENTS if s != "train")],
 )
 def test_kill_9_and_the_same_command_again(finished, tmp_path, stage):
-    folder = project(tmp_path)
+    folder = finished_before(stage, finished, tmp_path / "project")
     killed(folder, MOMENTS[stage])
     status, text = snakemake(folder)
     assert status == 0, text
@@ -256,7 +276,7 @@ def test_kill_9_and_the_same_command_again(finished, tmp_path, stage):
 @pytest.mark.slow
 def test_kill_9_of_snakemake_alone(finished, tmp_path):
     """Its jobs live on as orphans; the next run waits for what they hold and ends the same."""
-    folder = project(tmp_path)
+    folder = finished_before("train", finished, tmp_path / "project")
     killed(folder, MOMENTS["train"], group=False)
     status, text = snakemake(folder)
     assert status == 0, text
