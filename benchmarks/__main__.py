@@ -1,8 +1,8 @@
 """``make bench``: what a training step costs, against the published recurrence, as a table and a figure.
 
-Writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time of a step goes) and ``speed.png`` into
-``results/benchmarks``. On a GPU the published sizes are measured, with TF32 off and on for the reference; without one,
-those that a CPU can do.
+Writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time of a step goes) and ``speed.png``, a
+picture of both, into ``results/benchmarks``. On a GPU the published sizes are measured, with TF32 off and on for the
+reference; without one, those that a CPU can do.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main() -> None:
         for row in shares(size, device, arguments.repeats)
     ]
     pd.DataFrame(parts).to_csv(arguments.into / "shares.csv", index=False, float_format="%.4g")
-    draw(pd.DataFrame(table), arguments.into / "speed.png")
+    draw(pd.DataFrame(table), pd.DataFrame(parts), arguments.into / "speed.png")
 
 
 if __name__ == "__main__":

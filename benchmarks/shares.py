@@ -57,7 +57,10 @@ def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
     with FlopCounterMode(display=False) as counter:
         step()
     found[LIMIT] = counter.get_total_flops() / arithmetic * sum(passes)
-    return [{**asdict(size), "part": name, "seconds": s, "share": s / unprofiled} for name, s in found.items()]
+    return [
+        {**asdict(size), "velocities": size.velocities, "part": name, "seconds": s, "share": s / unprofiled}
+        for name, s in found.items()
+    ]
 
 
 def one_convolution(size: Size, device: torch.device) -> tuple[list[Callable[[], None]], int]:

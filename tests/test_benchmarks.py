@@ -101,7 +101,11 @@ def test_rows_and_figure(tmp_path, monkeypatch):
     table.loc[table.measure.str.startswith("growth"), "velocities"] += 100  # beyond those that were compared
     monkeypatch.setattr("matplotlib.figure.Figure.suptitle", lambda figure, title: titles.append(title))
     titles = []
-    draw(table, tmp_path / "speed.png")
+    draw(
+        table,
+        pd.DataFrame([row for size in (SMALL, Size(0, 2, 3, 4, 9)) for row in shares(size, CPU, 1)]),
+        tmp_path / "speed.png",
+    )
     assert "nan" not in titles[0]
     assert (tmp_path / "speed.png").stat().st_size > 10_000
 
