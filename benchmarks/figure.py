@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -21,7 +22,7 @@ def draw(table: pd.DataFrame, parts: pd.DataFrame, into: Path) -> None:
     mpl.use("agg")
     fig = plt.figure(figsize=(10, 8.5), layout="constrained")
     grid = fig.add_gridspec(3, len(GROWING))
-    axes = grid[:2, :].subgridspec(2, len(GROWING)).subplots()
+    axes: Any = grid[:2, :].subgridspec(2, len(GROWING)).subplots()
     draw_parts(fig.add_subplot(grid[2, :]), parts)
     for column, growing in enumerate(GROWING):
         chosen = table[table.measure == f"growth with {growing}"].sort_values(growing)
