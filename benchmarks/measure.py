@@ -81,9 +81,10 @@ def peak(case: Case, device: torch.device) -> float:
 
 def resident() -> int:
     """Most bytes that this process ever held in memory."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux, whose getrusage remembers the parent's memory
-        return 1024 * int(re.findall(r"VmHWM:\s+(\d+)", status.read_text())[0])
+    status = Path("/proc/self/status")  # of Linux, whose getrusage remembers the parent's memory
+    peaks = re.findall(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else []
+    if peaks:
+        return 1024 * int(peaks[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -167,8 +167,8 @@ def mosaic(
 def save(figure: Figure, path: Path) -> None:
     """Write one figure; the same figure always gives the same bytes.
 
-    The layout is solved here, and axes put where it says to a millionth of the figure: its last digits depend on the
-    order in which the solver finds its variables in memory.
+    The layout is solved here, and everything put where it says to a millionth of the figure: its last digits depend on
+    the order in which the solver finds its variables in memory.
     """
     import matplotlib as mpl
 
@@ -178,6 +178,16 @@ def save(figure: Figure, path: Path) -> None:
             figure.set_dpi(mpl.rcParams["savefig.dpi"])
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-            for ax in figure.axes:
-                ax.set_position(np.round(ax.get_position(original=True).bounds, 6))
+            _settle(figure)
         figure.savefig(temporary, format=path.suffix.lstrip("."), metadata=metadata)
+
+
+def _settle(figure: Any) -> None:
+    """Round where axes, texts and parts of a figure, or of a part of one, are."""
+    for ax in figure.axes:
+        ax.set_position(np.round(ax.get_position(original=True).bounds, 6))
+    for text in figure.texts:
+        text.set_position(np.round(text.get_position(), 6))
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(np.round(part.bbox_relative.get_points(), 6))
+        _settle(part)

@@ -1,5 +1,7 @@
 """Shared by all tests: small worlds and small brains, in float64 where exactness is asked for."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,17 @@ from flowsim import Translation, build, dataset, open_recording, record
 from stimuli import moving_digits
 
 torch.set_num_threads(1)
-settings.register_profile("flowsim", deadline=None, print_blob=True)
+settings.register_profile("flowsim", deadline=None, derandomize=True)
 settings.load_profile("flowsim")
 SMALL = {"height": 9, "width": 8, "trials": 3, "frames": 6}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_by_other_tests():
+    torch.manual_seed(0)
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture
@@ -104,6 +114,7 @@ def _kth_videos(folder, videos, size=(120, 160)):
         with av.open(str(folder / f"{name}_uncomp.avi"), "w") as container:
             stream = container.add_stream("mpeg4", rate=25)
             stream.height, stream.width, stream.pix_fmt, stream.bit_rate = *size, "yuv420p", 10**7
+            stream.codec_context.thread_count = 1  # the same bytes on any number of cores
             for n in range(1, frames + 1):
                 picture = np.full((*size, 3), 50 + 4 * n, np.uint8)
                 picture[:, : size[1] // 4] -= 40

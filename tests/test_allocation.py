@@ -1,5 +1,6 @@
 """Freed memory stays with the process that trains: pages are not asked for, and cleared, again at each step."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -21,13 +22,19 @@ for _ in range(2):
     del blocks
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-    return int(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))
+    }
+    command = [sys.executable, "-c", program]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_freed_memory_is_kept():
-    assert faults("") > 10_000
-    assert faults("assert keep_freed_memory()") < 5_000
+    asked_again = faults("")
+    if asked_again < 1000:
+        pytest.skip("this system does not count the pages that it gives, or its C library keeps them")
+    assert faults("assert keep_freed_memory()") < asked_again / 2
 
 
 def test_elsewhere_nothing_is_done(monkeypatch):

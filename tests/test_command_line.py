@@ -71,7 +71,8 @@ def test_weights_hold_curve_and_provenance(folder):
 
 def test_training_by_several_processes(folder, tmp_path):
     """torchrun, twice: the second time from the checkpoint that the first one left, to the same bits."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "flowsim"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2", "-m", "flowsim"]
     data = ["--train", str(folder / "train.h5"), "--valid", str(folder / "valid.h5")]
     command += ["train", "--spec", json.dumps(TRAIN), *data, "--device", "cpu", "--into", str(tmp_path / "a.pt")]
     found = []

@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and damaged ones are told apart from good ones."""
 
-import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,13 +96,16 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 def test_one_process_at_a_time(tmp_path):
     """A second process waits, and a dead one holds nothing."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom flowsim.files import exclusive\n"
+        "with exclusive(Path('a')):\n    sys.exit(not Path('done').exists())"
+    )
     with exclusive(tmp_path / "a"):
-        child = os.fork()
-        if child == 0:
-            with exclusive(tmp_path / "a"):
-                os._exit(0 if (tmp_path / "done").exists() else 1)
+        child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE)
+        assert child.stdout.readline() == b"another process is making a; waiting for it to end\n"
         (tmp_path / "done").write_text("")
-    assert os.waitpid(child, 0)[1] == 0
+    assert child.wait(60) == 0
+    child.stdout.close()
 
 
 def test_runs_are_put_side_by_side(tmp_path):

@@ -247,6 +247,7 @@ def test_a_log_has_lines_of_what_takes_long(capsys, monkeypatch):
 
 def test_a_person_sees_a_bar(file, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
     command = ["analyse", "equivariance_error", "--recording", str(file), "--into", str(tmp_path / "a.h5")]
     assert main(command) == 0
     seen = capsys.readouterr().err

@@ -1,6 +1,7 @@
 """A figure is written to the byte as it was before."""
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -17,16 +18,24 @@ class Unsteady(ConstrainedLayoutEngine):
         solved = super().execute(fig)
         for ax in fig.axes:
             ax._set_position(ax.get_position(original=True).translated(1e-13, -1e-13))
+        for part in fig.subfigs:
+            part.bbox_relative.set_points(part.bbox_relative.get_points() + 1e-13)
+            for text in part.texts:
+                text.set_position(np.add(text.get_position(), 1e-13))
         return solved
 
 
 def drawn(engine):
     with mpl.rc_context(plot.STYLE):
-        figure, axes = plot.subplots(2, 3, figsize=(plot.PAGE, 4))
+        figure = plt.figure(figsize=(plot.PAGE, 4))
+        upper, lower = figure.subfigures(2, 1)
+        axes = np.stack([part.subplots(1, 3) for part in (upper, lower)])
+        lower.supxlabel("time")
+        figure.suptitle("a title")
         for i, ax in enumerate(axes.flat):
             ax.plot(np.arange(4) ** i)
             ax.set(xlabel="frame", ylabel="a label", title=str(i), aspect="auto" if i < 3 else "equal")
-        figure.colorbar(mpl.cm.ScalarMappable(), ax=axes[1, 2])
+        lower.colorbar(mpl.cm.ScalarMappable(), ax=axes[1, 2])
         figure.set_layout_engine(engine)
     return figure
 
