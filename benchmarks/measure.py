@@ -29,18 +29,19 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def once(step: Callable[[], None], device: torch.device) -> float:
+    """Seconds that a step takes."""
+    synchronise(device)
+    started = time.perf_counter()
+    step()
+    synchronise(device)
+    return time.perf_counter() - started
+
+
 def seconds(steps: Sequence[Callable[[], None]], repeats: int, device: torch.device) -> list[float]:
     """Median time of each, taken in turn, so that what else the machine does falls on all alike; after one warm-up."""
-    taken: list[list[float]] = [[] for _ in steps]
-    for repeat in range(repeats + 1):
-        for step, times in zip(steps, taken, strict=True):
-            synchronise(device)
-            started = time.perf_counter()
-            step()
-            synchronise(device)
-            if repeat:
-                times.append(time.perf_counter() - started)
-    return [median(times) for times in taken]
+    rounds = [[once(step, device) for step in steps] for _ in range(repeats + 1)]
+    return [median(times) for times in zip(*rounds[1:], strict=True)]
 
 
 def compare(measure: str, cases: Sequence[Case], repeats: int, device: torch.device) -> list[Row]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from statistics import median
 
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import Row, seconds, synchronise
+from benchmarks.measure import Row, once
 from benchmarks.subjects import Size, flowsim
 from flowsim.gather import convolved, outward, weight_gradient
 from flowsim.recurrence import grouped
@@ -36,31 +35,27 @@ def part(operation: str) -> str:
 
 
 def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
-    """A row for each part of a step of flowsim, the median of some; the last is the limit of its convolutions."""
+    """A row for each part of a step of flowsim, that of median length; the last is the limit of its convolutions."""
     step = flowsim(size, device)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     alone, arithmetic = one_convolution(size, device)
-    unprofiled, *passes = seconds([step, *alone], repeats, device)
-    taken: list[dict[str, float]] = []
+    with FlopCounterMode(display=False) as counter:
+        step()
+    steps: list[tuple[float, dict[str, float]]] = []
     for _ in range(repeats):
         with profile(activities=activities) as profiled:
-            step()
-            synchronise(device)
+            whole = once(step, device)
         spent = dict.fromkeys([*PARTS, REST, BETWEEN], 0.0)
         for event in profiled.key_averages():
             if event.device_type == DeviceType.CPU and event.key.startswith("aten::"):
                 own = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
                 spent[part(event.key)] += own / 1e6
-        spent[BETWEEN] = max(0.0, unprofiled - sum(spent.values()))
-        taken.append(spent)
-    found = {name: median(spent[name] for spent in taken) for name in taken[0]}
-    with FlopCounterMode(display=False) as counter:
-        step()
-    found[LIMIT] = counter.get_total_flops() / arithmetic * sum(passes)
-    return [
-        {**asdict(size), "velocities": size.velocities, "part": name, "seconds": s, "share": s / unprofiled}
-        for name, s in found.items()
-    ]
+        spent[BETWEEN] = max(0.0, whole - sum(spent.values()))
+        spent[LIMIT] = counter.get_total_flops() / arithmetic * sum(once(run, device) for run in alone)
+        steps.append((whole, spent))
+    whole, spent = sorted(steps, key=lambda taken: taken[0])[repeats // 2]
+    about = {**asdict(size), "velocities": size.velocities}
+    return [{**about, "part": name, "seconds": s, "share": s / whole} for name, s in spent.items()]
 
 
 def one_convolution(size: Size, device: torch.device) -> tuple[list[Callable[[], None]], int]:
