@@ -157,8 +157,8 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
         of_frame = results.sel(frame=frame)
         found[f"participation ratio, {frame}"] = of_frame.participation.mean(("trial", "time"))
         found[f"straightness of lines, {frame}"] = of_frame.straightness.mean(("line", "trial", "time"))
-    angle = _to_best_law(results).mean(("trial", "time")).assign_attrs(better="lower")
-    found["angle of the orbit to the tangent of the best law (deg)"] = angle
+    angle = _to_best_law(results).mean(("trial", "time")).assign_attrs(better="lower")  # a rounded cosine's: 1e-6
+    found["angle of the orbit to the tangent of the best law (deg)"] = angle.where(~(angle < 1e-5), 0)
     if "betti" in results:
         found["loops in the orbit"] = results.betti.sel(frame="static", dimension=1).mean("trial")
     return {label: values for label, values in found.items() if values.notnull().any()}

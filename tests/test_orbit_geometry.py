@@ -203,6 +203,17 @@ def test_states_without_space_have_one_frame_and_no_law(recording, rng):
     plt.close("all")
 
 
+def test_the_answer_does_not_tell_the_size_of_rounding(recording):
+    states, grid = lawful(Law(True, True))
+    result = orbit_geometry.analyse(recording(states, BOX, grid.velocities))
+    drawn = result.expand_dims(run=["a"]).assign_coords({"network": ("run", ["a"])})
+    label = "angle of the orbit to the tangent of the best law (deg)"
+    assert orbit_geometry.answers(drawn)[label].item() == 0
+    assert orbit_geometry.answers(drawn)[label].attrs["better"] == "lower"
+    disturbed = drawn.assign(angle=drawn.angle + 1e-3)
+    assert orbit_geometry.answers(disturbed)[label].item() == pytest.approx(1e-3, rel=0.01)
+
+
 def test_blocks_of_frames_give_the_same(recording, monkeypatch):
     states, grid = lawful(Law(True, True), noise=0.1)
     made = recording(states, BOX, grid.velocities)
