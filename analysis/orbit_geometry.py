@@ -151,13 +151,13 @@ def _stabilised(points: torch.Tensor, flows: list[Flow], time: float) -> torch.T
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table: means over trials, lines and frames, of what there is."""
+    """Numbers (run) for the opening table: means of what there is; angles below 1e-5 deg, a cosine's rounding, are 0."""
     found = {}
     for frame in FRAMES:
         of_frame = results.sel(frame=frame)
         found[f"participation ratio, {frame}"] = of_frame.participation.mean(("trial", "time"))
         found[f"straightness of lines, {frame}"] = of_frame.straightness.mean(("line", "trial", "time"))
-    angle = _to_best_law(results).mean(("trial", "time")).assign_attrs(better="lower")  # a rounded cosine's: 1e-6
+    angle = _to_best_law(results).mean(("trial", "time")).assign_attrs(better="lower")
     found["angle of the orbit to the tangent of the best law (deg)"] = angle.where(~(angle < 1e-5), 0)
     if "betti" in results:
         found["loops in the orbit"] = results.betti.sel(frame="static", dimension=1).mean("trial")

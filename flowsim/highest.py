@@ -59,7 +59,7 @@ class Highest:
     stays empty where nothing is ``differentiated``.
     """
 
-    def __init__(self, like: Tensor, differentiated: bool = True) -> None:
+    def __init__(self, like: Tensor, differentiated: bool) -> None:
         self.seen, self.value, self.winner = 0, like.new_empty(0), like.new_empty(0, dtype=torch.float32)
         self.differentiated = differentiated
 

@@ -234,7 +234,7 @@ def killed(folder, moment, group=True):
 MOMENTS = {
     "stimulus": lambda at: (at / "logs/stimulus/train.log").exists(),
     "train": lambda at: any(at.glob("models/*.ckpt")),
-    "record": lambda at: any(at.glob("recordings/*/*")),
+    "record": lambda at: any(at.glob("recordings/*/.*.tmp")) or any(at.glob("recordings/*/*.h5")),
     "analyse": lambda at: any(at.glob("analyses/*/*.h5")),
     "figure": lambda at: any(at.glob("figures/*.png")),
 }

@@ -330,16 +330,8 @@ def test_two_processes_train_like_one(data, tmp_path):
     settings = SETTINGS.model_copy(update={"batch": 7, "sequences": 28, "validate_every": 14})
     frames = {"train": data[0].frames.double(), "valid": data[1].frames.double()}
     torch.save({**frames, "settings": settings.model_dump()}, tmp_path / "data.pt")
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--local-addr",
-        "127.0.0.1",
-        "--nproc-per-node",
-        "2",
-    ]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
     ran = subprocess.run(
         [*command, str(script), str(tmp_path / "data.pt"), str(tmp_path / "out.pt")],
         capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
