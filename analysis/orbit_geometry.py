@@ -151,7 +151,7 @@ def _stabilised(points: torch.Tensor, flows: list[Flow], time: float) -> torch.T
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table: means of what there is; angles below 1e-5 deg, a cosine's rounding, are 0."""
+    """Numbers (run) for the opening table: means of what there is; angles below 1e-5 deg, rounding, are 0."""
     found = {}
     for frame in FRAMES:
         of_frame = results.sel(frame=frame)

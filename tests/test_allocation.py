@@ -34,7 +34,7 @@ def test_freed_memory_is_kept():
     asked_again = faults("")
     if asked_again < 1000:
         pytest.skip("this system does not count the pages that it gives, or its C library keeps them")
-    assert faults("assert keep_freed_memory()") < asked_again / 2
+    assert faults("assert keep_freed_memory()") < asked_again / 5
 
 
 def test_elsewhere_nothing_is_done(monkeypatch):
