@@ -63,7 +63,17 @@ def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
 
     It is taken over syntax trees without docstrings: comments, layout and documentation do not count. Modules
     in ``without`` are left out.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If a module in ``modules`` or ``without`` does not exist; without this a module that was renamed would leave
+        everything that depends on it as it is.
     """
+    for name in (*modules, *without):
+        spec = _find(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"cannot hash the code of {name!r}: there is no such module", name=name)
     digest = hashlib.sha256()
     for name, source in sorted(_closure(modules).items()):
         if name in without:
@@ -88,7 +98,7 @@ def _closure(modules: Sequence[str]) -> dict[str, str]:
         if spec is None or spec.origin is None:
             continue
         found[name] = Path(spec.origin).read_text(encoding="utf-8")
-        todo += imports(found[name], name)
+        todo += imports(found[name], name, spec.submodule_search_locations is not None)
     return found
 
 
@@ -100,14 +110,18 @@ def _find(name: str) -> importlib.machinery.ModuleSpec | None:
 
 
 @cache
-def imports(source: str, module: str) -> list[str]:
-    """Modules of this project that a module's source imports, wherever in it (names of functions included)."""
+def imports(source: str, module: str, is_package: bool = False) -> list[str]:
+    """Modules of this project that a module's source imports, wherever in it (names of functions included).
+
+    ``is_package`` says that the source is that of an ``__init__``, whose relative imports start at itself.
+    """
     names: list[str] = []
+    inside = module.split(".") + ["__init__"] * is_package
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            package = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            package = ".".join(inside[: -node.level]) if node.level else ""
             origin = ".".join(part for part in (package, node.module) if part)
             names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
     names += [

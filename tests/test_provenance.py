@@ -1,12 +1,17 @@
 """Where files come from, and when code has changed in meaning."""
 
 import hashlib
+import importlib
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from flowsim.provenance import checksum, code_hash, imports, provenance
+
+FOLDERS = ("flowsim", "stimuli", "analysis", "benchmarks", "examples", "docs", "tests", "experiments")
 
 SOURCE = '''"""A module."""
 
@@ -64,6 +69,59 @@ def test_imports_are_found_wherever_they_are():
         "flowsim.grid.Law",
         "flowsim.flow",
     ]
+
+
+def test_relative_imports_of_a_package_start_at_itself():
+    assert imports("from . import flow\nfrom .grid import Law", "analysis.wing", is_package=True) == [
+        "analysis.wing",
+        "analysis.wing.flow",
+        "analysis.wing.grid",
+        "analysis.wing.grid.Law",
+    ]
+
+
+@pytest.mark.parametrize("missing", ["flowsim.no_such_module", "no_such_package.module", "analysis.no_such_analysis"])
+def test_code_of_a_module_that_does_not_exist_has_no_hash(missing):
+    with pytest.raises(ModuleNotFoundError, match=rf"cannot hash the code of '{missing}': there is no such module"):
+        code_hash(missing)
+    with pytest.raises(ModuleNotFoundError, match="there is no such module"):
+        code_hash("flowsim.lift", without=[missing])
+
+
+def resolves(name):
+    """Whether a dotted name is a module, or something that a module holds."""
+    for parts in range(len(name.split(".")), 0, -1):
+        module = ".".join(name.split(".")[:parts])
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError:
+            continue
+        try:
+            for part in name.split(".")[parts:]:
+                found = getattr(found, part)
+        except AttributeError:
+            return False
+        return True
+    return False
+
+
+def test_every_module_that_is_named_by_a_string_exists():
+    """In code, documentation and tests: a renamed module must not leave its old name anywhere."""
+    root = Path(__file__).resolve().parents[1]
+    suffixes = {".py", ".md", ".toml", ".yaml", ".j2", ".css", ""}
+    files = [
+        *(f for folder in FOLDERS for f in (root / folder).rglob("*") if f.is_file() and f.suffix in suffixes),
+        *(f for f in root.iterdir() if f.is_file() and f.suffix in suffixes and not f.name.startswith(".")),
+    ]
+    assert len(files) > 200
+    named = {}
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        for name in re.findall(r"[\"'`](flowsim(?:\.[A-Za-z_]\w*)+)(?=[\"'`: (])", text):
+            named.setdefault(name, file.relative_to(root))
+    del named["flowsim.no_such_module"]  # of the test above
+    assert not {name: str(file) for name, file in named.items() if not resolves(name)}
+    assert len(named) > 50
 
 
 def test_names_taken_from_the_package_lead_to_their_modules():
