@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, planes, plot
 from flowsim.errors import InputError
+from flowsim.figures import plot, velocity_plane
+from flowsim.files import netcdf
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +52,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     InputError
         If the recording has no logits or labels, or does not tell velocities or what was trained.
     """
-    logits = dataset.variable(recording, "logits", ("flow", "trial", "time", "class")).isel(flow=0).load()
+    logits = netcdf.variable(recording, "logits", ("flow", "trial", "time", "class")).isel(flow=0).load()
     if "object_label" not in recording.coords:
         raise InputError("expected the label of each object (object_label); the recording has none")
     label = recording.object_label.isel(object=0, missing_dims="ignore").values.astype(int)
@@ -60,7 +61,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
         raise InputError(f"expected labels below the network's {classes} classes; got {label.max()}")
     named = logits.argmax("class").transpose("trial", "time").values
     right = named == label[:, None]
-    velocity, trained = dataset.swept(recording, trained_speed)
+    velocity, trained = netcdf.swept(recording, trained_speed)
     table = velocity.assign(right=right[:, -1], trained=trained)
     cells = table.groupby(list(velocity))
     by = cells.agg(right=("right", "mean"), trained=("trained", "max"), trials=("right", "size")).to_xarray()
@@ -94,7 +95,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
-    fig = planes.by_velocity(results, "accuracy", label="accuracy", percent=True)
+    fig = velocity_plane.by_velocity(results, "accuracy", label="accuracy", percent=True)
     what = "accuracy in %; " if "vy" in results.accuracy.dims else ""
     fig.suptitle(f"{what}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

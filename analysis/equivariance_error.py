@@ -22,11 +22,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowsim import dataset, plot
-from flowsim.blockwise import Place, mapped
 from flowsim.errors import InputError
-from flowsim.flow import Flow
-from flowsim.grid import LAWS, Law, VelocityGrid
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.flows.group import Flow
+from flowsim.flows.velocity_grid import LAWS, Law, VelocityGrid
+from flowsim.measures.block_map import Place, mapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,11 +65,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If the recording has no states, or they hold values that are no numbers.
     """
-    state = dataset.variable(recording, "state")
-    flows, times = dataset.flows(recording), recording.time.values.tolist()
-    judged, grid, spatial = list(LAWS), None, state.dims != dataset.UNITS
+    state = netcdf.variable(recording, "state")
+    flows, times = netcdf.flows(recording), recording.time.values.tolist()
+    judged, grid, spatial = list(LAWS), None, state.dims != netcdf.UNITS
     if spatial:
-        state, grid = dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED), dataset.grid(recording)
+        state, grid = netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED), netcdf.grid(recording)
     else:
         judged, grid = [Law(False, False)], VelocityGrid(flows[0].group, (flows[0].velocity,))
     coverage = np.array([[law.coverage(flow, grid) if law in judged else 0.0 for flow in flows] for law in LAWS])
@@ -108,7 +109,7 @@ def _squares(
     Each frame is moved once for all laws that transport it, and sums are of differences, in float64: of a law that
     holds, the difference of sums would be left with rounding only.
     """
-    values = block if dims != dataset.UNITS else block[:, :, :, None, :, None, None]
+    values = block if dims != netcdf.UNITS else block[:, :, :, None, :, None, None]
     sums = np.zeros((2, len(LAWS), len(flows), *values.shape[2:5]))
     for trial, t in np.ndindex(values.shape[1:3]):
         still = np.asarray(values[0, trial, t], np.float64)

@@ -1,15 +1,15 @@
 r"""Do the operators M_u, fitted with h(psi_u f) = M_u h(f), form a one-parameter group?
 
 For flows u, w and u + w of the probe, with M_u a matrix on principal components in co-moving coordinates, with its roll
-(`flowsim.operators`; fitted to all trials), and X the states under the reference, so that directions in which states
-hardly vary, where no operator can be known, count as little as they matter:
+(`flowsim.measures.operators`; fitted to all trials), and X the states under the reference, so that directions in which
+states hardly vary, where no operator can be known, count as little as they matter:
 
     homomorphism error    || X (M_u M_w - M_{u+w}) || / || X M_{u+w} ||
     inverse error         || X (M_u M_{-u} - 1) || / || X ||
     generator             A_u = log M_u, the principal logarithm; ``turning`` is the share of its squared norm in the
                           antisymmetric part: 1 for a rotation, 0 for pure growth or decay
     eigenphases           phi_j(u), linear in u in a one-parameter group: their slopes, and their linearity,
-                          cross-validated over flows (`flowsim.eigenphases`)
+                          cross-validated over flows (`flowsim.measures.eigenphases`)
 
 Unrelated orthogonal matrices have a homomorphism error of sqrt 2; ridge operators of a state with no law are near 0
 and have one of about 1. Rolls that do not add up move states apart: such products are taken as orthogonal. Where V
@@ -28,10 +28,12 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot, probed
-from flowsim.comoving import States
-from flowsim.eigenphases import linearity, phases, slopes, turning
-from flowsim.operators import Fitted, fit, split
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.measures import coarse_maps
+from flowsim.measures.comoving import States
+from flowsim.measures.eigenphases import linearity, phases, slopes, turning
+from flowsim.measures.operators import Fitted, fit, split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -172,7 +174,7 @@ def _chain(recording: xr.Dataset, states: States) -> Chain:
     """A function of two flows: the features that have a partner under the second, which has one under the first."""
     if not states.spatial:
         return lambda u, w: np.zeros(states.features, bool)
-    grid = dataset.grid(recording)
+    grid = netcdf.grid(recording)
     velocities = [grid.velocity_of(flow) for flow in states.flows[1:]]
     partners = [(None,) * len(grid) if v is None else grid.partner(v) for v in velocities]
 
@@ -243,6 +245,6 @@ def figure(results: xr.Dataset) -> Figure:
     below.supxlabel("phase expected from the other flows (rad)", fontsize=9)
     below.supylabel("phase (rad)", fontsize=9)
     title = f"Operators of {results.sizes['flow']} flows, {results.attrs['trials']} trials, {plot.seeds(results)}"
-    title += probed.thinned(results)
+    title += coarse_maps.thinned(results)
     fig.suptitle(title, fontsize=9)
     return fig

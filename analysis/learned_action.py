@@ -1,7 +1,7 @@
 r"""If no declared law holds, does a linear operator M_u exist with h(psi_u f) = M_u h(f)?
 
-Operators of four classes, ordered by freedom (`flowsim.operators`: permutation, orthogonal, linear, convolution, each
-with a roll), are fitted to some trials and judged on the others:
+Operators of four classes, ordered by freedom (`flowsim.measures.operators`: permutation, orthogonal, linear,
+convolution, each with a roll), are fitted to some trials and judged on the others:
 
     R^2(u) = 1 - || h_t[psi(u) f] - M_u h_t[f] ||^2 / || h_t[psi(u) f] - mean ||^2
 
@@ -24,10 +24,12 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot, probed
-from flowsim.comoving import States
 from flowsim.errors import InputError
-from flowsim.operators import OPERATORS, fit, reference, split
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.measures import coarse_maps
+from flowsim.measures.comoving import States
+from flowsim.measures.operators import OPERATORS, fit, reference, split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -162,7 +164,7 @@ def _partners(recording: xr.Dataset, states: States) -> tuple[np.ndarray, np.nda
     flows = states.flows[1:]
     if not states.spatial:
         return np.zeros(len(flows)), np.zeros((len(flows), states.features), bool)
-    grid = dataset.grid(recording)
+    grid = netcdf.grid(recording)
     velocities = [grid.velocity_of(flow) for flow in flows]
     partners = [(None,) * len(grid) if u is None else grid.partner(u) for u in velocities]
     has = np.array([[p is not None for p in of] for of in partners])
@@ -244,5 +246,5 @@ def figure(results: xr.Dataset) -> Figure:
         ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     plot.legend(results, right, fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.5))
     n = f"{results.attrs['trials']} trials in {results.sizes['fold']} folds"
-    fig.suptitle(f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{probed.thinned(results)}", fontsize=9)
+    fig.suptitle(f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{coarse_maps.thinned(results)}", fontsize=9)
     return fig

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from flowsim import dataset, plot
 from flowsim.errors import InputError
+from flowsim.figures import plot
+from flowsim.files import netcdf
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If no frame beyond the trained horizon was predicted.
     """
-    error, shown = dataset.scored(recording)
+    error, shown = netcdf.scored(recording)
     horizon = int(recording.attrs.get("horizon", 0))
     last = int(error.ahead[-1])
     if not 0 < horizon < last:

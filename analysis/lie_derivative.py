@@ -25,10 +25,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowsim import dataset, plot
 from flowsim.errors import InputError
-from flowsim.flow import Flow
-from flowsim.grid import LAWS, Law, VelocityGrid
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.flows.group import Flow
+from flowsim.flows.velocity_grid import LAWS, Law, VelocityGrid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,10 +68,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If there is no state, no flow besides the reference, or there are values that are no numbers.
     """
-    dataset.variable(recording, "state")
+    netcdf.variable(recording, "state")
     sites = ["state", *(str(name) for name in recording.data_vars if _has_space(recording, str(name)))]
     sites = list(dict.fromkeys(sites))
-    flows, times, trials = dataset.flows(recording), recording.time.values.tolist(), recording.sizes["trial"]
+    flows, times, trials = netcdf.flows(recording), recording.time.values.tolist(), recording.sizes["trial"]
     pairs = _pairs(flows)
     if not pairs:
         raise InputError("lie_derivative needs flows besides the reference; make a probe with some")
@@ -158,8 +159,8 @@ def _load(recording: xr.Dataset, site: str, flow: int, trial: int) -> torch.Tens
 def _grid(recording: xr.Dataset, site: str) -> VelocityGrid:
     """Velocities of a site; one at rest if it has none."""
     if "velocity" in recording[site].dims:
-        return dataset.grid(recording)
-    flow = dataset.flows(recording)[0]
+        return netcdf.grid(recording)
+    flow = netcdf.flows(recording)[0]
     return VelocityGrid(flow.group, ((0,) * len(flow.velocity),))
 
 

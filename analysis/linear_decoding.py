@@ -1,10 +1,10 @@
 r"""What can be read out linearly from the state, when, and does the readout carry over?
 
-At every frame a linear readout is fitted on some trials and judged on others (`flowsim.decoding`): of the label of
-object 0 (share of presentations named), of the velocity of the flow, and of the position of object 0 as sine and
-cosine of its phase around the torus (both as R^2 = 1 - sum |y - y'|^2 / sum |y - m|^2, with y' predicted and m the mean
-of the training trials). Label and velocity are read from the mean of each map over space, which does not depend on
-where things are; position from its lowest spatial waves too (`flowsim.probed`).
+At every frame a linear readout is fitted on some trials and judged on others (`flowsim.measures.decoding`): of the
+label of object 0 (share of presentations named), of the velocity of the flow, and of the position of object 0 as sine
+and cosine of its phase around the torus (both as R^2 = 1 - sum |y - y'|^2 / sum |y - m|^2, with y' predicted and m the
+mean of the training trials). Label and velocity are read from the mean of each map over space, which does not depend on
+where things are; position from its lowest spatial waves too (`flowsim.measures.coarse_maps`).
 
 Chance is what permuted targets give: labels and paths of objects change hands between trials, velocities between flows
 within each trial. It lies a little below what guessing gives, as a trial that is left out is missing in training.
@@ -14,7 +14,7 @@ Whether the readout of labels carries over is asked by frame, and by flow, of th
 its weights as they are ("fixed"), with the same weight for all velocities ("pooled"), or moved as the law of shift says
 ("carried"): what channel v told under the flow u is asked of v + w - u under the flow w, where there is that channel.
 
-Sources: King and Dehaene (2014) for generalisation across time; otherwise see `flowsim.decoding`.
+Sources: King and Dehaene (2014) for generalisation across time; otherwise see `flowsim.measures.decoding`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, decoding, plot, probed, progress
+from flowsim import progress
 from flowsim.errors import InputError
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.measures import coarse_maps, decoding
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,15 +77,15 @@ def analyse(
         ``across_time`` (time, tested_time) and ``across_flow`` (readout, flow, tested_flow): accuracy of labels;
         ``carry_over`` (readout): its mean over different flows, with ``carry_chance``, ``carry_chance_high`` and
         ``carry_p``; ``difference`` (flow, tested_flow) of velocities; ``trials`` (target): how many were used;
-        ``kept``: share of channels (`flowsim.probed.coarse`). NaN where nothing can be said: fewer than two labels that
-        occur twice, one flow, no position, no partner.
+        ``kept``: share of channels (`flowsim.measures.coarse_maps.coarse`). NaN where nothing can be said: fewer than
+        two labels that occur twice, one flow, no position, no partner.
 
     Raises
     ------
     InputError
         If the recording has no states, they hold values that are no numbers, or it has a single trial.
     """
-    maps = probed.coarse(recording, 3, seed=seed)
+    maps = coarse_maps.coarse(recording, 3, seed=seed)
     if maps.sizes["trial"] < 2:
         raise InputError("linear_decoding fits on some trials and tests on others; the probe has 1. Record 2 or more")
     means = maps.mean(("y", "x")) if "y" in maps.dims else maps
@@ -114,8 +117,8 @@ def analyse(
                 across = _across_flows(recording, of[:, chosen, times // 2 :].mean("time"), readout, y(0)[:1], options)
                 for name, value in across.items():
                     found[name][i] = value
-    velocity = probed.velocities(recording)
-    unit = dataset.flows(recording)[0].group.units[0]
+    velocity = coarse_maps.velocities(recording)
+    unit = netcdf.flows(recording)[0].group.units[0]
     flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
     difference = np.linalg.norm(velocity[:, None] - velocity, axis=-1)
     return xr.Dataset(
@@ -133,7 +136,11 @@ def _targets(
 ) -> Iterator[tuple[str, np.ndarray, Callable[[int], np.ndarray]]]:
     """What can be asked: name, trials, and targets (flow, trial, permutation, value) by time; permutation 0 is true."""
     flows, trials = recording.sizes["flow"], recording.sizes["trial"]
-    label, velocity, phase = probed.labels(recording), probed.velocities(recording), probed.positions(recording)
+    label, velocity, phase = (
+        coarse_maps.labels(recording),
+        coarse_maps.velocities(recording),
+        coarse_maps.positions(recording),
+    )
     if label is not None:
         kinds, which, count = np.unique(label, return_inverse=True, return_counts=True)
         chosen = np.flatnonzero(count[which] > 1)  # a label must be seen in other trials too
@@ -159,8 +166,8 @@ def _across_flows(
     recording: xr.Dataset, late: xr.DataArray, readout: str, y: np.ndarray, options: dict[str, int]
 ) -> dict[str, Any]:
     """Accuracy (flow, tested flow) of one readout of labels, and its mean over different flows against chance."""
-    flows = dataset.flows(recording)
-    grid = dataset.grid(recording) if "velocity" in late.dims else None
+    flows = netcdf.flows(recording)
+    grid = netcdf.grid(recording) if "velocity" in late.dims else None
     if readout != "fixed":
         if grid is None:
             return {}
@@ -169,7 +176,7 @@ def _across_flows(
     for i, own in enumerate(flows):
         seen = [late[[j]] for j in range(len(flows))]
         if readout == "carried":
-            seen = [probed.carried(late[[j]], own, other, grid) for j, other in enumerate(flows)]
+            seen = [coarse_maps.carried(late[[j]], own, other, grid) for j, other in enumerate(flows)]
         said = [j for j, one in enumerate(seen) if bool(one.notnull().any())]
         tallies = decoding.held_out(_flat(late[[i]]), [_flat(seen[j]) for j in said], y, classify=True, **options)
         for j, tally in zip(said, tallies, strict=True):
@@ -238,7 +245,7 @@ def figure(results: xr.Dataset) -> Figure:
     bottom.supxlabel("tested at frame (colour: accuracy of the label)", fontsize=9)
     bottom.supylabel("fitted at frame", fontsize=9)
     bottom.colorbar(image, ax=grid, pad=0.02, shrink=0.8, ticks=[0, 0.5, 1])
-    fig.suptitle(f"Linear readouts on held-out trials, {plot.seeds(results)}{probed.thinned(results)}", fontsize=9)
+    fig.suptitle(f"Linear readouts on held-out trials, {plot.seeds(results)}{coarse_maps.thinned(results)}", fontsize=9)
     return fig
 
 

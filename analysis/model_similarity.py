@@ -27,9 +27,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot
 from flowsim.errors import InputError
-from flowsim.similarity import centre, cka, dynamical, exchanges, jackknife, predictivity, procrustes, scores
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.measures.similarity import centre, cka, dynamical, exchanges, jackknife, predictivity, procrustes, scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +71,7 @@ def analyse(recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] =
     InputError
         If there are no states, fewer than 4 conditions, or values that are no numbers.
     """
-    state = dataset.variable(recording, "state")
+    state = netcdf.variable(recording, "state")
     chosen = _thinned(state, conditions, seed)
     n = len(chosen)
     if n < 4:
@@ -151,7 +152,8 @@ def summary(results: xr.Dataset) -> xr.Dataset:
 
 
 def dynamics(results: xr.Dataset, components: int = 10, **settings: Any) -> xr.DataArray:
-    """Dynamical similarity (run, other) of the paths of the first principal components; see `flowsim.similarity`.
+    """Dynamical similarity (run, other) of the paths of the first principal components; see
+    `flowsim.measures.similarity`.
 
     No part of the figure: it needs the extra "dsa", depends on its settings, and may take minutes.
     """

@@ -10,7 +10,7 @@ dimensions they spread, how far (relative to their norm), how lines u = k e bend
 by the principal angles between the two spans. These are secants between flows of the probe, on both sides: where the
 law holds the angle is 0 whatever the size of e. Velocity channels without a partner under some e are left out of both.
 
-Sources: those of `flowsim.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, for the laws.
+Sources: those of `flowsim.measures.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, for the laws.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, orbit, plot, tuning
 from flowsim.errors import InputError
-from flowsim.flow import Flow
-from flowsim.grid import LAWS
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.flows.group import Flow
+from flowsim.flows.velocity_grid import LAWS
+from flowsim.measures import orbit, tuning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +67,7 @@ def analyse(
     at : int, optional
         Frame of the picture and of the topology; by default the first in the later half.
     persistence : float
-        A loop counts that lives up to so many times the scale at which it closes; see `flowsim.orbit.betti`.
+        A loop counts that lives up to so many times the scale at which it closes; see `flowsim.measures.orbit.betti`.
     shuffles, seed : int
         Of flows, for the chance level of angles.
 
@@ -84,15 +86,15 @@ def analyse(
     InputError
         If there are no two flows besides the reference, no such frame, or states hold values that are no numbers.
     """
-    state = dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED, dataset.UNITS)
-    flows, times = dataset.flows(recording), recording.time.values
+    state = netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED, netcdf.UNITS)
+    flows, times = netcdf.flows(recording), recording.time.values
     if len(flows) < 3:
         raise InputError(f"orbit_geometry needs two flows besides the reference; got {len(flows) - 1}. Probe more")
     shown = len(times) // 2 if at is None else int(np.searchsorted(times, at))
     if shown == len(times) or (at is not None and times[shown] != at):
         raise InputError(f"expected frame {at} (at) in the recording; it has {', '.join(map(str, times))}")
-    spatial, rng = state.dims != dataset.UNITS, np.random.default_rng(seed)
-    grid = dataset.grid(recording) if spatial else None
+    spatial, rng = state.dims != netcdf.UNITS, np.random.default_rng(seed)
+    grid = netcdf.grid(recording) if spatial else None
     paths = orbit.lines(np.array([flow.velocity for flow in flows], float))
     over = (state.sizes["trial"], len(times))
     size, spread = np.full((2, len(FRAMES), *over), np.nan)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from flowsim import dataset, plot
 from flowsim.errors import InputError
+from flowsim.figures import plot
+from flowsim.files import netcdf
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """
     changing = [name for name, c in recording.coords.items() if "time" in c.dims and name != "time"]
     recording = recording.drop_vars(changing)  # such as actions, which mean nothing for frames counted from the context
-    error, shown = dataset.scored(recording)
+    error, shown = netcdf.scored(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
     context = int(recording.attrs["context"])
     within = (recording.time >= context) & (recording.time < context + horizon)

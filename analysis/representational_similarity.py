@@ -1,6 +1,7 @@
 r"""Which geometry do states have: what is near to what?
 
-By frame, distances between states are compared with those of models (Spearman's rho_a, see `flowsim.rdm`), in two ways:
+By frame, distances between states are compared with those of models (Spearman's rho_a, see `flowsim.measures.rdm`), in
+two ways:
 
 * correlation: every flow of every trial is a condition, at the distance 1 - Pearson's r. The models are identity (the
   label of object 0 differs), velocity (of the flows), position (of object 0, on the torus), pixels (frames as they are
@@ -10,11 +11,12 @@ By frame, distances between states are compared with those of models (Spearman's
   distances of what flows have in common over all that moves. As things lie elsewhere in each trial, it is the mean of
   each map over space that is compared. Models are averaged over trials, within each; identity is none.
 
-Maps are read at the coarse grain of `flowsim.probed`. p-values are of permutations of trials and flows in the RDM,
-corrected over frames. Intervals are +-1.96 standard deviations of a bootstrap over trials; a state drawn twice is not
-compared with itself, nor repeats of crossnobis within a part. The noise ceiling is over seeds of a network.
+Maps are read at the coarse grain of `flowsim.measures.coarse_maps`. p-values are of permutations of trials and flows in
+the RDM, corrected over frames. Intervals are +-1.96 standard deviations of a bootstrap over trials; a state drawn twice
+is not compared with itself, nor repeats of crossnobis within a part. The noise ceiling is over seeds of a network.
 
-Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.rdm`, and `flowsim.motion` for motion energy.
+Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.measures.rdm`, and
+`flowsim.measures.motion_energy` for motion energy.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import decoding, plot, probed, progress, rdm
+from flowsim import progress
 from flowsim.errors import InputError
+from flowsim.figures import plot
+from flowsim.measures import coarse_maps, decoding, rdm
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,16 +76,16 @@ def analyse(
         ``rho`` (distance, model, time), with ``low``, ``high`` and ``p``; ``correlation`` (time, pair), 1 - r, between
         conditions ``pair_one`` and ``pair_two`` counted as flow * trials + trial, and ``crossnobis`` (time, flow_pair),
         in squared standard deviations of the noise, between the flows ``flow_one`` and ``flow_two``; ``trials``, how
-        many of ``recorded_trials`` were used, and ``kept``, the share of channels (`flowsim.probed.coarse`). NaN where
-        nothing can be said: a model that tells no conditions apart, crossnobis with fewer than 4 trials, intervals with
-        fewer than 3.
+        many of ``recorded_trials`` were used, and ``kept``, the share of channels
+        (`flowsim.measures.coarse_maps.coarse`). NaN where nothing can be said: a model that tells no conditions apart,
+        crossnobis with fewer than 4 trials, intervals with fewer than 3.
 
     Raises
     ------
     InputError
         If the recording has no states, they hold values that are no numbers, or it has fewer than 3 conditions.
     """
-    state = probed.coarse(recording, pixels, trials, seed)
+    state = coarse_maps.coarse(recording, pixels, trials, seed)
     flows, trials, times = (state.sizes[d] for d in ("flow", "trial", "time"))
     if flows * trials < 3:
         raise InputError(f"expected 3 flows and trials or more to compare distances; the probe has {flows * trials}")
@@ -156,8 +160,8 @@ def _permuted(ranked: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 def _models(recording: xr.Dataset, trials: int, times: int) -> np.ndarray:
     """Distances (model, time, condition, condition) that each model predicts; NaN for what the recording lacks."""
-    velocity, label = probed.velocities(recording), probed.labels(recording, trials)
-    phase = probed.positions(recording, trials)
+    velocity, label = coarse_maps.velocities(recording), coarse_maps.labels(recording, trials)
+    phase = coarse_maps.positions(recording, trials)
     flows = len(velocity)
     n = flows * trials
     result = np.full((len(MODELS), times, n, n), np.nan)
@@ -188,7 +192,8 @@ def _distances(x: np.ndarray) -> np.ndarray:
 
 
 def motion_energies(before: np.ndarray, after: np.ndarray, reach: int, gap: int = 1) -> np.ndarray:
-    """`flowsim.motion.motion_energy` of two frames (..., y, x), ``gap`` apart, at each velocity of {-reach..reach}^2.
+    """`flowsim.measures.motion_energy.motion_energy` of two frames (..., y, x), ``gap`` apart, at each velocity of
+    {-reach..reach}^2.
 
     Returns
     -------
@@ -243,6 +248,6 @@ def figure(results: xr.Dataset) -> Figure:
         ax.set(ylabel="", xlabel="" if ax in axes[0] else "frame")
     n, flows = int(results.trials.max()), 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
     of = "" if n == int(results.recorded_trials.max()) else f" of {int(results.recorded_trials.max())}"
-    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{probed.thinned(results)}"
+    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{coarse_maps.thinned(results)}"
     fig.suptitle(title, fontsize=9)
     return fig

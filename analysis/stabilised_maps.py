@@ -13,9 +13,10 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowsim import dataset, plot
 from flowsim.errors import InputError
-from flowsim.flow import Flow, transport
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.flows.group import Flow, transport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,9 +56,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         channel has velocity 0.
     """
     state, flows, grid = (
-        dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED),
-        dataset.flows(recording),
-        dataset.grid(recording),
+        netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED),
+        netcdf.flows(recording),
+        netcdf.grid(recording),
     )
     if not {"object_velocity_vy", "object_velocity_vx"} <= set(recording.coords):
         raise InputError("stabilised_maps needs a velocity of each object (object_velocity_vy, _vx); there is none")

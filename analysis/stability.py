@@ -1,7 +1,7 @@
 r"""Does the state survive long rollouts, and if not, does it slip along the orbit of the world or leave it?
 
 After the context a network runs on its own predictions. What a recording shows of that, frame by frame, of the
-prediction x and the world y, with g any whole-pixel translation of the torus (`flowsim.nearest`):
+prediction x and the world y, with g any whole-pixel translation of the torus (`flowsim.measures.nearest_translate`):
 
     total, across, along    |x - y| / |y|, of which min_g |x - g.y| / |y| lies across the orbit of the world, and the
                             rest along it: the right thing in the wrong place, by ``drift`` px
@@ -30,10 +30,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowsim import dataset, plot
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.nearest import nearest, norm, ratio, split
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.flows.group import Translation
+from flowsim.measures.nearest_translate import nearest, norm, ratio, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,9 +77,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If there are no predictions after the context, or they hold values that are no numbers.
     """
-    dataset.scored(recording.isel(trial=slice(1)))
+    netcdf.scored(recording.isel(trial=slice(1)))
     context, times = int(recording.attrs["context"]), recording.time.values
-    after, flows, trials = np.flatnonzero(times >= context), dataset.flows(recording), recording.sizes["trial"]
+    after, flows, trials = np.flatnonzero(times >= context), netcdf.flows(recording), recording.sizes["trial"]
     moves = isinstance(flows[0].group, Translation)
     steady = moves and bool((np.diff(times[after]) == 1).all())
     state = recording.get("state")
@@ -115,7 +116,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             own = [_states(state[flow, trial], times >= context - 1) for flow in range(len(flows))]
             size = np.stack([norm(h) for h in own])
             norms[2, trial] = ratio(size[:, -len(after) :], size[:, :1]).mean(0)
-            if steady and state.dims != dataset.UNITS:
+            if steady and state.dims != netcdf.UNITS:
                 change[2, trial, 1:] = np.mean([_change(h[-len(after) :]) for h in own], 0)
     ahead = times[after] - context + 1
     before = _before_saturation(error[0, 0], unrelated), _before_saturation(error[1, 0], unrelated)

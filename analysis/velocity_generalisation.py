@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, planes, plot
+from flowsim.figures import plot, velocity_plane
+from flowsim.files import netcdf
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,10 +51,10 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
     InputError
         If the recording has no predictions after the context, or does not tell velocities or what was trained.
     """
-    error, _ = dataset.scored(recording)
+    error, _ = netcdf.scored(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
     by_trial = error.isel(time=(error.ahead <= horizon).values).mean(("flow", "time", "y", "x")).compute()
-    velocity, trained = dataset.swept(recording, trained_speed)
+    velocity, trained = netcdf.swept(recording, trained_speed)
     table = velocity.assign(mse=by_trial.values, trained=trained)
     cells = table.groupby(list(velocity))
     by = cells.agg(mse=("mse", "mean"), trained=("trained", "max"), trials=("mse", "size")).to_xarray()
@@ -80,7 +81,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
-    fig = planes.by_velocity(results, "mse", label="MSE per pixel")
+    fig = velocity_plane.by_velocity(results, "mse", label="MSE per pixel")
     what = "MSE x 1000; " if "vy" in results.mse.dims else ""
     fig.suptitle(f"{what}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

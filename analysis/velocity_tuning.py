@@ -5,8 +5,8 @@ with r(u): its rectified activity, mean over space (and orientations) and over t
 seen for a while. Only trials whose objects all rest in the reference count: in those what is seen moves at u and at
 nothing else. Trials differ in content, which changes r much more than u does, and are taken as blocks throughout.
 
-Directions, selectivity, width, reliability and p-values are those of `flowsim.tuning`, which states how each is
-estimated, and its source. Significance is corrected for the number of units (Benjamini and Hochberg 1995).
+Directions, selectivity, width, reliability and p-values are those of `flowsim.measures.tuning`, which states how each
+is estimated, and its source. Significance is corrected for the number of units (Benjamini and Hochberg 1995).
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim import dataset, plot, tuning
 from flowsim.errors import InputError
+from flowsim.figures import plot
+from flowsim.files import netcdf
+from flowsim.measures import tuning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from flowsim.flow import Flow
+    from flowsim.flows.group import Flow
 
 READS = "probe"
 QUESTION = "Which units answer to which motion?"
@@ -82,8 +84,8 @@ def analyse(
     InputError
         If no trial rests in the reference, no flow moves, no frame counts, or states hold values that are no numbers.
     """
-    state = dataset.variable(recording, "state", dataset.STATE, dataset.ORIENTED, dataset.UNITS)
-    flows, times = dataset.flows(recording), recording.time.values
+    state = netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED, netcdf.UNITS)
+    flows, times = netcdf.flows(recording), recording.time.values
     plane, resting = tuning.plane(flows), _resting(recording)
     late = np.flatnonzero(times >= (times[len(times) // 2] if since is None else since))
     if not plane.any():
@@ -139,10 +141,10 @@ def _resting(recording: xr.Dataset) -> np.ndarray:
 def _identity(recording: xr.Dataset, state: xr.DataArray, flow: Flow, units: int) -> tuple[np.ndarray, np.ndarray]:
     """Channel (unit) and velocity of the state (unit, component); NaN unless it has several, of the flows' group."""
     own = np.full((units, len(flow.velocity)), np.nan)
-    if state.dims == dataset.UNITS:
+    if state.dims == netcdf.UNITS:
         return np.arange(units), own
-    if dataset.group(recording, "velocity") == flow.group and state.sizes["velocity"] > 1:
-        own = np.repeat(np.array(dataset.grid(recording).velocities, float), state.sizes["channel"], 0)
+    if netcdf.group(recording, "velocity") == flow.group and state.sizes["velocity"] > 1:
+        own = np.repeat(np.array(netcdf.grid(recording).velocities, float), state.sizes["channel"], 0)
     return np.tile(np.arange(state.sizes["channel"]), state.sizes["velocity"]), own
 
 

@@ -23,7 +23,7 @@ from benchmarks.measure import Row, compare
 from benchmarks.rollout import memory_of_long_sequences
 from benchmarks.shares import shares
 from benchmarks.subjects import Size
-from flowsim.training import pick_device
+from flowsim.training.train import pick_device
 
 CPU = [Size(speed, channels, batch) for channels, batch in ((16, 8), (32, 8), (128, 2)) for speed in (0, 1, 2)]
 GPU = [Size(speed, 128, 128) for speed in (0, 1, 2)]

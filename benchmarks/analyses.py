@@ -29,8 +29,9 @@ from dask.system import CPU_COUNT
 
 from benchmarks.measure import resident
 from benchmarks.recording import make
-from flowsim import dataset, ideas, open_recording
-from flowsim.chunked import FILTERS
+from flowsim import ideas, open_recording
+from flowsim.files import netcdf
+from flowsim.files.hdf5_chunks import FILTERS
 from flowsim.progress import Progress, listening
 
 ANALYSES = ("equivariance_error", "linear_decoding", "representational_similarity")
@@ -41,7 +42,7 @@ TRIALS, LIMIT = 9, 3000
 def repeated(source: Path, trials: int, into: Path) -> None:
     """Write a recording of so many trials, which are those of another over and over."""
     which = np.arange(trials)
-    with dataset.read(source, "recording") as own:
+    with netcdf.read(source, "recording") as own:
         which %= own.sizes["trial"]
         small = own.drop_vars("state").isel(trial=which)
         small.attrs = {k: v for k, v in own.attrs.items() if not k.startswith("checksum_")}

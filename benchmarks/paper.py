@@ -21,8 +21,8 @@ import torch
 import xarray as xr
 
 from benchmarks.paper_page import write
-from flowsim import dataset
-from flowsim.experiment import read, runs
+from flowsim.experiment.read import read, runs
+from flowsim.files import netcdf
 
 SMALL = ["flowing_mnist_small", "flowing_mnist_velocity_small"]
 PUBLISHED = [
@@ -57,8 +57,8 @@ def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:
     """Rows of one experiment whose report is in ``folder``."""
     block = read(f"experiments/{experiment}.yaml")
     for run, (network, seed) in runs(block).items():
-        recording = dataset.read(folder / f"recordings/{run}/test.h5", "recording").attrs
-        curve = dataset.read(folder / f"analyses/training_speed/{run}.h5", "analysis")
+        recording = netcdf.read(folder / f"recordings/{run}/test.h5", "recording").attrs
+        curve = netcdf.read(folder / f"analyses/training_speed/{run}.h5", "analysis")
         about = {
             "experiment": experiment,
             "network": network,
@@ -73,7 +73,7 @@ def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:
         }
         for analysis in block.analyse:
             file = folder / f"analyses/{analysis}/{run}.h5"
-            for measure, value in measures(analysis, dataset.read(file, "analysis")).items():
+            for measure, value in measures(analysis, netcdf.read(file, "analysis")).items():
                 yield {**about, "measure": measure, "value": value}
 
 

@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row, once
 from benchmarks.subjects import Size, flowsim
-from flowsim.gather import convolved, outward, weight_gradient
-from flowsim.recurrence import grouped
+from flowsim.layers.fused_recurrence import grouped
+from flowsim.layers.padded_gather import convolved, outward, weight_gradient
 
 PARTS = {
     "convolutions": ("mkldnn_convolution", "cudnn_convolution", "convolution_backward"),

@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowsim import ideas
-from flowsim.sources import digits
-from flowsim.stages import stimulus as write_file
-from flowsim.stream import POOL, Stream
+from flowsim.commands.stages import stimulus as write_file
+from flowsim.scenes.sources.digits import digits
+from flowsim.training.batches import POOL, Stream
 
 BATCH, FRAMES, SIDE, DIGITS = 128, 20, 28, 2
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.reference import Reference
 from flowsim import build
-from flowsim.objective import Batch, losses
-from flowsim.sequences import Sequences
+from flowsim.scenes.sequences import Sequences
+from flowsim.training.objective import Batch, losses
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,18 @@ from typing import Any
 __version__ = "0.1.0"
 
 HOMES = {
-    "Flow": "flow",
-    "Rotation": "flow",
-    "Spiral": "flow",
-    "Translation": "flow",
-    "Law": "grid",
-    "VelocityGrid": "grid",
+    "Flow": "flows.group",
+    "Rotation": "flows.group",
+    "Spiral": "flows.group",
+    "Translation": "flows.group",
+    "Law": "flows.velocity_grid",
+    "VelocityGrid": "flows.velocity_grid",
     "Network": "network",
     "build": "network",
-    "record": "recording",
-    "open_recording": "opening",
-    "Site": "sites",
-    "Units": "thinning",
+    "record": "recording.record",
+    "open_recording": "recording.open",
+    "Site": "recording.sites",
+    "Units": "recording.thinning",
     "InputError": "errors",
 }
 __all__ = [*HOMES]

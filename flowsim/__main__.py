@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
     if getattr(arguments, "data", None):
         os.environ["FLOWSIM_DATA"] = arguments.data
-    from flowsim import stages
+    from flowsim.commands import stages
 
     try:
         getattr(stages, arguments.verb)(arguments)

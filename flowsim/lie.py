@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from flowsim.errors import InputError
-from flowsim.flow import FlowGroup, Translation, Velocity, transport
-from flowsim.grid import ORIENTED
+from flowsim.flows.group import FlowGroup, Translation, Velocity, transport
+from flowsim.flows.resampling import shift
+from flowsim.flows.velocity_grid import ORIENTED
 from flowsim.network import Network
-from flowsim.sampling import shift
 
 
 def lie_derivative(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from flowsim import ideas
 from flowsim.errors import InputError
-from flowsim.grid import Law, VelocityGrid
+from flowsim.flows.velocity_grid import Law, VelocityGrid
 
 State = tuple[Tensor, ...]
 """Everything a network carries from frame to frame."""

@@ -2,7 +2,7 @@ r"""Is it flow equivariant? The measurement, and the judgement, for any map from
 
     error(t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t[psi(u) f] ||
 
-See `flowsim.grid.Law` for the laws.
+See `flowsim.flows.velocity_grid.Law` for the laws.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from flowsim.errors import InputError
-from flowsim.flow import Flow
-from flowsim.grid import ORIENTED, Law, VelocityGrid
+from flowsim.flows.group import Flow
+from flowsim.flows.velocity_grid import ORIENTED, Law, VelocityGrid
 from flowsim.network import Network
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}

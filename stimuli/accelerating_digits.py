@@ -1,8 +1,8 @@
 """Handwritten digits whose velocities change: they accelerate, switch velocity, or swing to and fro.
 
-The velocity v(t) of the step from frame t to t + 1 is one of the paths of `flowsim.path`: v + t a, constant pieces, or
-amplitude cos(2 pi t / period). No law of constant velocities holds for long. Steps that are no whole pixels are
-band-limited shifts, held to [0, 1].
+The velocity v(t) of the step from frame t to t + 1 is one of the paths of `flowsim.flows.path`: v + t a, constant
+pieces, or amplitude cos(2 pi t / period). No law of constant velocities holds for long. Steps that are no whole pixels
+are band-limited shifts, held to [0, 1].
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, frame_of, moved, overlaid, probes
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.scene import Scene, of_trials, stimulus
-from flowsim.sources import Source, digits, pixels
+from flowsim.flows.group import Translation
+from flowsim.scenes.canvas import box, frame_of, moved, overlaid, probes
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.digits import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]

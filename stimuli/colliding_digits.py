@@ -16,11 +16,11 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, frame_of, moved, overlaid, probes
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.scene import Scene, of_trials, stimulus
-from flowsim.sources import Source, digits, pixels
+from flowsim.flows.group import Translation
+from flowsim.scenes.canvas import box, frame_of, moved, overlaid, probes
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.digits import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]

@@ -21,10 +21,10 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import heading, probes
-from flowsim.flow import Translation
-from flowsim.scene import Scene, of_trials, stimulus
-from flowsim.sources import check_split
+from flowsim.flows.group import Translation
+from flowsim.scenes.canvas import heading, probes
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.digits import check_split
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -30,11 +30,11 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, moved, probes, whole
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.scene import Scene, of_trials, stimulus
-from flowsim.sources import check_split
+from flowsim.flows.group import Translation
+from flowsim.scenes.canvas import box, moved, probes, whole
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.digits import check_split
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]

@@ -2,8 +2,8 @@
 
 A stand-in for the films of KTH (Schuldt, Laptev and Caputo, ICPR 2004) to which camera motion is added: six actions of
 25 persons, split by person, in 16 frames of 32x32 px. Here the persons are figures that move by published kinematics
-(`flowsim.figures`, `flowsim.actions`), drawn as sticks or as point lights. The camera is the flow: it rolls frames over
-the torus, exactly. The action is no flow at all.
+(`flowsim.scenes.human_body`, `flowsim.scenes.human_actions`), drawn as sticks or as point lights. The camera is the
+flow: it rolls frames over the torus, exactly. The action is no flow at all.
 
 KTH was filmed at 25 frames/s. At 12.5 frames/s, the default, 16 frames hold 1.2 cycles of walking, 1.9 of running, 1.3
 of boxing, one wave or two claps, and a person 22 px high walks at 1.3, jogs at 2.7 and runs at 4 px/frame.
@@ -18,15 +18,15 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.actions import ACTIONS, TABLE
-from flowsim.canvas import box, moved, probes
 from flowsim.errors import InputError
-from flowsim.figures import BONES, HABITS, JOINTS, POINTS, SPAN, figure, habits
-from flowsim.flow import Translation
-from flowsim.kth import PERSONS
-from flowsim.scene import Scene, of_trials, stimulus
-from flowsim.sources import SPLIT_OF, check_split
-from flowsim.strokes import strokes
+from flowsim.flows.group import Translation
+from flowsim.scenes.canvas import box, moved, probes
+from flowsim.scenes.human_actions import ACTIONS, TABLE
+from flowsim.scenes.human_body import BONES, HABITS, JOINTS, POINTS, SPAN, figure, habits
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.digits import SPLIT_OF, check_split
+from flowsim.scenes.sources.kth import PERSONS
+from flowsim.scenes.strokes import strokes
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]

@@ -13,11 +13,11 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, degraded, frame_of, moved, overlaid, probes, whole
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.scene import Scene, of_trials, stimulus
-from flowsim.sources import Source, digits, pixels
+from flowsim.flows.group import Translation
+from flowsim.scenes.canvas import box, degraded, frame_of, moved, overlaid, probes, whole
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.digits import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -56,7 +56,7 @@ def generate(
     rng : numpy.random.Generator
         Decides images, positions and velocities.
     source : {"bundled", "mnist"}
-        Digits of 8x8 or 28x28 px; see `flowsim.sources`.
+        Digits of 8x8 or 28x28 px; see `flowsim.scenes.sources.digits`.
     height, width : int
         Size of a frame in px.
     objects : int

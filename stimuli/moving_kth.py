@@ -4,7 +4,7 @@ The hidden structure that a network can use: whatever the person does, the whole
 tell the action is to see the motion within the picture through the motion of the picture. As in Keller 2025 (arXiv
 2507.14793) there are six actions, 16 frames of 32x32 px and, with ``max_speed: 2``, camera velocities in {-2..2}^2,
 split by person (``persons: keller`` for the same ones; the code released with it also mirrors clips in training, which
-is not done here). `flowsim.kth` says which files are read and how they are split.
+is not done here). `flowsim.scenes.sources.kth` says which files are read and how they are split.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import box, moved, probes
-from flowsim.flow import Translation
-from flowsim.kth import ACTIONS, ranges, windows
-from flowsim.scene import Scene, of_trials, stimulus
+from flowsim.flows.group import Translation
+from flowsim.scenes.canvas import box, moved, probes
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.kth import ACTIONS, ranges, windows
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]

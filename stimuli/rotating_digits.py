@@ -15,10 +15,10 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.canvas import frame_of, multiples, overlaid, turned
-from flowsim.flow import Rotation
-from flowsim.scene import Scene, of_trials, stimulus
-from flowsim.sources import Source, digits, pixels
+from flowsim.flows.group import Rotation
+from flowsim.scenes.canvas import frame_of, multiples, overlaid, turned
+from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.sources.digits import Source, digits, pixels
 
 Count = Annotated[int, Field(ge=1)]
 Angle = Annotated[float, Field(ge=0, le=180)]
@@ -50,7 +50,7 @@ def generate(
     rng : numpy.random.Generator
         Decides images, starting angles and velocities.
     source : {"bundled", "mnist"}
-        Digits of 8x8 or 28x28 px; see `flowsim.sources`.
+        Digits of 8x8 or 28x28 px; see `flowsim.scenes.sources.digits`.
     padding : int
         Px of empty ground around the image on each side; a frame is that much larger than a digit.
     objects : int

@@ -8,7 +8,8 @@ import torch
 import xarray as xr
 from hypothesis import settings
 
-from flowsim import Translation, build, dataset, open_recording, record
+from flowsim import Translation, build, open_recording, record
+from flowsim.files import netcdf
 from stimuli import moving_digits
 
 torch.set_num_threads(1)
@@ -62,8 +63,8 @@ def _recording(state=None, flows=((0, 0),), velocities=((0, 0),), frames=None, p
     if frames is not None:
         variables |= {"frames": (frame, frames), "prediction": (frame, prediction)}
     made = xr.Dataset(variables, attrs={"flow_group": "translation", **attrs})
-    coords = dataset.velocity_coords("flow", Translation(), flows)
-    coords |= dataset.velocity_coords("velocity", Translation(), velocities)
+    coords = netcdf.velocity_coords("flow", Translation(), flows)
+    coords |= netcdf.velocity_coords("velocity", Translation(), velocities)
     coords["time"] = np.arange(made.sizes["time"]) if times is None else times
     return made.assign_coords(coords)
 
@@ -101,7 +102,9 @@ def kth_videos():
 
 
 def _kth_videos(folder, videos, size=(120, 160)):
-    """Write videos {name: (number of frames, annotation or None)}; frame n (from 1) is of grey 50 + 4n, and darker left."""
+    """Write videos {name: (number of frames, annotation or None)}; frame n (from 1) is of grey 50 + 4n, and darker
+    left.
+    """
     import av
 
     folder.mkdir(parents=True, exist_ok=True)

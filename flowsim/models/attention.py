@@ -16,8 +16,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.grid import VelocityGrid
+from flowsim.flows.group import Translation
+from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]

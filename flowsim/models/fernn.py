@@ -18,17 +18,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.cells import CELLS, at_every_velocity, make_cell
-from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.gather import joined
-from flowsim.grid import Law, VelocityGrid
-from flowsim.highest import pool_max
-from flowsim.lift import POOLS, advance, lift
+from flowsim.flows.group import Translation
+from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.layers.cells import CELLS, at_every_velocity, make_cell
+from flowsim.layers.circular import CircularConv2d
+from flowsim.layers.fused_recurrence import recur
+from flowsim.layers.highest import pool_max
+from flowsim.layers.padded_gather import joined
+from flowsim.layers.readout import Readout
+from flowsim.layers.velocity_channels import POOLS, advance, lift
 from flowsim.network import Network, State
-from flowsim.readout import Readout
-from flowsim.recurrence import recur
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -95,10 +95,10 @@ class FERNN(Network):
 class FusedFERNN(FERNN):
     """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in memory.
 
-    `advance` is folded into what comes after it (`flowsim.recurrence`), so that between the two the state is that of
-    the frame before. At the start it is one number, expanded over all but velocity. Carried are, layer by layer, the
-    state in groups of velocities, and last the maximum over velocity of the top layer once it is advanced, which the
-    prediction is decoded from; empty where nothing asked for it.
+    `advance` is folded into what comes after it (`flowsim.layers.fused_recurrence`), so that between the two the state
+    is that of the frame before. At the start it is one number, expanded over all but velocity. Carried are, layer by
+    layer, the state in groups of velocities, and last the maximum over velocity of the top layer once it is advanced,
+    which the prediction is decoded from; empty where nothing asked for it.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:

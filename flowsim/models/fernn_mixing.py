@@ -18,13 +18,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.circular import CircularConv2d, convolve
-from flowsim.flow import Velocity
-from flowsim.grid import Law, VelocityGrid
-from flowsim.lift import advance, lift
+from flowsim.flows.group import Velocity
+from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.layers.circular import CircularConv2d, convolve
+from flowsim.layers.readout import Readout
+from flowsim.layers.velocity_channels import advance, lift
 from flowsim.models.fernn import check_kernel, velocity_grid
 from flowsim.network import Network, State
-from flowsim.readout import Readout
 
 Count = Annotated[int, Field(ge=1)]
 

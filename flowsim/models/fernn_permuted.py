@@ -20,10 +20,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from flowsim.gather import inward, joined, outward
+from flowsim.layers.padded_gather import inward, joined, outward
+from flowsim.layers.readout import Readout
 from flowsim.models.fernn import FusedFERNN, check_kernel, velocity_grid
 from flowsim.network import Network, State
-from flowsim.readout import Readout
 
 Count = Annotated[int, Field(ge=1)]
 

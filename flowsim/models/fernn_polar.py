@@ -1,6 +1,6 @@
 r"""A flow-equivariant RNN for rotation and expansion, in log-polar coordinates.
 
-There both are translations (`flowsim.polar`), so the recurrence is that of the FERNN on (rho, theta),
+There both are translations (`flowsim.flows.log_polar`), so the recurrence is that of the FERNN on (rho, theta),
 
     h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in V,
 
@@ -24,14 +24,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.cells import at_every_velocity
 from flowsim.errors import InputError
-from flowsim.flow import Flow, Spiral, Translation
-from flowsim.grid import Law, VelocityGrid
-from flowsim.lift import lift, pool_max
+from flowsim.flows.group import Flow, Spiral, Translation
+from flowsim.flows.log_polar import LogPolar
+from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.layers.cells import at_every_velocity
+from flowsim.layers.velocity_channels import lift, pool_max
 from flowsim.models.fernn_rotation import Degrees, rotation_grid
 from flowsim.network import Network, State
-from flowsim.polar import LogPolar
 
 Count = Annotated[int, Field(ge=1)]
 

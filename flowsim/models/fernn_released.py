@@ -23,15 +23,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.cells import at_every_velocity
-from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
-from flowsim.flow import Translation
-from flowsim.gather import joined
-from flowsim.grid import VelocityGrid
-from flowsim.lift import lift, pool_max
+from flowsim.flows.group import Translation
+from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.layers.cells import at_every_velocity
+from flowsim.layers.circular import CircularConv2d
+from flowsim.layers.fused_recurrence import recur
+from flowsim.layers.padded_gather import joined
+from flowsim.layers.velocity_channels import lift, pool_max
 from flowsim.network import Network, State, Step
-from flowsim.recurrence import recur
 
 Count = Annotated[int, Field(ge=1)]
 ENCODER = (32, 64)

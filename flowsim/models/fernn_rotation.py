@@ -21,11 +21,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.flow import Flow, Rotation
-from flowsim.grid import Law, VelocityGrid
+from flowsim.flows.group import Flow, Rotation
+from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.layers.steerable import SteerableConv
 from flowsim.models.fernn import check_kernel
 from flowsim.network import Network, State
-from flowsim.steerable import SteerableConv
 
 Count = Annotated[int, Field(ge=1)]
 Degrees = Annotated[float, Field(gt=0, allow_inf_nan=False)]

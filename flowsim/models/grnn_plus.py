@@ -16,10 +16,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from flowsim.layers.readout import Readout
 from flowsim.models.fernn import FERNN, check_kernel, velocity_grid
 from flowsim.models.fernn_released import convolve_each
 from flowsim.network import Network, State
-from flowsim.readout import Readout
 
 Count = Annotated[int, Field(ge=1)]
 

@@ -1,4 +1,4 @@
-"""An ordinary RNN (tanh) over flattened frames: the baseline without space. No law; see `flowsim.flattened`.
+"""An ordinary RNN (tanh) over flattened frames: the baseline without space. No law; see `flowsim.layers.flattened`.
 
 Source: Elman (1990), Finding structure in time.
 """
@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flowsim.flattened import Flattened
+from flowsim.layers.flattened import Flattened
 from flowsim.network import Network
 
 Count = Annotated[int, Field(ge=1)]

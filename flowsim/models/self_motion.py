@@ -22,15 +22,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from flowsim.cells import at_every_velocity
-from flowsim.circular import CircularConv2d
 from flowsim.errors import InputError
-from flowsim.flow import Flow
-from flowsim.grid import Law, VelocityGrid
-from flowsim.lift import advance, lift
+from flowsim.flows.group import Flow
+from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.layers.cells import at_every_velocity
+from flowsim.layers.circular import CircularConv2d
+from flowsim.layers.readout import Readout
+from flowsim.layers.velocity_channels import advance, lift
 from flowsim.models.fernn import check_kernel, velocity_grid
 from flowsim.network import Network, State
-from flowsim.readout import Readout
 
 Count = Annotated[int, Field(ge=1)]
 

@@ -1,0 +1,73 @@
+"""Results of one analysis for several runs, side by side: what a figure is drawn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from flowsim.errors import InputError
+from flowsim.files.atomic import whole
+from flowsim.files.netcdf import load, read
+
+
+def runs(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
+    """Results of one analysis for several runs, along ``run``, with coordinates ``network``, ``seed`` and ``partial``.
+
+    A network of which a training was stopped by its budget is called partial, in every table and figure; ``partial``
+    says after how many sequences.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or holds results of another analysis.
+    """
+    results = []
+    for path in paths:
+        result = load(read(path, "analysis"), path)
+        of = json.loads(result.attrs.get("specification", "{}")).get("analysis", analysis)
+        if of != analysis:
+            raise InputError(f"{path}: expected results of {analysis}; these are of {of}")
+        network, seed = result.attrs.get("network", Path(path).stem), result.attrs.get("seed", "")
+        run = {"network": ("run", [network]), "seed": ("run", [seed]), "run": [f"{network}-seed{seed}"]}
+        run["partial"] = ("run", [result.attrs.get("partial", "")])
+        results.append(result.expand_dims("run").assign_coords(run))
+    together = xr.concat(
+        results, "run", combine_attrs="drop_conflicts", join="outer", data_vars="all", coords="minimal",
+        compat="override",
+    )  # fmt: skip
+    stopped = set(together.network.values[together.partial.values != ""].tolist())
+    names = [f"{n} (partial)" if n in stopped else n for n in together.network.values.tolist()]
+    return together.assign_coords(network=("run", names))
+
+
+def tidy(results: xr.Dataset) -> pd.DataFrame:
+    """Results (run) as a table with one row per value.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``run``, ``network``, ``seed``, ``variable``, then every coordinate, ``value`` and ``units``. A
+        dimension without a coordinate is counted from 0; a coordinate that a variable does not have is missing in its
+        rows. Values that are not known (NaN) have no row.
+    """
+    counted = {dim: np.arange(n) for dim, n in results.sizes.items() if dim not in results.coords}
+    results = results.assign_coords(counted)
+    first = ["run", "network", "seed", "variable"]
+    tables = []
+    for name, values in results.data_vars.items():
+        known = values.rename("value").to_dataframe().reset_index().dropna(subset="value")
+        tables.append(known.assign(variable=str(name), units=values.attrs.get("units", "")))
+    columns = [*first, *(c for c in map(str, results.coords) if c not in first), "value", "units"]
+    table = pd.concat(tables, ignore_index=True)
+    return table[[c for c in columns if c in table]]
+
+
+def write_tidy(results: xr.Dataset, path: Path) -> None:
+    """`tidy` as CSV, with 7 significant digits."""
+    with whole(path) as temporary:
+        tidy(results).to_csv(temporary, index=False, float_format="%.7g")

@@ -1,0 +1,10 @@
+"""What networks are built of.
+
+cells              RNN, GRU and LSTM cells
+readout            decoder to the next frame, and classifier
+velocity_channels  lift, advance and pool over velocity
+circular           circular convolutions
+steerable          convolutions over orientations
+padded_gather      padding and rolling in one gather
+fused_recurrence   the recurrence with its own gradients, fast
+"""

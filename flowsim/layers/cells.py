@@ -1,0 +1,111 @@
+r"""One step of a recurrence at every velocity at once: rnn, gru and lstm, convolutional.
+
+Each takes what it carries, already advanced, and a drive (what the frame, or the layer below, contributes), both
+(trial, velocity, channel, y, x); a drive of velocity size 1 is the same for all velocities. Gates, biases and
+non-linearities act pointwise and the convolutions commute with translation, so every cell keeps the law of what it
+carries.
+
+Sources: Keller (2025) for the rnn; Cho et al. (2014) and Shi et al. (2015) for the gates, with convolutions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from flowsim.layers.circular import CircularConv2d
+
+State = tuple[Tensor, ...]
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "linear": lambda x: x,
+}
+
+
+def at_every_velocity(convolution: nn.Module, x: Tensor) -> Tensor:
+    """Apply a map of (trial, channel, y, x) to each velocity of (trial, velocity, channel, y, x)."""
+    return convolution(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class Cell(nn.Module, ABC):
+    """A recurrent cell.
+
+    Attributes
+    ----------
+    gates : int
+        Channels of the drive, as a multiple of the state's.
+    carried : int
+        How many tensors it carries; the first is its state.
+    """
+
+    gates: int
+    carried: int
+
+    @abstractmethod
+    def forward(self, carried: State, drive: Tensor) -> State:
+        """What is carried after this frame."""
+
+
+@final
+class RNN(Cell):
+    """h <- activation(W * h + drive)."""
+
+    gates, carried = 1, 1
+
+    def __init__(self, channels: int, kernel: int, activation: str = "relu") -> None:
+        super().__init__()
+        self.recurrent = CircularConv2d(channels, channels, kernel)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, carried: State, drive: Tensor) -> State:
+        return (self.activation(at_every_velocity(self.recurrent, carried[0]) + drive),)
+
+
+@final
+class GRU(Cell):
+    """h <- z h + (1 - z) tanh(W_n * (r h) + drive_n), with gates z, r = sigmoid(W * h + drive)."""
+
+    gates, carried = 3, 1
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.gating = CircularConv2d(channels, 2 * channels, kernel)
+        self.recurrent = CircularConv2d(channels, channels, kernel)
+
+    def forward(self, carried: State, drive: Tensor) -> State:
+        (h,) = carried
+        drive_z, drive_r, drive_n = drive.chunk(3, 2)
+        z, r = at_every_velocity(self.gating, h).chunk(2, 2)
+        z, r = torch.sigmoid(z + drive_z), torch.sigmoid(r + drive_r)
+        candidate = torch.tanh(at_every_velocity(self.recurrent, r * h) + drive_n)
+        return (z * h + (1 - z) * candidate,)
+
+
+@final
+class LSTM(Cell):
+    """c <- f c + i tanh(g), h <- o tanh(c), with i, f, o = sigmoid and g from W * h + drive; carries h and c."""
+
+    gates, carried = 4, 2
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.recurrent = CircularConv2d(channels, 4 * channels, kernel)
+
+    def forward(self, carried: State, drive: Tensor) -> State:
+        h, c = carried
+        i, f, o, g = (at_every_velocity(self.recurrent, h) + drive).chunk(4, 2)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+CELLS: dict[str, type[RNN] | type[GRU] | type[LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+
+
+def make_cell(kind: str, channels: int, kernel: int, activation: str) -> Cell:
+    """The cell of this kind; the rnn alone has an activation to choose."""
+    return RNN(channels, kernel, activation) if kind == "rnn" else CELLS[kind](channels, kernel)

@@ -1,0 +1,75 @@
+"""Convolutions on the torus: what `torch.nn.Conv2d` with circular padding computes, with fewer copies.
+
+Padded inputs are not kept for the backward pass. The gradient with respect to the input is a circular convolution like
+any other, with the adjoint kernel; the padded gradient that it needs (`flowsim.layers.padded_gather`), correlated with
+the input, is the gradient with respect to the kernel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowsim.errors import InputError
+from flowsim.layers.padded_gather import adjoint, as_autocast, convolved, gathered, weight_gradient
+
+REST = ((0, 0),)
+
+
+class CircularConv2d(nn.Conv2d):
+    """A convolution on the torus with kernels of odd size; parameters are named as those of `torch.nn.Conv2d`.
+
+    Raises
+    ------
+    InputError
+        If the size of the kernel is even.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = False) -> None:
+        if kernel % 2 == 0:
+            raise InputError(f"kernel must be odd; got {kernel}")
+        super().__init__(inputs, outputs, kernel, padding="same", padding_mode="circular", bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (trial, channel, y, x) to the same with the output's channels."""
+        outputs = convolve(x, self.weight)
+        return outputs if self.bias is None else outputs + self.bias[:, None, None]
+
+
+def convolve(x: Tensor, weight: Tensor) -> Tensor:
+    """(trial, channel, y, x) through a kernel (output, channel, y, x) of odd size, on the torus."""
+    x, weight = as_autocast(x, weight)
+    return _Convolution.apply(x.permute(0, 2, 3, 1).contiguous(), weight).permute(0, 3, 1, 2)
+
+
+class _Convolution(torch.autograd.Function):
+    """`convolve` on (trial, y, x, channel)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
+        return convolved(gathered(x[None], REST, weight.shape[-1] // 2), weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        side, gradient = weight.shape[-1] // 2, gradient.contiguous()
+        if not ctx.needs_input_grad[0]:  # of a frame: it has fewer channels than its gradient would have
+            return None, weight_gradient(gathered(x[None], REST, side), gradient, weight)
+        back, flipped = gathered(gradient[None], REST, side), adjoint(weight)
+        to_weight = adjoint(weight_gradient(back, x, flipped)) if ctx.needs_input_grad[1] else None
+        return convolved(back, flipped), to_weight
+
+    @staticmethod
+    def jvp(ctx: Any, along_x: Tensor | None, along_weight: Tensor | None) -> Tensor | None:
+        x, weight = ctx.saved_tensors
+        side, along = weight.shape[-1] // 2, None
+        if along_x is not None:
+            along = convolved(gathered(along_x.contiguous()[None], REST, side), weight)
+        if along_weight is not None:
+            own = convolved(gathered(x[None], REST, side), along_weight)
+            along = own if along is None else along + own
+        return along

@@ -1,0 +1,18 @@
+"""What analyses measure with.
+
+statistics         intervals, p-values and corrections
+recorded           states and predictions out of a recording
+ground_truth       labels, velocities and positions of trials
+coarse_maps        states at a coarse grain
+block_map          apply a function block by block
+decoding           cross-validated readouts
+rdm                dissimilarity matrices
+similarity         networks compared with each other
+tuning             tuning curves over velocity
+orbit              the shape of orbits
+operators          linear actions of flows on states
+comoving           states carried back along the flow
+eigenphases        angles of operators
+nearest_translate  the translation that fits best
+motion_energy      which way frames move
+"""

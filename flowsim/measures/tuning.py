@@ -1,0 +1,243 @@
+r"""What a tuning curve says: preferred direction, selectivity, width, reliability, and whether it is one at all.
+
+Directions are angles in the plane of velocities, which are complex numbers in it: of translation 0 degrees is right,
+counter-clockwise as displayed; of spiral flows 0 is expansion and 90 counter-clockwise rotation, each in units of its
+largest (Graziano, Andersen and Snowden 1994); where one component varies, 0 and 180. Responses are (trial, flow, unit);
+trials are blocks, as each has seen every flow.
+
+A lattice has directions at uneven angles, and speeds that not all of them have. So with S(s) the mean response to flows
+of speed s, and w(theta) the arc for which a direction stands, the curve over directions is a ratio, right where
+direction and speed are separable:
+
+    D(theta) = sum r(u) / sum S(abs(u)), over the flows u of direction theta
+    m = sum w D exp(i theta) / sum w D,    preferred direction arg m,    circular variance 1 - abs(m)
+
+Direction and variance are those of the whole response; the width is taken from what exceeds its minimum.
+
+Sources: Ringach, Shapley and Hawken (2002, J Neurosci 22:5639), circular variance; Mazurek, Kager and Van Hooser (2014,
+Front Neural Circuits 8:92), direction indices and why they need care; Brown (1910) and Spearman (1910), reliability
+from halves; Phipson and Smyth (2010), p-values of drawn permutations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from flowsim.errors import InputError
+
+if TYPE_CHECKING:
+    from flowsim.flows.group import Flow
+
+FLAT = 1e-5
+"""Responses that differ by less than this, relative to their mean, are the same but for rounding in float32."""
+
+
+def plane(flows: list[Flow]) -> np.ndarray:
+    """The velocity of each flow as a complex number (flow), its absolute value the speed."""
+    velocity, group = np.array([flow.velocity for flow in flows], float), flows[0].group
+    if group.name == "translation":
+        return velocity[:, 1] - 1j * velocity[:, 0]
+    varying = velocity[:, velocity.any(0)]
+    if varying.shape[1] > 1:
+        varying = varying / abs(varying).max(0)
+    return varying @ np.array([1, 1j])[: varying.shape[1]]
+
+
+def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: str) -> np.ndarray:
+    """Mean activity over frames, space and orientations (trial, flow, unit), one trial and flow in memory at a time.
+
+    Parameters
+    ----------
+    state : DataArray (flow, trial, time, velocity, channel[, orientation], y, x) or (flow, trial, time, unit)
+    trials, frames : arrays of int
+        Indices of those that count.
+    how : {"rectified", "magnitude"}
+        max(h, 0) or abs(h).
+
+    Raises
+    ------
+    InputError
+        If states hold values that are no numbers.
+    """
+    made = []
+    for trial in trials:
+        for j in range(state.sizes["flow"]):
+            values = np.asarray(state[j, trial, frames].values, np.float64)
+            if not np.isfinite(values).all():
+                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+            values = abs(values) if how == "magnitude" else values.clip(min=0)
+            made.append(values.mean((0, *range(3, values.ndim))).ravel())
+    return np.stack(made).reshape(len(trials), state.sizes["flow"], -1)
+
+
+def directions(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The directions in which flows move; each stands for the arc up to half-way to its neighbours.
+
+    Parameters
+    ----------
+    plane : complex array (flow)
+        Velocities, of which at least one is not 0.
+
+    Returns
+    -------
+    angles, arcs : arrays (direction)
+        In radians, in ascending order from 0.
+    mean : array (direction, flow)
+        Takes the mean over the flows of each direction.
+    """
+    angle = ((np.angle(plane) + 1e-7) % (2 * np.pi) - 1e-7).round(6) + 0.0  # -pi is pi, and a rounding below 0 is 0
+    angle = np.where(plane == 0, np.nan, angle)
+    angles = np.unique(angle[plane != 0])
+    gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
+    member = angle == angles[:, None]
+    return angles, (gaps + np.roll(gaps, 1)) / 2, member / member.sum(1, keepdims=True)
+
+
+def moment(plane: np.ndarray) -> np.ndarray:
+    """What takes responses to sum w r exp(i theta), as real and imaginary part (2, flow), r being means over speeds."""
+    angles, arcs, mean = directions(plane)
+    return np.stack([np.cos(angles), np.sin(angles)]) * arcs @ mean
+
+
+def measures(responses: np.ndarray, plane: np.ndarray, splits: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Of each unit (unit), by name; NaN where a unit is silent, or flat and so prefers nothing.
+
+    Parameters
+    ----------
+    responses : array (trial, flow, unit)
+        Not negative.
+    plane : complex array (flow)
+    splits : int
+        Of trials into halves.
+    rng : numpy.random.Generator
+        Draws these.
+    """
+    curves = responses.mean(0)
+    active = np.ptp(curves, axis=0) > FLAT * curves.mean(0)
+    speeds = abs(plane).round(9)
+    by_speed = np.array([curves[speeds == s].mean(0) for s in np.unique(speeds)])
+    length, angle = _circular(curves, plane)
+    above, _ = _circular(curves - curves.min(0), plane)
+    plain, held_out = direction_selectivity(responses, plane)
+    found = {
+        "direction": np.where(length > FLAT, angle, np.nan),
+        "circular_variance": 1 - length,
+        "half_width": half_width(above),
+        "direction_selectivity": plain,
+        "direction_selectivity_cv": held_out,
+        "speed_selectivity": _ratio(np.ptp(by_speed, axis=0), by_speed.max(0) + by_speed.min(0)),
+        "reliability": reliability(responses, splits, rng),
+    }
+    return {name: np.where(active, values, np.nan) for name, values in found.items()}
+
+
+def _circular(curves: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Length of m, and its angle in degrees (unit), of curves (flow, unit)."""
+    angles, arcs, mean = directions(plane)
+    speeds, of_flow = np.unique(abs(plane).round(9), return_inverse=True)
+    expected = np.array([curves[of_flow == s].mean(0) for s in range(len(speeds))])[of_flow]
+    weight = arcs[:, None] * np.nan_to_num(_ratio(mean @ curves, mean @ expected), nan=1)
+    m = np.exp(1j * angles) @ weight / weight.sum(0)
+    return abs(m), np.rad2deg(np.angle(m)) % 360
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where whole is not positive."""
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def direction_selectivity(responses: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(r(p) - r(-p)) / (r(p) + r(-p)) with p the best of the flows that have an opposite.
+
+    Choosing p by the responses that are then compared makes noise look selective. The second value takes p from all
+    trials but one, the responses from that one, and sums over the ones left out; its expectation is 0 for noise.
+
+    Parameters
+    ----------
+    responses : array (trial, flow, unit)
+        Not negative.
+    plane : complex array (flow)
+
+    Returns
+    -------
+    plain, held_out : arrays (unit)
+        NaN where no flow has an opposite or a unit is silent; the second also where there is one trial.
+    """
+    paired = [(j, k) for j, a in enumerate(plane) for k, b in enumerate(plane) if a and abs(a + b) < 1e-9]
+    nothing = np.full(responses.shape[2], np.nan)
+    if not paired:
+        return nothing, nothing
+    there, back = (responses[:, list(side)] for side in zip(*paired, strict=True))
+
+    def compared(chosen: np.ndarray, trials: list[int]) -> np.ndarray:
+        best = chosen.mean(0).argmax(0)[None]
+        return np.stack([np.take_along_axis(side[trials].mean(0), best, 0)[0] for side in (there, back)])
+
+    def index(sides: np.ndarray) -> np.ndarray:
+        return _ratio(sides[0] - sides[1], sides.sum(0))
+
+    trials = list(range(len(responses)))
+    plain = index(compared(there, trials))
+    if len(trials) == 1:
+        return plain, nothing
+    return plain, index(np.sum([compared(np.delete(there, i, 0), [i]) for i in trials], axis=0))
+
+
+def half_width(length: np.ndarray) -> np.ndarray:
+    """Half-width at half height, in degrees, of the von Mises curve exp(k cos theta) whose moment has this length.
+
+    Half height is half-way between its trough and its peak: 90 for none (length 0), 0 for a single direction (1). It
+    follows from all directions, and so does not depend on how one interpolates between few.
+    """
+    from scipy.special import ive
+
+    k = np.geomspace(1e-4, 1e4, 4001)
+    half = np.rad2deg(np.arccos(1 + np.log1p(-(1 - np.exp(-2 * k)) / 2) / k))
+    return np.interp(length, ive(1, k) / ive(0, k), half)
+
+
+def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) -> np.ndarray:
+    """Of the curve over all trials (trial, flow, unit), from the mean correlation r over flows of halves of the trials.
+
+    2 r / (1 + r) where r is positive; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two
+    trials; with one trial, and where a curve is flat, it is NaN.
+    """
+    trials, _, units = responses.shape
+    splits = {1: 0, 2: 1}.get(trials, splits)
+    found = np.full((splits, units), np.nan)
+    for correlation in found:
+        order = rng.permutation(trials)
+        a, b = (responses[half].mean(0) for half in (order[: trials // 2], order[trials // 2 :]))
+        a, b = a - a.mean(0), b - b.mean(0)
+        correlation[:] = _ratio((a * b).sum(0), np.sqrt((a**2).sum(0) * (b**2).sum(0)))
+    r = found.mean(0) if splits else np.full(units, np.nan)
+    return 2 * r / (1 + abs(r))
+
+
+def exchangeable(responses: np.ndarray, onto: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """p-value of the hypothesis that within each trial the labels of the flows could be exchanged (unit).
+
+    The statistic is the length of ``onto`` (any, flow) times the mean over trials, each less its own mean over flows.
+    Exact, whatever the distribution, where responses do not depend on the flow. Rejected also where each trial has a
+    smooth tuning of its own (as to one grating): whether trials agree is told by `reliability`.
+
+    Parameters
+    ----------
+    responses : array (trial, flow, unit)
+        At least two trials: with one, every order of its flows has the same spread.
+    """
+    deviation = responses - responses.mean(1, keepdims=True)
+    trials, flows, _ = deviation.shape
+
+    def statistic(order: np.ndarray) -> np.ndarray:
+        return ((onto @ np.take_along_axis(deviation, order[..., None], 1).mean(0)) ** 2).sum(0)
+
+    plain = np.tile(np.arange(flows), (trials, 1))
+    least = statistic(plain) * (1 - 1e-9)  # ties that rounding would part
+    exceeding = np.zeros(responses.shape[2])
+    for _ in range(permutations):
+        exceeding += statistic(rng.permuted(plain, axis=1)) >= least
+    return (1 + exceeding) / (1 + permutations)

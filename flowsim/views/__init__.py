@@ -1,0 +1,8 @@
+"""Pages and pictures for people.
+
+report       one page for an experiment
+preview      a few trials of a stimulus
+gallery      the page of all stimuli
+inspection   what a file is, in words
+model_table  every network, its parameters and law
+"""

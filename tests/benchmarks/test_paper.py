@@ -1,0 +1,216 @@
+"""The page of the paper's numbers says of each what the measurements say, and nothing of what was not measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+
+from benchmarks import paper, paper_page
+from benchmarks.paper import collected, measures
+from benchmarks.paper_page import compared, growth, judged, ordering, write
+from flowsim import open_recording
+from flowsim.__main__ import main
+from flowsim.experiment.plan import jobs
+
+ROW = {"what": "w", "network": "fernn", "value": 1.0, "spread": 0.1, "measure": "mse", "better": "lower",
+       "experiment": "e"}  # fmt: skip
+
+
+def table(values, partial=""):
+    """Rows from {(network, measure): values over seeds}."""
+    about = {"experiment": "e", "sequences": 100, "partial": partial, "minutes": 2.0, "hardware": "2 CPU threads",
+             "parameters": 10, "commit": "abc", "date": "2026-01-01"}  # fmt: skip
+    return pd.DataFrame(
+        {**about, "network": network, "measure": measure, "seed": seed, "value": value}
+        for (network, measure), over in values.items()
+        for seed, value in enumerate(over)
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "better", "verdict"),
+    [
+        ([0.8, 0.7], "lower", "beaten"),
+        ([0.95, 1.15], "lower", "met"),
+        ([1.3, 1.2], "lower", "missed"),
+        ([0.8, 0.7], "higher", "missed"),
+        ([1.3, 1.2], "higher", "beaten"),
+    ],
+)
+def test_verdict_on_a_number(found, better, verdict):
+    row = {**ROW, "better": better}
+    assert judged(table({("fernn", "mse"): found}), row)["verdict"] == verdict
+    partial = judged(table({("fernn", "mse"): found}, "after 1 of 9 sequences"), row)
+    assert partial["verdict"] == f"{verdict} so far: partial, after 1 of 9 sequences"
+    assert judged(table({("grnn", "mse"): found}), row)["verdict"] == "not run"
+    assert judged(table({("grnn", "mse"): found}), row)["ours"] == ""
+
+
+def test_verdict_on_an_ordering():
+    says = "grnn > fernn"
+    good = table({("grnn", "mse"): [3, 4], ("fernn", "mse"): [1, 2]})
+    assert ordering(good, "e", says, "mse")["verdict"] == "as published; seeds do not overlap"
+    close = table({("grnn", "mse"): [3, 4], ("fernn", "mse"): [1, 3.5]})
+    assert ordering(close, "e", says, "mse")["verdict"] == "as published; seeds overlap"
+    bad = table({("grnn", "mse"): [1, 2], ("fernn", "mse"): [3, 4]})
+    assert ordering(bad, "e", says, "mse")["verdict"].startswith("not as published: fernn > grnn")
+    assert ordering(good, "other", says, "mse") is None
+
+
+@pytest.mark.parametrize(
+    ("fernn", "grnn", "verdict"),
+    [
+        ((1, 1.1), (1, 9), "as published: fernn holds, grnn grows"),
+        ((1, 3), (1, 9), "not as published: fernn does not hold, grnn grows"),
+        ((1, 1.1), (9, 9), "not as published: fernn holds, grnn does not grow"),
+        ((5, 5), (2, 4.5), "not as published: fernn holds, grnn grows"),
+    ],
+)
+def test_verdict_on_growth(fernn, grnn, verdict):
+    values = {
+        (name, m): [v] for name, pair in (("fernn", fernn), ("grnn", grnn)) for m, v in zip("ab", pair, strict=True)
+    }
+    assert growth(table(values), "e", ["a", "b"])["verdict"].startswith(f"{verdict}; ")
+    assert growth(table({k: v for k, v in values.items() if k[0] == "fernn"}), "e", ["a", "b"]) is None
+
+
+def test_what_diverged_gets_no_verdict():
+    nan = float("nan")
+    lost = "no number in 1 of 2 measurements: diverged"
+    assert judged(table({("fernn", "mse"): [nan, 0.7]}), ROW)["verdict"] == lost
+    found = table({("grnn", "mse"): [nan], ("fernn", "mse"): [1]})
+    assert ordering(found, "e", "grnn > fernn", "mse")["verdict"] == lost
+    values = {("fernn", "a"): [1], ("fernn", "b"): [1], ("grnn", "a"): [1], ("grnn", "b"): [nan]}
+    assert growth(table(values), "e", ["a", "b"])["verdict"] == "no number in 1 of 4 measurements: diverged"
+
+
+def test_a_network_that_predicts_nothing_is_called_so():
+    values = {("fernn", "a"): [1], ("fernn", "b"): [1], ("grnn", "a"): [9], ("grnn", "b"): [12]}
+    blank = {("grnn", "mse_mean_70"): [9.5]}
+    assert "the error of the mean frame" in growth(table(values | blank), "e", ["a", "b"])["verdict"]
+    assert "mean frame" not in growth(table(values | {("grnn", "mse_mean_70"): [90]}), "e", ["a", "b"])["verdict"]
+
+
+def test_accuracies_have_a_table_of_their_own(tmp_path):
+    measured = ("accuracy", *(f"accuracy_speed_{s}" for s in (0, 1, 2)))
+    write(table({("fernn", m): [0.5, 0.7] for m in measured}), tmp_path / "paper.md")
+    assert "| `fernn` | 10 | 0.6 ± 0.1 (2 seeds) | 0.6 | 0.6 | 0.6 | 100" in (tmp_path / "paper.md").read_text()
+
+
+def test_controls_are_compared_with_the_network_whose_law_they_lack():
+    measured = ("mse", "mse_10", "mse_70", "best_law_error")
+    values = {(name, m): [v] for name, v in (("fernn", 1.0), ("permuted", 3.0), ("conv_lstm", 0.5)) for m in measured}
+    values |= {(name, "law_error"): [law] for name, law in (("fernn", 0), ("permuted", 1), ("conv_lstm", float("nan")))}
+    rows = compared(table(values), "e", [{"network": "permuted", "says": "broken"}])
+    assert [(r["network"], r["ratio"], r["verdict"], r["law"]) for r in rows] == [
+        ("fernn", "1", "", "0"), ("permuted", "3", "far", "1"), ("conv_lstm", "0.5", "better", "no partner"),
+    ]  # fmt: skip
+    assert rows[1]["says"] == "broken"
+
+
+def test_published_numbers_point_at_what_exists():
+    published = yaml.safe_load(paper_page.PUBLISHED.read_text())
+    known = {path.stem for path in Path("experiments").glob("*.yaml")}
+    named = {row["experiment"] for row in published["numbers"]}
+    named |= {name for row in published["statements"] for name in row["experiments"]}
+    assert named | set(paper.SMALL) | set(paper.PUBLISHED) <= known
+    for row in published["numbers"]:
+        networks = yaml.safe_load(Path(f"experiments/{row['experiment']}.yaml").read_text())["networks"]
+        assert row["network"] in networks
+
+
+TINY = """
+title: Tiny
+stimulus:
+  family: moving_digits
+  all: {height: 9, width: 8, trials: 4, frames: 6}
+  test: {frames: 75}
+networks:
+  fernn: {model: fernn, max_speed: 1, channels: 2, decoder_layers: 1}
+seeds: 1
+train: {context: 3, horizon: 3, sequences: 8, batch: 4, validate_every: 4, budget: {sequences: 4}}
+record:
+  test: {context: 3, sites: [prediction]}
+  probe: {}
+analyse:
+  prediction_error: {}
+  length_generalisation: {}
+  training_speed: {}
+  equivariance_error: {}
+"""
+
+
+def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
+    """From the commands of each stage to the page."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").mkdir()
+    Path("experiments/tiny.yaml").write_text(TINY)
+    at, plan = tmp_path / "results/tiny", jobs("experiments/tiny.yaml")
+    for split, job in plan["stimuli"].items():
+        main(["stimulus", "moving_digits", split, "--spec", job["spec"], "--into", f"{at}/stimuli/{split}.h5"])
+    data = ["--train", f"{at}/stimuli/train.h5", "--valid", f"{at}/stimuli/valid.h5", "--device", "cpu"]
+    model = f"{at}/models/fernn-seed0.pt"
+    main(["train", "--spec", plan["runs"]["fernn-seed0"]["spec"], *data, "--into", model])
+    for split, job in plan["recordings"].items():
+        stimulus, into = f"{at}/stimuli/{split}.h5", f"{at}/recordings/fernn-seed0/{split}.h5"
+        main(["record", "--spec", job["spec"], "--model", model, "--stimulus", stimulus, "--into", into])
+    for name, job in plan["analyses"].items():
+        recording = f"{at}/recordings/fernn-seed0/{job['reads']}.h5"
+        main(["analyse", name, "--recording", recording, "--into", f"{at}/analyses/{name}/fernn-seed0.h5"])
+    rows = pd.DataFrame(collected(at, "tiny"))
+    assert set(rows.measure) == {"mse", "mse_10", "mse_70", "mse_mean_70", "law_error", "best_law_error"}
+    assert set(rows.partial) == {"after 4 of 8 sequences"}
+    assert set(rows.sequences) == {4}
+    assert rows.set_index("measure").value["law_error"] < 1e-5
+    recording = open_recording(at / "recordings/fernn-seed0/test.h5")
+    error = ((recording.prediction - recording.frames) ** 2).isel(time=slice(3, 6)).mean()
+    assert rows.set_index("measure").value["mse"] == pytest.approx(float(error), rel=1e-5)
+    monkeypatch.setattr(paper, "SMALL", ["tiny"])
+    monkeypatch.setattr("sys.argv", ["paper", "--into", "reference"])
+    (at / "report.html").touch()
+    paper.main()
+    kept, page = pd.read_csv("reference/paper.csv"), Path("reference/paper.md").read_text()
+    assert len(kept) == len(rows)
+    assert "partial" in page
+    assert "not run" in page
+    (at / "report.html").unlink()  # measured elsewhere: the table keeps it
+    paper.main()
+    pd.testing.assert_frame_equal(pd.read_csv("reference/paper.csv"), kept)
+
+
+def test_accuracy_by_speed():
+    speeds = [-2, -1, 0, 1, 2]
+    accuracy = xr.DataArray(np.zeros((5, 5)), {"vy": speeds, "vx": speeds}, ("vy", "vx"))
+    accuracy = accuracy + (abs(accuracy.vy) <= 1) * (abs(accuracy.vx) <= 1)
+    found = measures("classification_accuracy", xr.Dataset({"accuracy": accuracy}))
+    assert found == {"accuracy": 9 / 25, "accuracy_speed_0": 1, "accuracy_speed_1": 1, "accuracy_speed_2": 0}
+
+
+def test_nothing_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["paper"])
+    with pytest.raises(SystemExit, match="expected results of at least one experiment"):
+        paper.main()
+
+
+def test_what_this_machine_can_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert paper.possible() == paper.SMALL
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path))
+    assert "moving_kth" not in paper.possible()
+    (tmp_path / "00sequences.txt").touch()
+    assert "moving_kth" in paper.possible()
+
+
+def test_a_page_from_a_table_alone(tmp_path):
+    values = {
+        (n, m): [1.0, 1.1]
+        for n in ("fernn", "grnn")
+        for m in ("mse", "mse_10", "mse_70", "law_error", "best_law_error")
+    }
+    write(table(values), tmp_path / "paper.md")
+    assert "| `grnn` |" in (tmp_path / "paper.md").read_text()

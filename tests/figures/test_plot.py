@@ -1,0 +1,56 @@
+"""A figure is written to the byte as it was before."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from flowsim.figures import plot
+
+mpl.use("agg")
+
+
+class Unsteady(ConstrainedLayoutEngine):
+    """Solves the layout up to rounding, as the solver does when its variables lie elsewhere in memory."""
+
+    def execute(self, fig):
+        solved = super().execute(fig)
+        for ax in fig.axes:
+            ax._set_position(ax.get_position(original=True).translated(1e-13, -1e-13))
+        for part in fig.subfigs:
+            part.bbox_relative.set_points(part.bbox_relative.get_points() + 1e-13)
+            for text in part.texts:
+                text.set_position(np.add(text.get_position(), 1e-13))
+        return solved
+
+
+def drawn(engine):
+    with mpl.rc_context(plot.STYLE):
+        figure = plt.figure(figsize=(plot.PAGE, 4))
+        upper, lower = figure.subfigures(2, 1)
+        axes = np.stack([part.subplots(1, 3) for part in (upper, lower)])
+        lower.supxlabel("time")
+        figure.suptitle("a title")
+        for i, ax in enumerate(axes.flat):
+            ax.plot(np.arange(4) ** i)
+            ax.set(xlabel="frame", ylabel="a label", title=str(i), aspect="auto" if i < 3 else "equal")
+        lower.colorbar(mpl.cm.ScalarMappable(), ax=axes[1, 2])
+        figure.set_layout_engine(engine)
+    return figure
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_bytes_do_not_depend_on_the_rounding_of_the_layout(suffix, tmp_path):
+    for name, engine in {"steady": ConstrainedLayoutEngine(), "unsteady": Unsteady()}.items():
+        plot.save(drawn(engine), tmp_path / f"{name}.{suffix}")
+    assert (tmp_path / f"steady.{suffix}").read_bytes() == (tmp_path / f"unsteady.{suffix}").read_bytes()
+
+
+def test_axes_stay_where_the_layout_puts_them(tmp_path):
+    left_alone, saved = drawn(ConstrainedLayoutEngine()), drawn(ConstrainedLayoutEngine())
+    with mpl.rc_context(plot.STYLE):
+        left_alone.savefig(tmp_path / "a.png")
+    plot.save(saved, tmp_path / "b.png")
+    for ours, theirs in zip(saved.axes, left_alone.axes, strict=True):
+        np.testing.assert_allclose(ours.get_position().bounds, theirs.get_position().bounds, atol=2e-6)

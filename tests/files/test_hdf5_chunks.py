@@ -1,0 +1,84 @@
+"""Chunks that are read past the HDF5 library hold what the library reads."""
+
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+from flowsim import InputError, open_recording, record
+from flowsim.files.stored import Stored, readable
+
+SHAPE, CHUNKS = (3, 7, 5), (1, 3, 2)
+KEYS = [
+    (slice(None),) * 3,
+    (slice(1, 3), slice(2, 6), slice(3, 4)),
+    (2, slice(None, None, 2), slice(1, None)),
+    (slice(None), slice(5, 1, -2), slice(None, None, -1)),
+    (0, 6, 4),
+    (slice(0, 0), slice(None), slice(None)),
+]
+
+
+@pytest.fixture
+def file(tmp_path, rng):
+    """Variables of every codec, one with a chunk that was never written, and others that are not for us."""
+    with h5py.File(tmp_path / "a.h5", "w") as made:
+        values = rng.standard_normal(SHAPE)
+        for dtype in ("f2", "f4", "f8"):
+            for codec in ({}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True}):
+                made.create_dataset(f"{dtype} {len(codec)}", data=values.astype(dtype), chunks=CHUNKS, **codec)
+        made.create_dataset("gaps", SHAPE, "f4", chunks=CHUNKS, compression="gzip", fillvalue=np.nan)
+        made["gaps"][0, :3, :2] = 1
+        made.create_dataset("whole", data=values)
+        made.create_dataset("whole numbers", data=values.astype(int), chunks=CHUNKS)
+        made.create_dataset("summed", data=values, chunks=CHUNKS, fletcher32=True)
+        made.create_dataset("lzf", data=values, chunks=CHUNKS, compression="lzf")
+        made.create_dataset("scaled", data=values, chunks=CHUNKS).attrs["scale_factor"] = 2.0
+        made.create_dataset("filled", data=values, chunks=CHUNKS).attrs["_FillValue"] = 0.0
+    return tmp_path / "a.h5"
+
+
+def test_every_slice_of_every_codec(file):
+    with h5py.File(file) as made:
+        names = [name for name in made if readable(made[name])]
+        assert names == [f"f{n} {k}" for n in (2, 4, 8) for k in (0, 1, 2)] + ["gaps"]
+        for name in names:
+            stored = Stored(file, name)
+            whole = made[name][:]
+            for key in KEYS:
+                np.testing.assert_array_equal(stored[key], whole[key])
+                assert stored[key].dtype == whole.dtype
+    assert np.isnan(Stored(file, "gaps")[1, 0, 0])
+
+
+def test_it_can_be_sent_and_closed(file):
+    stored = Stored(file, "f4 2")
+    before = stored[KEYS[0]]
+    stored.close()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(stored))[KEYS[0]], before)
+    np.testing.assert_array_equal(stored[KEYS[0]], before)
+
+
+def test_a_damaged_chunk_is_told(file):
+    with h5py.File(file) as made:
+        place = made["f8 2"].id.get_chunk_info(0).byte_offset
+    content = bytearray(file.read_bytes())
+    content[place + 4 : place + 12] = b"\xff" * 8
+    file.write_bytes(content)
+    with pytest.raises(OSError, match="a chunk of f8 2 cannot be decompressed"):
+        Stored(file, "f8 2")[KEYS[0]]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "rounded", "none"])
+def test_recordings_are_opened_this_way(codec, fernn, probe, tmp_path):
+    record(fernn, probe, tmp_path / "a.h5", sites=["state"], codec=codec)
+    with h5py.File(tmp_path / "a.h5") as made, open_recording(tmp_path / "a.h5") as opened:
+        assert opened.state.chunks is not None
+        assert opened.state.dims == tuple(d for d in opened.state.dims)
+        np.testing.assert_array_equal(opened.state.values, made["state"][:])
+        np.testing.assert_array_equal(opened.frames[1, ::-1].values, made["frames"][:][1, ::-1])
+        assert "coordinates" in opened.state.encoding or opened.state.attrs["law"] == "transport+shift"
+        assert opened.state.sel(flow=1, trial=0).flow_vy.size == 1
+    with pytest.raises(InputError, match="missing"):
+        open_recording(tmp_path / "missing.h5")

@@ -1,0 +1,65 @@
+"""The data of a figure as a table: one row per value, with all that says what it is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from flowsim import InputError
+from flowsim.files import netcdf
+from flowsim.files.results import runs, tidy, write_tidy
+
+
+@pytest.fixture
+def results():
+    return xr.Dataset(
+        {
+            "error": (("run", "law", "flow"), np.arange(8.0).reshape(2, 2, 2) / 3, {"units": "1"}),
+            "map": (("run", "y", "x"), np.arange(12).reshape(2, 2, 3)),
+            "count": ("run", [3, 12345678], {"units": "trial"}),
+        },
+        {
+            "run": ["a-seed0", "b-seed0"],
+            "network": ("run", ["a", "b"]),
+            "seed": ("run", ["0", "0"]),
+            "law": ["shift", "transport"],
+            "flow_vy": ("flow", [0.0, 0.5], {"units": "px/frame"}),
+        },
+    )
+
+
+def test_every_value_has_a_row_with_its_coordinates_and_units(results):
+    table = tidy(results)
+    assert set(table.columns[:4]) == {"run", "network", "seed", "variable"}
+    assert list(table.columns[-2:]) == ["value", "units"]
+    assert table.variable.value_counts().to_dict() == {"error": 8, "map": 12, "count": 2}
+    row = table.query("variable == 'error' and run == 'b-seed0' and law == 'transport' and flow == 1")
+    assert row[["network", "seed", "flow_vy", "value", "units"]].values.tolist() == [["b", "0", 0.5, 7 / 3, "1"]]
+    assert row[["y", "x"]].isna().all(axis=None)
+    assert table.query("variable == 'map' and network == 'b' and y == 1 and x == 2").value.tolist() == [11]
+
+
+def test_what_is_not_known_has_no_row(results):
+    results["error"][0, 0, 0] = np.nan
+    assert (tidy(results).variable == "error").sum() == 7
+
+
+def test_the_file_reads_back_to_seven_digits(results, tmp_path):
+    write_tidy(results, tmp_path / "a.csv")
+    back = pd.read_csv(tmp_path / "a.csv", dtype={"seed": str})
+    np.testing.assert_allclose(back.value, tidy(results).value, rtol=5e-7)
+    assert back.set_index("variable").value["error"].astype(str).str.len().max() <= 9
+    again = back.query("variable == 'error'").set_index(["run", "law", "flow"]).value.to_xarray()
+    np.testing.assert_allclose(again, results.error, rtol=5e-7)
+
+
+def test_runs_side_by_side_become_one_table(tmp_path):
+    for seed in (0, 1):
+        made = xr.Dataset({"mse": ("ahead", [0.5 + seed, 0.25])}, {"ahead": [1, 2]})
+        netcdf.write(made, tmp_path / f"{seed}.h5", {"stage": "analysis", "network": "a", "seed": str(seed)})
+    table = tidy(runs([tmp_path / "0.h5", tmp_path / "1.h5"], "any"))
+    assert table[["run", "ahead", "value"]].values.tolist() == [
+        ["a-seed0", 1, 0.5], ["a-seed0", 2, 0.25], ["a-seed1", 1, 1.5], ["a-seed1", 2, 0.25],
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="expected a file of stage analysis, found no such file"):
+        runs([tmp_path / "2.h5"], "any")

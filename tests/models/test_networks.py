@@ -1,0 +1,392 @@
+"""Every network in flowsim/models keeps the law that it declares, exactly, and rolls out without breaking it."""
+
+import inspect
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowsim import Flow, InputError, Law, Translation, build, ideas
+from flowsim.flows.velocity_grid import LAWS
+from flowsim.layers.cells import make_cell
+from flowsim.models.fernn import FERNN
+from flowsim.testing import assert_flow_equivariant, equivariance_error
+
+MODELS = ideas.names("flowsim.models")
+SHAPE = (4, 5)
+SMALL = {
+    "velocities": "closed",
+    "max_speed": 1,
+    "channels": 4,
+    "decoder_layers": 2,
+    "units": 6,
+    "patch": 1,
+    "heads": 2,
+    "layers": 1,
+    "orientations": 4,
+    "step": 90.0,
+    "rings": 5,
+    "angles": 8,
+}
+TURNING = ("fernn_polar", "fernn_rotation")
+"""Networks for rotations: exact for quarter turns of square frames. tests/test_rotation.py has the others."""
+VARIANTS = [
+    ("fernn", {"cell": cell, "pool": pool, "layers": layers})
+    for cell in ("rnn", "gru", "lstm")
+    for pool in ("max", "mean", "sum")
+    for layers in (1, 2)
+]
+VARIANTS += [("fernn", {"encoder": [3, 5], "layers": 2})]
+VARIANTS += [("fernn", {"activation": "tanh"}), ("fernn", {"kernel": 5}), ("fernn_mixing", {"radius": 1})]
+VARIANTS += [("fernn_rotation", {"kernel": 5, "orientations": 8}), ("fernn_polar", {"kernel": 5, "angles": 12})]
+velocities = st.tuples(st.integers(0, 3), st.integers(0, 4))
+
+
+def small(name, frame_shape=SHAPE, **spec):
+    """A small network, on a closed grid if it has one to choose."""
+    known = inspect.signature(ideas.load("flowsim.models", name).build).parameters
+    torch.manual_seed(1)
+    network = build(name, frame_shape, **{k: v for k, v in {**SMALL, **spec}.items() if k in known})
+    network = network.double().eval().requires_grad_(False)
+    for parameter in network.parameters():  # nothing is exact by starting at 0
+        parameter += 0.05 * torch.randn_like(parameter)
+    return network
+
+
+LAWFUL = [name for name in MODELS if small(name).law is not None]
+LAWLESS = [name for name in MODELS if name not in LAWFUL]
+LAWFUL_VARIANTS = [*((name, {}) for name in LAWFUL), *VARIANTS]
+
+
+def closed(name, frame_shape=None, **spec):
+    network = small(name, frame_shape or ((6, 6) if name in TURNING else SHAPE), **spec)
+    assert network.grid.coverage(flow_of(network, (1, 1)).velocity) == 1
+    return network
+
+
+def flow_of(network, u):
+    """The flow of a network's group with the velocity (vy, vx) u, or a turn by vy quarters."""
+    return Flow(network.grid.group, u if isinstance(network.grid.group, Translation) else (90 * u[0],))
+
+
+def frames(frame_shape=SHAPE, trials=2, time=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(trials, time, 1, *frame_shape, dtype=torch.float64, generator=generator)
+
+
+def far(a, b):
+    return ((a - b).norm() / b.norm()).item()
+
+
+def test_which_models_promise_a_law():
+    assert LAWFUL == ["fernn", "fernn_mixing", "fernn_polar", "fernn_rotation", "self_motion"]
+    assert set(LAWLESS) >= {
+        "rnn",
+        "gru",
+        "lstm",
+        "conv_lstm",
+        "conv_gru",
+        "conv3d",
+        "attention",
+        "grnn_plus",
+        "fernn_permuted",
+        "fernn_released",
+    }
+
+
+@pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
+@settings(max_examples=8)
+@given(u=velocities)
+def test_states_obey_the_declared_law_on_a_closed_grid(name, spec, u):
+    network = closed(name, **spec)
+    assert_flow_equivariant(network, flow_of(network, u), frames(network.frame_shape), tolerance=1e-12)
+
+
+@pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
+@settings(max_examples=8)
+@given(u=velocities)
+def test_rollouts_are_equivariant_on_a_closed_grid(name, spec, u):
+    network = closed(name, **spec)
+    flow, horizon, x = flow_of(network, u), 6, frames(network.frame_shape)
+    expected = flow.transport(network.rollout(x, horizon), range(4, 4 + horizon))
+    assert far(network.rollout(flow.transport(x), horizon), expected) < 1e-12
+    states = [step.state for step in network.steps(x, horizon)]
+    moved = [step.state for step in network.steps(flow.transport(x), horizon)]
+    predicted = network.law.predict(torch.stack(states, 1), flow, network.grid)
+    assert far(torch.stack(moved, 1), predicted) < 1e-12
+
+
+@pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
+def test_other_laws_fail(name, spec):
+    """The measure above sees a difference where there is one."""
+    network = closed(name, **spec)
+    flow, x = flow_of(network, (1, 2)), frames(network.frame_shape)
+    for law in ("invariant", "transport", "shift"):
+        assert equivariance_error(network, flow, x, Law.parse(law)).worst > 0.05
+
+
+@pytest.mark.parametrize("name", LAWLESS)
+def test_models_without_a_law_obey_none(name):
+    """Neither in their states nor, where they predict, through a rollout."""
+    network, flow, x = small(name, max_speed=1), Flow(Translation(), (1, -1)), frames(time=6)
+    horizon = 0 if name == "conv3d" else 2
+    states, moved = (torch.stack([s.state for s in network.steps(f, horizon)], 1) for f in (x, flow.transport(x)))
+    for law in LAWS:
+        predicted = law.predict(states, flow, network.grid)
+        said = ~predicted.isnan()
+        assert not said.any() or far(moved[said], predicted[said]) > 0.05, law
+
+
+def test_grnn_is_not_flow_equivariant():
+    torch.manual_seed(0)
+    network, flow = build("fernn", SHAPE, max_speed=0, channels=3).double(), Flow(Translation(), (1, 0))
+    state, moved = network.states(frames()), network.states(flow.transport(frames()))
+    assert network.grid.coverage((1, 0)) == 0
+    assert far(moved, state) > 0.1
+    assert far(moved, flow.transport(state)) > 0.1
+
+
+def test_truncated_grid_obeys_the_law_where_it_has_partners():
+    torch.manual_seed(0)
+    network, flow = build("fernn", (7, 6), max_speed=1, channels=3).double(), Flow(Translation(), (1, -1))
+    predicted = network.law.predict(network.states(frames((7, 6))), flow, network.grid)
+    moved = network.states(flow.transport(frames((7, 6))))
+    covered = ~predicted.isnan()
+    assert covered.float().mean() == pytest.approx(4 / 9)
+    assert far(moved[covered], predicted[covered]) < 1e-12
+
+
+def test_states_equal_the_equation():
+    """The recurrence, written once more from the paper for one velocity at a time."""
+    torch.manual_seed(0)
+    network = build("fernn", (5, 6), max_speed=1, channels=2).double()
+    assert isinstance(network, FERNN)
+    x = frames((5, 6))
+
+    def convolve(image, weight):
+        return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="circular"), weight)
+
+    for i, (vy, vx) in enumerate(network.grid.velocities):
+        h = torch.zeros(2, 2, 5, 6, dtype=torch.float64)
+        for t in range(4):
+            moved = convolve(h, network.cells[0].recurrent.weight).roll((vy, vx), (-2, -1))
+            h = torch.relu(moved + convolve(x[:, t], network.encoders[0].weight))
+            torch.testing.assert_close(network.states(x)[:, t, i], h, rtol=0, atol=1e-13)
+
+
+def test_parameter_counts():
+    """As published for 128 channels, and the same for every velocity grid."""
+    counts = {
+        n: sum(p.numel() for p in build("fernn", (28, 28), max_speed=n, channels=128).parameters()) for n in (0, 1, 2)
+    }
+    assert set(counts.values()) == {739_584}
+
+
+def test_prediction_is_made_before_the_frame_is_seen():
+    network, x = closed("fernn"), frames()
+    other = x.clone()
+    other[:, 3] = 0
+    seen, changed = list(network.steps(x)), list(network.steps(other))
+    assert torch.equal(seen[3].prediction, changed[3].prediction)
+    assert not torch.equal(seen[3].state, changed[3].state)
+    assert seen[0].prediction is None
+
+
+def test_rollout_continues_on_its_own_predictions():
+    network, x = closed("fernn"), frames()
+    predicted = network.rollout(x, 3)
+    assert predicted.shape == (2, 3, 1, *SHAPE)
+    again = network.rollout(torch.cat([x, predicted[:, :1]], 1), 2)
+    torch.testing.assert_close(again, predicted[:, 1:], rtol=0, atol=1e-14)
+
+
+def test_classify():
+    network = closed("fernn", classes=5)
+    logits = network.classify(frames())
+    assert logits.shape == (2, 5)
+    flow = Flow(Translation(), (1, 2))
+    torch.testing.assert_close(network.classify(flow.transport(frames())), logits, rtol=0, atol=1e-13)
+    with pytest.raises(InputError, match="no classes; build it with classes=n"):
+        closed("fernn").classify(frames())
+
+
+def test_bad_frames():
+    network = closed("fernn")
+    with pytest.raises(InputError, match=r"expects frames \(trial, time, 1, 4, 5\); got \(2, 4, 1, 5, 5\)"):
+        network.states(frames((5, 5)))
+    with pytest.raises(InputError, match="with at least one frame; got none"):
+        network.states(frames()[:, :0])
+    with pytest.raises(InputError, match=r"frames are torch.float32 on cpu, the network is torch.float64"):
+        network.states(frames().float())
+    with pytest.raises(InputError, match="horizon of at least 1 frame; got 0"):
+        network.rollout(frames(), 0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"max_speed": 3}, r"\{-3..3\}\^2 is too large for frames of 6x7 pixels; use max_speed at most 2"),
+        ({"kernel": 4}, "kernel must be odd"),
+        ({"kernel": 15}, "kernel must be odd and, on frames of 6x7 pixels, at most 13; got 15"),
+        ({"cell": "lstm2"}, "cell: input should be 'rnn', 'gru' or 'lstm'; got 'lstm2'"),
+        ({"velocities": [[0, 0], [6, 7]]}, r"lists each velocity once; \(0, 0\) and \(6, 7\) are the same"),
+        ({"speed": 1}, "network fernn: unknown key 'speed'; expected one of: max_speed"),
+        ({"channels": "many"}, "network fernn: channels: input should be a valid integer; got 'many'"),
+        ({"channels": 0}, "channels: input should be greater than or equal to 1; got 0"),
+    ],
+)
+def test_bad_specifications(spec, message):
+    with pytest.raises(InputError, match=message):
+        build("fernn", (6, 7), **spec)
+
+
+def test_unknown_model():
+    with pytest.raises(InputError, match="unknown network model 'transformer'; expected one of: attention, .*fernn"):
+        build("transformer", (6, 7))
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+def test_gradients_of_every_cell(kind):
+    torch.manual_seed(0)
+    cell = make_cell(kind, 2, 3, "tanh").double()
+    carried = tuple(torch.rand(1, 2, 2, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(cell.carried))
+    drive = torch.rand(1, 1, 2 * cell.gates, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda d, *c: cell(c, d), (drive, *carried))
+    assert torch.autograd.gradcheck(
+        lambda *w: torch.func.functional_call(
+            cell, dict(zip(dict(cell.named_parameters()), w, strict=True)), (carried, drive)
+        ),
+        tuple(cell.parameters()),
+    )
+
+
+def test_gradients_of_the_flow_convolution():
+    network = closed("fernn_mixing", (3, 3), channels=1).requires_grad_()
+    state = torch.rand(1, 9, 1, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(network.mix, state)
+    assert torch.autograd.gradcheck(
+        lambda kernels: torch.func.functional_call(_Mix(network), {"network.kernels": kernels}, (state,)),
+        network.kernels.detach().requires_grad_(),
+    )
+
+
+class _Mix(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, state):
+        return self.network.mix(state)
+
+
+def test_a_rollout_takes_in_no_more_frames_than_it_must():
+    network, taken = closed("fernn"), []
+    for name in ("update", "absorb"):
+        take = getattr(network, name)
+        setattr(network, name, lambda state, frame, take=take: taken.append(1) or take(state, frame))
+    network.rollout(frames(), 3)
+    assert len(taken) == 4 + 2
+    steps = list(network.steps(frames(), 3))
+    assert len(steps[-1].carried) == 2
+    assert len(taken) == 6 + 7
+
+
+def test_no_frames_at_all():
+    for name in ("fernn", "conv_gru", "self_motion"):
+        network = small(name)
+        assert network.rollout(frames()[:0], 2).shape == (0, 2, 1, *SHAPE)
+
+
+def test_the_flow_convolution_equals_its_sum():
+    network, state = closed("fernn_mixing", (3, 4), channels=2), torch.rand(2, 12, 2, 3, 4, dtype=torch.float64)
+    mixed, grid = network.mix(state), network.grid
+    for i, v in enumerate(grid.velocities):
+        total = 0
+        for j, w in enumerate(grid.velocities):
+            difference = network.index[0, grid.velocities.index(((w[0] - v[0]) % 3, (w[1] - v[1]) % 4))]
+            kernel = network.kernels[difference] * (1 if v == w else 1 / 12)
+            total = total + F.conv2d(F.pad(state[:, j], (1, 1, 1, 1), mode="circular"), kernel)
+        torch.testing.assert_close(mixed[:, i], total)
+
+
+@pytest.mark.parametrize(("activation", "limit"), [("linear", 1e-10), ("relu", 0.5)])
+def test_half_pixel_velocities(activation, limit):
+    """Exact for a linear recurrence; a ReLU makes frequencies that the grid cannot hold, and errs."""
+    steps = [[y / 2, x / 2] for y in range(10) for x in range(10)]
+    network = small("fernn", (5, 5), velocities=steps, activation=activation)
+    found = equivariance_error(network, Flow(Translation(), (0.5, 1.5)), frames((5, 5)))
+    assert found.coverage == 1
+    assert found.worst < limit
+    assert activation == "linear" or found.worst > 0.01
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_travel_as_a_plain_state_dict(name, tmp_path):
+    first, again = small(name), small(name)
+    for parameter in again.parameters():
+        parameter.zero_()
+    torch.save(first.state_dict(), tmp_path / "weights.pt")
+    again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    assert torch.equal(first.states(frames()), again.states(frames()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_classifies(name):
+    network = small(name, classes=3)
+    assert network.classify(frames()).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "message"),
+    [
+        ("attention", {"patch": 3}, "patch must divide the frame's 4x5 pixels; got 3"),
+        ("attention", {"patch": 1, "channels": 6, "heads": 4}, "heads must divide the 6 channels; got 4"),
+        ("conv3d", {"kernel": 2}, "kernel must be odd; got 2"),
+    ],
+)
+def test_bad_specifications_of_baselines(name, spec, message):
+    with pytest.raises(InputError, match=message):
+        build(name, SHAPE, **spec)
+
+
+def test_baselines_without_classes_or_frames():
+    for name in ("attention", "rnn"):
+        with pytest.raises(InputError, match="no classes; build it with classes=n"):
+            small(name).classify(frames())
+    with pytest.raises(InputError, match="conv3d predicts no frames"):
+        small("conv3d").rollout(frames(), 1)
+
+
+def test_mixing_promises_nothing_on_a_truncated_grid():
+    assert build("fernn_mixing", (7, 6), max_speed=1).law is None
+    assert build("fernn_mixing", (5, 5), max_speed=2).law == Law(True, True)
+
+
+def test_the_permuted_control_is_the_fernn_but_for_its_permutation():
+    control, lawful = small("fernn_permuted"), small("fernn", velocities=None)
+    parameters = dict(lawful.named_parameters())
+    assert {name: p.shape for name, p in control.named_parameters()} == {n: p.shape for n, p in parameters.items()}
+    lawful.load_state_dict({n: v for n, v in control.state_dict().items() if n != "handed"})
+    flow, x = flow_of(control, (1, 0)), frames(time=6)
+    assert far(control.states(x), lawful.states(x)) > 0.1
+    with pytest.raises(AssertionError, match="not equivariant under the flow"):
+        assert_flow_equivariant(control, flow, x, law=lawful.law)
+    control.handed[:] = torch.arange(len(control.grid))
+    torch.testing.assert_close(control.states(x), lawful.states(x))
+    torch.testing.assert_close(control.rollout(x, 3), lawful.rollout(x, 3))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_permutation_is_one_cycle(seed):
+    torch.manual_seed(seed)
+    control = build("fernn_permuted", SHAPE, max_speed=1, channels=1)
+    place, visited = 0, []
+    for _ in control.grid.velocities:
+        place = int(control.handed[place])
+        visited.append(place)
+    assert sorted(visited) == list(range(len(control.grid)))
+    again = build("fernn_permuted", SHAPE, max_speed=1, channels=1)
+    again.load_state_dict(control.state_dict())
+    assert torch.equal(again.handed, control.handed)

@@ -1,0 +1,283 @@
+"""The pipeline with real Snakemake: a small run, what reruns after which change, and kill -9 at any moment."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = """
+title: Tiny
+stimulus:
+  family: moving_digits
+  all: {height: 8, width: 9, trials: 4}
+  train: {frames: 6, trials: 16}
+  valid: {frames: 6}
+  test: {frames: 12}
+networks:
+  fernn: {model: fernn, max_speed: 1, channels: 3, decoder_layers: 1}
+  grnn: {model: fernn, max_speed: 0, channels: 3, decoder_layers: 1, train: {budget: {sequences: 32}}}
+seeds: 1
+train: {context: 3, horizon: 3, sequences: 64, batch: 4, validate_every: 16, learning_rate: 0.001}
+record:
+  test: {context: 3, sites: [prediction]}
+  probe: {}
+analyse:
+  prediction_error: {}
+  equivariance_error: {}
+"""
+ALL = {"stimulus": 4, "train": 2, "record": 4, "analyse": 4, "figure": 2, "report": 1}
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "snakemake", "--cores", "2", "results/tiny/report.html", *arguments]
+
+
+def snakemake(folder, *arguments):
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def jobs(folder):
+    """What a run would do now, by rule."""
+    status, text = snakemake(folder, "--dry-run")
+    assert status == 0, text
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE) if rule != "total"}
+
+
+def project(folder):
+    """A copy of the whole project, with one small experiment, in which code can be edited."""
+    for name in ("flowsim", "stimuli", "analysis", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "tiny.yaml").write_text(EXPERIMENT)
+    return folder
+
+
+def numbers(folder):
+    """Everything that a run found out: weights and results."""
+    results = folder / "results" / "tiny"
+    found = {}
+    for file in sorted(results.glob("models/*.pt")):
+        content = torch.load(file, weights_only=True)
+        found |= {f"{file.name} {name}": tensor.numpy() for name, tensor in content["best"].items()}
+    for file in sorted(results.glob("analyses/*/*.h5")):
+        with xr.open_dataset(file, engine="h5netcdf") as result:
+            found |= {f"{file.parent.name}/{file.name} {name}": v.values for name, v in result.data_vars.items()}
+    return found
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name, values in a.items():
+        np.testing.assert_array_equal(values, b[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = project(tmp_path_factory.mktemp("finished"))
+    status, text = snakemake(folder)
+    assert status == 0, text
+    return folder
+
+
+@pytest.fixture
+def edit(finished):
+    """Change one file until the end of the test."""
+    changed = {}
+
+    def change(name, old, new):
+        path = finished / name
+        changed.setdefault(path, path.read_text())
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    yield change
+    for path, text in changed.items():
+        path.write_text(text)
+
+
+def test_one_command_makes_everything(finished):
+    results = finished / "results" / "tiny"
+    made = {str(p.relative_to(results)) for p in results.rglob("*") if p.is_file() and not p.name.startswith(".")}
+    for name in ("stimuli/train.h5", "models/fernn-seed0.pt", "recordings/grnn-seed0/probe.h5", "report.html",
+                 "analyses/equivariance_error/fernn-seed0.h5", "figures/prediction_error.svg",
+                 "logs/train/fernn-seed0.log", "benchmarks/train/fernn-seed0.tsv"):  # fmt: skip
+        assert name in made
+    with xr.open_dataset(results / "recordings/fernn-seed0/probe.h5", engine="h5netcdf") as recording:
+        for key in (
+            "stage",
+            "specification",
+            "inputs",
+            "versions",
+            "commit",
+            "seed",
+            "network",
+            "flow_group",
+        ):
+            assert key in recording.attrs
+        assert json.loads(recording.attrs["inputs"]).keys() == {
+            "results/tiny/models/fernn-seed0.pt",
+            "results/tiny/stimuli/probe.h5",
+        }
+
+
+def test_the_report_is_self_contained(finished):
+    html = (finished / "results/tiny/report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+    assert html.count("data:image/svg+xml;base64") == 2
+    assert html.index("test MSE over the trained horizon") < html.index("<img")
+    for text in ("Tiny", "1 seed each", "peak memory", "torch 2", "horizon: 3", "recordings/grnn-seed0/probe.h5"):
+        assert text in html
+
+
+def test_what_a_budget_stopped_is_called_partial_everywhere(finished):
+    results = finished / "results/tiny"
+    html = (results / "report.html").read_text()
+    assert "grnn-seed0 after 32 of 64 sequences." in html
+    assert "<th>grnn (partial)</th>" in html
+    assert "fernn (partial)" not in html
+    for file in (*results.glob("figures/*.svg"), *results.glob("figures/*.csv")):
+        assert "grnn (partial)" in file.read_text(), file
+        assert "fernn (partial)" not in file.read_text(), file
+
+
+def test_a_log_repeats_its_job(finished, tmp_path):
+    log = (finished / "results/tiny/logs/analyse/equivariance_error-fernn-seed0.log").read_text()
+    line = log.splitlines()[0].removeprefix("$ python ")
+    line = line.replace("--into results/tiny/analyses/equivariance_error", f"--into {tmp_path}")
+    subprocess.run(f"{sys.executable} {line}", shell=True, cwd=finished, check=True, capture_output=True)
+    with (
+        xr.open_dataset(tmp_path / "fernn-seed0.h5", engine="h5netcdf") as again,
+        xr.open_dataset(
+            finished / "results/tiny/analyses/equivariance_error/fernn-seed0.h5", engine="h5netcdf"
+        ) as first,
+    ):
+        xr.testing.assert_equal(again, first)
+
+
+def test_unchanged_reruns_nothing(finished):
+    assert jobs(finished) == {}
+
+
+def test_a_learning_rate_reruns_training_and_what_follows(finished, edit):
+    edit("experiments/tiny.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
+    assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}
+
+
+def test_a_setting_of_one_network_reruns_that_network(finished, edit):
+    edit("experiments/tiny.yaml", "fernn: {model: fernn, max_speed: 1", "fernn: {model: fernn, max_speed: 2")
+    assert jobs(finished) == {"train": 1, "record": 2, "analyse": 2, "figure": 2, "report": 1}
+
+
+def test_an_edited_analysis_reruns_itself_and_its_figure(finished, edit):
+    edit("analysis/equivariance_error.py", "np.sqrt(missed / scale)", "np.sqrt(2 * missed / scale)")
+    assert jobs(finished) == {"analyse": 2, "figure": 1, "report": 1}
+
+
+def test_a_comment_reruns_nothing(finished, edit):
+    edit("analysis/equivariance_error.py", "np.sqrt(missed / scale)", "np.sqrt(missed / scale)  # relative")
+    edit("flowsim/models/fernn.py", "class FERNN", "# a comment\nclass FERNN")
+    edit("flowsim/training.py", '"""Learning rate relative', '"""The learning rate relative')
+    edit("experiments/tiny.yaml", "seeds: 1", "seeds: 1  # a comment")
+    assert jobs(finished) == {}
+
+
+def test_an_edited_network_reruns_its_training(finished, edit):
+    edit("flowsim/models/fernn.py", "at_every_velocity(encoder, below)", "at_every_velocity(encoder, 2 * below)")
+    assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}
+
+
+def test_an_edited_stimulus_reruns_everything(finished, edit):
+    edit("stimuli/moving_digits.py", "position + time * velocity", "position + 2 * time * velocity")
+    assert jobs(finished) == ALL
+
+
+def test_a_mistake_is_told_before_the_first_job(tmp_path):
+    folder = project(tmp_path)
+    file = folder / "experiments" / "tiny.yaml"
+    file.write_text(EXPERIMENT.replace("horizon: 3", "horizon: 0"))
+    status, text = snakemake(folder)
+    assert status != 0
+    assert "experiments/tiny.yaml: train.horizon: input should be greater than or equal to 1; got 0" in text
+    assert "Traceback" not in text
+    assert not (folder / "results").exists()
+
+
+def killed(folder, moment, group=True):
+    """Run until ``moment`` of the folder is true, then kill -9, all processes or Snakemake alone."""
+    process = subprocess.Popen(
+        command(), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not moment(folder / "results" / "tiny") and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.poll() is None, "the run ended before it could be killed"
+    if group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+MOMENTS = {
+    "stimulus": lambda at: (at / "logs/stimulus/train.log").exists(),
+    "train": lambda at: any(at.glob("models/*.ckpt")),
+    "record": lambda at: any(at.glob("recordings/*/.*.tmp")) or any(at.glob("recordings/*/*.h5")),
+    "analyse": lambda at: any(at.glob("analyses/*/*.h5")),
+    "figure": lambda at: any(at.glob("figures/*.png")),
+}
+
+
+MADE_BY = {
+    "stimulus": "stimuli",
+    "train": "models",
+    "record": "recordings",
+    "analyse": "analyses",
+    "figure": "figures",
+}
+
+
+def finished_before(stage, finished, folder):
+    """A copy of the finished project, without what this stage and those after it made."""
+    shutil.copytree(finished, folder)
+    results, stages = folder / "results" / "tiny", list(MADE_BY)
+    for later in stages[stages.index(stage) :]:
+        shutil.rmtree(results / MADE_BY[later])
+        shutil.rmtree(results / "logs" / later)
+    (results / "report.html").unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["train", *(pytest.param(s, marks=pytest.mark.slow) for s in MOMENTS if s != "train")],
+)
+def test_kill_9_and_the_same_command_again(finished, tmp_path, stage):
+    folder = finished_before(stage, finished, tmp_path / "project")
+    killed(folder, MOMENTS[stage])
+    status, text = snakemake(folder)
+    assert status == 0, text
+    assert_same(numbers(folder), numbers(finished))
+    assert not list((folder / "results").rglob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_kill_9_of_snakemake_alone(finished, tmp_path):
+    """Its jobs live on as orphans; the next run waits for what they hold and ends the same."""
+    folder = finished_before("train", finished, tmp_path / "project")
+    killed(folder, MOMENTS["train"], group=False)
+    status, text = snakemake(folder)
+    assert status == 0, text
+    assert_same(numbers(folder), numbers(finished))
