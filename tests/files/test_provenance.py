@@ -68,10 +68,10 @@ def test_imported_modules_count():
 def test_imports_are_found_wherever_they_are():
     source = "import flowsim.flows.group\ndef f():\n    from flowsim.flows import velocity_grid\n    import numpy\n"
     assert imports(source, "analysis.mine") == ["flowsim.flows.group", "flowsim.flows", "flowsim.flows.velocity_grid"]
-    assert imports("from .grid import Law\nfrom . import flow", "flowsim.layers.velocity_channels") == [
-        "flowsim.flows.velocity_grid",
-        "flowsim.flows.velocity_grid.Law",
-        "flowsim.flows.group",
+    assert imports("from .grid import Law\nfrom . import flow", "analysis.mine") == [
+        "analysis.grid",
+        "analysis.grid.Law",
+        "analysis.flow",
     ]
 
 
