@@ -1,7 +1,7 @@
 """Does a network name what it sees, also when the world moves as it never did in training?
 
-Share of trials whose label the network names, by the velocity of object 0 or of the camera, over time, and which labels
-it takes for which.
+Share of trials whose label the network names, by the velocity of object 0 or of the camera, over time, and
+which labels it takes for which.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import plot, velocity_plane
-from flowsim.files import netcdf
+from flowsim.files import coordinates
+from flowsim.measures import ground_truth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,30 +30,33 @@ READING = (
 )
 
 
-def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None) -> xr.Dataset:
+def analyse(
+    recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None
+) -> xr.Dataset:
     """Accuracy by velocity and time.
 
     Parameters
     ----------
     recording : Dataset
-        With ``logits`` (flow, trial, time, class), ``object_label`` (trial, object) or (trial), and velocities as for
-        `analysis.velocity_generalisation`.
+        With ``logits`` (flow, trial, time, class), ``object_label`` (trial, object) or (trial), and
+        velocities as for `analysis.velocity_generalisation`.
     trained_speed : float, optional
         As there.
 
     Returns
     -------
     Dataset
-        ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx); ``accuracy_trained``, ``accuracy_novel``: means
-        over trials, with ``sem_trained``, ``sem_novel`` over trials; ``accuracy_time`` (time), over all; ``confusion``
-        (label, named), counts; ``chance``, the share of the most frequent label.
+        ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx); ``accuracy_trained``,
+        ``accuracy_novel``: means over trials, with ``sem_trained``, ``sem_novel`` over trials;
+        ``accuracy_time`` (time), over all; ``confusion`` (label, named), counts; ``chance``, the share of the
+        most frequent label.
 
     Raises
     ------
     InputError
         If the recording has no logits or labels, or does not tell velocities or what was trained.
     """
-    logits = netcdf.variable(recording, "logits", ("flow", "trial", "time", "class")).isel(flow=0).load()
+    logits = coordinates.variable(recording, "logits", ("flow", "trial", "time", "class")).isel(flow=0).load()
     if "object_label" not in recording.coords:
         raise InputError("expected the label of each object (object_label); the recording has none")
     label = recording.object_label.isel(object=0, missing_dims="ignore").values.astype(int)
@@ -61,7 +65,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0
         raise InputError(f"expected labels below the network's {classes} classes; got {label.max()}")
     named = logits.argmax("class").transpose("trial", "time").values
     right = named == label[:, None]
-    velocity, trained = netcdf.swept(recording, trained_speed)
+    velocity, trained = ground_truth.swept(recording, trained_speed)
     table = velocity.assign(right=right[:, -1], trained=trained)
     cells = table.groupby(list(velocity))
     by = cells.agg(right=("right", "mean"), trained=("trained", "max"), trials=("right", "size")).to_xarray()

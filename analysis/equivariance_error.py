@@ -8,8 +8,8 @@ reference input:
 with norms over trials, channels, pixels and those velocity channels about which the law says something. Their
 share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, arXiv 2507.14793: the flow equivariance of the FERNN
-(transport+shift).
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, arXiv 2507.14793: the flow equivariance of
+the FERNN (transport+shift).
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.flows.group import Flow
-from flowsim.flows.velocity_grid import LAWS, Law, VelocityGrid
+from flowsim.files import coordinates
+from flowsim.flows.flow import Flow
+from flowsim.flows.law import LAWS, Law
+from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures.block_map import Place, mapped
 
 if TYPE_CHECKING:
@@ -49,30 +50,36 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has some,
-        or (flow, trial, time, unit), about which only the invariant law says something; flow 0 is the reference.
+        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
+        some, or (flow, trial, time, unit), about which only the invariant law says something; flow 0 is the
+        reference.
 
     Returns
     -------
     Dataset
-        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is silent; the same
-        over all frames, ``error_channel`` (law, flow, channel), where a unit without space counts as a channel, and
-        ``error_velocity`` (law, flow, velocity), NaN in velocity channels without a partner. These are named by their
-        velocity, so that those of several networks are put side by side.
+        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is silent;
+        the same over all frames, ``error_channel`` (law, flow, channel), where a unit without space counts as
+        a channel, and ``error_velocity`` (law, flow, velocity), NaN in velocity channels without a partner.
+        These are named by their velocity, so that those of several networks are put side by side.
 
     Raises
     ------
     InputError
         If the recording has no states, or they hold values that are no numbers.
     """
-    state = netcdf.variable(recording, "state")
-    flows, times = netcdf.flows(recording), recording.time.values.tolist()
-    judged, grid, spatial = list(LAWS), None, state.dims != netcdf.UNITS
+    state = coordinates.variable(recording, "state")
+    flows, times = coordinates.flows(recording), recording.time.values.tolist()
+    judged, grid, spatial = list(LAWS), None, state.dims != coordinates.UNITS
     if spatial:
-        state, grid = netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED), netcdf.grid(recording)
+        state, grid = (
+            coordinates.variable(recording, "state", coordinates.STATE, coordinates.ORIENTED),
+            coordinates.grid(recording),
+        )
     else:
         judged, grid = [Law(False, False)], VelocityGrid(flows[0].group, (flows[0].velocity,))
-    coverage = np.array([[law.coverage(flow, grid) if law in judged else 0.0 for flow in flows] for law in LAWS])
+    coverage = np.array(
+        [[law.coverage(flow, grid) if law in judged else 0.0 for flow in flows] for law in LAWS]
+    )
     totals: list[Any] = [np.zeros((2, len(LAWS), len(flows), len(times))), 0, 0]
     partners = [_partners(flow, grid) for flow in flows]
     ask = partial(_squares, flows=flows, partners=partners, times=times, laws=judged, dims=state.dims)
@@ -86,7 +93,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     variables: dict[str, Any] = {
         "error": (("law", "flow", "time"), error, relative),
         "error_channel": (("law", "flow", "channel"), by_channel, relative),
-        "coverage": (("law", "flow"), coverage, {"long_name": "share of channels with a partner", "units": "1"}),
+        "coverage": (
+            ("law", "flow"),
+            coverage,
+            {"long_name": "share of channels with a partner", "units": "1"},
+        ),
     }
     if spatial:
         variables["error_velocity"] = (("law", "flow", "velocity"), by_velocity, relative)
@@ -106,10 +117,10 @@ def _squares(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums of squares (missed or in all, law, flow, by) of what laws cover, by time, velocity and channel.
 
-    Each frame is moved once for all laws that transport it, and sums are of differences, in float64: of a law that
-    holds, the difference of sums would be left with rounding only.
+    Each frame is moved once for all laws that transport it, and sums are of differences, in float64: of a law
+    that holds, the difference of sums would be left with rounding only.
     """
-    values = block if dims != netcdf.UNITS else block[:, :, :, None, :, None, None]
+    values = block if dims != coordinates.UNITS else block[:, :, :, None, :, None, None]
     sums = np.zeros((2, len(LAWS), len(flows), *values.shape[2:5]))
     for trial, t in np.ndindex(values.shape[1:3]):
         still = np.asarray(values[0, trial, t], np.float64)
@@ -117,7 +128,9 @@ def _squares(
             moved = np.asarray(values[j, trial, t], np.float64)
             scale = _sum(moved)
             if not np.isfinite(scale).all() and not np.isfinite(moved).all():
-                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+                raise InputError(
+                    "states hold values that are no numbers; the network diverged. Train it again"
+                )
             act = flow.act_oriented if "orientation" in dims else flow.act
             carried = act(torch.from_numpy(still), times[place["time"]][t]).numpy()
             for law in laws:
@@ -180,7 +193,9 @@ def figure(results: xr.Dataset) -> Figure:
         down, across = divmod(i, 2)
         ax = fig.add_subplot(grid[down, 2 * across : 2 * across + 2])
         plot.lines(drawn.sel(law=law), "error", "time", ax)
-        ax.set(yscale="log", ylim=(FLOOR / 2, 5), xlabel="frame" * down, ylabel="relative error" * (not across))
+        ax.set(
+            yscale="log", ylim=(FLOOR / 2, 5), xlabel="frame" * down, ylabel="relative error" * (not across)
+        )
         ax.set_title(law, fontsize=8)
         ax.tick_params(labelleft=not across, labelbottom=bool(down))
         bar = fig.add_subplot(grid[2, i])

@@ -1,22 +1,24 @@
 r"""Do the operators M_u, fitted with h(psi_u f) = M_u h(f), form a one-parameter group?
 
-For flows u, w and u + w of the probe, with M_u a matrix on principal components in co-moving coordinates, with its roll
-(`flowsim.measures.operators`; fitted to all trials), and X the states under the reference, so that directions in which
-states hardly vary, where no operator can be known, count as little as they matter:
+For flows u, w and u + w of the probe, with M_u a matrix on principal components in co-moving coordinates,
+with its roll (`flowsim.measures.operators`; fitted to all trials), and X the states under the reference, so
+that directions in which states hardly vary, where no operator can be known, count as little as they matter:
 
     homomorphism error    || X (M_u M_w - M_{u+w}) || / || X M_{u+w} ||
     inverse error         || X (M_u M_{-u} - 1) || / || X ||
-    generator             A_u = log M_u, the principal logarithm; ``turning`` is the share of its squared norm in the
+    generator             A_u = log M_u, the principal logarithm; ``turning`` is the share of its squared norm
+    in the
                           antisymmetric part: 1 for a rotation, 0 for pure growth or decay
     eigenphases           phi_j(u), linear in u in a one-parameter group: their slopes, and their linearity,
                           cross-validated over flows (`flowsim.measures.eigenphases`)
 
-Unrelated orthogonal matrices have a homomorphism error of sqrt 2; ridge operators of a state with no law are near 0
-and have one of about 1. Rolls that do not add up move states apart: such products are taken as orthogonal. Where V
-ends, channels at its border have no law and no M_u has an inverse; the homomorphism error among channels with a partner
-under w that has one under u is given apart. Operators that do nothing form a group too: read all this with the R^2 of
-`learned_action`. Intervals: jackknife over groups of trials; of linearity, which now and then is much lower when a mode
-is taken for another, they hold the median over draws, not the mean.
+Unrelated orthogonal matrices have a homomorphism error of sqrt 2; ridge operators of a state with no law are
+near 0 and have one of about 1. Rolls that do not add up move states apart: such products are taken as
+orthogonal. Where V ends, channels at its border have no law and no M_u has an inverse; the homomorphism error
+among channels with a partner under w that has one under u is given apart. Operators that do nothing form a
+group too: read all this with the R^2 of `learned_action`. Intervals: jackknife over groups of trials; of
+linearity, which now and then is much lower when a mode is taken for another, they hold the median over draws,
+not the mean.
 """
 
 from __future__ import annotations
@@ -28,9 +30,8 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.measures import coarse_maps
+from flowsim.figures import panels, plot
+from flowsim.files import coordinates
 from flowsim.measures.comoving import States
 from flowsim.measures.eigenphases import linearity, phases, slopes, turning
 from flowsim.measures.operators import Fitted, fit, split
@@ -53,7 +54,11 @@ READING = (
 )
 CLASSES = ("orthogonal", "linear")
 MEASURES = ("homomorphism", "homomorphism_partner", "inverse", "linearity")
-SHOWN = {"homomorphism": "u and w against u + w", "homomorphism_partner": "... with partners", "inverse": "u and -u"}
+SHOWN = {
+    "homomorphism": "u and w against u + w",
+    "homomorphism_partner": "... with partners",
+    "inverse": "u and -u",
+}
 Chain = Callable[[int, int], np.ndarray]
 Count = Annotated[int, Field(ge=1)]
 
@@ -86,12 +91,12 @@ def analyse(
     Returns
     -------
     Dataset
-        ``homomorphism``, ``homomorphism_partner``, ``inverse``, ``linearity`` (operator), NaN where no flows of the
-        probe add up so, or nothing turns; with ``_half``, the half-width of their 95 % interval (NaN with one trial),
-        and ``_null``, the median over operators exchanged among flows, without their rolls (NaN with one flow).
-        ``turning`` (operator, flow); ``phase``, ``expected`` (operator, flow, mode) in rad, ``slope`` (operator, mode,
-        component) in rad per unit of velocity, ``weight`` (operator, mode); ``explained``; ``kept``, the share of
-        channels used.
+        ``homomorphism``, ``homomorphism_partner``, ``inverse``, ``linearity`` (operator), NaN where no flows
+        of the probe add up so, or nothing turns; with ``_half``, the half-width of their 95 % interval (NaN
+        with one trial), and ``_null``, the median over operators exchanged among flows, without their rolls
+        (NaN with one flow). ``turning`` (operator, flow); ``phase``, ``expected`` (operator, flow, mode) in
+        rad, ``slope`` (operator, mode, component) in rad per unit of velocity, ``weight`` (operator, mode);
+        ``explained``; ``kept``, the share of channels used.
 
     Raises
     ------
@@ -124,7 +129,12 @@ def analyse(
             for o in orders
         ]
         null = np.median(shuffled, 0) if orders else np.full(len(MEASURES), np.nan)
-        of_operator = {"phase": phase, "expected": expected, "weight": weight, "slope": slopes(phase, velocities)}
+        of_operator = {
+            "phase": phase,
+            "expected": expected,
+            "weight": weight,
+            "slope": slopes(phase, velocities),
+        }
         of_operator["turning"] = [turning(matrix) for matrix in everything.matrices[operator]]
         for suffix, values in (("", numbers), ("_half", half), ("_null", null)):
             of_operator |= dict(zip([name + suffix for name in MEASURES], values, strict=True))
@@ -137,7 +147,10 @@ def analyse(
     names |= {k: c[1:] for k, c in recording.coords.items() if c.dims == ("flow",)}
     names["mode"] = np.arange(everything.basis.shape[1])
     result = xr.Dataset(
-        {k: (["operator", *dims.get(k, [])], np.array(v), {"units": units.get(k, "1")}) for k, v in found.items()},
+        {
+            k: (["operator", *dims.get(k, [])], np.array(v), {"units": units.get(k, "1")})
+            for k, v in found.items()
+        },
         names,
         {"trials": states.trials},
     )
@@ -147,12 +160,17 @@ def analyse(
 def _errors(
     fitted: Fitted, operator: str, velocities: np.ndarray, chain: Chain, order: np.ndarray | None = None
 ) -> list[float]:
-    """Homomorphism error, that with partners, and inverse error; with matrices, not rolls, in another ``order``."""
+    """Homomorphism error, that with partners, and inverse error; with matrices, not rolls, in another
+    ``order``.
+    """
     order = np.arange(len(velocities)) if order is None else order
-    # Rolls stay: exchanged, they would hardly ever add up, and the error be about sqrt 2 whatever the matrices are.
+    # Rolls stay: exchanged, they would hardly ever add up, and the error be about sqrt 2 whatever the
+    # matrices are.
     matrices, rolls = fitted.matrices[operator][order], np.array(fitted.rolls, float)
     values, vectors = np.linalg.eigh(fitted.covariance)
-    states = np.sqrt(values.clip(0))[:, None] * vectors.T  # as many as there are components, with the same covariance
+    states = (
+        np.sqrt(values.clip(0))[:, None] * vectors.T
+    )  # as many as there are components, with the same covariance
     index = {tuple(v.round(9)): i for i, v in enumerate(velocities)}
     found: tuple[list[float], ...] = ([], [], [])
     for u, a in enumerate(velocities):
@@ -171,10 +189,12 @@ def _errors(
 
 
 def _chain(recording: xr.Dataset, states: States) -> Chain:
-    """A function of two flows: the features that have a partner under the second, which has one under the first."""
+    """A function of two flows: the features that have a partner under the second, which has one under the
+    first.
+    """
     if not states.spatial:
         return lambda u, w: np.zeros(states.features, bool)
-    grid = netcdf.grid(recording)
+    grid = coordinates.grid(recording)
     velocities = [grid.velocity_of(flow) for flow in states.flows[1:]]
     partners = [(None,) * len(grid) if v is None else grid.partner(v) for v in velocities]
 
@@ -204,7 +224,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     linear = results.sel(operator="linear").drop_vars("operator")
     found = {
         "homomorphism error of linear operators": linear.homomorphism.assign_attrs(better="lower"),
-        "homomorphism error, channels with partners": linear.homomorphism_partner.assign_attrs(better="lower"),
+        "homomorphism error, channels with partners": linear.homomorphism_partner.assign_attrs(
+            better="lower"
+        ),
         "homomorphism error, shuffled flows": linear.homomorphism_null,
     }
     return {label: values for label, values in found.items() if values.notnull().any()}
@@ -230,7 +252,9 @@ def figure(results: xr.Dataset) -> Figure:
         ax.set_xticks(range(len(CLASSES)), CLASSES)
         ax.set(title=title, xlim=(-0.5, len(CLASSES) - 0.5), ylim=(0, 1.6))
     above.supylabel("relative error", fontsize=9)
-    for ax in (axes := below.subplots(rows, across, squeeze=False, sharex=True, sharey=True)).flat[len(names) :]:
+    for ax in (axes := below.subplots(rows, across, squeeze=False, sharex=True, sharey=True)).flat[
+        len(names) :
+    ]:
         ax.axis("off")
     for ax, name in zip(axes.flat, names, strict=False):
         of = results.sel(operator="linear").isel(run=(results["network"] == name).values)
@@ -244,7 +268,9 @@ def figure(results: xr.Dataset) -> Figure:
         ax.set_xlabel(f"linearity {told} (shuffled {float(of.linearity_null.mean()):.1f})", fontsize=7)
     below.supxlabel("phase expected from the other flows (rad)", fontsize=9)
     below.supylabel("phase (rad)", fontsize=9)
-    title = f"Operators of {results.sizes['flow']} flows, {results.attrs['trials']} trials, {plot.seeds(results)}"
-    title += coarse_maps.thinned(results)
+    title = (
+        f"Operators of {results.sizes['flow']} flows, {results.attrs['trials']} trials, {plot.seeds(results)}"
+    )
+    title += panels.thinned(results)
     fig.suptitle(title, fontsize=9)
     return fig

@@ -5,15 +5,16 @@ convolution, each with a roll), are fitted to some trials and judged on the othe
 
     R^2(u) = 1 - || h_t[psi(u) f] - M_u h_t[f] ||^2 / || h_t[psi(u) f] - mean ||^2
 
-in co-moving coordinates, over frames after the first, pixels and principal components; the mean is that of the training
-trials, so that an operator that knows nothing has 0, and a permutation or a turn of noise -1. It is compared with the
-same number where the held-out states have exchanged their flow labels, so that the operator of u has to predict the
-state under another flow. A state that flows do not change has R^2 = 1 in both, and p = 1. The p value is that of the
-last fold alone: its operators do not depend on the labels that are permuted there, so its level is exact, whereas
-folds together, of which each trains the others, would be called significant too often.
+in co-moving coordinates, over frames after the first, pixels and principal components; the mean is that of
+the training trials, so that an operator that knows nothing has 0, and a permutation or a turn of noise -1. It
+is compared with the same number where the held-out states have exchanged their flow labels, so that the
+operator of u has to predict the state under another flow. A state that flows do not change has R^2 = 1 in
+both, and p = 1. The p value is that of the last fold alone: its operators do not depend on the labels that
+are permuted there, so its level is exact, whereas folds together, of which each trains the others, would be
+called significant too often.
 
-On a grid of velocities that ends, channels whose partner lies outside have no law even where the others have one: R^2
-over those with a partner is given apart.
+On a grid of velocities that ends, channels whose partner lies outside have no law even where the others have
+one: R^2 over those with a partner is given apart.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.errors import InputError
-from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.measures import coarse_maps
+from flowsim.figures import panels, plot
+from flowsim.files import coordinates
 from flowsim.measures.comoving import States
 from flowsim.measures.operators import OPERATORS, fit, reference, split
 
@@ -65,13 +65,13 @@ def analyse(
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has some, or
-        (flow, trial, time, unit), which gets one operator for all frames; flow 0 is the reference.
+        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
+        some, or (flow, trial, time, unit), which gets one operator for all frames; flow 0 is the reference.
     folds : int
         At most as many groups of trials, each held out once.
     components, variance
-        At most as many principal components, or as many as explain this share of the variance; fitted to the training
-        trials.
+        At most as many principal components, or as many as explain this share of the variance; fitted to the
+        training trials.
     features, pixels
         At most as many (velocity, channel) pairs and pixels are used, drawn at random.
     permutations : int
@@ -81,11 +81,12 @@ def analyse(
     Returns
     -------
     Dataset
-        ``r2`` (operator, flow, fold), without the reference; ``r2_time`` (operator, time); ``r2_mean``, ``r2_low``,
-        ``r2_high`` (operator): over flows, with a 95 % t interval over folds; ``null`` (operator), the 95th percentile
-        for shuffled labels, and ``p`` (operator), NaN with one flow; ``r2_partner`` (operator), over channels with a
-        partner, and ``coverage`` (flow), their share; ``displacement`` (flow, component), of the roll per frame;
-        ``explained`` and ``components`` (fold); ``kept``, the share of channels used.
+        ``r2`` (operator, flow, fold), without the reference; ``r2_time`` (operator, time); ``r2_mean``,
+        ``r2_low``, ``r2_high`` (operator): over flows, with a 95 % t interval over folds; ``null``
+        (operator), the 95th percentile for shuffled labels, and ``p`` (operator), NaN with one flow;
+        ``r2_partner`` (operator), over channels with a partner, and ``coverage`` (flow), their share;
+        ``displacement`` (flow, component), of the roll per frame; ``explained`` and ``components`` (fold);
+        ``kept``, the share of channels used.
 
     Raises
     ------
@@ -145,7 +146,11 @@ def analyse(
             "coverage": ("flow", coverage, {"units": "1", "long_name": "share of channels with a partner"}),
             "displacement": (("flow", "component"), rolls, {"long_name": "roll per frame"}),
             "kept": ((), states.kept, {"units": "1", "long_name": "share of channels"}),
-            "explained": ("fold", [f.explained for f in found], {"units": "1", "long_name": "variance in components"}),
+            "explained": (
+                "fold",
+                [f.explained for f in found],
+                {"units": "1", "long_name": "variance in components"},
+            ),
             "components": ("fold", [f.basis.shape[1] for f in found]),
         },
         {
@@ -164,7 +169,7 @@ def _partners(recording: xr.Dataset, states: States) -> tuple[np.ndarray, np.nda
     flows = states.flows[1:]
     if not states.spatial:
         return np.zeros(len(flows)), np.zeros((len(flows), states.features), bool)
-    grid = netcdf.grid(recording)
+    grid = coordinates.grid(recording)
     velocities = [grid.velocity_of(flow) for flow in flows]
     partners = [(None,) * len(grid) if u is None else grid.partner(u) for u in velocities]
     has = np.array([[p is not None for p in of] for of in partners])
@@ -179,9 +184,9 @@ def _by_time(rows: np.ndarray, times: int) -> np.ndarray:
 def _half_width(mean: np.ndarray) -> np.ndarray:
     """Of the 95 % t interval of means over folds, the last dimension.
 
-    Folds share most of what they are fitted to: the variance of their mean is 1 / k + 1 / (k - 1) of theirs, and not
-    1 / k (Nadeau and Bengio 2003, Machine Learning 52). Without that, it held the mean of convolutions in 83 to 85 % of
-    simulations, and with it in 93 to 95 %; others in 98 to 99 %.
+    Folds share most of what they are fitted to: the variance of their mean is 1 / k + 1 / (k - 1) of theirs,
+    and not 1 / k (Nadeau and Bengio 2003, Machine Learning 52). Without that, it held the mean of
+    convolutions in 83 to 85 % of simulations, and with it in 93 to 95 %; others in 98 to 99 %.
     """
     from scipy.stats import t
 
@@ -190,7 +195,9 @@ def _half_width(mean: np.ndarray) -> np.ndarray:
 
 
 def _shuffled(r2: np.ndarray, permutations: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """95th percentile of R^2 under shuffled labels, and p, both (operator), from R^2 (operator, fold, flow, label)."""
+    """95th percentile of R^2 under shuffled labels, and p, both (operator), from R^2 (operator, fold, flow,
+    label).
+    """
     operators, _, flows, _ = r2.shape
     if flows < 2:
         return np.full((2, operators), np.nan)
@@ -229,7 +236,9 @@ def figure(results: xr.Dataset) -> Figure:
         mean, low, high = (of[v].mean("run").clip(min=floor).values for v in ("r2_mean", "r2_low", "r2_high"))
         left.errorbar(x, mean, [mean - low, high - mean], fmt="o", ms=4, color=colours[name])
         for run in range(of.sizes["run"]):
-            left.plot(x + 0.07, of.r2_mean.isel(run=run).clip(min=floor), ".", ms=3, color=colours[name], alpha=0.6)
+            left.plot(
+                x + 0.07, of.r2_mean.isel(run=run).clip(min=floor), ".", ms=3, color=colours[name], alpha=0.6
+            )
         left.plot(x, of.r2_partner.mean("run").clip(min=floor), "o", ms=6, mfc="none", color=colours[name])
         left.plot(x, of.null.mean("run").clip(min=floor), "_", color="0.4", ms=8, mew=1.5)
     looks = {"all channels, 95 % interval": {"marker": "o", "ms": 4}, "a seed": {"marker": ".", "ms": 3}}
@@ -246,5 +255,7 @@ def figure(results: xr.Dataset) -> Figure:
         ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     plot.legend(results, right, fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.5))
     n = f"{results.attrs['trials']} trials in {results.sizes['fold']} folds"
-    fig.suptitle(f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{coarse_maps.thinned(results)}", fontsize=9)
+    fig.suptitle(
+        f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{panels.thinned(results)}", fontsize=9
+    )
     return fig

@@ -11,7 +11,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
+from flowsim.measures import recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,15 +37,15 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``mse`` and ``mse_mean`` (ahead), ahead counting predicted frames from 1; ``trials``, how many; attribute
-        ``horizon``.
+        ``mse`` and ``mse_mean`` (ahead), ahead counting predicted frames from 1; ``trials``, how many;
+        attribute ``horizon``.
 
     Raises
     ------
     InputError
         If no frame beyond the trained horizon was predicted.
     """
-    error, shown = netcdf.scored(recording)
+    error, shown = recorded.scored(recording)
     horizon = int(recording.attrs.get("horizon", 0))
     last = int(error.ahead[-1])
     if not 0 < horizon < last:
@@ -69,7 +69,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     horizon, last = results.attrs["horizon"], int(results.ahead[-1])
     multiples = range(2, last // horizon + 1, 2)
     return {
-        f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon).assign_attrs(better="lower")
+        f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon).assign_attrs(
+            better="lower"
+        )
         for k in multiples
         if k * horizon in results.ahead
     }

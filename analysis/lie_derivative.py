@@ -4,14 +4,14 @@ From recordings under the flows u and -u, each pulled back by what a law says (P
 
     L(u, t) = ( P_(-u) h_t[psi(u) f] - P_u h_t[psi(-u) f] ) / 2 |u|
 
-tends to the Lie derivative of the state along the flow as |u|, the ``step``, goes to 0, with an error of the order of
-its square; without -u among the flows, the forward difference from the reference, of the order of |u|. The invariant
-law pulls nothing back: there L is the plain derivative of the state. The relative error of a law is its |L| over that
-one, on the same channels: 0 if the law holds, 1 if it explains nothing. On whole-pixel probes the step is a pixel per
-frame and more: a secant, not a tangent; it is taken while t u is at most a quarter of the period of the torus, beyond
-which u and -u come to the same place. On small steps no channel of a velocity grid has a partner
-and only "transport" speaks. Where pixels are sharp, part of L is how band-limited or bicubic interpolation of states
-fails. `flowsim.lie` differentiates a network itself.
+tends to the Lie derivative of the state along the flow as |u|, the ``step``, goes to 0, with an error of the
+order of its square; without -u among the flows, the forward difference from the reference, of the order of
+|u|. The invariant law pulls nothing back: there L is the plain derivative of the state. The relative error of
+a law is its |L| over that one, on the same channels: 0 if the law holds, 1 if it explains nothing. On
+whole-pixel probes the step is a pixel per frame and more: a secant, not a tangent; it is taken while t u is
+at most a quarter of the period of the torus, beyond which u and -u come to the same place. On small steps no
+channel of a velocity grid has a partner and only "transport" speaks. Where pixels are sharp, part of L is how
+band-limited or bicubic interpolation of states fails. `flowsim.testing` differentiates a network itself.
 
 Source: Gruver, Finzi, Goldblum & Wilson (2023), The Lie derivative for measuring learned equivariance, arXiv
 2210.02984: the Lie derivative; here for flows. Standard errors are jackknifed over trials.
@@ -27,9 +27,10 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.flows.group import Flow
-from flowsim.flows.velocity_grid import LAWS, Law, VelocityGrid
+from flowsim.files import coordinates
+from flowsim.flows.flow import Flow
+from flowsim.flows.law import LAWS, Law
+from flowsim.flows.velocity_grid import VelocityGrid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,21 +58,25 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        Over (site, law, flow, time), flow being one of each pair u, -u: ``derivative``, |L| over the norm of the state,
-        per unit of velocity; ``error``, relative, and its standard ``deviation``. ``coverage`` (site, law, flow) is the
-        share of channels about which the law speaks. NaN where there are none, the site does not move at all, or the
-        flow has moved by more than a quarter of its period.
-        ``step`` (flow), and ``central`` (flow): whether both signs were recorded.
+        Over (site, law, flow, time), flow being one of each pair u, -u: ``derivative``, |L| over the norm of
+        the state, per unit of velocity; ``error``, relative, and its standard ``deviation``. ``coverage``
+        (site, law, flow) is the share of channels about which the law speaks. NaN where there are none, the
+        site does not move at all, or the flow has moved by more than a quarter of its period. ``step``
+        (flow), and ``central`` (flow): whether both signs were recorded.
 
     Raises
     ------
     InputError
         If there is no state, no flow besides the reference, or there are values that are no numbers.
     """
-    netcdf.variable(recording, "state")
+    coordinates.variable(recording, "state")
     sites = ["state", *(str(name) for name in recording.data_vars if _has_space(recording, str(name)))]
     sites = list(dict.fromkeys(sites))
-    flows, times, trials = netcdf.flows(recording), recording.time.values.tolist(), recording.sizes["trial"]
+    flows, times, trials = (
+        coordinates.flows(recording),
+        recording.time.values.tolist(),
+        recording.sizes["trial"],
+    )
     pairs = _pairs(flows)
     if not pairs:
         raise InputError("lie_derivative needs flows besides the reference; make a probe with some")
@@ -88,7 +93,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
                 step = _speed(flows[i]) * (1 if j is None else 2)
                 for law in laws:
                     at = s, LAWS.index(law), p
-                    lie, said = _difference(law, flows[i], forth, back, j is not None, _grid(recording, site), times)
+                    lie, said = _difference(
+                        law, flows[i], forth, back, j is not None, _grid(recording, site), times
+                    )
                     coverage[at] = float(said.flatten(3).any(3).any(1).double().mean())
                     if coverage[at]:
                         plain = forth - back
@@ -96,7 +103,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
                             sums[(*at, trial)] = _sum(values, said)
     period = flows[0].group.period((recording.sizes["y"], recording.sizes["x"]))
     for p, (i, _) in enumerate(pairs):
-        far = [any(abs(t * c) > 0.25 * q for c, q in zip(flows[i].velocity, period, strict=True)) for t in times]
+        far = [
+            any(abs(t * c) > 0.25 * q for c, q in zip(flows[i].velocity, period, strict=True)) for t in times
+        ]
         missed[:, :, p, :, far] = np.nan
     error, derivative = _ratio(missed.sum(-2), moved.sum(-2)), _ratio(missed.sum(-2), size.sum(-2))
     without = _ratio(missed.sum(-2, keepdims=True) - missed, moved.sum(-2, keepdims=True) - moved)
@@ -113,9 +122,17 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
                 {"long_name": "relative Lie derivative", "units": f"1/({group.units[0]})"},
             ),
             "error": (over, error, {"long_name": "relative error", "units": "1"}),
-            "deviation": (over, deviation, {"long_name": "standard error of the relative error", "units": "1"}),
+            "deviation": (
+                over,
+                deviation,
+                {"long_name": "standard error of the relative error", "units": "1"},
+            ),
             "coverage": (over[:3], coverage, {"long_name": "share of channels with a partner", "units": "1"}),
-            "step": ("flow", [_speed(flows[i]) for i in kept], {"long_name": "step", "units": group.units[0]}),
+            "step": (
+                "flow",
+                [_speed(flows[i]) for i in kept],
+                {"long_name": "step", "units": group.units[0]},
+            ),
             "central": ("flow", np.array([j is not None for _, j in pairs], np.int8)),
         },
         {"site": sites, "law": [str(law) for law in LAWS], "time": recording.time, **coords},
@@ -144,7 +161,9 @@ def _speed(flow: Flow) -> float:
 
 
 def _load(recording: xr.Dataset, site: str, flow: int, trial: int) -> torch.Tensor:
-    """One trial as float64 (1, time, velocity, channel, [orientation,] y, x); units are channels of one pixel."""
+    """One trial as float64 (1, time, velocity, channel, [orientation,] y, x); units are channels of one
+    pixel.
+    """
     chosen = recording[site][flow, trial]
     values = torch.from_numpy(np.asarray(chosen.values, np.float64))
     if site == "state" and not values.isfinite().all():
@@ -159,17 +178,27 @@ def _load(recording: xr.Dataset, site: str, flow: int, trial: int) -> torch.Tens
 def _grid(recording: xr.Dataset, site: str) -> VelocityGrid:
     """Velocities of a site; one at rest if it has none."""
     if "velocity" in recording[site].dims:
-        return netcdf.grid(recording)
-    flow = netcdf.flows(recording)[0]
+        return coordinates.grid(recording)
+    flow = coordinates.flows(recording)[0]
     return VelocityGrid(flow.group, ((0,) * len(flow.velocity),))
 
 
 def _difference(
-    law: Law, flow: Flow, forth: torch.Tensor, back: torch.Tensor, central: bool, grid: VelocityGrid, times: list[float]
+    law: Law,
+    flow: Flow,
+    forth: torch.Tensor,
+    back: torch.Tensor,
+    central: bool,
+    grid: VelocityGrid,
+    times: list[float],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """State under the flow less that under the opposite one, or under none, pulled back; and where both are known."""
+    """State under the flow less that under the opposite one, or under none, pulled back; and where both are
+    known.
+    """
     opposite = Flow(flow.group, tuple(-c for c in flow.velocity))
-    undone = law.predict(forth, opposite, grid, times) - (law.predict(back, flow, grid, times) if central else back)
+    undone = law.predict(forth, opposite, grid, times) - (
+        law.predict(back, flow, grid, times) if central else back
+    )
     return undone, ~undone.isnan()
 
 
@@ -189,7 +218,8 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     mean = _at(results, float(step)).sel(law=[str(law) for law in LAWS[1:]]).mean("time").min("law")
     known = [site for site in results.site.values if mean.error.sel(site=site).notnull().any()]
     return {
-        f"relative Lie derivative of {site}, best law, step {step:.2g}": mean.error.sel(site=site) for site in known
+        f"relative Lie derivative of {site}, best law, step {step:.2g}": mean.error.sel(site=site)
+        for site in known
     }
 
 
@@ -205,7 +235,9 @@ def _at(results: xr.Dataset, step: float) -> xr.Dataset:
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Error by site and law over time, at the smallest step, and below, where there are more than two, by step."""
+    """Error by site and law over time, at the smallest step, and below, where there are more than two, by
+    step.
+    """
     steps = np.unique(_steps(results))
     rows = [(_at(results, steps[0]), "time")]
     if len(steps) > 2:
@@ -219,7 +251,9 @@ def figure(results: xr.Dataset) -> Figure:
     ]
     size = {"figsize": (plot.PAGE, 0.6 + 1.9 * len(rows)), "sharey": True, "squeeze": False}
     fig, axes = plot.subplots(len(rows), max(1, len(columns)), **size)
-    top = float(np.clip(np.nanmax([rows[0][0].error.sel(law=law).max() for _, law in columns] or [1]) * 1.05, 1.2, 3))
+    top = float(
+        np.clip(np.nanmax([rows[0][0].error.sel(law=law).max() for _, law in columns] or [1]) * 1.05, 1.2, 3)
+    )
     units = results.step.attrs.get("units", "")
     labels = {"time": "frame", "step": f"step ({units})"}
     for row, (drawn, x) in zip(axes, rows, strict=True):

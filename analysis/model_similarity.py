@@ -1,21 +1,23 @@
 r"""How alike are the states of networks, and of seeds of one network, under the same stimuli?
 
-Of each run the analysis keeps the centred Gram matrix K of its states x over conditions (flow, trial, time), all that
-any of these measures needs, and compares runs pairwise, blind to which unit is which:
+Of each run the analysis keeps the centred Gram matrix K of its states x over conditions (flow, trial, time),
+all that any of these measures needs, and compares runs pairwise, blind to which unit is which:
 
-    debiased CKA      <K~, L~> / (|K~| |L~|)    K~ U-centred; blind to rotation, reflection and isotropic scaling
-    Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )          the same invariances; a metric, in radians
-    predictivity      cross-validated R^2 of y by ridge regression on x, blind to invertible linear maps of x
+    debiased CKA      <K~, L~> / (|K~| |L~|)    K~ U-centred; blind to rotation, reflection and isotropic
+    scaling Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )          the same invariances; a metric, in
+    radians predictivity      cross-validated R^2 of y by ridge regression on x, blind to invertible linear
+    maps of x
 
-<K~, L~> is the unbiased estimator of HSIC up to a factor: plain CKA is high for random states of many units, this one
-about 0. Conditions within a trial are not independent, so that what chance gives is measured: all trials of one run
-are exchanged, flow and time kept (``null`` and ``p``), and errors are jackknifed over trials. The Procrustes angle has
-no such correction; it is too small where units are many. Regression uses the first 64 principal components of x, takes
-all of y, and tests on trials that it did not fit.
+<K~, L~> is the unbiased estimator of HSIC up to a factor: plain CKA is high for random states of many units,
+this one about 0. Conditions within a trial are not independent, so that what chance gives is measured: all
+trials of one run are exchanged, flow and time kept (``null`` and ``p``), and errors are jackknifed over
+trials. The Procrustes angle has no such correction; it is too small where units are many. Regression uses the
+first 64 principal components of x, takes all of y, and tests on trials that it did not fit.
 
-Sources: Song et al. (2012), JMLR 13, eq. 5, and Nguyen et al. (2021), arXiv 2010.15327 (unbiased HSIC, in CKA);
-Szekely & Rizzo (2014), Ann. Stat. 42 (U-centring); Murphy et al. (2024), arXiv 2405.01012 (bias of CKA); Williams et
-al. (2021), arXiv 2110.14739 (angle); Ostrow et al. (2023), arXiv 2306.10168 (`dynamics`, by the package dsa-metric).
+Sources: Song et al. (2012), JMLR 13, eq. 5, and Nguyen et al. (2021), arXiv 2010.15327 (unbiased HSIC, in
+CKA); Szekely & Rizzo (2014), Ann. Stat. 42 (U-centring); Murphy et al. (2024), arXiv 2405.01012 (bias of
+CKA); Williams et al. (2021), arXiv 2110.14739 (angle); Ostrow et al. (2023), arXiv 2306.10168 (`dynamics`, by
+the package dsa-metric).
 """
 
 from __future__ import annotations
@@ -29,8 +31,17 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.measures.similarity import centre, cka, dynamical, exchanges, jackknife, predictivity, procrustes, scores
+from flowsim.files import coordinates
+from flowsim.measures.similarity import (
+    centre,
+    cka,
+    dynamical,
+    exchanges,
+    jackknife,
+    predictivity,
+    procrustes,
+    scores,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +59,9 @@ BLOCK = 2**27
 """Bytes of states, in float64, that are held at once (and once more)."""
 
 
-def analyse(recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] = 500, seed: int = 0) -> xr.Dataset:
+def analyse(
+    recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] = 500, seed: int = 0
+) -> xr.Dataset:
     """Gram matrix of the states.
 
     Parameters
@@ -56,26 +69,29 @@ def analyse(recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] =
     recording : Dataset
         With ``state`` (flow, trial, time, ...).
     conditions : int
-        At most about so many are kept: of trials, then flows, a random choice, the same in all runs, then times evenly.
+        At most about so many are kept: of trials, then flows, a random choice, the same in all runs, then
+        times evenly.
     seed : int
         Of that choice.
 
     Returns
     -------
     Dataset
-        ``gram`` (condition, other), centred, of trace 1, or 0 where states never change; ``flow``, ``trial``, ``time``
-        over condition.
+        ``gram`` (condition, other), centred, of trace 1, or 0 where states never change; ``flow``, ``trial``,
+        ``time`` over condition.
 
     Raises
     ------
     InputError
         If there are no states, fewer than 4 conditions, or values that are no numbers.
     """
-    state = netcdf.variable(recording, "state")
+    state = coordinates.variable(recording, "state")
     chosen = _thinned(state, conditions, seed)
     n = len(chosen)
     if n < 4:
-        raise InputError(f"model_similarity needs 4 states (flow, trial, time) or more; the recording has {n}")
+        raise InputError(
+            f"model_similarity needs 4 states (flow, trial, time) or more; the recording has {n}"
+        )
     gram = np.empty((n, n))
     per = max(1, BLOCK // (8 * int(np.prod(state.shape[3:]))))
     blocks = [slice(first, min(first + per, n)) for first in range(0, n, per)]
@@ -90,11 +106,15 @@ def analyse(recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] =
     silent = gram.trace() <= 1e-12 * size
     where = {d: ("condition", index) for d, index in zip(("flow", "trial", "time"), chosen.T, strict=True)}
     attributes = {"units": "1", "long_name": "centred inner product of states"}
-    return xr.Dataset({"gram": (("condition", "other"), gram * (0 if silent else 1 / gram.trace()), attributes)}, where)
+    return xr.Dataset(
+        {"gram": (("condition", "other"), gram * (0 if silent else 1 / gram.trace()), attributes)}, where
+    )
 
 
 def _thinned(state: xr.DataArray, conditions: int, seed: int) -> np.ndarray:
-    """Indices (condition, 3) of flow, trial and time: every chosen one of each with every other, trial by trial."""
+    """Indices (condition, 3) of flow, trial and time: every chosen one of each with every other, trial by
+    trial.
+    """
     rng, (flows, trials, times) = np.random.default_rng(seed), state.shape[:3]
     some = min(trials, max(8, conditions // (flows * times)))
     few = min(flows, max(2, conditions // (some * times)))
@@ -123,9 +143,10 @@ def summary(results: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``cka`` with its jackknife ``error`` over trials, ``null`` (mean with trials exchanged) and ``p`` (of a CKA as
-        high, uncorrected); ``procrustes`` in radians; ``predictivity`` of the other by the run. NaN where a state
-        never changes, or trials are too few: one for ``predictivity``, ``null`` and ``p``, two for ``error``.
+        ``cka`` with its jackknife ``error`` over trials, ``null`` (mean with trials exchanged) and ``p`` (of
+        a CKA as high, uncorrected); ``procrustes`` in radians; ``predictivity`` of the other by the run. NaN
+        where a state never changes, or trials are too few: one for ``predictivity``, ``null`` and ``p``, two
+        for ``error``.
     """
     grams, runs = results.gram.values, results.sizes["run"]
     trial = (results.trial.isel(run=0) if "run" in results.trial.dims else results.trial).values
@@ -158,19 +179,26 @@ def dynamics(results: xr.Dataset, components: int = 10, **settings: Any) -> xr.D
     No part of the figure: it needs the extra "dsa", depends on its settings, and may take minutes.
     """
     shape = [len(np.unique(results[d])) for d in ("trial", "flow", "time")]
-    paths = [scores(gram)[:, :components].reshape(shape[0] * shape[1], shape[2], -1) for gram in results.gram.values]
+    paths = [
+        scores(gram)[:, :components].reshape(shape[0] * shape[1], shape[2], -1)
+        for gram in results.gram.values
+    ]
     names = results["run"].values
     return xr.DataArray(dynamical(paths, **settings), {"run": names, "other": names}, ("run", "other"))
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table: means over the other seeds of the same network, and over other networks."""
+    """Numbers (run) for the opening table: means over the other seeds of the same network, and over other
+    networks.
+    """
     found = summary(results)
     same = found["network"].values[:, None] == found["network"].values
     other = xr.DataArray(same & ~np.eye(len(same), dtype=bool), dims=("run", "other"))
     return {
         "1 - debiased CKA between seeds": (1 - found.cka).where(other).mean("other"),
-        "1 - debiased CKA to other networks": (1 - found.cka).where(~xr.DataArray(same, dims=other.dims)).mean("other"),
+        "1 - debiased CKA to other networks": (1 - found.cka)
+        .where(~xr.DataArray(same, dims=other.dims))
+        .mean("other"),
         "Procrustes angle between seeds (rad)": found.procrustes.where(other).mean("other"),
         "variance of other seeds not predicted": (1 - found.predictivity).where(other).mean("other"),
     }
@@ -197,9 +225,13 @@ def figure(results: xr.Dataset) -> Figure:
             values = found[measure].values[tuple(zip(*chosen, strict=True))] if chosen else np.empty(0)
             drawn = values.clip(min=-0.5)
             at = y + np.linspace(-0.2, 0.2, len(values)) * (len(values) > 1)
-            error = found.error.values[tuple(zip(*chosen, strict=True))] if chosen and measure == "cka" else None
+            error = (
+                found.error.values[tuple(zip(*chosen, strict=True))] if chosen and measure == "cka" else None
+            )
             ax.errorbar(drawn, at, xerr=error, fmt="o", ms=3, lw=0.8, color=colours.get(group, "0.55"))
-            ax.vlines(np.mean(drawn) if chosen else np.nan, y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3)
+            ax.vlines(
+                np.mean(drawn) if chosen else np.nan, y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3
+            )
         if measure == "cka":
             ax.axvline(float(found.null.mean()), color="0.4", ls="--", lw=0.8)
         ax.set(title=label, ylim=(len(groups) - 0.5, -0.5))
@@ -239,7 +271,9 @@ def _clustered(found: xr.Dataset, colours: dict[str, Any], above: Any, ax: Any) 
     p = found.p.values[upper]
     known = ~np.isnan(p)
     doubtful = np.zeros((runs, runs), bool)
-    doubtful[tuple(index[known] for index in upper)] = false_discovery_control(p[known]) > 0.05 if known.any() else []
+    doubtful[tuple(index[known] for index in upper)] = (
+        false_discovery_control(p[known]) > 0.05 if known.any() else []
+    )
     y, x = np.nonzero((doubtful | doubtful.T)[np.ix_(order, order)])
     ax.plot(x, y + 0.35, "o", color="white", mec="black", ms=2.5, lw=0)
     labels = [str(found["run"].values[i]).replace("-seed", " ") for i in order]

@@ -1,16 +1,20 @@
 r"""What shape is the orbit u -> h_t[psi(u) f]?
 
-The states under all flows u of one input f, at one time t, are points of one orbit. It is looked at as it lies
-(static), and with the transport undone (co-moving), psi_{-t}(u) h_t[psi(u) f], where a state that is only transported
-stays at one point, and one that also shifts its velocity channels does just that. Of the points: over how many
-dimensions they spread, how far (relative to their norm), how lines u = k e bend, and which way they set out,
+The states under all flows u of one input f, at one time t, are points of one orbit. It is looked at as it
+lies (static), and with the transport undone (co-moving), psi_{-t}(u) h_t[psi(u) f], where a state that is
+only transported stays at one point, and one that also shifts its velocity channels does just that. Of the
+points: over how many dimensions they spread, how far (relative to their norm), how lines u = k e bend, and
+which way they set out,
 
-    [h_t(psi(e) f) - h_t(psi(-e) f)] / 2    against    [law_e h_t(f) - law_{-e} h_t(f)] / 2,    e along each component
+    [h_t(psi(e) f) - h_t(psi(-e) f)] / 2    against    [law_e h_t(f) - law_{-e} h_t(f)] / 2,    e along each
+    component
 
-by the principal angles between the two spans. These are secants between flows of the probe, on both sides: where the
-law holds the angle is 0 whatever the size of e. Velocity channels without a partner under some e are left out of both.
+by the principal angles between the two spans. These are secants between flows of the probe, on both sides:
+where the law holds the angle is 0 whatever the size of e. Velocity channels without a partner under some e
+are left out of both.
 
-Sources: those of `flowsim.measures.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, for the laws.
+Sources: those of `flowsim.measures.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, for the
+laws.
 """
 
 from __future__ import annotations
@@ -24,9 +28,9 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.flows.group import Flow
-from flowsim.flows.velocity_grid import LAWS
+from flowsim.files import coordinates
+from flowsim.flows.flow import Flow
+from flowsim.flows.law import LAWS
 from flowsim.measures import orbit, tuning
 
 if TYPE_CHECKING:
@@ -62,39 +66,46 @@ def analyse(
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has some, or
-        (flow, trial, time, unit), which has no co-moving frame and no law; flow 0 is the reference.
+        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
+        some, or (flow, trial, time, unit), which has no co-moving frame and no law; flow 0 is the reference.
     at : int, optional
         Frame of the picture and of the topology; by default the first in the later half.
     persistence : float
-        A loop counts that lives up to so many times the scale at which it closes; see `flowsim.measures.orbit.betti`.
+        A loop counts that lives up to so many times the scale at which it closes; see
+        `flowsim.measures.orbit.betti`.
     shuffles, seed : int
         Of flows, for the chance level of angles.
 
     Returns
     -------
     Dataset
-        ``participation``, ``extent`` (frame, trial, time): participation ratio, root mean squared distance from the
-        centre relative to the norm; ``curvature`` (frame, line, trial, time; deg), mean angle between successive steps,
-        ``straightness``, chord over length; ``angle``, ``angle_chance`` (law, generator, trial, time; deg), ascending;
-        ``coverage`` (law); ``pca`` (frame, flow, component) and ``variance`` (frame, component), of the first trial;
-        ``betti`` (frame, trial, dimension) where ripser is installed. NaN where an orbit is a point (as all are at
-        frame 0), no flows are on a line, or no flows come in opposite pairs along a component.
+        ``participation``, ``extent`` (frame, trial, time): participation ratio, root mean squared distance
+        from the centre relative to the norm; ``curvature`` (frame, line, trial, time; deg), mean angle
+        between successive steps, ``straightness``, chord over length; ``angle``, ``angle_chance`` (law,
+        generator, trial, time; deg), ascending; ``coverage`` (law); ``pca`` (frame, flow, component) and
+        ``variance`` (frame, component), of the first trial; ``betti`` (frame, trial, dimension) where ripser
+        is installed. NaN where an orbit is a point (as all are at frame 0), no flows are on a line, or no
+        flows come in opposite pairs along a component.
 
     Raises
     ------
     InputError
-        If there are no two flows besides the reference, no such frame, or states hold values that are no numbers.
+        If there are no two flows besides the reference, no such frame, or states hold values that are no
+        numbers.
     """
-    state = netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED, netcdf.UNITS)
-    flows, times = netcdf.flows(recording), recording.time.values
+    state = coordinates.variable(
+        recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS
+    )
+    flows, times = coordinates.flows(recording), recording.time.values
     if len(flows) < 3:
-        raise InputError(f"orbit_geometry needs two flows besides the reference; got {len(flows) - 1}. Probe more")
+        raise InputError(
+            f"orbit_geometry needs two flows besides the reference; got {len(flows) - 1}. Probe more"
+        )
     shown = len(times) // 2 if at is None else int(np.searchsorted(times, at))
     if shown == len(times) or (at is not None and times[shown] != at):
         raise InputError(f"expected frame {at} (at) in the recording; it has {', '.join(map(str, times))}")
-    spatial, rng = state.dims != netcdf.UNITS, np.random.default_rng(seed)
-    grid = netcdf.grid(recording) if spatial else None
+    spatial, rng = state.dims != coordinates.UNITS, np.random.default_rng(seed)
+    grid = coordinates.grid(recording) if spatial else None
     paths = orbit.lines(np.array([flow.velocity for flow in flows], float))
     over = (state.sizes["trial"], len(times))
     size, spread = np.full((2, len(FRAMES), *over), np.nan)
@@ -106,7 +117,9 @@ def analyse(
     for trial, frame, points in orbit.orbits(state):
         if grid:
             for i, law in enumerate(TANGENT_LAWS):
-                found, coverage[i] = orbit.tangent_angles(points, flows, law, grid, times[frame], shuffles, rng)
+                found, coverage[i] = orbit.tangent_angles(
+                    points, flows, law, grid, times[frame], shuffles, rng
+                )
                 angle[:, i, : found.shape[1], trial, frame] = found
         for f, name in enumerate(FRAMES[: 2 if grid else 1]):
             where = f, trial, frame
@@ -126,20 +139,44 @@ def analyse(
     plane, deg = tuning.plane(flows), {"units": "deg"}
     made = xr.Dataset(
         {
-            "participation": (("frame", "trial", "time"), spread, {"long_name": "participation ratio", "units": "1"}),
-            "extent": (("frame", "trial", "time"), size, {"long_name": "relative size of the orbit", "units": "1"}),
-            "curvature": (("frame", "line", "trial", "time"), bend, {"long_name": "angle between steps"} | deg),
+            "participation": (
+                ("frame", "trial", "time"),
+                spread,
+                {"long_name": "participation ratio", "units": "1"},
+            ),
+            "extent": (
+                ("frame", "trial", "time"),
+                size,
+                {"long_name": "relative size of the orbit", "units": "1"},
+            ),
+            "curvature": (
+                ("frame", "line", "trial", "time"),
+                bend,
+                {"long_name": "angle between steps"} | deg,
+            ),
             "straightness": (("frame", "line", "trial", "time"), straight, {"units": "1"}),
-            "angle": (("law", "generator", "trial", "time"), angle[0], {"long_name": "principal angle"} | deg),
+            "angle": (
+                ("law", "generator", "trial", "time"),
+                angle[0],
+                {"long_name": "principal angle"} | deg,
+            ),
             "angle_chance": (("law", "generator", "trial", "time"), angle[1], deg),
             "coverage": ("law", coverage),
             "pca": (("frame", "flow", "component"), pca),
             "variance": (("frame", "component"), variance, {"units": "1"}),
         },
-        {"frame": list(FRAMES), "law": [str(law) for law in TANGENT_LAWS], "line": list(paths), "time": recording.time}
+        {
+            "frame": list(FRAMES),
+            "law": [str(law) for law in TANGENT_LAWS],
+            "line": list(paths),
+            "time": recording.time,
+        }
         | {"right": ("flow", plane.real), "up": ("flow", plane.imag), "dimension": [1, 2]}
         | {name: c for name, c in recording.coords.items() if c.dims == ("flow",)},
-        {"shown": int(times[shown]), "topology": "by ripser" if orbit.has_topology() else "left out, without ripser"},
+        {
+            "shown": int(times[shown]),
+            "topology": "by ripser" if orbit.has_topology() else "left out, without ripser",
+        },
     )
     return made.assign(betti=(("frame", "trial", "dimension"), loops)) if orbit.has_topology() else made
 
@@ -202,9 +239,15 @@ def figure(results: xr.Dataset) -> Figure:
             plot.lines(values.mean("trial").to_dataset(name="y"), "y", "time", ax)
             half = 1.96 * values.std("trial", ddof=1) / np.sqrt(values.notnull().sum("trial"))
             for name, colour in colours.items():
-                own, by = (v.groupby("network").mean().sel(network=name) for v in (values.mean("trial"), half))
+                own, by = (
+                    v.groupby("network").mean().sel(network=name) for v in (values.mean("trial"), half)
+                )
                 ax.fill_between(results.time, own - by, own + by, color=colour, alpha=0.2, lw=0)
-        of_pair = xr.concat([panel[0] for panel in panels[i // 2 * 2 : i // 2 * 2 + 2]], "pair") if i < 4 else values
+        of_pair = (
+            xr.concat([panel[0] for panel in panels[i // 2 * 2 : i // 2 * 2 + 2]], "pair")
+            if i < 4
+            else values
+        )
         top = 1.1 * (float(of_pair.mean("trial").max().fillna(0)) or 1)
         ax.set(xlabel="frame" if i > 3 else "", ylabel=label, ylim=(0, top))
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -213,7 +256,9 @@ def figure(results: xr.Dataset) -> Figure:
     for name, colour in colours.items():
         ax.plot(results.time, chance.sel(network=name), ":", lw=1, color=colour)
     ax.set_ylim(-2, 92)
-    fig.suptitle(f"{results.sizes['flow']} flows, {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=9)
+    fig.suptitle(
+        f"{results.sizes['flow']} flows, {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=9
+    )
     return fig
 
 
@@ -246,7 +291,9 @@ def _draw_key(ax: Axes, results: xr.Dataset) -> None:
 
 
 def _colours(plane: np.ndarray) -> np.ndarray:
-    """A colour for each velocity, between those of four corners: blue is left, orange right, lighter is further up."""
+    """A colour for each velocity, between those of four corners: blue is left, orange right, lighter is
+    further up.
+    """
     corners = np.array([[[0.0, 0.2, 0.4], [0.55, 0.2, 0.0]], [[0.45, 0.75, 1.0], [1.0, 0.8, 0.3]]])
     x, y = (0.5 + axis / (2 * abs(axis).max() or 1) for axis in (plane.real, plane.imag))
     return np.einsum("ui,ur,irc->uc", np.stack([1 - y, y], 1), np.stack([1 - x, x], 1), corners).clip(0, 1)

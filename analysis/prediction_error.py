@@ -1,7 +1,7 @@
 """How well does a network predict the frames to come, and what do its predictions look like?
 
-Mean squared error per pixel of each predicted frame, against two predictors that know no motion: the last frame
-seen, and the mean frame.
+Mean squared error per pixel of each predicted frame, against two predictors that know no motion: the last
+frame seen, and the mean frame.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
+from flowsim.measures import recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,8 +34,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``prediction`` and ``frames`` (flow, trial, time, y, x) and the attributes ``context`` and, where a
-        training had one, ``horizon``.
+        With ``prediction`` and ``frames`` (flow, trial, time, y, x) and the attributes ``context`` and, where
+        a training had one, ``horizon``.
 
     Returns
     -------
@@ -50,8 +50,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         If the recording has no predictions after the context, or lacks the last frame seen.
     """
     changing = [name for name, c in recording.coords.items() if "time" in c.dims and name != "time"]
-    recording = recording.drop_vars(changing)  # such as actions, which mean nothing for frames counted from the context
-    error, shown = netcdf.scored(recording)
+    recording = recording.drop_vars(
+        changing
+    )  # such as actions, which mean nothing for frames counted from the context
+    error, shown = recorded.scored(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
     context = int(recording.attrs["context"])
     within = (recording.time >= context) & (recording.time < context + horizon)
@@ -86,7 +88,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Error by predicted frame, and a strip of frames."""
-    first = {n: results.isel(run=int(np.argmax(results["network"].values == n))) for n in plot.networks(results)}
+    first = {
+        n: results.isel(run=int(np.argmax(results["network"].values == n))) for n in plot.networks(results)
+    }
     truth, ahead = results.isel(run=0), results.sizes["ahead"]
     strip = {"truth": [*truth.seen.values, *truth.truth.values]}
     strip |= {name: [None] * SEEN + list(run.example.values) for name, run in first.items()}

@@ -1,19 +1,21 @@
 r"""Which geometry do states have: what is near to what?
 
-By frame, distances between states are compared with those of models (Spearman's rho_a, see `flowsim.measures.rdm`), in
-two ways:
+By frame, distances between states are compared with those of models (Spearman's rho_a, see
+`flowsim.measures.rdm`), in two ways:
 
-* correlation: every flow of every trial is a condition, at the distance 1 - Pearson's r. The models are identity (the
-  label of object 0 differs), velocity (of the flows), position (of object 0, on the torus), pixels (frames as they are
-  shown) and motion energy (the correlation of a frame, moved by each whole velocity, with the next one); all but the
-  first are Euclidean distances.
-* crossnobis: flows are conditions, and trials, the only independent measurements of a flow, are their repeats: unbiased
-  distances of what flows have in common over all that moves. As things lie elsewhere in each trial, it is the mean of
-  each map over space that is compared. Models are averaged over trials, within each; identity is none.
+* correlation: every flow of every trial is a condition, at the distance 1 - Pearson's r. The models are
+  identity (the label of object 0 differs), velocity (of the flows), position (of object 0, on the torus),
+  pixels (frames as they are shown) and motion energy (the correlation of a frame, moved by each whole
+  velocity, with the next one); all but the first are Euclidean distances.
+* crossnobis: flows are conditions, and trials, the only independent measurements of a flow, are their
+  repeats: unbiased distances of what flows have in common over all that moves. As things lie elsewhere in
+  each trial, it is the mean of each map over space that is compared. Models are averaged over trials, within
+  each; identity is none.
 
-Maps are read at the coarse grain of `flowsim.measures.coarse_maps`. p-values are of permutations of trials and flows in
-the RDM, corrected over frames. Intervals are +-1.96 standard deviations of a bootstrap over trials; a state drawn twice
-is not compared with itself, nor repeats of crossnobis within a part. The noise ceiling is over seeds of a network.
+Maps are read at the coarse grain of `flowsim.measures.coarse_maps`. p-values are of permutations of trials
+and flows in the RDM, corrected over frames. Intervals are +-1.96 standard deviations of a bootstrap over
+trials; a state drawn twice is not compared with itself, nor repeats of crossnobis within a part. The noise
+ceiling is over seeds of a network.
 
 Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.measures.rdm`, and
 `flowsim.measures.motion_energy` for motion energy.
@@ -29,8 +31,8 @@ from pydantic import Field
 
 from flowsim import progress
 from flowsim.errors import InputError
-from flowsim.figures import plot
-from flowsim.measures import coarse_maps, decoding, rdm
+from flowsim.figures import panels, plot
+from flowsim.measures import coarse_maps, ground_truth, rdm, statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,22 +75,25 @@ def analyse(
     Returns
     -------
     Dataset
-        ``rho`` (distance, model, time), with ``low``, ``high`` and ``p``; ``correlation`` (time, pair), 1 - r, between
-        conditions ``pair_one`` and ``pair_two`` counted as flow * trials + trial, and ``crossnobis`` (time, flow_pair),
-        in squared standard deviations of the noise, between the flows ``flow_one`` and ``flow_two``; ``trials``, how
-        many of ``recorded_trials`` were used, and ``kept``, the share of channels
-        (`flowsim.measures.coarse_maps.coarse`). NaN where nothing can be said: a model that tells no conditions apart,
-        crossnobis with fewer than 4 trials, intervals with fewer than 3.
+        ``rho`` (distance, model, time), with ``low``, ``high`` and ``p``; ``correlation`` (time, pair), 1 -
+        r, between conditions ``pair_one`` and ``pair_two`` counted as flow * trials + trial, and
+        ``crossnobis`` (time, flow_pair), in squared standard deviations of the noise, between the flows
+        ``flow_one`` and ``flow_two``; ``trials``, how many of ``recorded_trials`` were used, and ``kept``,
+        the share of channels (`flowsim.measures.coarse_maps.coarse`). NaN where nothing can be said: a model
+        that tells no conditions apart, crossnobis with fewer than 4 trials, intervals with fewer than 3.
 
     Raises
     ------
     InputError
-        If the recording has no states, they hold values that are no numbers, or it has fewer than 3 conditions.
+        If the recording has no states, they hold values that are no numbers, or it has fewer than 3
+        conditions.
     """
     state = coarse_maps.coarse(recording, pixels, trials, seed)
     flows, trials, times = (state.sizes[d] for d in ("flow", "trial", "time"))
     if flows * trials < 3:
-        raise InputError(f"expected 3 flows and trials or more to compare distances; the probe has {flows * trials}")
+        raise InputError(
+            f"expected 3 flows and trials or more to compare distances; the probe has {flows * trials}"
+        )
     means = state.mean(("y", "x")) if "y" in state.dims else state
     own = np.stack([rdm.correlation(_patterns(state, t).reshape(flows * trials, -1)) for t in range(times)])
     terms = np.stack([rdm.crossnobis(_patterns(means, t)) for t in range(times)])
@@ -119,7 +124,7 @@ def analyse(
             "rho": (names, rho, {"units": "1", "long_name": "rank correlation rho_a"}),
             "low": (names, rho - spread),
             "high": (names, rho + spread),
-            "p": (names, np.apply_along_axis(decoding.corrected, -1, p)),
+            "p": (names, np.apply_along_axis(statistics.corrected, -1, p)),
             "correlation": (("time", "pair"), own[:, one, two], {"units": "1"}),
             "crossnobis": (("time", "flow_pair"), unbiased, {"units": "1"}),
             "trials": trials,
@@ -150,7 +155,9 @@ def _agreements(
     one, two = which[one[compared]], which[two[compared]]
     unbiased = rdm.mean_of(terms, np.bincount(drawn, minlength=trials))
     models = within[..., drawn].mean(-1)[..., *np.triu_indices(flows, 1)]
-    return np.stack([rdm.agreement(own[:, one, two], between[..., one, two]), rdm.agreement(unbiased, models)])
+    return np.stack(
+        [rdm.agreement(own[:, one, two], between[..., one, two]), rdm.agreement(unbiased, models)]
+    )
 
 
 def _permuted(ranked: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -159,9 +166,11 @@ def _permuted(ranked: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _models(recording: xr.Dataset, trials: int, times: int) -> np.ndarray:
-    """Distances (model, time, condition, condition) that each model predicts; NaN for what the recording lacks."""
-    velocity, label = coarse_maps.velocities(recording), coarse_maps.labels(recording, trials)
-    phase = coarse_maps.positions(recording, trials)
+    """Distances (model, time, condition, condition) that each model predicts; NaN for what the recording
+    lacks.
+    """
+    velocity, label = ground_truth.velocities(recording), ground_truth.labels(recording, trials)
+    phase = ground_truth.positions(recording, trials)
     flows = len(velocity)
     n = flows * trials
     result = np.full((len(MODELS), times, n, n), np.nan)
@@ -192,8 +201,8 @@ def _distances(x: np.ndarray) -> np.ndarray:
 
 
 def motion_energies(before: np.ndarray, after: np.ndarray, reach: int, gap: int = 1) -> np.ndarray:
-    """`flowsim.measures.motion_energy.motion_energy` of two frames (..., y, x), ``gap`` apart, at each velocity of
-    {-reach..reach}^2.
+    """`flowsim.measures.motion_energy.motion_energy` of two frames (..., y, x), ``gap`` apart, at each
+    velocity of {-reach..reach}^2.
 
     Returns
     -------
@@ -208,7 +217,9 @@ def motion_energies(before: np.ndarray, after: np.ndarray, reach: int, gap: int 
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table, of the second half of the frames; what could not be asked is left out."""
+    """Numbers (run) for the opening table, of the second half of the frames; what could not be asked is left
+    out.
+    """
     late = results.rho.isel(time=slice(results.sizes["time"] // 2, None)).mean("time")
     asked = {
         f"rho_a of {distance} distances with {model}": late.sel(distance=distance, model=model, drop=True)
@@ -248,6 +259,6 @@ def figure(results: xr.Dataset) -> Figure:
         ax.set(ylabel="", xlabel="" if ax in axes[0] else "frame")
     n, flows = int(results.trials.max()), 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
     of = "" if n == int(results.recorded_trials.max()) else f" of {int(results.recorded_trials.max())}"
-    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{coarse_maps.thinned(results)}"
+    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{panels.thinned(results)}"
     fig.suptitle(title, fontsize=9)
     return fig

@@ -1,8 +1,8 @@
 """Is the state still when one moves along with the world?
 
-One still image is set in motion by a flow u. The map of a state channel is shown as it is, and carried back along
-the flow, psi_(-t)(u) h_t. In a flow-equivariant network the channel with v = u is then the map that the channel
-v = 0 has of the image at rest; in an ordinary network it is smeared along the motion.
+One still image is set in motion by a flow u. The map of a state channel is shown as it is, and carried back
+along the flow, psi_(-t)(u) h_t. In a flow-equivariant network the channel with v = u is then the map that the
+channel v = 0 has of the image at rest; in an ordinary network it is smeared along the motion.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.flows.group import Flow, transport
+from flowsim.files import coordinates
+from flowsim.flows.flow import Flow, transport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,15 +39,15 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has some, and
-        ``object_velocity_vy``, ``object_velocity_vx`` (trial, object).
+        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
+        some, and ``object_velocity_vy``, ``object_velocity_vx`` (trial, object).
 
     Returns
     -------
     Dataset
-        ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial, mean over
-        orientations if any, under the fastest flow; ``change`` (flow, time): relative distance between stabilised map
-        and map at rest over all channels and resting trials; ``trials``, how many those are.
+        ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial, mean
+        over orientations if any, under the fastest flow; ``change`` (flow, time): relative distance between
+        stabilised map and map at rest over all channels and resting trials; ``trials``, how many those are.
 
     Raises
     ------
@@ -56,12 +56,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         channel has velocity 0.
     """
     state, flows, grid = (
-        netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED),
-        netcdf.flows(recording),
-        netcdf.grid(recording),
+        coordinates.variable(recording, "state", coordinates.STATE, coordinates.ORIENTED),
+        coordinates.flows(recording),
+        coordinates.grid(recording),
     )
     if not {"object_velocity_vy", "object_velocity_vx"} <= set(recording.coords):
-        raise InputError("stabilised_maps needs a velocity of each object (object_velocity_vy, _vx); there is none")
+        raise InputError(
+            "stabilised_maps needs a velocity of each object (object_velocity_vy, _vx); there is none"
+        )
     speed = abs(recording.object_velocity_vy) + abs(recording.object_velocity_vx)
     resting = np.flatnonzero((speed == 0).all("object").values)
     if not len(resting):
@@ -69,7 +71,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     times = recording.time.values.tolist()
     rest_velocity = (0,) * len(grid.group.components)
     if rest_velocity not in grid.velocities:
-        raise InputError("stabilised_maps needs a network with a channel for velocity 0; add it to its velocities")
+        raise InputError(
+            "stabilised_maps needs a network with a channel for velocity 0; add it to its velocities"
+        )
     still = grid.velocities.index(rest_velocity)
     missed, scale = np.zeros((2, len(flows), len(times)))
     maps = {}
@@ -108,7 +112,9 @@ def _written(flow: Flow) -> str:
 
 
 def _load(state: xr.DataArray) -> torch.Tensor:
-    """One trial and velocity channel as float64 (1, time, channel, orientation, y, x), of one orientation if none."""
+    """One trial and velocity channel as float64 (1, time, channel, orientation, y, x), of one orientation if
+    none.
+    """
     values = torch.from_numpy(np.asarray(state.values, np.float64))[None]
     return values.unsqueeze(3) if values.ndim == 5 else values
 
@@ -131,7 +137,13 @@ def figure(results: xr.Dataset) -> Figure:
         raw, stabilised, rest = run.raw.values[times], run.stabilised.values[times], run.rest.values[times]
         rows[name] = [*raw, None, *stabilised, stabilised.mean(0), rest.mean(0)]
     frames = [f"{t}" for t in results.time.values[times]]
-    titles = [*(f"raw\n{t}" for t in frames), "", *(f"stab.\n{t}" for t in frames), "stab.\nmean", "rest\nmean"]
+    titles = [
+        *(f"raw\n{t}" for t in frames),
+        "",
+        *(f"stab.\n{t}" for t in frames),
+        "stab.\nmean",
+        "rest\nmean",
+    ]
     plot.mosaic(top, rows, titles, "magma", own_scale=True)
     mean = results.change.isel(flow=slice(1, None)).mean("flow").to_dataset(name="change")
     plot.lines(mean, "change", "time", bottom)

@@ -1,25 +1,29 @@
 r"""Does the state survive long rollouts, and if not, does it slip along the orbit of the world or leave it?
 
-After the context a network runs on its own predictions. What a recording shows of that, frame by frame, of the
-prediction x and the world y, with g any whole-pixel translation of the torus (`flowsim.measures.nearest_translate`):
+After the context a network runs on its own predictions. What a recording shows of that, frame by frame, of
+the prediction x and the world y, with g any whole-pixel translation of the torus
+(`flowsim.measures.nearest_translate`):
 
-    total, across, along    |x - y| / |y|, of which min_g |x - g.y| / |y| lies across the orbit of the world, and the
+    total, across, along    |x - y| / |y|, of which min_g |x - g.y| / |y| lies across the orbit of the world,
+    and the
                             rest along it: the right thing in the wrong place, by ``drift`` px
     norm                    |x| / |y|; and of the state, over that after the context
     change                  min_g |x_(t+1) - g.x_t| / |x_t|, what is no transport; of the state too
 
-``change`` is the residual of the relative fixed points h* = g.F(h*): 0 at one. Where the recording has flows, the
-first line is also asked of two rollouts that should differ by the flow alone (``between`` "flows"): x under the flowed
-context, y the transported rollout under the reference.
+``change`` is the residual of the relative fixed points h* = g.F(h*): 0 at one. Where the recording has flows,
+the first line is also asked of two rollouts that should differ by the flow alone (``between`` "flows"): x
+under the flowed context, y the transported rollout under the reference.
 
-``growth`` is the slope of log error per frame, by least squares in each trial, over the frames before saturation: as
-long as the mean error is below half of the distance of unrelated trials. With fewer than 3 such frames it is NaN. Of
-"flows" it is a Lyapunov-type exponent, of a finite difference that the network makes itself; of "world" it also holds
-how wrong the network's dynamics are. Exponents of infinitesimal perturbations, and fixed points that are solved for
-and not merely passed by, need the network, and are left out.
+``growth`` is the slope of log error per frame, by least squares in each trial, over the frames before
+saturation: as long as the mean error is below half of the distance of unrelated trials. With fewer than 3
+such frames it is NaN. Of "flows" it is a Lyapunov-type exponent, of a finite difference that the network
+makes itself; of "world" it also holds how wrong the network's dynamics are. Exponents of infinitesimal
+perturbations, and fixed points that are solved for and not merely passed by, need the network, and are left
+out.
 
-Sources: Rosenstein, Collins & De Luca (1993), Physica D 65, 117 (exponent from the linear part of log divergence);
-Chossat & Lauterbach (2000), Methods in Equivariant Bifurcations and Dynamical Systems (relative equilibria).
+Sources: Rosenstein, Collins & De Luca (1993), Physica D 65, 117 (exponent from the linear part of log
+divergence); Chossat & Lauterbach (2000), Methods in Equivariant Bifurcations and Dynamical Systems (relative
+equilibria).
 """
 
 from __future__ import annotations
@@ -32,8 +36,9 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.flows.group import Translation
+from flowsim.measures import recorded
 from flowsim.measures.nearest_translate import nearest, norm, ratio, split
 
 if TYPE_CHECKING:
@@ -61,30 +66,37 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``prediction`` and ``frames`` (flow, trial, time, y, x) and the attribute ``context``; ``state``, if it was
-        recorded.
+        With ``prediction`` and ``frames`` (flow, trial, time, y, x) and the attribute ``context``; ``state``,
+        if it was recorded.
 
     Returns
     -------
     Dataset
-        ``error`` (between, part, ahead), ``drift`` (between, ahead) in px, ``growth`` (between, part) per frame,
-        ``norm`` and ``change`` (site, ahead), ``unrelated`` (ahead), and for each ``<name>_interval``, half of its 95 %
-        interval (Student) over trials. NaN where nothing can be said: across, along, drift and change about other
-        groups than translation, growth of saturated errors, intervals from one trial.
+        ``error`` (between, part, ahead), ``drift`` (between, ahead) in px, ``growth`` (between, part) per
+        frame, ``norm`` and ``change`` (site, ahead), ``unrelated`` (ahead), and for each ``<name>_interval``,
+        half of its 95 % interval (Student) over trials. NaN where nothing can be said: across, along, drift
+        and change about other groups than translation, growth of saturated errors, intervals from one trial.
 
     Raises
     ------
     InputError
         If there are no predictions after the context, or they hold values that are no numbers.
     """
-    netcdf.scored(recording.isel(trial=slice(1)))
+    recorded.scored(recording.isel(trial=slice(1)))
     context, times = int(recording.attrs["context"]), recording.time.values
-    after, flows, trials = np.flatnonzero(times >= context), netcdf.flows(recording), recording.sizes["trial"]
+    after, flows, trials = (
+        np.flatnonzero(times >= context),
+        coordinates.flows(recording),
+        recording.sizes["trial"],
+    )
     moves = isinstance(flows[0].group, Translation)
     steady = moves and bool((np.diff(times[after]) == 1).all())
     state = recording.get("state")
     shape = (trials, len(after))
-    error, drift = np.full((len(BETWEEN), len(PARTS), *shape), np.nan), np.full((len(BETWEEN), *shape), np.nan)
+    error, drift = (
+        np.full((len(BETWEEN), len(PARTS), *shape), np.nan),
+        np.full((len(BETWEEN), *shape), np.nan),
+    )
     norms, change = np.full((2, len(SITES), *shape), np.nan)
     unrelated = np.full(shape, np.nan)
     per = max(1, BLOCK // (8 * recording.prediction.isel(trial=0).size))
@@ -99,10 +111,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             )
         )
         if not np.isfinite(x).all():
-            raise InputError("predictions hold values that are no numbers; the network diverged. Train it again")
+            raise InputError(
+                "predictions hold values that are no numbers; the network diverged. Train it again"
+            )
         pairs = [(x, y)]
         if len(flows) > 1:
-            moved = [flow.transport(torch.from_numpy(x[0]), times[after].tolist()).numpy() for flow in flows[1:]]
+            moved = [
+                flow.transport(torch.from_numpy(x[0]), times[after].tolist()).numpy() for flow in flows[1:]
+            ]
             pairs.append((x[1:], np.stack(moved)))
         for i, (one, other) in enumerate(pairs):
             parts, slipped = split(one, other, moves)
@@ -116,11 +132,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             own = [_states(state[flow, trial], times >= context - 1) for flow in range(len(flows))]
             size = np.stack([norm(h) for h in own])
             norms[2, trial] = ratio(size[:, -len(after) :], size[:, :1]).mean(0)
-            if steady and state.dims != netcdf.UNITS:
+            if steady and state.dims != coordinates.UNITS:
                 change[2, trial, 1:] = np.mean([_change(h[-len(after) :]) for h in own], 0)
     ahead = times[after] - context + 1
     before = _before_saturation(error[0, 0], unrelated), _before_saturation(error[1, 0], unrelated)
-    growth = np.stack([[_slope(part, ahead, fit) for part in of] for of, fit in zip(error, before, strict=True)])
+    growth = np.stack(
+        [[_slope(part, ahead, fit) for part in of] for of, fit in zip(error, before, strict=True)]
+    )
     measured = {
         "error": (("between", "part", "trial", "ahead"), error, "relative error", "1"),
         "drift": (("between", "trial", "ahead"), drift, "drift along the orbit", "px"),
@@ -129,7 +147,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         "change": (("site", "trial", "ahead"), change, "relative change that is no transport", "1/frame"),
         "unrelated": (("trial", "ahead"), unrelated, "relative distance of unrelated trials", "1"),
     }
-    result = xr.Dataset(coords={"ahead": ("ahead", ahead, {"units": "frame", "long_name": "predicted frame"})})
+    result = xr.Dataset(
+        coords={"ahead": ("ahead", ahead, {"units": "frame", "long_name": "predicted frame"})}
+    )
     result = result.assign_coords(between=list(BETWEEN), part=list(PARTS), site=list(SITES))
     for name, (dims, values, label, units) in measured.items():
         mean, half = _interval(xr.DataArray(values, dims=dims))
@@ -146,7 +166,9 @@ def _load(frames: xr.DataArray) -> np.ndarray:
 def _states(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
     """States of one trial in float64, (time, channel, y, x); units without space are channels of one pixel."""
     values = np.asarray(state[chosen].values, np.float64)
-    return values[..., None, None] if values.ndim == 2 else values.reshape(len(values), -1, *values.shape[-2:])
+    return (
+        values[..., None, None] if values.ndim == 2 else values.reshape(len(values), -1, *values.shape[-2:])
+    )
 
 
 def _change(x: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from flowsim.figures import plot
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,8 +38,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If the recording has no learning curve.
     """
-    loss = netcdf.variable(recording, "curve_valid_loss")
-    sequences = netcdf.variable(recording, "curve_sequences").values.astype(int)
+    loss = coordinates.variable(recording, "curve_valid_loss")
+    sequences = coordinates.variable(recording, "curve_sequences").values.astype(int)
     what = "cross-entropy" if recording.attrs.get("task") == "classify" else "MSE per pixel"
     return xr.Dataset(
         {"valid_loss": ("sequences", loss.values, {"units": "1", "long_name": f"validation {what}"})},

@@ -12,7 +12,7 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.figures import plot, velocity_plane
-from flowsim.files import netcdf
+from flowsim.measures import ground_truth, recorded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,34 +27,38 @@ READING = (
 )
 
 
-def analyse(recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None) -> xr.Dataset:
+def analyse(
+    recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None
+) -> xr.Dataset:
     """Error by velocity.
 
     Parameters
     ----------
     recording : Dataset
         With ``prediction`` and ``frames`` (flow, trial, time, y, x) and the velocity of each object,
-        ``object_velocity_vy`` and ``_vx``, or ``_omega``, or ``_expansion``, over (trial, object), of which object 0 is
-        the one that varies; and ``trained`` (trial), whether it moves as in training.
+        ``object_velocity_vy`` and ``_vx``, or ``_omega``, or ``_expansion``, over (trial, object), of which
+        object 0 is the one that varies; and ``trained`` (trial), whether it moves as in training.
     trained_speed : float, optional
-        Velocities with no component beyond this were trained on; needed where the recording has no ``trained``.
+        Velocities with no component beyond this were trained on; needed where the recording has no
+        ``trained``.
 
     Returns
     -------
     Dataset
-        ``mse``, ``trained`` and ``trials``, how many, over (vy, vx), or (omega), or (expansion); ``mse_trained``,
-        ``mse_novel``: means over trials at trained velocities and others, with ``sem_trained``, ``sem_novel`` over
-        trials.
+        ``mse``, ``trained`` and ``trials``, how many, over (vy, vx), or (omega), or (expansion);
+        ``mse_trained``, ``mse_novel``: means over trials at trained velocities and others, with
+        ``sem_trained``, ``sem_novel`` over trials.
 
     Raises
     ------
     InputError
-        If the recording has no predictions after the context, or does not tell velocities or what was trained.
+        If the recording has no predictions after the context, or does not tell velocities or what was
+        trained.
     """
-    error, _ = netcdf.scored(recording)
+    error, _ = recorded.scored(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
     by_trial = error.isel(time=(error.ahead <= horizon).values).mean(("flow", "time", "y", "x")).compute()
-    velocity, trained = netcdf.swept(recording, trained_speed)
+    velocity, trained = ground_truth.swept(recording, trained_speed)
     table = velocity.assign(mse=by_trial.values, trained=trained)
     cells = table.groupby(list(velocity))
     by = cells.agg(mse=("mse", "mean"), trained=("trained", "max"), trials=("mse", "size")).to_xarray()

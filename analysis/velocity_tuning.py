@@ -1,12 +1,14 @@
 r"""Which units answer to which motion?
 
-A unit (a channel of a velocity channel, or one unit of a network without space) answers to a flow u of the whole frame
-with r(u): its rectified activity, mean over space (and orientations) and over the later frames, when the flow has been
-seen for a while. Only trials whose objects all rest in the reference count: in those what is seen moves at u and at
-nothing else. Trials differ in content, which changes r much more than u does, and are taken as blocks throughout.
+A unit (a channel of a velocity channel, or one unit of a network without space) answers to a flow u of the
+whole frame with r(u): its rectified activity, mean over space (and orientations) and over the later frames,
+when the flow has been seen for a while. Only trials whose objects all rest in the reference count: in those
+what is seen moves at u and at nothing else. Trials differ in content, which changes r much more than u does,
+and are taken as blocks throughout.
 
-Directions, selectivity, width, reliability and p-values are those of `flowsim.measures.tuning`, which states how each
-is estimated, and its source. Significance is corrected for the number of units (Benjamini and Hochberg 1995).
+Directions, selectivity, width, reliability and p-values are those of `flowsim.measures.tuning`, which states
+how each is estimated, and its source. Significance is corrected for the number of units (Benjamini and
+Hochberg 1995).
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.measures import tuning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from flowsim.flows.group import Flow
+    from flowsim.flows.flow import Flow
 
 READS = "probe"
 QUESTION = "Which units answer to which motion?"
@@ -56,8 +58,9 @@ def analyse(
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has some, or
-        (flow, trial, time, unit); and the velocity of each object, ``object_velocity_vy`` and the like.
+        With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
+        some, or (flow, trial, time, unit); and the velocity of each object, ``object_velocity_vy`` and the
+        like.
     since : int, optional
         First frame that counts; by default the later half does.
     response : {"rectified", "magnitude"}
@@ -70,28 +73,34 @@ def analyse(
     Returns
     -------
     Dataset
-        Over ``unit``: ``channel`` and ``own`` (component), of the state; ``response`` (flow), mean over trials, and
-        its ``sem``; ``preferred`` (component), the flow of the strongest response, and ``mean_velocity`` (component),
-        weighted by the response above its minimum; ``direction`` (deg), ``circular_variance``, ``half_width`` (deg);
-        ``direction_selectivity``, and held out, ``direction_selectivity_cv``; ``speed_selectivity``, (max - min) /
-        (max + min) of the mean over flows of each speed, rest included; ``reliability``, split half; ``p``,
-        ``p_adjusted`` and ``tuned`` (test): whether labels of all flows (velocity: the sum of squares of the curve),
-        or of moving ones (direction: the length of its first circular moment), could be exchanged within trials.
-        Silent and flat units are not tuned and prefer nothing. Of one trial (``resting``), what needs more is NaN.
+        Over ``unit``: ``channel`` and ``own`` (component), of the state; ``response`` (flow), mean over
+        trials, and its ``sem``; ``preferred`` (component), the flow of the strongest response, and
+        ``mean_velocity`` (component), weighted by the response above its minimum; ``direction`` (deg),
+        ``circular_variance``, ``half_width`` (deg); ``direction_selectivity``, and held out,
+        ``direction_selectivity_cv``; ``speed_selectivity``, (max - min) / (max + min) of the mean over flows
+        of each speed, rest included; ``reliability``, split half; ``p``, ``p_adjusted`` and ``tuned`` (test):
+        whether labels of all flows (velocity: the sum of squares of the curve), or of moving ones (direction:
+        the length of its first circular moment), could be exchanged within trials. Silent and flat units are
+        not tuned and prefer nothing. Of one trial (``resting``), what needs more is NaN.
 
     Raises
     ------
     InputError
-        If no trial rests in the reference, no flow moves, no frame counts, or states hold values that are no numbers.
+        If no trial rests in the reference, no flow moves, no frame counts, or states hold values that are no
+        numbers.
     """
-    state = netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED, netcdf.UNITS)
-    flows, times = netcdf.flows(recording), recording.time.values
+    state = coordinates.variable(
+        recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS
+    )
+    flows, times = coordinates.flows(recording), recording.time.values
     plane, resting = tuning.plane(flows), _resting(recording)
     late = np.flatnonzero(times >= (times[len(times) // 2] if since is None else since))
     if not plane.any():
         raise InputError("velocity_tuning needs flows besides the reference; make a probe with some")
     if not len(late):
-        raise InputError(f"expected frames from {since} on (since); the recording ends with frame {times[-1]}")
+        raise InputError(
+            f"expected frames from {since} on (since); the recording ends with frame {times[-1]}"
+        )
     by_trial = tuning.responses(state, resting, late, response)
     rng, several = np.random.default_rng(seed), len(resting) > 1
     of_unit = tuning.measures(by_trial, plane, splits, rng)
@@ -108,7 +117,10 @@ def analyse(
     adjusted = false_discovery_control(p, axis=1) if several else p
     per_test = {"p": p, "p_adjusted": adjusted, "tuned": np.where(np.isnan(p), np.nan, adjusted <= level)}
     channel, own = _identity(recording, state, flows[0], len(active))
-    velocity, above = np.array([flow.velocity for flow in flows], float), curves[:, active] - curves[:, active].min(0)
+    velocity, above = (
+        np.array([flow.velocity for flow in flows], float),
+        curves[:, active] - curves[:, active].min(0),
+    )
     preferred, mean_velocity = np.full((2, *own.shape), np.nan)
     preferred[active] = velocity[curves[:, active].argmax(0)]
     mean_velocity[active] = (above / above.sum(0)).T @ velocity
@@ -116,12 +128,20 @@ def analyse(
     degrees = {"direction": {"units": "deg"}, "half_width": {"units": "deg"}}
     return xr.Dataset(
         {name: ("unit", v, degrees.get(name, {"units": "1"})) for name, v in of_unit.items()}
-        | {"response": (("unit", "flow"), curves.T), "sem": (("unit", "flow"), sem.T), "channel": ("unit", channel)}
+        | {
+            "response": (("unit", "flow"), curves.T),
+            "sem": (("unit", "flow"), sem.T),
+            "channel": ("unit", channel),
+        }
         | {name: (("unit", "component"), v) for name, v in per_component.items()}
         | {name: (("test", "unit"), v, {"units": "1"}) for name, v in per_test.items()}
         | {"resting": len(resting)},
         {"unit": np.arange(len(active)), "test": list(TESTS), "component": list(flows[0].group.components)}
-        | {"right": ("flow", plane.real), "up": ("flow", plane.imag), "velocities": (("flow", "component"), velocity)}
+        | {
+            "right": ("flow", plane.real),
+            "up": ("flow", plane.imag),
+            "velocities": (("flow", "component"), velocity),
+        }
         | {name: c for name, c in recording.coords.items() if c.dims == ("flow",)},
     )
 
@@ -130,7 +150,9 @@ def _resting(recording: xr.Dataset) -> np.ndarray:
     """Indices of the trials whose objects all rest in the reference."""
     speeds = [abs(c) for name, c in recording.coords.items() if str(name).startswith("object_velocity_")]
     if not speeds:
-        raise InputError("expected the velocity of each object (object_velocity_vy, _vx); the recording has none")
+        raise InputError(
+            "expected the velocity of each object (object_velocity_vy, _vx); the recording has none"
+        )
     still = sum(speeds[1:], speeds[0]) == 0
     resting = np.flatnonzero(still.all([d for d in still.dims if d != "trial"]).values)
     if not len(resting):
@@ -138,13 +160,17 @@ def _resting(recording: xr.Dataset) -> np.ndarray:
     return resting
 
 
-def _identity(recording: xr.Dataset, state: xr.DataArray, flow: Flow, units: int) -> tuple[np.ndarray, np.ndarray]:
-    """Channel (unit) and velocity of the state (unit, component); NaN unless it has several, of the flows' group."""
+def _identity(
+    recording: xr.Dataset, state: xr.DataArray, flow: Flow, units: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Channel (unit) and velocity of the state (unit, component); NaN unless it has several, of the flows'
+    group.
+    """
     own = np.full((units, len(flow.velocity)), np.nan)
-    if state.dims == netcdf.UNITS:
+    if state.dims == coordinates.UNITS:
         return np.arange(units), own
-    if netcdf.group(recording, "velocity") == flow.group and state.sizes["velocity"] > 1:
-        own = np.repeat(np.array(netcdf.grid(recording).velocities, float), state.sizes["channel"], 0)
+    if coordinates.group(recording, "velocity") == flow.group and state.sizes["velocity"] > 1:
+        own = np.repeat(np.array(coordinates.grid(recording).velocities, float), state.sizes["channel"], 0)
     return np.tile(np.arange(state.sizes["channel"]), state.sizes["velocity"]), own
 
 
@@ -176,7 +202,9 @@ def figure(results: xr.Dataset) -> Figure:
     for row, name in enumerate(names):
         runs = results.isel(run=np.flatnonzero(results["network"].values == name))
         for column, unit in enumerate(_examples(runs.isel(run=0))):
-            _draw_curve(fig.add_subplot(spec[row, column]), unit, name if not column else "", row == len(names) - 1)
+            _draw_curve(
+                fig.add_subplot(spec[row, column]), unit, name if not column else "", row == len(names) - 1
+            )
         _draw_directions(fig.add_subplot(spec[row, SHOWN], projection="polar"), runs, colours[name])
         ax = fig.add_subplot(spec[row, SHOWN + 1])
         _draw_shares(ax, runs, colours[name])
@@ -216,7 +244,9 @@ def _draw_curve(ax: Axes, unit: xr.Dataset, name: str, last: bool) -> None:
     ax.set_title(f"channel {int(unit.channel)}\nreliability {float(unit.reliability):.2f}", fontsize=7)
     ax.set_ylabel(name, fontsize=9, fontweight="bold")
     ax.tick_params(labelsize=7, labelbottom=last)
-    ax.set_xlabel(("→ and ↑ (px/frame)" if "vy" in unit.component else "velocity") if last else "", fontsize=8)
+    ax.set_xlabel(
+        ("→ and ↑ (px/frame)" if "vy" in unit.component else "velocity") if last else "", fontsize=8
+    )
 
 
 def _draw_directions(ax: Axes, runs: xr.Dataset, colour: tuple[float, ...]) -> None:
@@ -243,7 +273,15 @@ def _draw_shares(ax: Axes, runs: xr.Dataset, colour: tuple[float, ...]) -> None:
             low, high = binomtest(hits, n).proportion_ci(method="wilson")
             ax.barh(i, 100 * hits / n, color=colour, alpha=0.5)
             ax.plot([100 * low, 100 * high], [i, i], color="black", lw=1.5)
-            ax.plot(100 * tuned.mean("unit"), [i] * runs.sizes["run"], "o", ms=3, color=colour, mec="black", mew=0.5)
+            ax.plot(
+                100 * tuned.mean("unit"),
+                [i] * runs.sizes["run"],
+                "o",
+                ms=3,
+                color=colour,
+                mec="black",
+                mew=0.5,
+            )
         else:
             ax.text(50, i, "one resting trial:\nno test", fontsize=7, ha="center", va="center")
     ax.set(xlim=(0, 103), ylim=(1.5, -0.5))

@@ -1,8 +1,8 @@
 """``make bench``: what a training step costs, against the published recurrence, as a table and a figure.
 
-Writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time of a step goes) and ``speed.png``, a
-picture of both, into ``results/benchmarks``. On a GPU the published sizes are measured, with TF32 off and on for the
-reference; without one, those that a CPU can do.
+Writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time of a step goes) and
+``speed.png``, a picture of both, into ``results/benchmarks``. On a GPU the published sizes are measured, with
+TF32 off and on for the reference; without one, those that a CPU can do.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from benchmarks.measure import Row, compare
 from benchmarks.rollout import memory_of_long_sequences
 from benchmarks.shares import shares
 from benchmarks.subjects import Size
-from flowsim.training.train import pick_device
+from flowsim.training.devices import pick_device
 
-CPU = [Size(speed, channels, batch) for channels, batch in ((16, 8), (32, 8), (128, 2)) for speed in (0, 1, 2)]
+CPU = [
+    Size(speed, channels, batch) for channels, batch in ((16, 8), (32, 8), (128, 2)) for speed in (0, 1, 2)
+]
 GPU = [Size(speed, 128, 128) for speed in (0, 1, 2)]
 GROWTH = {
     "velocities": [Size(speed, 16, 8) for speed in (0, 1, 2, 3)],
@@ -37,9 +39,16 @@ GROWTH = {
 
 def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
     """Every measurement, in turn."""
-    cases: list[tuple[str, Mapping[str, Any]]] = [("reference", {}), ("flowsim", {}), ("flowsim", {"recompute": 4})]
+    cases: list[tuple[str, Mapping[str, Any]]] = [
+        ("reference", {}),
+        ("flowsim", {}),
+        ("flowsim", {"recompute": 4}),
+    ]
     if device.type == "cuda":
-        cases += [("flowsim", {"precision": "bfloat16"}), ("flowsim", {"precision": "bfloat16", "recompute": 4})]
+        cases += [
+            ("flowsim", {"precision": "bfloat16"}),
+            ("flowsim", {"precision": "bfloat16", "recompute": 4}),
+        ]
         for tf32 in (False, True):
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
             for size in GPU:
@@ -54,15 +63,21 @@ def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=5, help="times each step is taken; the median counts")
     parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     where = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or "cpu",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "commit": commit,

@@ -1,10 +1,10 @@
 """What analyses of long recordings cost: time and memory, from 2 to 20 GB.
 
-``python -m benchmarks.analyses`` writes ``analyses.csv`` and ``analyses.png`` into ``results/benchmarks``. A FERNN with
-25 velocities and 16 channels watches a probe of nine flows, 20 frames of 28x28 px; its states, 225 MB a trial, are
-repeated over trials as they lie on disk, until there are as many as asked. Sizes are those of the states before
-compression. Each analysis reads each recording in a process of its own; ``representational_similarity`` compares the
-states of eight trials, and reads no others.
+``python -m benchmarks.analyses`` writes ``analyses.csv`` and ``analyses.png`` into ``results/benchmarks``. A
+FERNN with 25 velocities and 16 channels watches a probe of nine flows, 20 frames of 28x28 px; its states, 225
+MB a trial, are repeated over trials as they lie on disk, until there are as many as asked. Sizes are those of
+the states before compression. Each analysis reads each recording in a process of its own;
+``representational_similarity`` compares the states of eight trials, and reads no others.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def draw(table: pd.DataFrame, into: Path) -> None:
     for colour, (name, of) in zip(sns.color_palette("colorblind", len(analyses)), analyses, strict=True):
         left.loglog(of.gigabytes, of.seconds, "o-", color=colour, label=name)
         right.semilogx(of.gigabytes, of.peak_mb / 1e3, "o-", color=colour)
-        left.plot(of.gigabytes, of.seconds.iloc[-1] * of.trials_read / of.trials_read.iloc[-1], ":", color=colour)
+        left.plot(
+            of.gigabytes, of.seconds.iloc[-1] * of.trials_read / of.trials_read.iloc[-1], ":", color=colour
+        )
     right.axhline(LIMIT / 1e3, color="grey", ls="--", lw=0.8)
     left.set(ylabel="time (s)", title="dotted: proportional to what is read")
     right.set(ylabel="peak memory (GB)", ylim=(0, None), title="dashed: the limit")
@@ -104,8 +106,12 @@ def draw(table: pd.DataFrame, into: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=float, nargs="+", default=[2, 6, 20], metavar="GB", help="of the recordings")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes", type=float, nargs="+", default=[2, 6, 20], metavar="GB", help="of the recordings"
+    )
     parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
     parser.add_argument(
         "--folder", type=Path, help="where recordings may lie meanwhile; needs half of the largest size"
@@ -116,7 +122,9 @@ def main() -> None:
         only(*json.loads(arguments.only))
         return
     arguments.into.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     where = {"threads": torch.get_num_threads(), "cores": CPU_COUNT, "commit": commit}
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
@@ -130,7 +138,9 @@ def main() -> None:
             what = {"gigabytes": trials * one, "trials": trials, "stored_gb": long.stat().st_size / 1e9}
             for analysis in ANALYSES:
                 row = {**what, **measured(analysis, long)}
-                rows.append({**row, "mb_per_second": 1e3 * row["trials_read"] * one / row["seconds"], **where})
+                rows.append(
+                    {**row, "mb_per_second": 1e3 * row["trials_read"] * one / row["seconds"], **where}
+                )
                 table = pd.DataFrame(rows)
                 table.to_csv(arguments.into / "analyses.csv", index=False, float_format="%.4g")
             long.unlink()

@@ -1,4 +1,6 @@
-"""The picture of `make bench`: growth of time and memory, with the line of the arithmetic, and the parts of a step."""
+"""The picture of `make bench`: growth of time and memory, with the line of the arithmetic, and the parts of a
+step.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,16 @@ def draw(table: pd.DataFrame, parts: pd.DataFrame, into: Path) -> None:
     for column, growing in enumerate(GROWING):
         chosen = table[table.measure == f"growth with {growing}"].sort_values(growing)
         x = chosen[growing] ** (2 if growing == "pixels" else 1)
-        for row, (unit, name) in enumerate((("seconds", "time of a step (s)"), ("peak_mb", "peak memory (MB)"))):
+        for row, (unit, name) in enumerate(
+            (("seconds", "time of a step (s)"), ("peak_mb", "peak memory (MB)"))
+        ):
             ax = axes[row, column]
             ax.loglog(x, chosen[unit], "o-", label="measured")
             ax.loglog(x, chosen[unit].iloc[-1] * x / x.iloc[-1], ":", color="grey", label="proportional")
-            ax.set(xlabel="pixels of a frame" if growing == "pixels" else growing, ylabel=name if not column else None)
+            ax.set(
+                xlabel="pixels of a frame" if growing == "pixels" else growing,
+                ylabel=name if not column else None,
+            )
             ax.set_xticks(x, [f"{value:g}" for value in x])
             ax.minorticks_off()
     axes[0, 0].legend(frameon=False)
@@ -54,7 +61,9 @@ def draw_parts(ax: Axes, parts: pd.DataFrame) -> None:
         ax.barh(range(len(sizes)), wide, 0.7, left, color=colour, label=name)
         left += wide
     ax.plot([share[(*size, LIMIT)] for size in sizes], range(len(sizes)), "k|", ms=22, mew=2, label=LIMIT)
-    ax.set_yticks(range(len(sizes)), [f"V of {velocities}, {channels} channels" for velocities, channels in sizes])
+    ax.set_yticks(
+        range(len(sizes)), [f"V of {velocities}, {channels} channels" for velocities, channels in sizes]
+    )
     ax.invert_yaxis()
     ax.set(xlabel="share of the time of a step", xlim=(0, None))
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.25), ncols=3, markerscale=0.5)

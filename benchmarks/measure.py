@@ -1,4 +1,6 @@
-"""Time and memory of one training step, as rows of a tidy table: ratios in one run, medians, never a timed test."""
+"""Time and memory of one training step, as rows of a tidy table: ratios in one run, medians, never a timed
+test.
+"""
 
 from __future__ import annotations
 
@@ -39,18 +41,23 @@ def once(step: Callable[[], None], device: torch.device) -> float:
 
 
 def seconds(steps: Sequence[Callable[[], None]], repeats: int, device: torch.device) -> list[float]:
-    """Median time of each, taken in turn, so that what else the machine does falls on all alike; after one warm-up."""
+    """Median time of each, taken in turn, so that what else the machine does falls on all alike; after one
+    warm-up.
+    """
     rounds = [[once(step, device) for step in steps] for _ in range(repeats + 1)]
     return [median(times) for times in zip(*rounds[1:], strict=True)]
 
 
 def compare(measure: str, cases: Sequence[Case], repeats: int, device: torch.device) -> list[Row]:
-    """A row for each case, the first being what the others are compared with: ``speedup`` and ``memory`` share.
+    """A row for each case, the first being what the others are compared with: ``speedup`` and ``memory``
+    share.
 
     All are timed in turn.
     """
     peaks = [peak(case, device) for case in cases]  # first: this process would hold on to a GPU's memory
-    times = seconds([SUBJECTS[name](size, device, **options) for size, name, options in cases], repeats, device)
+    times = seconds(
+        [SUBJECTS[name](size, device, **options) for size, name, options in cases], repeats, device
+    )
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return [
@@ -93,7 +100,9 @@ def main(asked: str) -> None:
     """Measure the peak of one case and print it."""
     fields, (name, options), where = json.loads(asked)
     size, device = Size(**fields), torch.device(where)
-    weight = torch.zeros(1, 1, 3, 3, requires_grad=True)  # first what every training loads, whatever it trains
+    weight = torch.zeros(
+        1, 1, 3, 3, requires_grad=True
+    )  # first what every training loads, whatever it trains
     torch.nn.functional.conv2d(torch.zeros(1, 1, 3, 3), weight).backward()
     torch.optim.Adam([weight]).step()
     idle = resident()

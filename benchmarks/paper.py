@@ -1,9 +1,9 @@
 """The paper's tables, with what was measured here beside every published number.
 
 ``python -m benchmarks.paper`` collects what the experiments left in ``results/<experiment>`` into
-``results/reference/paper.csv``, one row per run and measure, keeps rows of experiments that are not on this machine,
-and writes ``paper.md`` and its figures from that table. ``--possible`` prints the reports that this machine can make,
-for ``make reference``.
+``results/reference/paper.csv``, one row per run and measure, keeps rows of experiments that are not on this
+machine, and writes ``paper.md`` and its figures from that table. ``--possible`` prints the reports that this
+machine can make, for ``make reference``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
         moving = result.error.isel(flow=slice(1, None)).max(("flow", "time"))
         return {"law_error": float(moving.sel(law="transport+shift")), "best_law_error": float(moving.min())}
     if analysis == "classification_accuracy":
-        speed = abs(xr.concat([result.vy + 0 * result.vx, result.vx + 0 * result.vy], "component")).max("component")
+        speed = abs(xr.concat([result.vy + 0 * result.vx, result.vx + 0 * result.vy], "component")).max(
+            "component"
+        )
         by = {f"accuracy_speed_{s}": float(result.accuracy.where(speed == s).mean()) for s in (0, 1, 2)}
         return {"accuracy": float(result.accuracy.mean()), **by}
     return {}
@@ -91,8 +93,12 @@ def possible() -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--possible", action="store_true", help="print the reports that this machine can make")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--possible", action="store_true", help="print the reports that this machine can make"
+    )
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--into", type=Path, default=Path("results/reference"))
     arguments = parser.parse_args()
@@ -107,7 +113,9 @@ def main() -> None:
         before = read_table(kept)
         table = pd.concat([before[~before.experiment.isin(here)], table], ignore_index=True)
     if table.empty:
-        raise SystemExit("expected results of at least one experiment of the paper; run `make reference` first")
+        raise SystemExit(
+            "expected results of at least one experiment of the paper; run `make reference` first"
+        )
     table.to_csv(kept, index=False, float_format="%.4g")
     for name in here:
         for figure in FIGURES:

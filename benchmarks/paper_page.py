@@ -79,7 +79,13 @@ def judged(table: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
     verdict = "beaten" if excess < -row["spread"] else "met" if excess <= row["spread"] else "missed"
     if found.partial.any():
         verdict = f"{verdict} so far: partial, {', '.join(dict.fromkeys(filter(None, found.partial)))}"
-    return {**row, "published": published, "ours": spread(found.value), "from": origin(found), "verdict": verdict}
+    return {
+        **row,
+        "published": published,
+        "ours": spread(found.value),
+        "from": origin(found),
+        "verdict": verdict,
+    }
 
 
 def ordering(table: pd.DataFrame, experiment: str, says: str, measure: str) -> dict[str, str] | None:
@@ -108,7 +114,9 @@ def growth(table: pd.DataFrame, experiment: str, over: list[str]) -> dict[str, s
     if lost := diverged(*(values for pair in found.values() for values in pair)):
         return {"ours": "", "verdict": lost}
     factor = {name: float((after / before).mean()) for name, (before, after) in found.items()}
-    ours = ", ".join(f"{n} {number(a.mean())} to {number(b.mean())} (× {factor[n]:.2g})" for n, (a, b) in found.items())
+    ours = ", ".join(
+        f"{n} {number(a.mean())} to {number(b.mean())} (× {factor[n]:.2g})" for n, (a, b) in found.items()
+    )
     holds, grows = factor["fernn"] < HOLDS, factor["grnn"] >= HOLDS
     times = found["grnn"][1].mean() / found["fernn"][1].mean()
     verdict = "as published" if holds and grows and times > 1 else "not as published"
@@ -116,7 +124,10 @@ def growth(table: pd.DataFrame, experiment: str, over: list[str]) -> dict[str, s
     blank = of(table, experiment, "grnn", "mse_mean_70").value.mean()
     if found["grnn"][0].mean() > SILENT * blank:
         said += ", which from the start has the error of the mean frame or nearly"
-    return {"ours": ours, "verdict": f"{verdict}: {said}; at the end grnn has {times:.2g} times the error of fernn"}
+    return {
+        "ours": ours,
+        "verdict": f"{verdict}: {said}; at the end grnn has {times:.2g} times the error of fernn",
+    }
 
 
 def stated(table: pd.DataFrame, row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -142,7 +153,10 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
     told = {row["network"]: row["says"] for row in controls}
     rows = []
     for name in dict.fromkeys(table[table.experiment == experiment].network):
-        found = {m: of(table, experiment, name, m) for m in ("mse", "mse_10", "mse_70", "law_error", "best_law_error")}
+        found = {
+            m: of(table, experiment, name, m)
+            for m in ("mse", "mse_10", "mse_70", "law_error", "best_law_error")
+        }
         ratio = found["mse"].value.mean() / reference.value.mean()
         verdict = "" if name == "fernn" else "better" if ratio < 1 else "close" if ratio < FAR else "far"
         if not math.isfinite(ratio):
@@ -175,7 +189,9 @@ def accuracies(table: pd.DataFrame, experiment: str) -> list[dict[str, Any]]:
         found = of(table, experiment, name, "accuracy")
         speeds = [of(table, experiment, name, f"accuracy_speed_{s}").value for s in (0, 1, 2)]
         row = {"network": name, "parameters": f"{int(found.parameters.iloc[0]):,}", "from": origin(found)}
-        rows.append({**row, "accuracy": spread(found.value), "speeds": [number(values.mean()) for values in speeds]})
+        rows.append(
+            {**row, "accuracy": spread(found.value), "speeds": [number(values.mean()) for values in speeds]}
+        )
     return rows
 
 
@@ -199,7 +215,9 @@ def write(table: pd.DataFrame, into: Path) -> None:
         numbers=[judged(table, row) for row in published["numbers"]],
         statements=[found for row in published["statements"] for found in stated(table, row)],
         accuracies={
-            name: accuracies(table, name) for name in experiments if not of(table, name, "fernn", "accuracy").empty
+            name: accuracies(table, name)
+            for name in experiments
+            if not of(table, name, "fernn", "accuracy").empty
         },
         origins={name: origin(table[table.experiment == name]) for name in experiments},
         compared={
@@ -207,7 +225,9 @@ def write(table: pd.DataFrame, into: Path) -> None:
             for name in experiments
             if not of(table, name, "fernn", "mse").empty
         },
-        figures={name: sorted(path.name for path in into.parent.glob(f"{name}-*.png")) for name in experiments},
+        figures={
+            name: sorted(path.name for path in into.parent.glob(f"{name}-*.png")) for name in experiments
+        },
         command=command,
         holds=HOLDS,
         far=FAR,

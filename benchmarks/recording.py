@@ -1,8 +1,9 @@
-"""What recording costs: against h5py writing the same values from memory, and how much memory it and its use take.
+"""What recording costs: against h5py writing the same values from memory, and how much memory it and its use
+take.
 
-``python -m benchmarks.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine flows is shown
-to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial; memory is measured in a
-process of its own.
+``python -m benchmarks.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine flows
+is shown to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial; memory is
+measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def make(trials: int, into: Path) -> None:
     """Record so many trials."""
     torch.manual_seed(0)
     network = build("fernn", (28, 28), max_speed=2, channels=16)
-    probe = moving_digits.generate("probe", np.random.default_rng(0), height=28, width=28, trials=trials, frames=20)
+    probe = moving_digits.generate(
+        "probe", np.random.default_rng(0), height=28, width=28, trials=trials, frames=20
+    )
     record(network, probe, into, sites=["state"])
 
 
@@ -46,7 +49,13 @@ def copied(source: Path, into: Path) -> float:
         values, chunks = stored[:], stored.chunks
     with h5py.File(into, "w") as file:
         target = file.create_dataset(
-            "state", values.shape, values.dtype, chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
+            "state",
+            values.shape,
+            values.dtype,
+            chunks=chunks,
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
         )
         started = time.perf_counter()
         target[...] = values
@@ -78,12 +87,24 @@ def throughput(folder: Path, repeats: int) -> list[dict[str, Any]]:
 
 def used(what: str, *arguments: str | int | Path) -> dict[str, Any]:
     """Peak memory of one task beyond an idle process, and in all, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.recording", "--only", json.dumps([what, *map(str, arguments)])]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.recording",
+        "--only",
+        json.dumps([what, *map(str, arguments)]),
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stderr}")
     idle, peak, seconds = map(float, ran.stdout.split())
-    return {"measure": "memory", "what": what, "peak_mb": peak / 1e6, "idle_mb": idle / 1e6, "seconds": seconds}
+    return {
+        "measure": "memory",
+        "what": what,
+        "peak_mb": peak / 1e6,
+        "idle_mb": idle / 1e6,
+        "seconds": seconds,
+    }
 
 
 def only(what: str, *arguments: str) -> None:
@@ -100,7 +121,9 @@ def only(what: str, *arguments: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=5, help="recordings of each; the median counts")
     parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
     parser.add_argument("--only", help=argparse.SUPPRESS)
@@ -117,7 +140,9 @@ def main() -> None:
             rows.append({**used("record", trials, file), "megabytes": 225.792 * trials})
             for task in ("mean over trial", "equivariance error"):
                 rows.append({**used(task, file), "megabytes": 225.792 * trials})
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     table = pd.DataFrame(rows).assign(threads=torch.get_num_threads(), commit=commit)
     table.to_csv(arguments.into / "recording.csv", index=False, float_format="%.4g")
     print(table.to_string(index=False))

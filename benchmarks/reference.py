@@ -2,11 +2,12 @@ r"""What speed is measured against: the published recurrence, plain and readable
 
     h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in {-n..n}^2
 
-One velocity after the other is taken out of the state, rolled, and all are stacked again; the drive is expanded to
-every velocity. Context frames are taken in, then as many are predicted, each from the frame before it. Nothing here is
-used by the package.
+One velocity after the other is taken out of the state, rolled, and all are stacked again; the drive is
+expanded to every velocity. Context frames are taken in, then as many are predicted, each from the frame
+before it. Nothing here is used by the package.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 and its published training settings.
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, section 4 and its published training
+settings.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ def memory_of_long_sequences(device: torch.device) -> list[Row]:
     found = []
     for length in LENGTHS:
         command = [sys.executable, "-m", "benchmarks.rollout", str(length), str(device)]
-        used, taken = map(float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+        used, taken = map(
+            float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        )
         found.append((length, used, taken))
     return [
         {

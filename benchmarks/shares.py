@@ -1,4 +1,5 @@
-"""Where the time of a training step goes: convolutions, copies, the maximum over velocity, and what is between them.
+"""Where the time of a training step goes: convolutions, copies, the maximum over velocity, and what is
+between them.
 
 Convolutions are what the arithmetic costs; beside them stands the time that as much arithmetic takes in the
 recurrence's convolution alone, over and over, which is this machine's limit.
@@ -24,8 +25,14 @@ PARTS = {
     "copies that move and pad": ("index_select",),
     "maximum over velocity": ("gt", "maximum", "mul_", "hardtanh_backward", "sub"),
 }
-"""By names of torch's operations, of which a step has few elsewhere; every other is elementwise, a sum or a copy."""
-REST, BETWEEN, LIMIT = "elementwise and sums", "between operations", "limit: all convolutions at the rate of one"
+"""By names of torch's operations, of which a step has few elsewhere; every other is elementwise, a sum or a
+copy.
+"""
+REST, BETWEEN, LIMIT = (
+    "elementwise and sums",
+    "between operations",
+    "limit: all convolutions at the rate of one",
+)
 
 
 def part(operation: str) -> str:
@@ -35,7 +42,9 @@ def part(operation: str) -> str:
 
 
 def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
-    """A row for each part of a step of flowsim, that of median length; the last is the limit of its convolutions."""
+    """A row for each part of a step of flowsim, that of median length; the last is the limit of its
+    convolutions.
+    """
     step = flowsim(size, device)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     alone, arithmetic = one_convolution(size, device)
@@ -59,11 +68,15 @@ def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
 
 
 def one_convolution(size: Size, device: torch.device) -> tuple[list[Callable[[], None]], int]:
-    """That of one group of velocities, forward, back and for the kernel, some times each; and the FLOP of all."""
+    """That of one group of velocities, forward, back and for the kernel, some times each; and the FLOP of
+    all.
+    """
     times = 20
     state = torch.rand(size.batch, size.velocities, size.channels, size.pixels, size.pixels, device=device)
     images = outward(grouped(state)[0]).flatten(0, 1)
-    padded = torch.rand(len(images), size.pixels + 2, size.pixels + 2, size.channels, device=device).permute(0, 3, 1, 2)
+    padded = torch.rand(len(images), size.pixels + 2, size.pixels + 2, size.channels, device=device).permute(
+        0, 3, 1, 2
+    )
     weight = torch.rand(size.channels, size.channels, 3, 3, device=device)
 
     def through() -> None:

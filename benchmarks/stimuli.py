@@ -1,7 +1,8 @@
-"""How fast stimuli are made: sequences a second, against plain generators that take digit by digit and frame by frame.
+"""How fast stimuli are made: sequences a second, against plain generators that take digit by digit and frame
+by frame.
 
-``python -m benchmarks.stimuli`` writes ``stimuli.csv`` into ``results/benchmarks``: 28x28 px, 20 frames, two digits,
-batches of 128 in float32. Ratios are taken in one run, in turn; medians count.
+``python -m benchmarks.stimuli`` writes ``stimuli.csv`` into ``results/benchmarks``: 28x28 px, 20 frames, two
+digits, batches of 128 in float32. Ratios are taken in one run, in turn; medians count.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowsim import ideas
-from flowsim.commands.stages import stimulus as write_file
+from flowsim.commands.stimulus import stimulus as write_file
 from flowsim.scenes.sources.digits import digits
 from flowsim.training.batches import POOL, Stream
 
@@ -55,7 +56,9 @@ def translating(rng: np.random.Generator) -> Tensor:
     for t in range(FRAMES):
         shown = torch.zeros(SIDE, SIDE)
         for image, v, p in zip(images, velocity, start, strict=True):
-            shown = torch.maximum(shown, torch.roll(image, (int(p[0] + t * v[0]), int(p[1] + t * v[1])), (0, 1)))
+            shown = torch.maximum(
+                shown, torch.roll(image, (int(p[0] + t * v[0]), int(p[1] + t * v[1])), (0, 1))
+            )
         sequence.append(shown)
     return torch.stack(sequence)
 
@@ -140,14 +143,18 @@ def memory_of_files() -> list[tuple[str, int, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=7, help="rounds; the median counts")
     parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     for family, trials, megabytes in memory_of_files():
         print(f"{family}, {trials} sequences written: at most {megabytes:.0f} MB held")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     found = table(arguments.repeats).assign(threads=torch.get_num_threads(), commit=commit)
     found.to_csv(arguments.into / "stimuli.csv", index=False, float_format="%.4g")
     print(found.to_string(index=False))

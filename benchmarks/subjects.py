@@ -17,7 +17,9 @@ from flowsim.training.objective import Batch, losses
 
 @dataclass(frozen=True)
 class Size:
-    """One training step: ``frames`` seen and as many predicted, of ``pixels`` squared, at V = {-speed..speed}^2."""
+    """One training step: ``frames`` seen and as many predicted, of ``pixels`` squared, at V =
+    {-speed..speed}^2.
+    """
 
     speed: int
     channels: int
@@ -39,7 +41,9 @@ class Size:
     def sequences(self, device: torch.device) -> Tensor:
         """Frames (trial, time, 1, y, x)."""
         generator = torch.Generator().manual_seed(0)
-        return torch.rand(self.batch, 2 * self.frames, 1, self.pixels, self.pixels, generator=generator).to(device)
+        return torch.rand(self.batch, 2 * self.frames, 1, self.pixels, self.pixels, generator=generator).to(
+            device
+        )
 
 
 def reference(size: Size, device: torch.device) -> Callable[[], None]:

@@ -1,5 +1,7 @@
-"""Record a network that is not flowsim's, here a GRU that predicts frames, and ask by which law its state moves, and
-whether it predicts velocities that were never trained. Any torch module is recorded in the same way."""
+"""Record a network that is not flowsim's, here a GRU that predicts frames, and ask by which law its state
+moves, and whether it predicts velocities that were never trained. Any torch module is recorded in the same
+way.
+"""
 
 import numpy as np
 import torch

@@ -9,11 +9,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 HOMES = {
-    "Flow": "flows.group",
+    "Flow": "flows.flow",
     "Rotation": "flows.group",
     "Spiral": "flows.group",
     "Translation": "flows.group",
-    "Law": "flows.velocity_grid",
+    "Law": "flows.law",
     "VelocityGrid": "flows.velocity_grid",
     "Network": "network",
     "build": "network",

@@ -30,14 +30,18 @@ def _seed(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All verbs."""
-    top = Parser(prog="flowsim", description="How does a recurrent network's inner state move when the world moves?")
+    top = Parser(
+        prog="flowsim", description="How does a recurrent network's inner state move when the world moves?"
+    )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=text.split(".")[0], description=text)
 
     def spec(p: argparse.ArgumentParser, of: str) -> None:
-        p.add_argument("--spec", default="{}", metavar="JSON", help=f"{of}; defaults for all that is not given")
+        p.add_argument(
+            "--spec", default="{}", metavar="JSON", help=f"{of}; defaults for all that is not given"
+        )
 
     def into(p: argparse.ArgumentParser, what: str) -> None:
         p.add_argument("--into", required=True, type=Path, metavar="FILE", help=f"{what} to write")
@@ -49,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
 
     def data(p: argparse.ArgumentParser) -> None:
         p.add_argument(
-            "--data", metavar="FOLDER", help="where MNIST or KTH lie; else the environment variable FLOWSIM_DATA says"
+            "--data",
+            metavar="FOLDER",
+            help="where MNIST or KTH lie; else the environment variable FLOWSIM_DATA says",
         )
 
     p = verb(
@@ -90,9 +96,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--recording", required=True, type=Path, metavar="FILE")
     into(p, "results (.h5)")
 
-    p = verb("figure", "Draw one analysis of several runs. Reads its results; writes SVG and, beside it, PNG and CSV.")
+    p = verb(
+        "figure",
+        "Draw one analysis of several runs. Reads its results; writes SVG and, beside it, PNG and CSV.",
+    )
     p.add_argument("analysis", help="a file in analysis/")
-    p.add_argument("--results", required=True, nargs="+", type=Path, metavar="FILE", help="results of each run (.h5)")
+    p.add_argument(
+        "--results", required=True, nargs="+", type=Path, metavar="FILE", help="results of each run (.h5)"
+    )
     into(p, "figure (.svg)")
 
     p = verb("report", "Put an experiment on one self-contained page. Reads its analyses, figures and benchmarks; "
@@ -102,7 +113,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<experiment>")
     into(p, "page (.html)")
 
-    p = verb("plan", "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file only.")
+    p = verb(
+        "plan", "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file only."
+    )
     p.add_argument("experiment", type=Path, help="the experiment file (.yaml)")
     data(p)
 
@@ -126,7 +139,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("recording", type=Path, metavar="RECORDING", help="recording (.h5)")
     p.add_argument("--as", dest="format", required=True, choices=["nwb", "numpy", "assembly", "rsatoolbox"])
     p.add_argument("--site", help="which site; else state, or every one for nwb and numpy")
-    p.add_argument("--time", metavar="FRAME", help="assembly and rsatoolbox: one recorded frame, or mean; else all")
+    p.add_argument(
+        "--time", metavar="FRAME", help="assembly and rsatoolbox: one recorded frame, or mean; else all"
+    )
     p.add_argument("--rate", type=float, help="nwb: frames per second of its nominal clock; else 1")
     into(p, "file")
 
@@ -142,17 +157,19 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; errors in what a person gave are one line on stderr and status 2."""
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # the console script then finds a user's own stimuli/ and analysis/ too
+        sys.path.insert(
+            0, os.getcwd()
+        )  # the console script then finds a user's own stimuli/ and analysis/ too
     argv = sys.argv[1:] if argv is None else argv
     arguments = parser().parse_args(argv)
     if arguments.verb not in ("plan", "models", "inspect"):
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
     if getattr(arguments, "data", None):
         os.environ["FLOWSIM_DATA"] = arguments.data
-    from flowsim.commands import stages
+    from importlib import import_module
 
     try:
-        getattr(stages, arguments.verb)(arguments)
+        getattr(import_module(f"flowsim.commands.{arguments.verb}"), arguments.verb)(arguments)
     except InputError as error:
         print(f"flowsim {arguments.verb}: error: {error}", file=sys.stderr)
         return 2

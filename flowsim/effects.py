@@ -1,24 +1,25 @@
 r"""By how much do networks differ, and how sure is that, given the seeds that were trained?
 
-A seed is one draw of first weights and order of training: the unit over which a statement about a network is to hold.
-A network a and the reference r, with values x over n_a and n_r seeds, are compared by
+A seed is one draw of first weights and order of training: the unit over which a statement about a network is
+to hold. A network a and the reference r, with values x over n_a and n_r seeds, are compared by
 
     d = mean(x_a) - mean(x_r),    d +- t(0.975, nu) sqrt(s_a^2 / n_a + s_r^2 / n_r)
 
-with the degrees of freedom nu of Welch (1947), Biometrika 34, who asks for no equal variances. Errors differ by
-factors: x is then their logarithm, and exp(d) the ratio of geometric means.
+with the degrees of freedom nu of Welch (1947), Biometrika 34, who asks for no equal variances. Errors differ
+by factors: x is then their logarithm, and exp(d) the ratio of geometric means.
 
-The same seed gives two networks the same order of training and, if their weights have the same shapes, the same first
-weights, so their values may go together (log validation MSE of a small FERNN and G-RNN over 8 seeds: r = 0.58, with a
-95 % interval of -0.21 to 0.91). From `PAIRED` common seeds on the interval is therefore that of the paired differences;
-with fewer, their n - 1 degrees of freedom cost more than pairing gains, and Welch's interval errs on the wide side.
+The same seed gives two networks the same order of training and, if their weights have the same shapes, the
+same first weights, so their values may go together (log validation MSE of a small FERNN and G-RNN over 8
+seeds: r = 0.58, with a 95 % interval of -0.21 to 0.91). From `PAIRED` common seeds on the interval is
+therefore that of the paired differences; with fewer, their n - 1 degrees of freedom cost more than pairing
+gains, and Welch's interval errs on the wide side.
 
 The standardised effect is Hedges' g, with s the pooled standard deviation:
 
     g = J(m) d / s,    J(m) = Gamma(m / 2) / (sqrt(m / 2) Gamma((m - 1) / 2)),    m = n_a + n_r - 2
 
-Its interval inverts the noncentral t distribution (Hedges 1981, Journal of Educational Statistics 6; Steiger & Fouladi
-1997): exact for independent normal values of equal variance.
+Its interval inverts the noncentral t distribution (Hedges 1981, Journal of Educational Statistics 6; Steiger
+& Fouladi 1997): exact for independent normal values of equal variance.
 """
 
 from __future__ import annotations
@@ -33,16 +34,17 @@ from flowsim.errors import InputError
 LEVEL = 0.95
 """Of every interval; of each comparison by itself, not corrected for how many there are."""
 PAIRED = 5
-"""Common seeds from which on the interval is of paired differences: where seeds are unrelated, it is then a fifth wider
-than Welch's, and narrower where they go together."""
+"""Common seeds from which on the interval is of paired differences: where seeds are unrelated, it is then a
+fifth wider than Welch's, and narrower where they go together.
+"""
 NODES = 2000
 
 
 def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     """Every network's mean over seeds, and how it differs from the reference.
 
-    The reference is named before the data are seen: a comparison with whichever network came out best would take the
-    luck of its seeds for an effect.
+    The reference is named before the data are seen: a comparison with whichever network came out best would
+    take the luck of its seeds for an effect.
 
     Parameters
     ----------
@@ -51,15 +53,16 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     reference : str
         One of the networks.
     ratio : bool
-        Compare by ratio, and take geometric means: for positive quantities that differ by factors, such as errors.
+        Compare by ratio, and take geometric means: for positive quantities that differ by factors, such as
+        errors.
 
     Returns
     -------
     DataFrame
-        By network: ``n`` seeds; ``mean`` with ``mean_low``, ``mean_high``; ``effect``, the difference from the
-        reference or ratio to it, with ``effect_low``, ``effect_high``; Hedges' ``g`` (of logarithms, for a ratio) with
-        ``g_low``, ``g_high``; ``paired``. The bounds hold `LEVEL`. They and g are NaN where a network has one seed, or
-        where seeds do not differ at all; effects are for the reference itself.
+        By network: ``n`` seeds; ``mean`` with ``mean_low``, ``mean_high``; ``effect``, the difference from
+        the reference or ratio to it, with ``effect_low``, ``effect_high``; Hedges' ``g`` (of logarithms, for
+        a ratio) with ``g_low``, ``g_high``; ``paired``. The bounds hold `LEVEL`. They and g are NaN where a
+        network has one seed, or where seeds do not differ at all; effects are for the reference itself.
 
     Raises
     ------
@@ -68,13 +71,19 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     """
     names = list(dict.fromkeys(values["network"].values.tolist()))
     if reference not in names:
-        raise InputError(f"expected the reference to be one of the networks {', '.join(names)}; got {reference}")
+        raise InputError(
+            f"expected the reference to be one of the networks {', '.join(names)}; got {reference}"
+        )
     if ratio and not (values.isnull() | (values > 0)).all():
-        raise InputError(f"a ratio needs positive values; got {float(values.min()):.3g}. Compare by difference")
+        raise InputError(
+            f"a ratio needs positive values; got {float(values.min()):.3g}. Compare by difference"
+        )
     table = values.to_series().astype(float)
     table.index = pd.MultiIndex.from_arrays([values["network"].values, values["seed"].values])
     known = {n: np.log(table[n].dropna()) if ratio else table[n].dropna() for n in names}
-    rows = {n: _mean(x) | (_NONE if n == reference else _effect(x, known[reference])) for n, x in known.items()}
+    rows = {
+        n: _mean(x) | (_NONE if n == reference else _effect(x, known[reference])) for n, x in known.items()
+    }
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
     if ratio:
         located = found.columns[found.columns.str.match("mean|effect")]
@@ -82,7 +91,9 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     return found
 
 
-_NONE = dict.fromkeys(("effect", "effect_low", "effect_high", "g", "g_low", "g_high"), np.nan) | {"paired": False}
+_NONE = dict.fromkeys(("effect", "effect_low", "effect_high", "g", "g_low", "g_high"), np.nan) | {
+    "paired": False
+}
 
 
 def _mean(x: pd.Series[float]) -> dict[str, float]:
@@ -123,8 +134,9 @@ def _half(error: float, freedom: float) -> float:
 def noncentrality(t: float, freedom: float) -> tuple[float, float]:
     """Noncentralities for which a t of at least, or at most, the one seen has probability (1 - `LEVEL`) / 2.
 
-    P(T <= t) is the mean, over the distribution of the pooled variance, of a normal probability; taken at `NODES` of
-    its quantiles it is within 1 / (2 `NODES`), also where t is so large that scipy's noncentral t gives no number.
+    P(T <= t) is the mean, over the distribution of the pooled variance, of a normal probability; taken at
+    `NODES` of its quantiles it is within 1 / (2 `NODES`), also where t is so large that scipy's noncentral t
+    gives no number.
     """
     tail = (1 - LEVEL) / 2
     spread = np.sqrt(stats.chi2.ppf((np.arange(NODES) + 0.5) / NODES, freedom) / freedom)

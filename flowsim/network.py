@@ -6,9 +6,9 @@ A step is a prediction and its correction. With h_(t-1) the state after frame t-
     f^_t     = decode(a_t)               the prediction of frame t, made before seeing it
     h_t      = update(a_t, f_t)          with the frame that is seen, or with f^_t in a rollout
 
-Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a rollout.
-Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps` or, from where another
-left off, `Network.resume`.
+Feeding the prediction back after it was decoded from the *advanced* state is what keeps the law through a
+rollout. Whatever reads a network (training, recording, `states`, `rollout`) goes through `Network.steps` or,
+from where another left off, `Network.resume`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flowsim import ideas
+from flowsim import ideas, specification
 from flowsim.errors import InputError
-from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.flows.law import Law
+from flowsim.flows.velocity_grid import VelocityGrid
 
 State = tuple[Tensor, ...]
 """Everything a network carries from frame to frame."""
@@ -41,7 +42,11 @@ class Step:
     """
 
     def __init__(
-        self, time: int, prediction: Tensor | None, update: Callable[[], State], top: Callable[[State], Tensor]
+        self,
+        time: int,
+        prediction: Tensor | None,
+        update: Callable[[], State],
+        top: Callable[[State], Tensor],
     ) -> None:
         self.time, self.prediction = time, prediction
         self._update, self._top = update, top
@@ -50,14 +55,17 @@ class Step:
     def carried(self) -> State:
         """Everything that the network carries after frame ``time``.
 
-        Worked out when first asked for, or by the next step: the last frame of a rollout need not be taken in.
+        Worked out when first asked for, or by the next step: the last frame of a rollout need not be taken
+        in.
         """
         update, self._update = self._update, tuple  # what it was made from need not be kept
         return update()
 
     @cached_property
     def state(self) -> Tensor:
-        """After frame ``time``: (trial, velocity, channel, y, x), with orientation after channel if there are some."""
+        """After frame ``time``: (trial, velocity, channel, y, x), with orientation after channel if there are
+        some.
+        """
         return self._top(self.carried)
 
 
@@ -87,7 +95,9 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def advance(self, state: State) -> State:
-        """Carry the state to the time of the next frame, for `move`, `decode` and `update`, which may finish it."""
+        """Carry the state to the time of the next frame, for `move`, `decode` and `update`, which may finish
+        it.
+        """
 
     @abstractmethod
     def decode(self, state: State) -> Tensor:
@@ -98,8 +108,9 @@ class Network(nn.Module, ABC):
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
     def absorb(self, state: State, frame: Tensor) -> State:
-        """`update`, where no prediction follows: it may leave to `decode`, should one be asked for, what serves no
-        other end."""
+        """`update`, where no prediction follows: it may leave to `decode`, should one be asked for, what
+        serves no other end.
+        """
         return self.update(state, frame)
 
     def move(self, state: State, action: Tensor) -> State:
@@ -113,8 +124,10 @@ class Network(nn.Module, ABC):
         raise InputError("this network takes no actions of an observer; self_motion does")
 
     def top(self, state: State) -> Tensor:
-        """What is called the state, of all that is carried: (trial, velocity, channel, y, x), or with orientations
-        (trial, velocity, channel, orientation, y, x), in the static (lab) frame; the first tensor."""
+        """What is called the state, of all that is carried: (trial, velocity, channel, y, x), or with
+        orientations (trial, velocity, channel, orientation, y, x), in the static (lab) frame; the first
+        tensor.
+        """
         return state[0]
 
     @abstractmethod
@@ -136,8 +149,8 @@ class Network(nn.Module, ABC):
             First frame to predict (predictions of later ones are always made). Frame 0 has none: before
             it nothing has been seen.
         actions : Tensor (trial, time, component), optional
-            How far the observer moved since the frame before, for each frame of context and horizon, by a network
-            that ``observes``; not at all if not given.
+            How far the observer moved since the frame before, for each frame of context and horizon, by a
+            network that ``observes``; not at all if not given.
         """
         times = range(self._check(frames, horizon, actions) + horizon)
         return self.resume(self.start(len(frames)), times, frames, predict_from, actions)
@@ -210,7 +223,9 @@ class Network(nn.Module, ABC):
             self.move((), actions)  # says that it takes none
         needed = (frames.shape[0], frames.shape[1] + horizon, len(self.grid.group.components))
         if actions is not None and actions.shape != needed:
-            raise InputError(f"expected actions (trial, time, component) {needed}; got {tuple(actions.shape)}")
+            raise InputError(
+                f"expected actions (trial, time, component) {needed}; got {tuple(actions.shape)}"
+            )
         parameter = next(self.parameters())
         if frames.dtype != parameter.dtype or frames.device != parameter.device:
             raise InputError(
@@ -239,5 +254,5 @@ def build(name: str, frame_shape: tuple[int, int], **spec: Any) -> Network:
         If there is no such model or the specification does not fit its ``build``.
     """
     model = ideas.load("flowsim.models", name)
-    arguments = ideas.arguments(model.build, spec, f"network {name}", given=("frame_shape",))
+    arguments = specification.arguments(model.build, spec, f"network {name}", given=("frame_shape",))
     return model.build(frame_shape, **arguments)

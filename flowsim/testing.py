@@ -2,7 +2,7 @@ r"""Is it flow equivariant? The measurement, and the judgement, for any map from
 
     error(t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t[psi(u) f] ||
 
-See `flowsim.flows.velocity_grid.Law` for the laws.
+See `flowsim.flows.law.Law` for the laws.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Flow
-from flowsim.flows.velocity_grid import ORIENTED, Law, VelocityGrid
+from flowsim.flows.flow import Flow, transport
+from flowsim.flows.group import FlowGroup, Translation, Velocity
+from flowsim.flows.law import ORIENTED, Law
+from flowsim.flows.resampling import shift
+from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
@@ -29,8 +33,8 @@ class Equivariance:
     Attributes
     ----------
     error : Tensor (time,)
-        Relative error at each step, over trials, channels, pixels and the velocities that the law covers; NaN where
-        it covers none.
+        Relative error at each step, over trials, channels, pixels and the velocities that the law covers; NaN
+        where it covers none.
     worst : float
         The largest of them.
     time : int
@@ -61,8 +65,8 @@ def equivariance_error(
     Parameters
     ----------
     network : Network, or callable
-        From frames (trial, time, channel, y, x) to states (trial, time, velocity, channel, y, x), or with orientations
-        (trial, time, velocity, channel, orientation, y, x).
+        From frames (trial, time, channel, y, x) to states (trial, time, velocity, channel, y, x), or with
+        orientations (trial, time, velocity, channel, orientation, y, x).
     flow : Flow
         Applied to the frames.
     frames : Tensor (trial, time, channel, y, x)
@@ -85,7 +89,9 @@ def equivariance_error(
     with torch.no_grad():
         reference, moved = states_of(frames), states_of(flow.transport(frames))
     if reference.ndim not in (6, ORIENTED):
-        raise InputError(f"expected states (trial, time, velocity, channel, y, x); got {tuple(reference.shape)}")
+        raise InputError(
+            f"expected states (trial, time, velocity, channel, y, x); got {tuple(reference.shape)}"
+        )
     said = ~law.predict(torch.zeros_like(reference), flow, grid).isnan()
     missed = (moved - law.predict(reference, flow, grid)).where(said, 0).square()
     over = tuple(dim for dim in range(reference.ndim) if dim != 1)
@@ -108,16 +114,100 @@ def assert_flow_equivariant(
     grid: VelocityGrid | None = None,
     tolerance: float | None = None,
 ) -> None:
-    """Raise AssertionError unless `equivariance_error` is within ``tolerance`` (by default, that of the dtype).
+    """Raise AssertionError unless `equivariance_error` is within ``tolerance`` (by default, that of the
+    dtype).
 
     A law that covers no channel cannot be judged, and is an error too.
     """
     found = equivariance_error(network, flow, frames, law, grid)
     limit = TOLERANCE[frames.dtype] if tolerance is None else tolerance
     if not found.coverage:
-        raise AssertionError(f"no velocity channel has a partner under the flow {flow.velocity}: nothing to judge")
+        raise AssertionError(
+            f"no velocity channel has a partner under the flow {flow.velocity}: nothing to judge"
+        )
     if not found.worst <= limit:
         raise AssertionError(
             f"not equivariant under the flow {flow.velocity}: relative error {found.worst:.2g} at step {found.time} "
             f"exceeds {limit:.2g}; largest in velocity {found.velocity}, channel {found.channel}"
         )
+
+
+def lie_derivative(
+    network: Network | Callable[[Tensor], Tensor],
+    group: FlowGroup,
+    velocity: Velocity,
+    frames: Tensor,
+    step: float | None = 1e-4,
+) -> Tensor:
+    """The Lie derivative of states along the flow of a velocity.
+
+    Parameters
+    ----------
+    network : Network, or callable
+        In float64; from frames (trial, time, channel, y, x) to states (trial, time, ..., y, x). Seven
+        dimensions mean that there are orientations before y.
+    group : FlowGroup
+    velocity : velocity
+        The direction u, in units of the group; the result is linear in it.
+    frames : Tensor (trial, time, channel, y, x)
+        In float64.
+    step : float, optional
+        The s of central differences, whose error is of the order of its square. None: exactly, by
+        forward-mode differentiation, for translations and where all operations of the map know it, which
+        those of flowsim's networks do unless they sample frames anew (rotation, polar) or attend to them
+        (attention).
+
+    Returns
+    -------
+    Tensor (trial, time, ..., y, x)
+        As the states, in their unit per unit of s.
+
+    Raises
+    ------
+    InputError
+        If frames are not in float64, or forward mode is asked for where there is none.
+    """
+    if frames.dtype != torch.float64:
+        raise InputError(
+            f"lie_derivative needs frames and network in float64, by .double(); got {frames.dtype}"
+        )
+    states_of = network.states if isinstance(network, Network) else network
+    u = group.velocity(velocity if len(velocity) > 1 else velocity[0])
+    if step is None:
+        return _forward(states_of, group, u, frames)
+
+    def pulled_back(s: float) -> Tensor:
+        moved = transport(lambda x, t: group.act(x, _times(s * t, u)), frames)
+        states = states_of(moved)
+        act = group.act_oriented if states.ndim == ORIENTED else group.act
+        return transport(lambda x, t: act(x, _times(-s * t, u)), states)
+
+    with torch.no_grad():
+        return (pulled_back(step) - pulled_back(-step)) / (2 * step)
+
+
+def _times(factor: float, u: Velocity) -> Velocity:
+    return tuple(factor * component for component in u)
+
+
+def _forward(states_of: Callable[[Tensor], Tensor], group: FlowGroup, u: Velocity, frames: Tensor) -> Tensor:
+    if not isinstance(group, Translation):
+        raise InputError(
+            f"the forward mode of lie_derivative knows translation only; give a step for {group.name}"
+        )
+    time = torch.arange(frames.shape[1], dtype=frames.dtype, device=frames.device)
+
+    def moved(x: Tensor, s: Tensor) -> Tensor:
+        by = (s * time).reshape(-1, *[1] * (x.ndim - 4))
+        return shift(x, by * u[0], by * u[1])
+
+    with torch.no_grad(), forward_ad.dual_level():
+        s = forward_ad.make_dual(frames.new_zeros(()), frames.new_ones(()))
+        try:
+            states = moved(states_of(moved(frames, s)), -s)
+        except (NotImplementedError, RuntimeError) as error:
+            reason = str(error).splitlines()[0][:80]
+            raise InputError(
+                f"an operation of this network knows no forward mode ({reason}...); give a step"
+            ) from None
+        return forward_ad.unpack_dual(states).tangent

@@ -1,8 +1,8 @@
 """Handwritten digits whose velocities change: they accelerate, switch velocity, or swing to and fro.
 
-The velocity v(t) of the step from frame t to t + 1 is one of the paths of `flowsim.flows.path`: v + t a, constant
-pieces, or amplitude cos(2 pi t / period). No law of constant velocities holds for long. Steps that are no whole pixels
-are band-limited shifts, held to [0, 1].
+The velocity v(t) of the step from frame t to t + 1 is one of the paths of `flowsim.flows.path`: v + t a,
+constant pieces, or amplitude cos(2 pi t / period). No law of constant velocities holds for long. Steps that
+are no whole pixels are band-limited shifts, held to [0, 1].
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, frame_of, moved, overlaid, probes
+from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, of_trials, stimulus
 from flowsim.scenes.sources.digits import Source, digits, pixels
+from flowsim.scenes.velocities import box, probes
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -55,8 +56,8 @@ def generate(
     motion : {"acceleration", "piecewise", "harmonic"}
         How velocities change: at a constant rate, every so often, or to and fro.
     max_speed : int
-        Velocities at frame 0, those of the later pieces, and amplitudes are drawn from {-max_speed..max_speed}^2, in
-        px/frame.
+        Velocities at frame 0, those of the later pieces, and amplitudes are drawn from
+        {-max_speed..max_speed}^2, in px/frame.
     max_acceleration : float
         Accelerations are drawn evenly from [-max_acceleration, max_acceleration]^2, in px/frame^2.
     piece : int
@@ -67,9 +68,9 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label`` and ``image``, and per trial, object
-        and time ``velocity_vy``, ``velocity_vx`` (px/frame, of the step to the next frame) and ``position_y``,
-        ``position_x`` (px, upper left corner); in "sweep" ``trained``.
+        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label`` and ``image``, and per trial,
+        object and time ``velocity_vy``, ``velocity_vx`` (px/frame, of the step to the next frame) and
+        ``position_y``, ``position_x`` (px, upper left corner); in "sweep" ``trained``.
 
     Raises
     ------
@@ -79,7 +80,9 @@ def generate(
     images = digits(split, source)
     side = images.pixels.shape[-1]
     if min(height, width) < side:
-        raise InputError(f"accelerating_digits needs frames of at least {side}x{side} px; got {height}x{width}")
+        raise InputError(
+            f"accelerating_digits needs frames of at least {side}x{side} px; got {height}x{width}"
+        )
     swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)
@@ -105,8 +108,18 @@ def generate(
     truth = {
         "label": (each, images.labels[drawn], "", "digit"),
         "image": (each, images.number[drawn], "", "index in the source"),
-        "velocity_vy": (always, path[..., 0], "px/frame", "velocity of the step to the next frame, positive down"),
-        "velocity_vx": (always, path[..., 1], "px/frame", "velocity of the step to the next frame, positive right"),
+        "velocity_vy": (
+            always,
+            path[..., 0],
+            "px/frame",
+            "velocity of the step to the next frame, positive down",
+        ),
+        "velocity_vx": (
+            always,
+            path[..., 1],
+            "px/frame",
+            "velocity of the step to the next frame, positive right",
+        ),
         "position_y": (always, position[..., 0], "px", "upper edge of the image"),
         "position_x": (always, position[..., 1], "px", "left edge of the image"),
     }
@@ -123,4 +136,6 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
     still = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device)
     where = np.stack([scene["position_y"], scene["position_x"]], -1)
-    return overlaid([moved(still[:, k], where[:, k]) for k in range(still.shape[1])], scene.settings["overlap"])
+    return overlaid(
+        [moved(still[:, k], where[:, k]) for k in range(still.shape[1])], scene.settings["overlap"]
+    )

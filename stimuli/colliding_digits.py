@@ -1,9 +1,10 @@
-"""Handwritten digits that collide: rigid bodies of equal mass that bounce off each other, and off walls if any.
+"""Handwritten digits that collide: rigid bodies of equal mass that bounce off each other, and off walls if
+any.
 
-A digit's body is the rectangle around its ink, so that what collides can be seen. Where two bodies would overlap in
-the next frame, they exchange the components of their velocities along the axis on which they were apart: the elastic
-collision of equal masses. Speeds stay whole numbers of pixels, and energy and
-momentum are conserved exactly (energy alone where there are walls). A network with one state channel per velocity must
+A digit's body is the rectangle around its ink, so that what collides can be seen. Where two bodies would
+overlap in the next frame, they exchange the components of their velocities along the axis on which they were
+apart: the elastic collision of equal masses. Speeds stay whole numbers of pixels, and energy and momentum are
+conserved exactly (energy alone where there are walls). A network with one state channel per velocity must
 pass what it knows of a digit from one channel to another to keep predicting it.
 """
 
@@ -18,9 +19,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, frame_of, moved, overlaid, probes
+from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, of_trials, stimulus
 from flowsim.scenes.sources.digits import Source, digits, pixels
+from flowsim.scenes.velocities import box, probes
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -64,9 +66,9 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label`` and ``image``, and per trial, object
-        and time ``velocity_vy``, ``velocity_vx`` (px/frame, of the step to the next frame) and ``position_y``,
-        ``position_x`` (px, upper left corner); in "sweep" ``trained`` as there.
+        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label`` and ``image``, and per trial,
+        object and time ``velocity_vy``, ``velocity_vx`` (px/frame, of the step to the next frame) and
+        ``position_y``, ``position_x`` (px, upper left corner); in "sweep" ``trained`` as there.
 
     Raises
     ------
@@ -116,8 +118,18 @@ def generate(
     truth = {
         "label": (each, chosen.labels[drawn], "", "digit"),
         "image": (each, chosen.number[drawn], "", "index in the source"),
-        "velocity_vy": (always, how[..., 0], "px/frame", "velocity of the step to the next frame, positive down"),
-        "velocity_vx": (always, how[..., 1], "px/frame", "velocity of the step to the next frame, positive right"),
+        "velocity_vy": (
+            always,
+            how[..., 0],
+            "px/frame",
+            "velocity of the step to the next frame, positive down",
+        ),
+        "velocity_vx": (
+            always,
+            how[..., 1],
+            "px/frame",
+            "velocity of the step to the next frame, positive right",
+        ),
         "position_y": (always, where[..., 0], "px", "upper edge of the image"),
         "position_x": (always, where[..., 1], "px", "left edge of the image"),
     }
@@ -139,7 +151,9 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
 
 
 Bodies = tuple[np.ndarray, np.ndarray]
-"""Of every object: where its middle is in its image, in half px from the corner, and its size in px, (..., 2) each."""
+"""Of every object: where its middle is in its image, in half px from the corner, and its size in px, (..., 2)
+each.
+"""
 
 
 def extent(images: np.ndarray) -> Bodies:
@@ -180,7 +194,9 @@ def apart(rng: np.random.Generator, bodies: Bodies, room: np.ndarray, torus: np.
             return position
         position[bad] = rng.integers(room, size=position[bad].shape)
     objects = position.shape[1]
-    raise InputError(f"{objects} digits do not fit side by side on the frame; use fewer objects or larger frames")
+    raise InputError(
+        f"{objects} digits do not fit side by side on the frame; use fewer objects or larger frames"
+    )
 
 
 def collide(
@@ -188,8 +204,8 @@ def collide(
 ) -> np.ndarray:
     """Velocities (trial, object, 2) of the next step, after all bounces.
 
-    A bounce may lead to another in the same step, so they are settled in rounds. Where three digits or two and a wall
-    meet at once, bodies may still overlap for a frame.
+    A bounce may lead to another in the same step, so they are settled in rounds. Where three digits or two
+    and a wall meet at once, bodies may still overlap for a frame.
     """
     torus, objects = None if walls else shape, position.shape[1]
     before = distance(position, bodies, torus)

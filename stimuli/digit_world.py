@@ -1,9 +1,9 @@
 """A world larger than the window: digits move in it, and so does an observer, by actions that are known.
 
-The world is a torus, of which a frame shows what lies in the observer's window. A digit that leaves the window goes on
-moving, and comes back where it must: to predict that, a network has to keep a map and to know what it did. The
-actions are coordinates of the file, and networks that take them (``self_motion``) are given them in training and
-recording.
+The world is a torus, of which a frame shows what lies in the observer's window. A digit that leaves the
+window goes on moving, and comes back where it must: to predict that, a network has to keep a map and to know
+what it did. The actions are coordinates of the file, and networks that take them (``self_motion``) are given
+them in training and recording.
 
 After: Lillemark, Keller et al. (2026), Flow Equivariant World Models.
 """
@@ -19,9 +19,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, frame_of, moved, overlaid, probes
+from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, of_trials, stimulus
 from flowsim.scenes.sources.digits import Source, digits, pixels
+from flowsim.scenes.velocities import box, probes
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -50,8 +51,9 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        As in `stimuli.moving_digits`; where the digits of a reference rest, so does the observer. The flows of "probe"
-        transport the frame, as a torus of its own; only where the window is the whole world are they flows of it.
+        As in `stimuli.moving_digits`; where the digits of a reference rest, so does the observer. The flows
+        of "probe" transport the frame, as a torus of its own; only where the window is the whole world are
+        they flows of it.
     rng : numpy.random.Generator
     source, objects, sweep_speed, probe_speed, overlap, trials, frames
         As in `stimuli.moving_digits`.
@@ -66,10 +68,10 @@ def generate(
     -------
     Dataset
         ``frames`` as in `stimuli.moving_digits`; per trial and object ``label``, ``image``, ``velocity_vy``,
-        ``velocity_vx`` (px/frame, in the world) and ``position_y``, ``position_x`` (px, upper left corner of the image
-        in the world at frame 0); per trial and time ``action_vy``, ``action_vx`` (px, the observer's step since the
-        frame before; 0 at frame 0) and ``observer_y``, ``observer_x`` (px, upper left corner of the window in the
-        world); in "sweep" ``trained``.
+        ``velocity_vx`` (px/frame, in the world) and ``position_y``, ``position_x`` (px, upper left corner of
+        the image in the world at frame 0); per trial and time ``action_vy``, ``action_vx`` (px, the
+        observer's step since the frame before; 0 at frame 0) and ``observer_y``, ``observer_x`` (px, upper
+        left corner of the window in the world); in "sweep" ``trained``.
 
     Raises
     ------
@@ -106,8 +108,18 @@ def generate(
         "velocity_vx": (each, velocity[..., 1], "px/frame", "velocity in the world, positive right"),
         "position_y": (each, position[..., 0], "px", "upper edge of the image in the world at frame 0"),
         "position_x": (each, position[..., 1], "px", "left edge of the image in the world at frame 0"),
-        "action_vy": (always, action[..., 0], "px", "step of the observer since the frame before, positive down"),
-        "action_vx": (always, action[..., 1], "px", "step of the observer since the frame before, positive right"),
+        "action_vy": (
+            always,
+            action[..., 0],
+            "px",
+            "step of the observer since the frame before, positive down",
+        ),
+        "action_vx": (
+            always,
+            action[..., 1],
+            "px",
+            "step of the observer since the frame before, positive right",
+        ),
         "observer_y": (always, observer[..., 0], "px", "upper edge of the window in the world"),
         "observer_x": (always, observer[..., 1], "px", "left edge of the window in the world"),
     }
@@ -126,7 +138,8 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
     world = tuple(scene.settings["world"])
     still = frame_of(pixels(scene.settings["source"], scene["image"]), world, device)
     position, velocity, observer = (
-        np.stack([scene[f"{name}y"], scene[f"{name}x"]], -1) for name in ("position_", "velocity_v", "observer_")
+        np.stack([scene[f"{name}y"], scene[f"{name}x"]], -1)
+        for name in ("position_", "velocity_v", "observer_")
     )
     time = np.arange(scene.frames)[:, None]
     in_window = position[:, :, None] + time * velocity[:, :, None] - observer[:, None]

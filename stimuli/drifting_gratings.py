@@ -2,13 +2,14 @@ r"""Drifting gratings and plaids: sinusoids of luminance that move across their 
 
     L(x, t) = 1/2 + contrast/2 . A(x) . mean_k cos(2 pi (s u_k . x - f t) + phase_k)
 
-with spatial frequency s, temporal frequency f, and u_k the unit vector of the k-th component's direction. A grating
-moves at the normal velocity f/s u; along its bars it could move at any. Of a plaid, two gratings at an angle, there is
-only one velocity that explains both (Adelson and Movshon, 1982, Phenomenal coherence of moving visual patterns).
+with spatial frequency s, temporal frequency f, and u_k the unit vector of the k-th component's direction. A
+grating moves at the normal velocity f/s u; along its bars it could move at any. Of a plaid, two gratings at
+an angle, there is only one velocity that explains both (Adelson and Movshon, 1982, Phenomenal coherence of
+moving visual patterns).
 
-A grating is periodic on the torus of the frame only if its wave vector s u has a whole number of cycles over the height
-and over the width, as the defaults have outside "sweep". Otherwise there is a seam at the border, which flows of a
-probe move along. The aperture A stands still.
+A grating is periodic on the torus of the frame only if its wave vector s u has a whole number of cycles over
+the height and over the width, as the defaults have outside "sweep". Otherwise there is a seam at the border,
+which flows of a probe move along. The aperture A stands still.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import heading, probes
 from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.sources.digits import check_split
+from flowsim.scenes.velocities import heading, probes
+from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -59,16 +60,16 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        Gratings are drawn anew for each. "sweep" visits every combination of ``sweep_directions``, spatial and
-        temporal frequencies and contrasts. In "probe", flow 0 is a reference, in which every other trial stands still,
-        and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+        Gratings are drawn anew for each. "sweep" visits every combination of ``sweep_directions``, spatial
+        and temporal frequencies and contrasts. In "probe", flow 0 is a reference, in which every other trial
+        stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
     rng : numpy.random.Generator
         Decides directions, frequencies, contrasts and phases.
     height, width : int
         Size of a frame in px.
     directions : sequence of float
-        In which gratings drift, in degrees, 0 to the right, counter-clockwise as displayed. One is drawn for each
-        trial, as are the following.
+        In which gratings drift, in degrees, 0 to the right, counter-clockwise as displayed. One is drawn for
+        each trial, as are the following.
     spatial_frequencies : sequence of float
         In cycles/px, up to 0.5.
     temporal_frequencies : sequence of float
@@ -76,21 +77,21 @@ def generate(
     phases : sequence of float, or "random"
         In degrees; at phase 0 the middle of the frame is brightest at frame 0. Drawn for each component.
     contrast : float, or sequence of float
-        Of each component by itself (Michelson: the range of luminance over its sum), from 0 to 1; the mean of two has
-        half of each.
+        Of each component by itself (Michelson: the range of luminance over its sum), from 0 to 1; the mean of
+        two has half of each.
     components : {1, 2}
         A grating, or a plaid: the mean of two gratings.
     plaid_angle : float
-        How much further counter-clockwise the direction of a plaid's second component is, in degrees. At 180 they
-        make a counterphase grating.
+        How much further counter-clockwise the direction of a plaid's second component is, in degrees. At 180
+        they make a counterphase grating.
     aperture : {"none", "disc", "gaussian"}
         Through which the grating is seen on a ground of 0.5, in the middle of the frame.
     radius : float
         Of the disc, whose edge is one px wide, or the standard deviation of the Gaussian, in px.
     sweep_directions : sequence of float
-        Directions of "sweep". Gratings aslant that have no whole number of cycles across the frame meet a seam at its
-        border, which those of the default training do not: compare directions through an aperture, or with frequencies
-        that are whole in all of them.
+        Directions of "sweep". Gratings aslant that have no whole number of cycles across the frame meet a
+        seam at its border, which those of the default training do not: compare directions through an
+        aperture, or with frequencies that are whole in all of them.
     trials : int
         How many; in "sweep", how many of each combination.
     frames : int
@@ -99,12 +100,12 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and object (a
-        component) ``direction``, ``orientation`` (of the bars) and ``phase`` (degrees), ``spatial_frequency``
-        (cycles/px), ``temporal_frequency`` (cycles/frame), ``contrast``, and ``velocity_vy``, ``velocity_vx``
-        (px/frame, across the bars); of a plaid, per trial ``pattern_vy``, ``pattern_vx``, the one velocity that agrees
-        with both components, NaN if there is none; in "sweep", per trial ``trained``: whether its direction is one
-        of training.
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and
+        object (a component) ``direction``, ``orientation`` (of the bars) and ``phase`` (degrees),
+        ``spatial_frequency`` (cycles/px), ``temporal_frequency`` (cycles/frame), ``contrast``, and
+        ``velocity_vy``, ``velocity_vx`` (px/frame, across the bars); of a plaid, per trial ``pattern_vy``,
+        ``pattern_vx``, the one velocity that agrees with both components, NaN if there is none; in "sweep",
+        per trial ``trained``: whether its direction is one of training.
 
     Raises
     ------
@@ -122,7 +123,9 @@ def generate(
     if split == "probe":
         temporal[::2] = 0
     shape = (len(first), components)
-    phase = rng.uniform(0, 360, shape) if isinstance(phases, str) else rng.choice(np.array(phases, float), shape)
+    phase = (
+        rng.uniform(0, 360, shape) if isinstance(phases, str) else rng.choice(np.array(phases, float), shape)
+    )
     direction = (first[:, None] + plaid_angle * np.arange(components)) % 360
     spatial, temporal, contrasts = (np.tile(c[:, None], components) for c in (spatial, temporal, contrasts))
     velocity = heading(direction, temporal / spatial)
@@ -153,7 +156,9 @@ def generate(
 
 
 def agreed(direction: np.ndarray, angle: float, speed: np.ndarray) -> np.ndarray:
-    """Where the constraint lines of two gratings of the same speed meet, ``angle`` apart: velocities (trial, 2)."""
+    """Where the constraint lines of two gratings of the same speed meet, ``angle`` apart: velocities (trial,
+    2).
+    """
     share = np.cos(np.deg2rad(angle / 2))
     return heading(direction + angle / 2, speed / (np.nan if abs(share) < 1e-9 else share))
 
@@ -162,7 +167,9 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
     rows, columns = (torch.arange(n, device=device) - (n - 1) / 2 for n in scene.frame_shape)
     contrast, wave = scene["contrast"], heading(scene["direction"], scene["spatial_frequency"])
-    cycles = scene["phase"][..., None] / 360 - scene["temporal_frequency"][..., None] * np.arange(scene.frames)
+    cycles = scene["phase"][..., None] / 360 - scene["temporal_frequency"][..., None] * np.arange(
+        scene.frames
+    )
     frames = torch.zeros(len(scene), scene.frames, *scene.frame_shape, device=device)
     for k in range(contrast.shape[1]):
         fy, fx, amplitude, start = (

@@ -1,7 +1,9 @@
-"""Handwritten digits that loom and recede: everything grows about a focus, each digit at its own constant rate.
+"""Handwritten digits that loom and recede: everything grows about a focus, each digit at its own constant
+rate.
 
-After t frames a digit is exp(t expansion) times as large and as far from the focus. Halfway through a trial each has
-the size of its image. Every frame is sampled once, bicubically; a digit that shrinks far is not smoothed first.
+After t frames a digit is exp(t expansion) times as large and as far from the focus. Halfway through a trial
+each has the size of its image. Every frame is sampled once, bicubically; a digit that shrinks far is not
+smoothed first.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Spiral
-from flowsim.scenes.canvas import frame_of, moved, multiples, overlaid, turned
+from flowsim.scenes.canvas import frame_of, moved, overlaid, turned
 from flowsim.scenes.scene import Scene, of_trials, stimulus
 from flowsim.scenes.sources.digits import Source, digits, pixels
+from flowsim.scenes.velocities import multiples
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -45,8 +48,8 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        As in `stimuli.moving_digits`. In "sweep" object 0 visits every multiple of ``step`` up to ``sweep_rate``; the
-        flows of "probe" are those up to ``probe_rate``, about the centre.
+        As in `stimuli.moving_digits`. In "sweep" object 0 visits every multiple of ``step`` up to
+        ``sweep_rate``; the flows of "probe" are those up to ``probe_rate``, about the centre.
     rng : numpy.random.Generator
         Decides images, places, rates and foci.
     source : {"bundled", "mnist"}
@@ -65,9 +68,10 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label``, ``image``, ``velocity_expansion``
-        (1/frame), ``scale`` (at frame 0, 1 being the size of the image) and ``position_y``, ``position_x`` (px, upper
-        left corner of the image where its scale is 1); per trial ``focus_y``, ``focus_x`` (px); in "sweep" ``trained``.
+        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label``, ``image``,
+        ``velocity_expansion`` (1/frame), ``scale`` (at frame 0, 1 being the size of the image) and
+        ``position_y``, ``position_x`` (px, upper left corner of the image where its scale is 1); per trial
+        ``focus_y``, ``focus_x`` (px); in "sweep" ``trained``.
 
     Raises
     ------

@@ -7,16 +7,16 @@ The movie has random phases and the amplitude (f = (fy, fx), r its length, phi i
              . exp(-1/2 ((f . V + ft) / (B_V r))^2)                          speed
              . r^-alpha                                                      colour
 
-Equations and names of Sanz Leon, Vanzetta, Masson and Perrinet (2012), Motion clouds: model-based stimulus synthesis of
-natural-like random textures for the study of motion perception, with orientation and r as in their program since (the
-paper's r includes ft). Written anew from these, with three choices of its own:
+Equations and names of Sanz Leon, Vanzetta, Masson and Perrinet (2012), Motion clouds: model-based stimulus
+synthesis of natural-like random textures for the study of motion perception, with orientation and r as in
+their program since (the paper's r includes ft). Written anew from these, with three choices of its own:
 
-- The speed envelope of V is that of V = 0, sheared along ft: a cloud is one that only boils, moved at V. Made in this
-  order, its velocity is exact however short the movie, and with B_V = 0 the texture moves rigidly.
-- What is shown is cut out of a longer boiling that is periodic in time (see `period`), so the end does not lead back to
-  the beginning. In space a cloud is periodic: it lives on the torus of the frame.
-- The mean luminance of each frame is 0.5: nothing flickers as a whole. Nor is there energy at half a cycle per px along
-  an axis, where a wave moves neither way.
+- The speed envelope of V is that of V = 0, sheared along ft: a cloud is one that only boils, moved at V. Made
+  in this order, its velocity is exact however short the movie, and with B_V = 0 the texture moves rigidly.
+- What is shown is cut out of a longer boiling that is periodic in time (see `period`), so the end does not
+  lead back to the beginning. In space a cloud is periodic: it lives on the torus of the frame.
+- The mean luminance of each frame is 0.5: nothing flickers as a whole. Nor is there energy at half a cycle
+  per px along an axis, where a wave moves neither way.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, moved, probes, whole
+from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.sources.digits import check_split
+from flowsim.scenes.velocities import box, probes, whole
+from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -68,8 +69,8 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        Clouds are drawn anew for each. "sweep" visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe",
-        flow 0 is a reference, in which every other trial only boils, and the other flows,
+        Clouds are drawn anew for each. "sweep" visits every velocity of {-sweep_speed..sweep_speed}^2. In
+        "probe", flow 0 is a reference, in which every other trial only boils, and the other flows,
         {-probe_speed..probe_speed}^2, are its exact transports.
     rng : numpy.random.Generator
         Decides velocities and the seeds of phases.
@@ -84,11 +85,12 @@ def generate(
     sf_0, B_sf : float
         Mean and bandwidth of spatial frequency in cycles/px.
     theta : float, or "direction"
-        Mean orientation of the wave vectors, across which the bars lie, in degrees, 0 to the right, counter-clockwise
-        as displayed (published: in radians, clockwise); or the direction in which each cloud moves, 0 if in none.
+        Mean orientation of the wave vectors, across which the bars lie, in degrees, 0 to the right,
+        counter-clockwise as displayed (published: in radians, clockwise); or the direction in which each
+        cloud moves, 0 if in none.
     B_theta : float, optional
-        Bandwidth of orientation in degrees (published: in radians, standard pi/16); every orientation alike if not
-        given.
+        Bandwidth of orientation in degrees (published: in radians, standard pi/16); every orientation alike
+        if not given.
     alpha : float
         Of the colour: 0 white, 1 pink, 2 brown.
     loggabor : bool
@@ -103,15 +105,16 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and object (one)
-        ``velocity_vy``, ``velocity_vx`` (px/frame), also per trial under their published names ``V_Y`` and ``V_X``;
-        per trial ``theta`` (degrees) if there is a bandwidth, and ``noise_seed``; in "sweep", per trial ``trained``:
-        whether the velocity is one of training.
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and
+        object (one) ``velocity_vy``, ``velocity_vx`` (px/frame), also per trial under their published names
+        ``V_Y`` and ``V_X``; per trial ``theta`` (degrees) if there is a bandwidth, and ``noise_seed``; in
+        "sweep", per trial ``trained``: whether the velocity is one of training.
 
     Raises
     ------
     InputError
-        If the split is unknown, or frames of this size have no spatial frequency within three bandwidths of ``sf_0``.
+        If the split is unknown, or frames of this size have no spatial frequency within three bandwidths of
+        ``sf_0``.
     """
     check_split(split)
     bands = {"B_V": B_V, "sf_0": sf_0, "B_sf": B_sf, "B_theta": B_theta, "alpha": alpha, "loggabor": loggabor}
@@ -145,7 +148,12 @@ def generate(
     if B_theta is not None:
         along = np.rad2deg(np.arctan2(-velocity[:, 0], velocity[:, 1]))
         mean = (along if theta == "direction" else np.full(trials, float(theta))) % 180
-        truth["theta"] = (("trial",), mean, "degree", "mean orientation of the wave vectors, counter-clockwise")
+        truth["theta"] = (
+            ("trial",),
+            mean,
+            "degree",
+            "mean orientation of the wave vectors, counter-clockwise",
+        )
     if split == "sweep":
         inside = abs(velocity).max(1) <= max_speed
         trained = inside if velocities == "real" else (velocity[:, None] == known).all(-1).any(-1)
@@ -162,7 +170,9 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
     shape = (period(scene), *scene.frame_shape)
     noise = [np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in scene["noise_seed"]]
     spectrum = torch.fft.rfftn(torch.from_numpy(np.stack(noise)).to(device), dim=(1, 2, 3))
-    spectrum /= spectrum.abs().clamp_min_(torch.finfo(torch.float32).tiny)  # white noise lends its phases alone
+    spectrum /= spectrum.abs().clamp_min_(
+        torch.finfo(torch.float32).tiny
+    )  # white noise lends its phases alone
     spectrum *= envelope(scene, device)
     boiling = torch.fft.irfftn(spectrum, s=shape, dim=(1, 2, 3))[:, : scene.frames]
     velocity = np.stack([scene["velocity_vy"], scene["velocity_vx"]], -1)
@@ -173,17 +183,20 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
 
 
 def period(scene: Scene) -> int:
-    """Of the boiling, in frames: longer than the movie by the time in which a wave of ``sf_0`` forgets its phase.
+    """Of the boiling, in frames: longer than the movie by the time in which a wave of ``sf_0`` forgets its
+    phase.
 
-    After t frames, exp(-(pi B_V sf_0 t)^2) of it is left, and exp(-4) counts as forgotten. What takes longer than eight
-    movies hardly boils.
+    After t frames, exp(-(pi B_V sf_0 t)^2) of it is left, and exp(-4) counts as forgotten. What takes longer
+    than eight movies hardly boils.
     """
     rate = np.pi * scene.settings["B_V"] * scene.settings["sf_0"]
     return scene.frames + math.ceil(min(2 / rate, 8 * scene.frames) if rate else 0)
 
 
 def envelope(scene: Scene, device: torch.device) -> torch.Tensor:
-    """Amplitudes of a cloud that stands still, (trial or 1, time, y, x), on the frequencies of `torch.fft.rfftn`."""
+    """Amplitudes of a cloud that stands still, (trial or 1, time, y, x), on the frequencies of
+    `torch.fft.rfftn`.
+    """
     s, r = scene.settings, radius(scene.frame_shape, device)
     some = r > 0
     r = torch.where(some, r, 1.0)
@@ -194,7 +207,9 @@ def envelope(scene: Scene, device: torch.device) -> torch.Tensor:
     if s["B_theta"] is None:
         return every
     fy, fx = frequencies(scene.frame_shape, device)
-    away = torch.atan2(-fy, fx) - torch.from_numpy(np.deg2rad(scene["theta"])).to(device, r.dtype)[:, None, None]
+    away = (
+        torch.atan2(-fy, fx) - torch.from_numpy(np.deg2rad(scene["theta"])).to(device, r.dtype)[:, None, None]
+    )
     # less its maximum, which is no more than a scale, so that narrow bands do not overflow
     orientation = (((2 * away).cos() - 1) / (2 * math.radians(s["B_theta"])) ** 2).exp()
     return every * orientation[:, None]

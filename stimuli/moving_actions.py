@@ -1,12 +1,13 @@
 """People who walk, jog, run, box, wave or clap, seen by a moving camera.
 
-A stand-in for the films of KTH (Schuldt, Laptev and Caputo, ICPR 2004) to which camera motion is added: six actions of
-25 persons, split by person, in 16 frames of 32x32 px. Here the persons are figures that move by published kinematics
-(`flowsim.scenes.human_body`, `flowsim.scenes.human_actions`), drawn as sticks or as point lights. The camera is the
-flow: it rolls frames over the torus, exactly. The action is no flow at all.
+A stand-in for the films of KTH (Schuldt, Laptev and Caputo, ICPR 2004) to which camera motion is added: six
+actions of 25 persons, split by person, in 16 frames of 32x32 px. Here the persons are figures that move by
+published kinematics (`flowsim.scenes.human_body`, `flowsim.scenes.human_actions`), drawn as sticks or as
+point lights. The camera is the flow: it rolls frames over the torus, exactly. The action is no flow at all.
 
-KTH was filmed at 25 frames/s. At 12.5 frames/s, the default, 16 frames hold 1.2 cycles of walking, 1.9 of running, 1.3
-of boxing, one wave or two claps, and a person 22 px high walks at 1.3, jogs at 2.7 and runs at 4 px/frame.
+KTH was filmed at 25 frames/s. At 12.5 frames/s, the default, 16 frames hold 1.2 cycles of walking, 1.9 of
+running, 1.3 of boxing, one wave or two claps, and a person 22 px high walks at 1.3, jogs at 2.7 and runs at 4
+px/frame.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, moved, probes
+from flowsim.scenes.canvas import moved
 from flowsim.scenes.human_actions import ACTIONS, TABLE
 from flowsim.scenes.human_body import BONES, HABITS, JOINTS, POINTS, SPAN, figure, habits
 from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.sources.digits import SPLIT_OF, check_split
 from flowsim.scenes.sources.kth import PERSONS
 from flowsim.scenes.strokes import strokes
+from flowsim.scenes.velocities import box, probes
+from flowsim.splits import SPLIT_OF, check_split
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -58,9 +60,10 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        Whose actions are seen (in sweep and probe those of test persons), and what is varied. In "sweep", the camera
-        visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which the camera
-        is at rest in every other trial, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+        Whose actions are seen (in sweep and probe those of test persons), and what is varied. In "sweep", the
+        camera visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in
+        which the camera is at rest in every other trial, and the other flows, {-probe_speed..probe_speed}^2,
+        are its exact transports.
     rng : numpy.random.Generator
         Decides persons, order of actions, phases, positions and velocities.
     height, width : int
@@ -72,8 +75,8 @@ def generate(
     rate : float
         Frames per second.
     travel : float
-        Who walks, jogs or runs crosses the frame at this share of their own speed; at 0 they stay in place, as on a
-        treadmill.
+        Who walks, jogs or runs crosses the frame at this share of their own speed; at 0 they stay in place,
+        as on a treadmill.
     max_speed : int
         Velocities of the camera are drawn from {-max_speed..max_speed}^2, in px/frame.
     trials : int
@@ -84,12 +87,13 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and object, of
-        which there is one, ``label`` (0 to 5, in the order of `ACTIONS`, each as often as the others), ``person`` (1 to
-        25), ``facing`` (1: right, -1: left; who faces the viewer is mirrored), ``phase`` (cycles, at frame 0),
-        ``cadence`` (cycles/frame), ``stature`` (px), ``speed`` (px/frame, forward), ``position_y``, ``position_x``
-        (px, middle of the hips at frame 0), and ``velocity_vy``, ``velocity_vx`` (px/frame) by which the camera moves
-        the picture; in "sweep", per trial ``trained``: whether that is a velocity of training.
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and
+        object, of which there is one, ``label`` (0 to 5, in the order of `ACTIONS`, each as often as the
+        others), ``person`` (1 to 25), ``facing`` (1: right, -1: left; who faces the viewer is mirrored),
+        ``phase`` (cycles, at frame 0), ``cadence`` (cycles/frame), ``stature`` (px), ``speed`` (px/frame,
+        forward), ``position_y``, ``position_x`` (px, middle of the hips at frame 0), and ``velocity_vy``,
+        ``velocity_vx`` (px/frame) by which the camera moves the picture; in "sweep", per trial ``trained``:
+        whether that is a velocity of training.
 
     Raises
     ------
@@ -130,11 +134,23 @@ def generate(
         "phase": (rng.uniform(0, 1, number), "cycle", "phase of the action at frame 0"),
         "cadence": (cadence, "cycle/frame", "frequency of the action"),
         "stature": (size, "px", "height of the body"),
-        "speed": (travel * stride * own["stride"] * size * cadence, "px/frame", "speed of the person, forward"),
+        "speed": (
+            travel * stride * own["stride"] * size * cadence,
+            "px/frame",
+            "speed of the person, forward",
+        ),
         "position_y": (position[:, 0], "px", "middle of the hips at frame 0"),
         "position_x": (position[:, 1], "px", "middle of the hips at frame 0"),
-        "velocity_vy": (velocity[:, 0], "px/frame", "velocity that the camera gives the picture, positive down"),
-        "velocity_vx": (velocity[:, 1], "px/frame", "velocity that the camera gives the picture, positive right"),
+        "velocity_vy": (
+            velocity[:, 0],
+            "px/frame",
+            "velocity that the camera gives the picture, positive down",
+        ),
+        "velocity_vx": (
+            velocity[:, 1],
+            "px/frame",
+            "velocity that the camera gives the picture, positive right",
+        ),
     }
     truth = {name: (("trial", "object"), of[:, None], *text) for name, (of, *text) in values.items()}
     if split == "sweep":
@@ -144,7 +160,10 @@ def generate(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None, settings={"style": style},
     )  # fmt: skip
-    made.label.attrs |= {"flag_values": np.arange(len(ACTIONS)), "flag_meanings": " ".join(ACTIONS)}  # as CF names them
+    made.label.attrs |= {
+        "flag_values": np.arange(len(ACTIONS)),
+        "flag_meanings": " ".join(ACTIONS),
+    }  # as CF names them
     return made
 
 

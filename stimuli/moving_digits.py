@@ -1,7 +1,7 @@
 """Handwritten digits that move over a torus, each with its own constant velocity.
 
-The hidden structure that a network can use: every digit is one image transported by one flow. Digits pass over each
-other. Velocities that are no whole pixels are band-limited shifts, held to [0, 1].
+The hidden structure that a network can use: every digit is one image transported by one flow. Digits pass
+over each other. Velocities that are no whole pixels are band-limited shifts, held to [0, 1].
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, degraded, frame_of, moved, overlaid, probes, whole
+from flowsim.scenes.canvas import degraded, frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, of_trials, stimulus
 from flowsim.scenes.sources.digits import Source, digits, pixels
+from flowsim.scenes.velocities import box, probes, whole
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -50,9 +51,9 @@ def generate(
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
         Which images are used (sweep and probe use test images), and what is varied. In "sweep", object 0
-        visits every velocity of {-sweep_speed..sweep_speed}^2 while the others move as in training. In "probe",
-        flow 0 is a reference, in which all objects of every other trial stand still, and the other flows,
-        {-probe_speed..probe_speed}^2, are its exact transports.
+        visits every velocity of {-sweep_speed..sweep_speed}^2 while the others move as in training. In
+        "probe", flow 0 is a reference, in which all objects of every other trial stand still, and the other
+        flows, {-probe_speed..probe_speed}^2, are its exact transports.
     rng : numpy.random.Generator
         Decides images, positions and velocities.
     source : {"bundled", "mnist"}
@@ -62,20 +63,22 @@ def generate(
     objects : int
         Digits in each trial.
     labels : list of int, optional
-        Show these digits only, object 0 each of them equally often: few trials then suffice to ask what tells them
-        apart.
+        Show these digits only, object 0 each of them equally often: few trials then suffice to ask what tells
+        them apart.
     max_speed : int
         Velocities are drawn from {-max_speed..max_speed}^2, in px/frame.
     velocities : list of (vy, vx), or "real", optional
         Draw from these instead, or evenly from all of [-max_speed, max_speed]^2.
     overlap : {"max", "sum", "over"}
-        Where digits overlap the brighter wins, or they add up (to at most 1), or the later one hides the others.
+        Where digits overlap the brighter wins, or they add up (to at most 1), or the later one hides the
+        others.
     contrast : float
         Luminance of the brightest ink; the ground is 0.
     noise : float
         Standard deviation of Gaussian noise added to each pixel of each frame.
     occluder : int
-        Width in px of a grey bar from top to bottom in the middle of the frame, behind which digits pass; 0 for none.
+        Width in px of a grey bar from top to bottom in the middle of the frame, behind which digits pass; 0
+        for none.
     trials : int
         How many; in "sweep", how many of each velocity.
     frames : int
@@ -100,7 +103,9 @@ def generate(
         raise InputError(f"moving_digits needs frames of at least {side}x{side} px; got {height}x{width}")
     if not {*(labels or ())} <= {*images.labels.tolist()}:
         raise InputError(f"moving_digits knows digits with labels from 0 to 9; got labels {labels}")
-    shown = np.arange(len(images.labels)) if labels is None else np.flatnonzero(np.isin(images.labels, labels))
+    shown = (
+        np.arange(len(images.labels)) if labels is None else np.flatnonzero(np.isin(images.labels, labels))
+    )
     swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)
@@ -136,7 +141,9 @@ def generate(
     if split == "sweep":
         known = velocities if velocities and velocities != "real" else box(max_speed)
         inside = abs(velocity[:, 0]).max(-1) <= max_speed
-        trained = inside if velocities == "real" else (velocity[:, 0, None] == np.array(known)).all(-1).any(-1)
+        trained = (
+            inside if velocities == "real" else (velocity[:, 0, None] == np.array(known)).all(-1).any(-1)
+        )
         truth["trained"] = of_trials(trained, "whether object 0 moves as in training")
     if noise:
         truth["noise_seed"] = (("trial",), rng.integers(2**31, size=trials), "", "of the noise on the frames")

@@ -1,10 +1,11 @@
 """Human actions filmed by a camera that moves: the KTH videos, rolled over a torus at a constant velocity.
 
-The hidden structure that a network can use: whatever the person does, the whole picture is transported by one flow. To
-tell the action is to see the motion within the picture through the motion of the picture. As in Keller 2025 (arXiv
-2507.14793) there are six actions, 16 frames of 32x32 px and, with ``max_speed: 2``, camera velocities in {-2..2}^2,
-split by person (``persons: keller`` for the same ones; the code released with it also mirrors clips in training, which
-is not done here). `flowsim.scenes.sources.kth` says which files are read and how they are split.
+The hidden structure that a network can use: whatever the person does, the whole picture is transported by one
+flow. To tell the action is to see the motion within the picture through the motion of the picture. As in
+Keller 2025 (arXiv 2507.14793) there are six actions, 16 frames of 32x32 px and, with ``max_speed: 2``, camera
+velocities in {-2..2}^2, split by person (``persons: keller`` for the same ones; the code released with it
+also mirrors clips in training, which is not done here). `flowsim.scenes.sources.kth` says which files are
+read and how they are split.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, moved, probes
+from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, of_trials, stimulus
 from flowsim.scenes.sources.kth import ACTIONS, ranges, windows
+from flowsim.scenes.velocities import box, probes
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -45,38 +47,41 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        Which persons are seen (sweep and probe use those of test), and what is varied. In "sweep", the camera visits
-        every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which the camera of every
-        other trial stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+        Which persons are seen (sweep and probe use those of test), and what is varied. In "sweep", the camera
+        visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which
+        the camera of every other trial stands still, and the other flows, {-probe_speed..probe_speed}^2, are
+        its exact transports.
     rng : numpy.random.Generator
         Decides videos, frames and velocities.
     folder : str, optional
-        Holds the videos and 00sequences.txt; if not given, the sub-folder kth of the folder that the environment
-        variable FLOWSIM_DATA names, or that folder itself. At the first use of a size all videos are decoded.
+        Holds the videos and 00sequences.txt; if not given, the sub-folder kth of the folder that the
+        environment variable FLOWSIM_DATA names, or that folder itself. At the first use of a size all videos
+        are decoded.
     incomplete : bool
         Use what there is, with a warning, where videos are missing, damaged or not annotated.
     persons : {"schuldt", "keller"}
-        Who is seen in which split: 8, 8 and 9 persons as in the database's own annotation, or 1 to 16, 17 to 20 and 21
-        to 25 as in the code released with Keller 2025.
+        Who is seen in which split: 8, 8 and 9 persons as in the database's own annotation, or 1 to 16, 17 to
+        20 and 21 to 25 as in the code released with Keller 2025.
     height, width : int
-        Size of a frame in px. The whole frame of the video, 120x160 px, is resized to it by averaging over areas, as
-        in the published task, with no regard to proportions.
+        Size of a frame in px. The whole frame of the video, 120x160 px, is resized to it by averaging over
+        areas, as in the published task, with no regard to proportions.
     max_speed : int
         Velocities of the camera's picture are drawn from {-max_speed..max_speed}^2, in px/frame.
     trials : int
         How many; in "sweep", how many of each velocity.
     frames : int
-        How long each is. It lies within one annotated range; ranges are equally likely, whatever their length, and so
-        are the places within one. Shorter ranges are not used.
+        How long each is. It lies within one annotated range; ranges are equally likely, whatever their
+        length, and so are the places within one. Shorter ranges are not used.
 
     Returns
     -------
     Dataset
-        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and object, of
-        which there is one, ``label`` (0 to 5; named by its attribute ``flag_meanings``) and the velocity of the
-        picture ``velocity_vy``, ``velocity_vx`` (px/frame); per trial ``person``, ``scenario``, ``sequence`` (which
-        of the video's ranges, from 1) and ``first_frame`` (in the annotation's count, from 1); in "sweep", per trial
-        ``trained``: whether the camera moves as in training.
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and
+        object, of which there is one, ``label`` (0 to 5; named by its attribute ``flag_meanings``) and the
+        velocity of the picture ``velocity_vy``, ``velocity_vx`` (px/frame); per trial ``person``,
+        ``scenario``, ``sequence`` (which of the video's ranges, from 1) and ``first_frame`` (in the
+        annotation's count, from 1); in "sweep", per trial ``trained``: whether the camera moves as in
+        training.
 
     Raises
     ------
@@ -112,7 +117,10 @@ def generate(
         truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None, settings={"folder": folder},
     )  # fmt: skip
-    made.label.attrs |= {"flag_values": np.arange(len(ACTIONS)), "flag_meanings": " ".join(ACTIONS)}  # as CF names them
+    made.label.attrs |= {
+        "flag_values": np.arange(len(ACTIONS)),
+        "flag_meanings": " ".join(ACTIONS),
+    }  # as CF names them
     return made
 
 

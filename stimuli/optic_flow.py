@@ -1,12 +1,13 @@
-"""Dots in depth, seen by an observer who moves: optic flow by translation, expansion, rotation, and their mixture.
+"""Dots in depth, seen by an observer who moves: optic flow by translation, expansion, rotation, and their
+mixture.
 
 A dot at depth Z, x px from the middle of the frame, moves from one frame to the next as
 
     Z' = Z - expansion,     x' = R(omega) (Z x + v) / Z'
 
-so that at depth 1 the scene moves by v, grows at the rate of expansion (the observer walks forward) and turns by omega
-(the observer rolls the other way); what is twice as far moves half as fast, but turns as much. A dot that leaves the
-frame or the range of depths is born again anywhere in both.
+so that at depth 1 the scene moves by v, grows at the rate of expansion (the observer walks forward) and turns
+by omega (the observer rolls the other way); what is twice as far moves half as fast, but turns as much. A dot
+that leaves the frame or the range of depths is born again anywhere in both.
 
 Source: Longuet-Higgins and Prazdny (1980), The interpretation of a moving retinal image.
 """
@@ -22,9 +23,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, probes, splatted
+from flowsim.scenes.canvas import splatted
 from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.sources.digits import check_split
+from flowsim.scenes.velocities import box, probes
+from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -57,8 +59,9 @@ def generate(
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
         Dots are drawn anew for each. In "sweep" every trial is a translation, and visits every velocity of
-        {-sweep_speed..sweep_speed}^2. In "probe" flow 0 is a reference, in which the observer of every other trial
-        rests, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports, as of a torus.
+        {-sweep_speed..sweep_speed}^2. In "probe" flow 0 is a reference, in which the observer of every other
+        trial rests, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports, as of a
+        torus.
     rng : numpy.random.Generator
     height, width : int
         Size of a frame in px.
@@ -69,8 +72,9 @@ def generate(
     motions : list of {"translation", "expansion", "rotation", "mixture"}, optional
         The kinds of self-motion that occur; all if not given. A mixture has all three at once.
     max_speed, max_expansion, max_rotation : float
-        Velocities of the scene at depth 1 are drawn evenly from [-max_speed, max_speed]^2 px/frame, rates of expansion
-        from [-max_expansion, max_expansion] 1/frame, angular velocities from [-max_rotation, max_rotation] deg/frame.
+        Velocities of the scene at depth 1 are drawn evenly from [-max_speed, max_speed]^2 px/frame, rates of
+        expansion from [-max_expansion, max_expansion] 1/frame, angular velocities from [-max_rotation,
+        max_rotation] deg/frame.
     trials : int
         How many; in "sweep", how many of each velocity.
     frames : int
@@ -80,10 +84,10 @@ def generate(
     -------
     Dataset
         ``frames`` as in `stimuli.moving_digits`; per trial and object (one, the scene) ``velocity_vy``,
-        ``velocity_vx`` (px/frame, at depth 1), ``velocity_expansion`` (1/frame, at depth 1), ``velocity_omega``
-        (deg/frame, counter-clockwise) and ``motion`` (0 to 3, see `MOTIONS`); per trial, dot and time ``position_y``,
-        ``position_x`` (px), ``depth``, and ``age`` (frames since the dot was born; it did not move from where it was
-        a frame ago if that is 0); in "sweep" ``trained``.
+        ``velocity_vx`` (px/frame, at depth 1), ``velocity_expansion`` (1/frame, at depth 1),
+        ``velocity_omega`` (deg/frame, counter-clockwise) and ``motion`` (0 to 3, see `MOTIONS`); per trial,
+        dot and time ``position_y``, ``position_x`` (px), ``depth``, and ``age`` (frames since the dot was
+        born; it did not move from where it was a frame ago if that is 0); in "sweep" ``trained``.
 
     Raises
     ------
@@ -92,9 +96,18 @@ def generate(
     """
     check_split(split)
     if motions is not None and not motions:
-        raise InputError(f"optic_flow needs at least one of the motions {', '.join(MOTIONS)}; got an empty list")
-    if depth == 1 and max_expansion and {"expansion", "mixture"} & set(motions or MOTIONS) and split != "sweep":
-        raise InputError("optic_flow by expansion needs a scene with depth; got depth 1. Use more, or other motions")
+        raise InputError(
+            f"optic_flow needs at least one of the motions {', '.join(MOTIONS)}; got an empty list"
+        )
+    if (
+        depth == 1
+        and max_expansion
+        and {"expansion", "mixture"} & set(motions or MOTIONS)
+        and split != "sweep"
+    ):
+        raise InputError(
+            "optic_flow by expansion needs a scene with depth; got depth 1. Use more, or other motions"
+        )
     swept = box(sweep_speed)
     if split == "sweep":
         trials *= len(swept)
@@ -157,7 +170,9 @@ def _seen(
         history.append(((place + corner).astype(np.float32), depth.astype(np.float32), age.astype(np.int16)))
         nearer = depth - expansion[:, None]
         down, right = np.moveaxis(place * depth[..., None] + velocity[:, None], -1, 0)
-        with np.errstate(divide="ignore", invalid="ignore"):  # of a dot that reaches the eye, and is born again
+        with np.errstate(
+            divide="ignore", invalid="ignore"
+        ):  # of a dot that reaches the eye, and is born again
             ahead = np.stack([cos * down - sin * right, sin * down + cos * right], -1) / nearer[..., None]
         gone = (nearer < 1) | (nearer > deepest) | ~(abs(ahead) <= corner).all(-1)
         fresh, far = born()

@@ -1,8 +1,9 @@
 """Random dots of which some move together: the random-dot kinematogram.
 
-A share of the dots, the ``coherence``, moves at one velocity, the signal; the others are noise. The rules are named as
-in Scase, Braddick and Raymond (1996), What is noise for the motion system? Dots live on a torus; one between pixels is
-shared out among its four neighbours. Where every step of every dot is whole, dots are crisp pixels.
+A share of the dots, the ``coherence``, moves at one velocity, the signal; the others are noise. The rules are
+named as in Scase, Braddick and Raymond (1996), What is noise for the motion system? Dots live on a torus; one
+between pixels is shared out among its four neighbours. Where every step of every dot is whole, dots are crisp
+pixels.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
-from flowsim.scenes.canvas import box, heading, probes, splatted
+from flowsim.scenes.canvas import splatted
 from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.sources.digits import check_split
+from flowsim.scenes.velocities import box, heading, probes
+from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -49,8 +51,8 @@ def generate(
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
         Dots are drawn anew for each. In "sweep" the signal visits every velocity of
-        {-sweep_speed..sweep_speed}^2. In "probe" flow 0 is a reference, in which the signal of every other trial
-        stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
+        {-sweep_speed..sweep_speed}^2. In "probe" flow 0 is a reference, in which the signal of every other
+        trial stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.
     rng : numpy.random.Generator
     height, width : int
         Size of a frame in px.
@@ -61,15 +63,15 @@ def generate(
     coherence : float
         Share of the dots that are signal, from 0 to 1.
     directions : list of float, optional
-        The signal's direction is one of these, in degrees, 0 to the right, counter-clockwise as displayed; 0, 90,
-        180 and 270 if not given.
+        The signal's direction is one of these, in degrees, 0 to the right, counter-clockwise as displayed; 0,
+        90, 180 and 270 if not given.
     speeds : list of float, optional
         Its speed is one of these, in px/frame; 1 if not given.
     signal_rule : {"same", "different"}
         The same dots are signal throughout, or others at every step.
     noise_rule : {"position", "walk", "direction"}
-        A noise dot jumps to a random place at every step, or steps at the signal's speed in a random direction of
-        every step, or in one random direction of its own.
+        A noise dot jumps to a random place at every step, or steps at the signal's speed in a random
+        direction of every step, or in one random direction of its own.
     dot_life : int
         Frames after which a dot is born again somewhere else; 0 for never. Ages at frame 0 are drawn evenly.
     trials : int
@@ -80,11 +82,11 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; of the signal, over
-        (trial, object) with one object, ``velocity_vy``, ``velocity_vx`` and ``speed`` (px/frame) and ``direction``;
-        of the dots, over (trial, dot, time), ``position_y``, ``position_x`` (px) and ``signal``, whether the dot
-        makes its next step with the signal: it is a signal dot and does not die. In "sweep", ``trained`` as in
-        `stimuli.moving_digits`.
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; of the signal,
+        over (trial, object) with one object, ``velocity_vy``, ``velocity_vx`` and ``speed`` (px/frame) and
+        ``direction``; of the dots, over (trial, dot, time), ``position_y``, ``position_x`` (px) and
+        ``signal``, whether the dot makes its next step with the signal: it is a signal dot and does not die.
+        In "sweep", ``trained`` as in `stimuli.moving_digits`.
 
     Raises
     ------
@@ -103,8 +105,8 @@ def generate(
     if split == "probe":
         velocity[::2] = 0
     dots = max(1, round(density * height * width))
-    # whole steps from whole places keep every dot crisp; else all are drawn between pixels, in every split, so that
-    # sharpness tells neither signal from noise nor novel velocities from trained ones
+    # whole steps from whole places keep every dot crisp; else all are drawn between pixels, in every split,
+    # so that sharpness tells neither signal from noise nor novel velocities from trained ones
     crisp = not (known % 1).any() and (noise_rule == "position" or coherence == 1)
     position, signal = _walked(
         rng, velocity, dots, frames, (height, width), coherence, (signal_rule, noise_rule), dot_life, crisp
@@ -116,7 +118,12 @@ def generate(
         "velocity_vy": (one, velocity[:, :1], "px/frame", "velocity of the signal, positive down"),
         "velocity_vx": (one, velocity[:, 1:], "px/frame", "velocity of the signal, positive right"),
         "speed": (one, np.hypot(*velocity.T)[:, None], "px/frame", "speed of the signal"),
-        "direction": (one, direction[:, None], "degree", "direction of the signal, 0 right, counter-clockwise"),
+        "direction": (
+            one,
+            direction[:, None],
+            "degree",
+            "direction of the signal, 0 right, counter-clockwise",
+        ),
         "position_y": (all_dots, position[..., 0], "px", "place of a dot from the top"),
         "position_x": (all_dots, position[..., 1], "px", "place of a dot from the left"),
         "signal": (all_dots, signal.astype(np.int8), "", "whether the dot steps with the signal"),

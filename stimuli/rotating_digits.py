@@ -1,9 +1,9 @@
 """Handwritten digits that turn about the middle of the frame, each at its own constant angular velocity.
 
-Digits lie over each other, turn by multiples of 10 degrees per frame, and have empty ground around them, so that their
-ink stays on the frame. Every frame is sampled once from the upright image. The set released with the paper has MNIST
-digits on frames of 28 px (``padding: 0``) that add up where they overlap (``overlap: sum``), and starting angles that
-are no multiples of the step.
+Digits lie over each other, turn by multiples of 10 degrees per frame, and have empty ground around them, so
+that their ink stays on the frame. Every frame is sampled once from the upright image. The set released with
+the paper has MNIST digits on frames of 28 px (``padding: 0``) that add up where they overlap (``overlap:
+sum``), and starting angles that are no multiples of the step.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.flows.group import Rotation
-from flowsim.scenes.canvas import frame_of, multiples, overlaid, turned
+from flowsim.scenes.canvas import frame_of, overlaid, turned
 from flowsim.scenes.scene import Scene, of_trials, stimulus
 from flowsim.scenes.sources.digits import Source, digits, pixels
+from flowsim.scenes.velocities import multiples
 
 Count = Annotated[int, Field(ge=1)]
 Angle = Annotated[float, Field(ge=0, le=180)]
@@ -45,8 +46,9 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        As in `stimuli.moving_digits`. In "sweep" object 0 visits every multiple of ``step`` up to ``sweep_speed``; the
-        flows of "probe" are those up to ``probe_speed``, and a quarter turn per frame, which is exact.
+        As in `stimuli.moving_digits`. In "sweep" object 0 visits every multiple of ``step`` up to
+        ``sweep_speed``; the flows of "probe" are those up to ``probe_speed``, and a quarter turn per frame,
+        which is exact.
     rng : numpy.random.Generator
         Decides images, starting angles and velocities.
     source : {"bundled", "mnist"}
@@ -56,8 +58,8 @@ def generate(
     objects : int
         Digits in each trial.
     step, max_speed : float
-        Angular velocities are multiples of ``step`` up to ``max_speed`` in size, in deg/frame; starting angles are
-        multiples of ``step``.
+        Angular velocities are multiples of ``step`` up to ``max_speed`` in size, in deg/frame; starting
+        angles are multiples of ``step``.
     interpolation : {"bicubic", "bilinear"}
         How turned images are sampled; held to [0, 1].
     overlap, trials, frames
@@ -66,8 +68,9 @@ def generate(
     Returns
     -------
     Dataset
-        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label``, ``image``, ``velocity_omega``
-        (deg/frame, counter-clockwise as displayed) and ``angle`` (degrees, at frame 0); in "sweep" ``trained``.
+        ``frames`` as in `stimuli.moving_digits`; per trial and object ``label``, ``image``,
+        ``velocity_omega`` (deg/frame, counter-clockwise as displayed) and ``angle`` (degrees, at frame 0); in
+        "sweep" ``trained``.
 
     Raises
     ------
@@ -106,7 +109,9 @@ def generate(
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
-    still = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device, centred=True)
+    still = frame_of(
+        pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device, centred=True
+    )
     angle = scene["angle"][..., None] + np.arange(scene.frames) * scene["velocity_omega"][..., None]
     same = np.ones_like(angle[:, 0])
     layers = [

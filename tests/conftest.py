@@ -9,7 +9,7 @@ import xarray as xr
 from hypothesis import settings
 
 from flowsim import Translation, build, open_recording, record
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from stimuli import moving_digits
 
 torch.set_num_threads(1)
@@ -54,7 +54,9 @@ def recording():
     return _recording
 
 
-def _recording(state=None, flows=((0, 0),), velocities=((0, 0),), frames=None, prediction=None, times=None, **attrs):
+def _recording(
+    state=None, flows=((0, 0),), velocities=((0, 0),), frames=None, prediction=None, times=None, **attrs
+):
     """A recording as `flowsim.record` writes it, from a state (flow, trial, time, velocity, channel, y, x)."""
     frame = ("flow", "trial", "time", "y", "x")
     variables = {}
@@ -63,8 +65,8 @@ def _recording(state=None, flows=((0, 0),), velocities=((0, 0),), frames=None, p
     if frames is not None:
         variables |= {"frames": (frame, frames), "prediction": (frame, prediction)}
     made = xr.Dataset(variables, attrs={"flow_group": "translation", **attrs})
-    coords = netcdf.velocity_coords("flow", Translation(), flows)
-    coords |= netcdf.velocity_coords("velocity", Translation(), velocities)
+    coords = coordinates.velocity_coords("flow", Translation(), flows)
+    coords |= coordinates.velocity_coords("velocity", Translation(), velocities)
     coords["time"] = np.arange(made.sizes["time"]) if times is None else times
     return made.assign_coords(coords)
 
@@ -102,8 +104,8 @@ def kth_videos():
 
 
 def _kth_videos(folder, videos, size=(120, 160)):
-    """Write videos {name: (number of frames, annotation or None)}; frame n (from 1) is of grey 50 + 4n, and darker
-    left.
+    """Write videos {name: (number of frames, annotation or None)}; frame n (from 1) is of grey 50 + 4n, and
+    darker left.
     """
     import av
 
@@ -130,13 +132,19 @@ def _kth_videos(folder, videos, size=(120, 160)):
 @pytest.fixture(scope="session")
 def kth_folder(kth_videos, tmp_path_factory):
     """A complete folder of small videos, with persons of every split and two actions; its cache is beside it."""
-    names = [f"person{person:02}_{action}_d1" for person in (11, 19, 22, 2) for action in ("boxing", "walking")]
-    return kth_videos(tmp_path_factory.mktemp("kth") / "kth", dict.fromkeys(names, (40, "frames\t1-17, 20-40")))
+    names = [
+        f"person{person:02}_{action}_d1" for person in (11, 19, 22, 2) for action in ("boxing", "walking")
+    ]
+    return kth_videos(
+        tmp_path_factory.mktemp("kth") / "kth", dict.fromkeys(names, (40, "frames\t1-17, 20-40"))
+    )
 
 
 @pytest.fixture(autouse=True)
 def outside_data(request, monkeypatch):
-    """Stimuli made from data that do not come with flowsim find small ones of the same form, or are skipped by name."""
+    """Stimuli made from data that do not come with flowsim find small ones of the same form, or are skipped
+    by name.
+    """
     if getattr(request.node, "callspec", None) and request.node.callspec.params.get("family") == "moving_kth":
         folder = request.getfixturevalue("kth_folder")
         monkeypatch.setenv("FLOWSIM_DATA", str(folder))

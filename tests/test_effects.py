@@ -1,4 +1,6 @@
-"""Differences between networks have the size that they have, and intervals that hold the truth as often as they say."""
+"""Differences between networks have the size that they have, and intervals that hold the truth as often as
+they say.
+"""
 
 import numpy as np
 import pytest
@@ -45,7 +47,9 @@ def test_ratios_are_of_geometric_means():
 def test_many_common_seeds_are_paired(rng):
     r = rng.standard_normal(PAIRED)
     a = r + 1 + 0.01 * rng.standard_normal(PAIRED)
-    together, few = (compare(values(r=r[:n], a=a[:n]), "r", ratio=False).loc["a"] for n in (PAIRED, PAIRED - 1))
+    together, few = (
+        compare(values(r=r[:n], a=a[:n]), "r", ratio=False).loc["a"] for n in (PAIRED, PAIRED - 1)
+    )
     assert together.paired
     assert not few.paired
     expected = stats.ttest_rel(a, r).confidence_interval(0.95)
@@ -70,7 +74,9 @@ def test_noncentrality_inverts_the_noncentral_t(t, freedom):
 
 def test_noncentrality_of_differences_far_beyond_the_spread():
     low, high = noncentrality(1e6, 2)
-    np.testing.assert_allclose([low / 1e6, high / 1e6], np.sqrt(stats.chi2.ppf([0.025, 0.975], 2) / 2), rtol=0.02)
+    np.testing.assert_allclose(
+        [low / 1e6, high / 1e6], np.sqrt(stats.chi2.ppf([0.025, 0.975], 2) / 2), rtol=0.02
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say(seeds, spread, together, 
 def test_intervals_of_g_hold_the_truth_as_often_as_they_say(rng):
     held = []
     for _ in range(400):
-        found = compare(values(r=rng.standard_normal(2), a=1.5 + rng.standard_normal(3)), "r", ratio=False).loc["a"]
+        found = compare(
+            values(r=rng.standard_normal(2), a=1.5 + rng.standard_normal(3)), "r", ratio=False
+        ).loc["a"]
         held.append(found.g_low <= 1.5 <= found.g_high)
     assert 0.925 <= np.mean(held) <= 0.975
 
@@ -102,9 +110,9 @@ def test_equal_networks_are_told_apart_as_rarely_as_they_should(rng):
     wrong = [
         not found.effect_low <= 1 <= found.effect_high
         for found in (
-            compare(values(r=np.exp(rng.standard_normal(4)), a=np.exp(rng.standard_normal(4))), "r", ratio=True).loc[
-                "a"
-            ]
+            compare(
+                values(r=np.exp(rng.standard_normal(4)), a=np.exp(rng.standard_normal(4))), "r", ratio=True
+            ).loc["a"]
             for _ in range(400)
         )
     ]

@@ -54,7 +54,9 @@ def test_a_copy_of_the_frames_is_transported(frames):
 
     assert_flow_equivariant(copy, FLOW, frames, Law.parse("transport"), VelocityGrid.box(Translation(), 0))
     with pytest.raises(AssertionError, match="not equivariant"):
-        assert_flow_equivariant(copy, FLOW, frames, Law.parse("invariant"), VelocityGrid.box(Translation(), 0))
+        assert_flow_equivariant(
+            copy, FLOW, frames, Law.parse("invariant"), VelocityGrid.box(Translation(), 0)
+        )
 
 
 def test_no_partner_is_no_proof(frames):

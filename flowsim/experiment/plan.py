@@ -1,7 +1,7 @@
 """An experiment as jobs, for the Snakefile.
 
-Each job has only its own slice of the specification, and a hash of the code that does it, so that a change reruns
-what depends on it and nothing else.
+Each job has only its own slice of the specification, and a hash of the code that does it, so that a change
+reruns what depends on it and nothing else.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from flowsim import ideas
-from flowsim.experiment.read import SEEDS, architecture, read, runs, splits, training
-from flowsim.files.provenance import checksum, code_hash, training_code
-from flowsim.training.train import pick_device
+from flowsim.experiment.check import checked
+from flowsim.experiment.read import architecture, runs, splits, training
+from flowsim.files.code_hash import code_hash, training_code
+from flowsim.files.provenance import checksum
+from flowsim.splits import SEEDS
+from flowsim.training.devices import pick_device
 
 
 def jobs(path: str | Path) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
     InputError
         If the experiment would fail later on; see `flowsim.experiment.read.read`.
     """
-    experiment = read(path)
+    experiment = checked(path)
     family = experiment.stimulus.family
     networks = {name: architecture(settings) for name, settings in experiment.networks.items()}
     trainings = {name: training(experiment, name).model_dump() for name in networks}

@@ -1,8 +1,10 @@
-"""Recordings as Neurodata Without Borders (NWB 2): what a systems neuroscientist's tools expect of an experiment.
+"""Recordings as Neurodata Without Borders (NWB 2): what a systems neuroscientist's tools expect of an
+experiment.
 
-The trials of all flows follow each other in one session: flow 0 trial 0, flow 0 trial 1, ... Each site is one series
-(time, unit) through all of it, the trials table says where each begins and which flow and objects it shows, and a table
-``<site>_units`` says what each unit is. What lies on the frame alone (frames, prediction) is a series of images.
+The trials of all flows follow each other in one session: flow 0 trial 0, flow 0 trial 1, ... Each site is one
+series (time, unit) through all of it, the trials table says where each begins and which flow and objects it
+shows, and a table ``<site>_units`` says what each unit is. What lies on the frame alone (frames, prediction)
+is a series of images.
 """
 
 from __future__ import annotations
@@ -33,14 +35,19 @@ TAKEN = {"id", "name", "description", "colnames", "columns", "start_time", "stop
 """Names that a column of a table cannot have."""
 IMAGES = {
     "frames": ("luminance from 0 to 1", "Frames that were shown"),
-    "prediction": ("luminance from 0 to 1", "Prediction of each frame before it was seen, NaN where there was none"),
+    "prediction": (
+        "luminance from 0 to 1",
+        "Prediction of each frame before it was seen, NaN where there was none",
+    ),
 }
 """Unit and description."""
 ORDER = "Trials follow each other without a gap; see the trials table"
 STATED = {"units": "in {}", "long_name": "{}"}
 
 
-def to_nwb(recording: xr.Dataset, into: str | Path, *, only: Sequence[str] | None = None, rate: float = 1.0) -> None:
+def to_nwb(
+    recording: xr.Dataset, into: str | Path, *, only: Sequence[str] | None = None, rate: float = 1.0
+) -> None:
     """Write a recording as NWB, chunk by chunk, compressed.
 
     Parameters
@@ -50,17 +57,18 @@ def to_nwb(recording: xr.Dataset, into: str | Path, *, only: Sequence[str] | Non
     into : path
         The file; it appears whole or not at all.
     only : sequence of str, optional
-        The sites to write, the shown frames among them; all if not given. ``frames`` become stimulus/presentation, the
-        others acquisition. Units are numbered with the last axis of the site (x) running fastest, then y, channel,
-        (orientation,) velocity.
+        The sites to write, the shown frames among them; all if not given. ``frames`` become
+        stimulus/presentation, the others acquisition. Units are numbered with the last axis of the site (x)
+        running fastest, then y, channel, (orientation,) velocity.
     rate : float
-        Frames per second of the nominal clock. With every n-th frame recorded, series have n times fewer samples.
+        Frames per second of the nominal clock. With every n-th frame recorded, series have n times fewer
+        samples.
 
     Raises
     ------
     InputError
-        If pynwb is not installed, a site is unknown, recorded frames are not evenly spaced, the rate is not above 0, or
-        the disk has too little room.
+        If pynwb is not installed, a site is unknown, recorded frames are not evenly spaced, the rate is not
+        above 0, or the disk has too little room.
     """
     nwb, into = _packages(), Path(into)
     if not 0 < rate < math.inf:
@@ -86,7 +94,9 @@ def to_nwb(recording: xr.Dataset, into: str | Path, *, only: Sequence[str] | Non
         subject=nwb.Subject(subject_id=chosen[0].model, description="artificial recurrent network"),
     )
     file.trials = _trials(nwb, chosen[0], sampled)
-    tables = file.create_processing_module("units", "What each unit of a series is, in the order of its columns")
+    tables = file.create_processing_module(
+        "units", "What each unit of a series is, in the order of its columns"
+    )
     for of in chosen:
         add = file.add_stimulus if of.site == "frames" else file.add_acquisition
         if tuple(of.place) == ("y", "x"):
@@ -164,8 +174,12 @@ def _images(nwb: SimpleNamespace, of: Population, rate: float) -> Any:
     )  # fmt: skip
 
 
-def _data(nwb: SimpleNamespace, of: Population, one: tuple[int, ...], turn: Callable[[np.ndarray], np.ndarray]) -> Any:
-    """A site's samples (time, *one), read when written. Half precision, which NWB does not know, becomes single."""
+def _data(
+    nwb: SimpleNamespace, of: Population, one: tuple[int, ...], turn: Callable[[np.ndarray], np.ndarray]
+) -> Any:
+    """A site's samples (time, *one), read when written. Half precision, which NWB does not know, becomes
+    single.
+    """
     dtype = np.promote_types(of.values.dtype, np.float32) if of.values.dtype.kind == "f" else of.values.dtype
     each, samples = int(np.prod(one)) * dtype.itemsize, int(np.prod(of.values.shape[:3]))
     rows = max(1, min(samples, CHUNK_BYTES // each))

@@ -1,4 +1,6 @@
-"""A recorded site as other packages think of it: a population of units, and what is known of each and of each trial."""
+"""A recorded site as other packages think of it: a population of units, and what is known of each and of each
+trial.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.files.netcdf import variable
+from flowsim.files.coordinates import variable
 
 LEADING = ("flow", "trial", "time")
 Time = int | Literal["mean"] | None
@@ -36,11 +38,12 @@ class Population:
     place : dict of str to int
         The axes beside flow, trial and time, with their sizes.
     units : table (unit)
-        What the recording says of each unit: velocity_vy, velocity_vx, channel, y, x. An axis of which it says nothing
-        is counted from 0. Names do not begin with that of the site or with "unit_", as they do in a recording.
+        What the recording says of each unit: velocity_vy, velocity_vx, channel, y, x. An axis of which it
+        says nothing is counted from 0. Names do not begin with that of the site or with "unit_", as they do
+        in a recording.
     presentations : table (presentation, ...)
-        What the recording says of each flow and trial, the trials of a flow together: flow and trial, counted from 0,
-        flow_vy, flow_vx, and the truth about objects, whose axes follow.
+        What the recording says of each flow and trial, the trials of a flow together: flow and trial, counted
+        from 0, flow_vy, flow_vx, and the truth about objects, whose axes follow.
     model : str
         Name of the network that was recorded, with its seed, as far as the recording knows them.
 
@@ -52,12 +55,16 @@ class Population:
 
     def __init__(self, recording: xr.Dataset, site: str) -> None:
         if "run" in recording.dims:
-            raise InputError(f"expected one recording; got {recording.sizes['run']} along run. Choose: isel(run=0)")
+            raise InputError(
+                f"expected one recording; got {recording.sizes['run']} along run. Choose: isel(run=0)"
+            )
         self.values, self.site = variable(recording, site), site
         dims = self.values.dims
         if dims[:3] != LEADING:
             known, came = ", ".join(sites(recording)), ", ".join(map(str, dims))
-            raise InputError(f"expected a site over (flow, trial, time, ...), one of: {known}; {site} is over ({came})")
+            raise InputError(
+                f"expected a site over (flow, trial, time, ...), one of: {known}; {site} is over ({came})"
+            )
         self.frames = recording["time"].values
         sizes = {d: recording.sizes[d] for d in dims}
         self.place: dict[Hashable, int] = {d: sizes[d] for d in dims[3:]}
@@ -76,7 +83,8 @@ class Population:
         self.model = f"{name}-seed{seed}" if seed != "" else str(name)
 
     def at(self, time: Time) -> xr.Variable:
-        """Values (presentation, unit, time), or (presentation, unit) at one time; lazy where the recording is.
+        """Values (presentation, unit, time), or (presentation, unit) at one time; lazy where the recording
+        is.
 
         Raises
         ------

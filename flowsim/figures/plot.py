@@ -74,7 +74,9 @@ def trials(results: xr.Dataset) -> str:
 
 
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
-    """Mean over seeds of ``variable`` (run, x) against ``x``, one line per network, with every seed drawn thin."""
+    """Mean over seeds of ``variable`` (run, x) against ``x``, one line per network, with every seed drawn
+    thin.
+    """
     import seaborn as sns
 
     table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
@@ -167,8 +169,8 @@ def mosaic(
 def save(figure: Figure, path: Path) -> None:
     """Write one figure; the same figure always gives the same bytes.
 
-    The layout is solved here, and everything put where it says to a millionth of the figure: its last digits depend on
-    the order in which the solver finds its variables in memory.
+    The layout is solved here, and everything put where it says to a millionth of the figure: its last digits
+    depend on the order in which the solver finds its variables in memory.
     """
     import matplotlib as mpl
 

@@ -20,12 +20,13 @@ UNITS = {"vy": "px/frame", "vx": "px/frame", "omega": "deg/frame", "expansion": 
 
 
 def by_velocity(results: xr.Dataset, variable: str, *, label: str, percent: bool = False) -> Figure:
-    """``variable`` by velocity: a heat map over (run, vy, vx) per network, or lines over (run, omega) or the like.
+    """``variable`` by velocity: a heat map over (run, vy, vx) per network, or lines over (run, omega) or the
+    like.
 
-    A white line goes round the velocities of training, ``trained`` of the results, or a grey ground lies behind them.
-    The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and they show percent.
-    Below heat maps, the means over trained and other velocities of each seed, ``<variable>_trained`` and ``_novel``.
-    Results with a ``chance`` have it as a dashed line.
+    A white line goes round the velocities of training, ``trained`` of the results, or a grey ground lies
+    behind them. The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1
+    and they show percent. Below heat maps, the means over trained and other velocities of each seed,
+    ``<variable>_trained`` and ``_novel``. Results with a ``chance`` have it as a dashed line.
     """
     inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
     if {"vy", "vx"} <= set(results[variable].dims):
@@ -77,7 +78,10 @@ def _planes(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str
         ax.set(xlabel="", ylabel="")
         ax.set_title(name, fontsize=8 if down == 1 else 6.5)
         ax.tick_params(
-            labelsize=7 if told else 8, length=0, labelleft=i % across == 0, labelbottom=i + across >= len(names)
+            labelsize=7 if told else 8,
+            length=0,
+            labelleft=i % across == 0,
+            labelbottom=i + across >= len(names),
         )
         ax.tick_params(axis="y", rotation=0)
     if not told:
@@ -99,7 +103,9 @@ def _by_training(results: xr.Dataset, variable: str, ax: Axes) -> None:
     colours, names = plot.palette(results), plot.networks(results)
     for where, face, off in (("trained", 1.0, -0.15), ("novel", 0.0, 0.15)):
         for value, name in zip(results[f"{variable}_{where}"].values, results["network"].values, strict=True):
-            ax.plot(value, names.index(name) + off, "o", ms=4.5, mec=colours[name], mfc=(*colours[name], face))
+            ax.plot(
+                value, names.index(name) + off, "o", ms=4.5, mec=colours[name], mfc=(*colours[name], face)
+            )
         ax.plot([], [], "o", ms=5, mec="0.3", mfc=("0.3", face), label=where)
     if "chance" in results:
         ax.axvline(float(results.chance.mean()), color="0.3", ls="--", lw=0.8, label="chance")
@@ -110,7 +116,9 @@ def _by_training(results: xr.Dataset, variable: str, ax: Axes) -> None:
 
 
 def _edges(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the first axis of a map leaves what is inside: at which position, from where to where on the second."""
+    """Where the first axis of a map leaves what is inside: at which position, from where to where on the
+    second.
+    """
     padded = np.pad(inside.astype(bool), ((1, 1), (0, 0)))
     at, along = np.nonzero(padded[1:] != padded[:-1])
     return at, along, along + 1

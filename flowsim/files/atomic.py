@@ -29,7 +29,9 @@ def whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written to") from None
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; choose a folder that can be written to"
+        ) from None
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -41,10 +43,11 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def spare(path: Path, size: int) -> Iterator[Callable[[], None]]:
-    """Hold ``size`` bytes of the disk beside ``path``; yields what lets go of them, at the end of the block at latest.
+    """Hold ``size`` bytes of the disk beside ``path``; yields what lets go of them, at the end of the block
+    at latest.
 
-    HDF5 must write a little to close a file, and crashes the interpreter where it cannot: on a disk that has filled up
-    it then can.
+    HDF5 must write a little to close a file, and crashes the interpreter where it cannot: on a disk that has
+    filled up it then can.
     """
     held = path.with_name(f".{path.name}.spare")
     try:
@@ -67,7 +70,9 @@ def exclusive(path: Path) -> Iterator[None]:
             print(f"another process is making {path}; waiting for it to end", flush=True)
             lock.acquire()
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder that can be written to") from None
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; choose a folder that can be written to"
+        ) from None
     try:
         yield
     finally:

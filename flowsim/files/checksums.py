@@ -1,4 +1,6 @@
-"""Is what a recording holds still what was written? Its checksums say, where a flipped bit leaves a readable file."""
+"""Is what a recording holds still what was written? Its checksums say, where a flipped bit leaves a readable
+file.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def verify(recording: xr.Dataset, path: str | Path) -> None:
     """
     named = [name for name in recording.variables if f"{PREFIX}{name}" in recording.attrs]
     if not named:
-        raise InputError(f"{path}: expected checksums (checksum_<variable>); the file has none, so nothing can be told")
+        raise InputError(
+            f"{path}: expected checksums (checksum_<variable>); the file has none, so nothing can be told"
+        )
     for name in named:
         digest = hashlib.sha256()
         try:

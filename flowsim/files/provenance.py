@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -14,9 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flowsim import HOMES
-
-PACKAGES = ("flowsim", "stimuli", "analysis")
 VERSIONS_OF = ("flowsim", "torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
 
 
@@ -44,7 +40,9 @@ def checksum(path: Path) -> str:
 
 @cache
 def commit() -> str:
-    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" where git does not hold it."""
+    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" where git does not
+    hold it.
+    """
     described = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
     for command in (["ls-files", "--error-unmatch", Path(__file__).name], described):
         try:
@@ -56,90 +54,3 @@ def commit() -> str:
         if done.returncode:
             return ""
     return done.stdout.strip()
-
-
-def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
-    """Hash of what the named modules, and all modules of this project that they import, do.
-
-    It is taken over syntax trees without docstrings: comments, layout and documentation do not count. Modules
-    in ``without`` are left out.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If a module in ``modules`` or ``without`` does not exist; without this a module that was renamed would leave
-        everything that depends on it as it is.
-    """
-    for name in (*modules, *without):
-        spec = _find(name)
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"cannot hash the code of {name!r}: there is no such module", name=name)
-    digest = hashlib.sha256()
-    for name, source in sorted(_closure(modules).items()):
-        if name in without:
-            continue
-        digest.update(f"{name}\n{_meaning(source)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def training_code(model: str, streamed: str | None = None) -> str:
-    """`code_hash` of what decides how a training ends; ``streamed`` is the stimulus that it streams, if any."""
-    stream = [] if streamed is None else ["flowsim.training.batches", f"stimuli.{streamed}"]
-    return code_hash("flowsim.training.train", f"flowsim.models.{model}", *stream)
-
-
-def _closure(modules: Sequence[str]) -> dict[str, str]:
-    """Sources of the modules and of everything of this project that they import, by module name."""
-    found: dict[str, str] = {}
-    todo = list(modules)
-    while todo:
-        name = todo.pop()
-        spec = None if name in found else _find(name)
-        if spec is None or spec.origin is None:
-            continue
-        found[name] = Path(spec.origin).read_text(encoding="utf-8")
-        todo += imports(found[name], name, spec.submodule_search_locations is not None)
-    return found
-
-
-def _find(name: str) -> importlib.machinery.ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
-
-
-@cache
-def imports(source: str, module: str, is_package: bool = False) -> list[str]:
-    """Modules of this project that a module's source imports, wherever in it (names of functions included).
-
-    ``is_package`` says that the source is that of an ``__init__``, whose relative imports start at itself.
-    """
-    names: list[str] = []
-    inside = module.split(".") + ["__init__"] * is_package
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = ".".join(inside[: -node.level]) if node.level else ""
-            origin = ".".join(part for part in (package, node.module) if part)
-            names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-    names += [
-        f"flowsim.{HOMES[name.removeprefix('flowsim.')]}" for name in names if name.removeprefix("flowsim.") in HOMES
-    ]
-    return [name for name in names if name.split(".")[0] in PACKAGES and "." in name]
-
-
-@cache
-def _meaning(source: str) -> str:
-    """The syntax tree, without docstrings and other bare strings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [statement for statement in node.body if not _is_text(statement)]
-    return ast.dump(tree)
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    value = getattr(statement, "value", None)
-    return isinstance(statement, ast.Expr) and isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -15,11 +15,12 @@ from flowsim.files.atomic import whole
 from flowsim.files.netcdf import load, read
 
 
-def runs(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
-    """Results of one analysis for several runs, along ``run``, with coordinates ``network``, ``seed`` and ``partial``.
+def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
+    """Results of one analysis for several runs, along ``run``, with coordinates ``network``, ``seed`` and
+    ``partial``.
 
-    A network of which a training was stopped by its budget is called partial, in every table and figure; ``partial``
-    says after how many sequences.
+    A network of which a training was stopped by its budget is called partial, in every table and figure;
+    ``partial`` says after how many sequences.
 
     Raises
     ------
@@ -51,9 +52,9 @@ def tidy(results: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``run``, ``network``, ``seed``, ``variable``, then every coordinate, ``value`` and ``units``. A
-        dimension without a coordinate is counted from 0; a coordinate that a variable does not have is missing in its
-        rows. Values that are not known (NaN) have no row.
+        Columns ``run``, ``network``, ``seed``, ``variable``, then every coordinate, ``value`` and ``units``.
+        A dimension without a coordinate is counted from 0; a coordinate that a variable does not have is
+        missing in its rows. Values that are not known (NaN) have no row.
     """
     counted = {dim: np.arange(n) for dim, n in results.sizes.items() if dim not in results.coords}
     results = results.assign_coords(counted)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import final
@@ -50,12 +50,16 @@ class FlowGroup(ABC):
         """Move ``x`` (..., y, x) by exp(``element``), the element being t v in the units of the group."""
 
     def act_oriented(self, x: Tensor, element: Velocity) -> Tensor:
-        """Move ``x`` (..., orientation, y, x), whose orientations turn with the grid where the group turns it."""
+        """Move ``x`` (..., orientation, y, x), whose orientations turn with the grid where the group turns
+        it.
+        """
         return self.act(x, element)
 
     @abstractmethod
     def period(self, frame_shape: tuple[int, int]) -> Velocity:
-        """Smallest positive displacement along each component that moves nothing, for a frame (y, x); inf for none."""
+        """Smallest positive displacement along each component that moves nothing, for a frame (y, x); inf for
+        none.
+        """
 
     def velocity(self, value: float | Sequence[float]) -> Velocity:
         """``value`` as a velocity of this group: whole components as int, others as float.
@@ -105,9 +109,9 @@ class Rotation(FlowGroup):
     """Rotation about the image centre; velocity in deg/frame, positive counter-clockwise as displayed.
 
     Quarter turns of square frames are exact. Others are sampled bicubically with 0 outside the frame: no
-    isometry, laws hold to a tolerance only, and sharp edges overshoot. To keep errors from piling up, turn once by t v
-    rather than t times by v. On 28x28 MNIST digits, there and back by 10 degrees comes out with a relative error of
-    0.09 (bilinearly 0.20), and 50 degrees and back by 20 is off 30 by 0.07 (0.11).
+    isometry, laws hold to a tolerance only, and sharp edges overshoot. To keep errors from piling up, turn
+    once by t v rather than t times by v. On 28x28 MNIST digits, there and back by 10 degrees comes out with a
+    relative error of 0.09 (bilinearly 0.20), and 50 degrees and back by 20 is off 30 by 0.07 (0.11).
     """
 
     name = "rotation"
@@ -131,10 +135,11 @@ class Rotation(FlowGroup):
 @final
 @dataclass(frozen=True)
 class Spiral(FlowGroup):
-    """Expansion and rotation about the image centre, which commute; positive grows and turns counter-clockwise.
+    """Expansion and rotation about the image centre, which commute; positive grows and turns
+    counter-clockwise.
 
-    After t frames everything is exp(t expansion) times as large and as far from the centre, and turned by t omega.
-    Sampled as `Rotation` is; what a growing frame loses at its edge does not come back.
+    After t frames everything is exp(t expansion) times as large and as far from the centre, and turned by t
+    omega. Sampled as `Rotation` is; what a growing frame loses at its edge does not come back.
     """
 
     name = "spiral"
@@ -161,7 +166,9 @@ def _about_centre(x: Tensor, angle: float, scale: float) -> Tensor:
 
 
 @lru_cache(256)
-def _sources(shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _sources(
+    shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """Where each pixel comes from, (1, y, x, 2); see `flowsim.flows.resampling`."""
     exact = torch.tensor([[angle], [scale]], dtype=torch.float64)
     return sources(shape, exact[0], exact[1]).to(device, dtype)
@@ -174,52 +181,3 @@ def _turn_orientations(x: Tensor, angle: float) -> Tensor:
 
 
 GROUPS: dict[str, FlowGroup] = {group.name: group for group in (Translation(), Rotation(), Spiral())}
-
-
-@final
-@dataclass(frozen=True)
-class Flow:
-    """The flow psi(v): one group and one velocity.
-
-    Examples
-    --------
-    >>> frame = torch.tensor([[1.0, 0.0, 0.0]])
-    >>> Flow(Translation(), (0, 1)).act(frame, 2)
-    tensor([[0., 0., 1.]])
-    """
-
-    group: FlowGroup
-    velocity: Velocity
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "velocity", self.group.velocity(self.velocity))
-
-    def act(self, x: Tensor, t: float = 1) -> Tensor:
-        """psi_t(v) x on the last two dimensions (..., y, x)."""
-        return self.group.act(x, self._element(t))
-
-    def act_oriented(self, x: Tensor, t: float = 1) -> Tensor:
-        """psi_t(v) x on the last three dimensions (..., orientation, y, x)."""
-        return self.group.act_oriented(x, self._element(t))
-
-    def _element(self, t: float) -> Velocity:
-        return tuple(t * component for component in self.velocity)
-
-    def transport(self, frames: Tensor, times: Sequence[float] | None = None) -> Tensor:
-        """(psi(v) f)_t = psi_t(v) f_t, for frames or states (trial, time, ..., y, x).
-
-        Parameters
-        ----------
-        frames : Tensor (trial, time, ..., y, x)
-        times : sequence of float, optional
-            The time of each entry in frames; 0, 1, 2, ... if not given (thinned recordings have gaps).
-        """
-        return transport(self.act, frames, times)
-
-
-def transport(act: Callable[[Tensor, float], Tensor], frames: Tensor, times: Sequence[float] | None = None) -> Tensor:
-    """Each frame (trial, time, ..., y, x) moved by ``act(frame, t)``; see `Flow.transport`."""
-    times = range(frames.shape[1]) if times is None else times
-    if len(times) != frames.shape[1]:
-        raise InputError(f"transport needs a time for each of {frames.shape[1]} frames; got {len(times)}")
-    return torch.stack([act(frames[:, i], t) for i, t in enumerate(times)], 1)

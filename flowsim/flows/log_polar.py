@@ -5,12 +5,12 @@ A frame is sampled on rings r_i = r_0 g^i around its centre and at angles theta_
     rotation by 360 k / A degrees     is  a circular shift along theta by k,
     expansion by the factor g^k       is  a shift along rho by k, out at the rim and in at the centre,
 
-so that `flowsim.Translation` and every network for it apply to (rho, theta) in the place of (y, x). As on the retina,
-receptive fields grow with eccentricity: a sample is the mean over a field of two rings by two angles, weighted by a
-triangle, or edges between samples would come and go as the frame turns. That loses detail. There and back, a Gaussian
-blob (of standard deviation 4/28 of the frame) comes out with a relative error of 0.006 on 28x28 pixels with 28 rings
-and 72 angles, 0.004 on twice and 0.002 on four times as fine a grid, within the last px before the rim;
-tests/test_polar.py holds the table.
+so that `flowsim.Translation` and every network for it apply to (rho, theta) in the place of (y, x). As on the
+retina, receptive fields grow with eccentricity: a sample is the mean over a field of two rings by two angles,
+weighted by a triangle, or edges between samples would come and go as the frame turns. That loses detail.
+There and back, a Gaussian blob (of standard deviation 4/28 of the frame) comes out with a relative error of
+0.006 on 28x28 pixels with 28 rings and 72 angles, 0.004 on twice and 0.002 on four times as fine a grid,
+within the last px before the rim; tests/test_polar.py holds the table.
 
 Source: Schwartz (1977), Spatial mapping in the primate sensory projection.
 """
@@ -74,30 +74,44 @@ class LogPolar:
         return (self.outer / self.inner) ** (1 / (self.rings - 1))
 
     def from_pixels(self, frames: Tensor) -> Tensor:
-        """Frames (..., y, x) on the log-polar grid, (..., rho, theta); theta turns counter-clockwise from the right."""
+        """Frames (..., y, x) on the log-polar grid, (..., rho, theta); theta turns counter-clockwise from the
+        right.
+        """
         if frames.shape[-2:] != self.frame_shape:
             expected = "x".join(map(str, self.frame_shape))
             raise InputError(f"expected frames of {expected} px; got {tuple(frames.shape[-2:])}")
         within = (torch.arange(2 * FINER, dtype=torch.float64) + 0.5) / FINER - 1  # in rings or angles
         weight = ((1 - within.abs()) / FINER).to(frames)
         rho = (torch.arange(self.rings, dtype=torch.float64)[:, None] + within).flatten()
-        theta = (torch.arange(self.angles, dtype=torch.float64)[:, None] + within).flatten() * 2 * math.pi / self.angles
-        radius = (self.inner * self.growth ** rho[:, None]).clamp(max=self.outer)  # nothing is seen beyond the rim
+        theta = (
+            (torch.arange(self.angles, dtype=torch.float64)[:, None] + within).flatten()
+            * 2
+            * math.pi
+            / self.angles
+        )
+        radius = (self.inner * self.growth ** rho[:, None]).clamp(
+            max=self.outer
+        )  # nothing is seen beyond the rim
         rows, columns = self.centre[0] - radius * torch.sin(theta), self.centre[1] + radius * torch.cos(theta)
         fine = _sample(frames, rows, columns).unflatten(-1, (self.angles, -1)).unflatten(-3, (self.rings, -1))
         return torch.einsum("...rsat,s,t->...ra", fine, weight, weight)
 
     def to_pixels(self, polar: Tensor) -> Tensor:
-        """Back from (..., rho, theta) to (..., y, x): fading to 0 over the last px within the rim; the innermost ring's
-        value within it."""
+        """Back from (..., rho, theta) to (..., y, x): fading to 0 over the last px within the rim; the
+        innermost ring's value within it.
+        """
         if polar.shape[-2:] != (self.rings, self.angles):
-            raise InputError(f"expected {self.rings} rings and {self.angles} angles; got {tuple(polar.shape[-2:])}")
+            raise InputError(
+                f"expected {self.rings} rings and {self.angles} angles; got {tuple(polar.shape[-2:])}"
+            )
         rows, columns = (torch.arange(size, dtype=torch.float64) for size in self.frame_shape)
         up, right = self.centre[0] - rows[:, None], columns[None] - self.centre[1]
         radius = torch.hypot(up, right)
         ring = torch.log(radius.clamp(min=self.inner) / self.inner) / math.log(self.growth)
         angle = torch.atan2(up, right) / (2 * math.pi) * self.angles % self.angles
-        beyond = [(j - 2) % self.angles for j in range(self.angles + 5)]  # bicubic samples need two on either side
+        beyond = [
+            (j - 2) % self.angles for j in range(self.angles + 5)
+        ]  # bicubic samples need two on either side
         inside = (self.outer - radius).clamp(0, 1).to(polar)
         return _sample(polar[..., beyond], ring.clamp(max=self.rings - 1), angle + 2) * inside
 

@@ -2,8 +2,9 @@ r"""Motion whose velocity changes: a path t -> v(t), and what it does to frames.
 
     psi_t = exp(v(t-1)) ... exp(v(1)) exp(v(0)),     psi_0 = 1
 
-that is, v(t) carries the world from frame t to frame t + 1. A flow-equivariant network has channels for constant
-velocities only. Under a path its law holds up to the first change of velocity, and breaks after it: a probe of where.
+that is, v(t) carries the world from frame t to frame t + 1. A flow-equivariant network has channels for
+constant velocities only. Under a path its law holds up to the first change of velocity, and breaks after it:
+a probe of where.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import final
 from torch import Tensor
 
 from flowsim.errors import InputError
-from flowsim.flows.group import FlowGroup, Velocity, transport
+from flowsim.flows.flow import transport
+from flowsim.flows.group import FlowGroup, Velocity
 
 
 @final

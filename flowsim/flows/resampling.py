@@ -1,7 +1,8 @@
-"""Frames moved by amounts that are no whole pixels: band-limited shifts, and turning and growing about a point.
+"""Frames moved by amounts that are no whole pixels: band-limited shifts, and turning and growing about a
+point.
 
-Amounts may differ from item to item, so that a batch of images is moved at once. `flowsim.flows.group` gives these
-their meaning as flows.
+Amounts may differ from item to item, so that a batch of images is moved at once. `flowsim.flows.group` gives
+these their meaning as flows.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from torch import Tensor
 
 
 def shift(x: Tensor, dy: float | Tensor, dx: float | Tensor) -> Tensor:
-    """``x`` (..., y, x) shifted circularly, ``dy`` px down and ``dx`` right: each Fourier mode turned by its phase.
+    """``x`` (..., y, x) shifted circularly, ``dy`` px down and ``dx`` right: each Fourier mode turned by its
+    phase.
 
     On an even side the Nyquist mode cannot turn and stay real; it is scaled by cos(pi d) instead.
 
@@ -38,7 +40,9 @@ def _phase(frequency: Tensor, displacement: Tensor) -> Tensor:
 def turn(x: Tensor, grid: Tensor, interpolation: str = "bicubic") -> Tensor:
     """``x`` (item, channel, y, x) sampled at a ``grid`` of `sources`, 0 outside, in float32 at least."""
     exact = torch.promote_types(x.dtype, torch.float32)
-    moved = F.grid_sample(x.to(exact), grid.expand(len(x), -1, -1, -1), mode=interpolation, align_corners=False)
+    moved = F.grid_sample(
+        x.to(exact), grid.expand(len(x), -1, -1, -1), mode=interpolation, align_corners=False
+    )
     return moved.to(x.dtype)
 
 
@@ -70,7 +74,9 @@ def sources(
     middle = (height - 1) / 2, (width - 1) / 2
     rows = torch.arange(height, dtype=angle.dtype, device=angle.device)[:, None] - middle[0]
     columns = torch.arange(width, dtype=angle.dtype, device=angle.device) - middle[1]
-    y0, x0 = (0.0, 0.0) if about is None else ((p[:, None, None] - m) for p, m in zip(about, middle, strict=True))
+    y0, x0 = (
+        (0.0, 0.0) if about is None else ((p[:, None, None] - m) for p, m in zip(about, middle, strict=True))
+    )
     rows, columns = rows - y0, columns - x0
     source = [(cos * columns - sin * rows + x0) * 2 / width, (sin * columns + cos * rows + y0) * 2 / height]
     return torch.stack(source, -1)

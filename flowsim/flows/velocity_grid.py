@@ -16,16 +16,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Flow, FlowGroup, Rotation, Spiral, Velocity, transport
-
-ORIENTED = 7
-"""Dimensions of a state with orientations, (trial, time, velocity, channel, orientation, y, x)."""
+from flowsim.flows.flow import Flow
+from flowsim.flows.group import FlowGroup, Rotation, Spiral, Translation, Velocity
 
 
 @final
@@ -82,7 +80,8 @@ class VelocityGrid:
         components = tuple(velocity)
         period = self.period or (math.inf,) * len(components)
         return tuple(
-            round(c % p, 9) % p if math.isfinite(p) else round(c, 9) for c, p in zip(components, period, strict=True)
+            round(c % p, 9) % p if math.isfinite(p) else round(c, 9)
+            for c, p in zip(components, period, strict=True)
         )
 
     def velocity_of(self, flow: Flow) -> Velocity | None:
@@ -99,7 +98,9 @@ class VelocityGrid:
         """For each channel v, the index of the channel v - u, or None where that lies outside the grid."""
         index = {self._reduce(v): i for i, v in enumerate(self.velocities)}
         u = self.group.velocity(u)
-        return tuple(index.get(self._reduce(a - b for a, b in zip(v, u, strict=True))) for v in self.velocities)
+        return tuple(
+            index.get(self._reduce(a - b for a, b in zip(v, u, strict=True))) for v in self.velocities
+        )
 
     def coverage(self, u: Velocity) -> float:
         """Share of channels that have a partner under the flow u, from 0 to 1."""
@@ -117,72 +118,60 @@ class VelocityGrid:
             Position of the velocity dimension.
         """
         if state.shape[dim] != len(self):
-            raise InputError(f"expected {len(self)} velocity channels along dimension {dim}; got {state.shape[dim]}")
+            raise InputError(
+                f"expected {len(self)} velocity channels along dimension {dim}; got {state.shape[dim]}"
+            )
         partners = self.partner(u)
         shifted = state.index_select(dim, torch.tensor([p or 0 for p in partners], device=state.device))
         missing = torch.tensor([p is None for p in partners], device=state.device)
         return shifted.masked_fill(missing.view(-1, *[1] * (state.ndim - dim % state.ndim - 1)), torch.nan)
 
 
-@final
-@dataclass(frozen=True)
-class Law:
-    """How a state answers when the input flows by u: it is transported, its channels shift, both or neither.
+def translation_grid(
+    frame_shape: tuple[int, int],
+    max_speed: int,
+    velocities: list[tuple[float, float]] | Literal["closed"] | None,
+) -> VelocityGrid:
+    """The grid that the arguments of ``build`` name.
 
-    Prints as, and is read from, "invariant", "transport", "shift" or "transport+shift".
+    Raises
+    ------
+    InputError
+        If it does not fit on the frame.
     """
-
-    transport: bool
-    shift: bool
-
-    def __str__(self) -> str:
-        return "+".join(n for n, on in (("transport", self.transport), ("shift", self.shift)) if on) or "invariant"
-
-    @classmethod
-    def parse(cls, text: str) -> Law:
-        """The law with this name.
-
-        Raises
-        ------
-        InputError
-            If there is no such law.
-        """
-        for law in LAWS:
-            if str(law) == text:
-                return law
-        raise InputError(f"expected one of the laws {', '.join(map(str, LAWS))}; got {text!r}")
-
-    def predict(self, state: Tensor, flow: Flow, grid: VelocityGrid, times: Sequence[float] | None = None) -> Tensor:
-        """The state under psi(u) f that this law predicts from the state under f.
-
-        Parameters
-        ----------
-        state : Tensor (trial, time, velocity, channel, y, x) or (trial, time, velocity, channel, orientation, y, x)
-            What the network did on the reference input f.
-        flow : Flow
-            The flow psi(u) applied to the input.
-        grid : VelocityGrid
-            The velocities along the state's velocity dimension.
-        times : sequence of float, optional
-            See `Flow.transport`.
-
-        Returns
-        -------
-        Tensor of the same shape, NaN in channels that have no partner (only where the law shifts).
-        """
-        if self.transport:
-            state = transport(flow.act_oriented if state.ndim == ORIENTED else flow.act, state, times)
-        if not self.shift:
-            return state
-        u = grid.velocity_of(flow)
-        return torch.full_like(state, torch.nan) if u is None else grid.shift(state, u)
-
-    def coverage(self, flow: Flow, grid: VelocityGrid) -> float:
-        """Share of channels about which this law says something."""
-        if not self.shift:
-            return 1.0
-        u = grid.velocity_of(flow)
-        return 0.0 if u is None else grid.coverage(u)
+    if velocities == "closed":
+        return VelocityGrid.closed(Translation(), frame_shape)
+    if velocities is not None:
+        return VelocityGrid(Translation(), tuple(velocities), period=frame_shape)
+    if 2 * max_speed + 1 > min(frame_shape) and max_speed:
+        raise InputError(
+            f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of "
+            f"{frame_shape[0]}x{frame_shape[1]} pixels; use max_speed at most {(min(frame_shape) - 1) // 2} or larger "
+            "frames"
+        )
+    return VelocityGrid.box(Translation(), max_speed, period=frame_shape)
 
 
-LAWS = (Law(False, False), Law(True, False), Law(False, True), Law(True, True))
+def rotation_grid(
+    max_speed: float, step: float, velocities: list[float] | Literal["closed"] | None
+) -> VelocityGrid:
+    """The grid of angular velocities that the arguments of ``build`` name.
+
+    Raises
+    ------
+    InputError
+        If the steps do not fit into max_speed, or for a closed grid into the circle.
+    """
+    group, whole = Rotation(), 360 if velocities == "closed" else max_speed
+    steps = round(whole / step)
+    if velocities != "closed" and velocities is not None:
+        return VelocityGrid(group, tuple((v,) for v in velocities), period=(360,))
+    if abs(steps * step - whole) > 1e-9:
+        what = (
+            "a closed grid needs a step that divides 360"
+            if velocities
+            else "max_speed must be a multiple of step"
+        )
+        raise InputError(f"{what}; got max_speed {max_speed} and step {step} (deg/frame)")
+    numbers = range(steps) if velocities == "closed" else range(-steps, steps + 1)
+    return VelocityGrid(group, tuple((n * step,) for n in numbers), period=(360,))

@@ -1,9 +1,9 @@
 r"""One step of a recurrence at every velocity at once: rnn, gru and lstm, convolutional.
 
-Each takes what it carries, already advanced, and a drive (what the frame, or the layer below, contributes), both
-(trial, velocity, channel, y, x); a drive of velocity size 1 is the same for all velocities. Gates, biases and
-non-linearities act pointwise and the convolutions commute with translation, so every cell keeps the law of what it
-carries.
+Each takes what it carries, already advanced, and a drive (what the frame, or the layer below, contributes),
+both (trial, velocity, channel, y, x); a drive of velocity size 1 is the same for all velocities. Gates,
+biases and non-linearities act pointwise and the convolutions commute with translation, so every cell keeps
+the law of what it carries.
 
 Sources: Keller (2025) for the rnn; Cho et al. (2014) and Shi et al. (2015) for the gates, with convolutions.
 """

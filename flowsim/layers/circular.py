@@ -1,8 +1,8 @@
 """Convolutions on the torus: what `torch.nn.Conv2d` with circular padding computes, with fewer copies.
 
-Padded inputs are not kept for the backward pass. The gradient with respect to the input is a circular convolution like
-any other, with the adjoint kernel; the padded gradient that it needs (`flowsim.layers.padded_gather`), correlated with
-the input, is the gradient with respect to the kernel.
+Padded inputs are not kept for the backward pass. The gradient with respect to the input is a circular
+convolution like any other, with the adjoint kernel; the padded gradient that it needs
+(`flowsim.layers.padded_gather`), correlated with the input, is the gradient with respect to the kernel.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
@@ -19,7 +20,8 @@ REST = ((0, 0),)
 
 
 class CircularConv2d(nn.Conv2d):
-    """A convolution on the torus with kernels of odd size; parameters are named as those of `torch.nn.Conv2d`.
+    """A convolution on the torus with kernels of odd size; parameters are named as those of
+    `torch.nn.Conv2d`.
 
     Raises
     ------
@@ -73,3 +75,21 @@ class _Convolution(torch.autograd.Function):
             own = convolved(gathered(x[None], REST, side), along_weight)
             along = own if along is None else along + own
         return along
+
+
+def check_kernel(kernel: int, frame_shape: tuple[int, int]) -> None:
+    """Raise InputError unless a kernel is odd and wraps around the frame at most once."""
+    if kernel % 2 == 0 or kernel // 2 > min(frame_shape):
+        raise InputError(
+            f"kernel must be odd and, on frames of {frame_shape[0]}x{frame_shape[1]} pixels, at most "
+            f"{2 * min(frame_shape) + 1}; got {kernel}"
+        )
+
+
+def convolve_each(state: Tensor, kernels: Tensor) -> Tensor:
+    """Cross-correlate each velocity (trial, velocity, channel, y, x) with its own kernel (velocity, 1, y, x)."""
+    velocities, side = len(kernels), kernels.shape[-1]
+    images = state.transpose(1, 2).flatten(0, 1)
+    padded = F.pad(images, (side // 2,) * 4, mode="circular")
+    moved = F.conv2d(padded, kernels, groups=velocities)
+    return moved.unflatten(0, (state.shape[0], state.shape[2])).transpose(1, 2)

@@ -2,43 +2,43 @@ r"""The recurrence of the FERNN at every velocity, without moving a state in mem
 
     h_t(v) = a( W * psi_1(v) . h_(t-1)(v) + U * f_t )
 
-The copy that a circular convolution needs moves the state as well (`flowsim.layers.padded_gather`). The state is kept
-in groups of a few velocities, each small enough that what is gathered, convolved and activated stays in the cache, and
-each a tensor of its own, so that a step neither joins nor splits them. The backward pass copies again instead of
-keeping copies: of each step its output is stored, and which velocity held the maximum; and one copy of the gradient
-serves both the state and the weights,
+The copy that a circular convolution needs moves the state as well (`flowsim.layers.padded_gather`). The state
+is kept in groups of a few velocities, each small enough that what is gathered, convolved and activated stays
+in the cache, and each a tensor of its own, so that a step neither joins nor splits them. The backward pass
+copies again instead of keeping copies: of each step its output is stored, and which velocity held the
+maximum; and one copy of the gradient serves both the state and the weights,
 
     dE/dh(v) = psi_1(-v) . W^T * g(v),     dE/dW = sum_v of the correlation of h(v) with psi_1(-v) . g(v),
 
 where g is the gradient before the activation. Forward mode differentiates too (``jvp``).
 
-Memory is laid out (velocity, trial, y, x, channel), whatever the order of the dimensions. Whole-pixel velocities only.
-`flowsim.layers.velocity_channels.advance` and `flowsim.layers.cells.RNN` are the same in plain steps, and what this is
-tested against.
+Memory is laid out (velocity, trial, y, x, channel), whatever the order of the dimensions. Whole-pixel
+velocities only. `flowsim.layers.velocity_channels.advance` and `flowsim.layers.cells.RNN` are the same in
+plain steps, and what this is tested against.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from flowsim.flows.group import Velocity
 from flowsim.layers.circular import convolve
-from flowsim.layers.highest import (
-    Highest,
-    Velocities,
-    differentiated,
-    handed_back,
-    members,
-    opposite,
-    pool_max,
-    winning,
+from flowsim.layers.padded_gather import (
+    adjoint,
+    as_autocast,
+    convolved,
+    gathered,
+    inward,
+    outward,
+    weight_gradient,
 )
-from flowsim.layers.padded_gather import adjoint, as_autocast, convolved, gathered, inward, outward, weight_gradient
 
 GROUP = 3 * 2**20
 """Bytes of state in a group of velocities on a CPU; a GPU takes all velocities at once."""
@@ -49,6 +49,7 @@ DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 IN_PLACE = {"relu": torch.relu_, "tanh": torch.tanh_, "linear": lambda x: x}
 Groups = tuple[Tensor, ...]
+Velocities = tuple[Velocity, ...]
 
 
 def recur(
@@ -64,12 +65,13 @@ def recur(
     Parameters
     ----------
     state : sequence of Tensor (trial, velocity, channel, y, x)
-        Groups of velocities, in order; one alone is split as pays. One of velocity size 1 is the same at every
-        velocity, as at the start.
+        Groups of velocities, in order; one alone is split as pays. One of velocity size 1 is the same at
+        every velocity, as at the start.
     weight : Tensor (channel, channel, y, x)
         The kernel W, of odd size.
     drive : sequence of Tensor (trial, velocity or 1, channel, y, x)
-        U * f_t: one, the same for all velocities or with one for each, or a group for each group of the state.
+        U * f_t: one, the same for all velocities or with one for each, or a group for each group of the
+        state.
     velocities : sequence of (int, int)
         Of all of the state's velocities, in px/frame.
     activation : {"relu", "tanh", "linear"}
@@ -81,26 +83,30 @@ def recur(
     tuple of Tensor (trial, velocity, channel, y, x)
         The state after the frame, in groups.
     Tensor (trial, channel, y, x)
-        Its maximum over velocity once it is advanced again, see `flowsim.layers.highest`: taken on the way, while all
-        is at hand. Empty unless ``pooled``.
+        Its maximum over velocity once it is advanced again, see `flowsim.layers.fused_recurrence`: taken on
+        the way, while all is at hand. Empty unless ``pooled``.
     """
     moves = tuple(velocities)
-    several = state if len(state) > 1 else drive if len(drive) > 1 else grouped(_everywhere(state[0], len(moves)))
+    several = (
+        state if len(state) > 1 else drive if len(drive) > 1 else grouped(_everywhere(state[0], len(moves)))
+    )
     sizes = [group.shape[1] for group in several]
     drive = drive[0].split(sizes, 1) if len(drive) == 1 and drive[0].shape[1] == len(moves) else drive
     if len(state) == 1 and state[0].shape[1] < len(moves):
         found = _from_one(state[0], weight, drive, members(sizes, moves), activation)
-        return found, pool_max(found, moves) if pooled else weight.new_empty(0)
+        return found, maximum_when_advanced(found, moves) if pooled else weight.new_empty(0)
     state = state[0].split(sizes, 1) if len(state) == 1 else state
     on_the_way = pooled and len(moves) > 1
     weight, *both = as_autocast(weight, *drive, *state)
     winner = on_the_way and differentiated(weight, *both)
-    *groups, highest = _Recurrence.apply(weight, moves, activation, on_the_way, winner, len(drive), *map(outward, both))
+    *groups, highest = _Recurrence.apply(
+        weight, moves, activation, on_the_way, winner, len(drive), *map(outward, both)
+    )
     found = tuple(map(inward, groups))
     if on_the_way:
         highest = highest.permute(0, 3, 1, 2)
     elif pooled:
-        highest = pool_max(found, moves)
+        highest = maximum_when_advanced(found, moves)
     return found, highest
 
 
@@ -131,7 +137,9 @@ def _from_one(
 
 
 class _Recurrence(torch.autograd.Function):
-    """`recur` on groups (velocity, trial, y, x, channel): ``drives`` of the drive first, then those of the state."""
+    """`recur` on groups (velocity, trial, y, x, channel): ``drives`` of the drive first, then those of the
+    state.
+    """
 
     @staticmethod
     def forward(
@@ -201,3 +209,120 @@ class _Recurrence(torch.autograd.Function):
                 total += driven
             found.append(DERIVATIVES[ctx.activation](total, output))
         return *found, winning(found, winner, ctx.velocities) if ctx.pooled else None
+
+
+def maximum_when_advanced(state: Sequence[Tensor], velocities: Sequence[Velocity]) -> Tensor:
+    """Maximum over velocity of the advanced state, (trial, channel, y, x), from the state before it.
+
+    Parameters
+    ----------
+    state : sequence of Tensor (trial, velocity, channel, y, x)
+        Groups of velocities, in order; one alone of velocity size 1 is the same at every velocity.
+    velocities : sequence of (int, int)
+        Of all of them, in px/frame.
+    """
+    if len(velocities) == 1:
+        (vy, vx), alone = velocities[0], state[0][:, 0]
+        return alone.roll((int(vy), int(vx)), (-2, -1)) if vy or vx else alone
+    if len(state) == 1:
+        state = [state[0].expand(-1, len(velocities), -1, -1, -1)]
+    return _Maximum.apply(tuple(velocities), differentiated(*state), *map(outward, state)).permute(0, 3, 1, 2)
+
+
+def members(sizes: Iterable[int], velocities: Velocities) -> list[Velocities]:
+    """The velocities of each group, of so many each."""
+    left = iter(velocities)
+    return [tuple(islice(left, size)) for size in sizes]
+
+
+def opposite(velocities: Velocities) -> Velocities:
+    """The way back."""
+    return tuple((-vy, -vx) for vy, vx in velocities)
+
+
+class Highest:
+    """The maximum over velocities that come one group after the other, moved, and the first velocity that
+    attains it.
+
+    Over places (trial, y, x, channel); ``winner`` counts velocities in the order in which they came, in
+    float32. It stays empty where nothing is ``differentiated``.
+    """
+
+    def __init__(self, like: Tensor, differentiated: bool) -> None:
+        self.seen, self.value, self.winner = 0, like.new_empty(0), like.new_empty(0, dtype=torch.float32)
+        self.differentiated = differentiated
+
+    def take(self, state: Tensor, velocities: Velocities) -> None:
+        """The next velocities, (velocity, trial, y, x, channel)."""
+        for moved in _moved(state, velocities):
+            if not self.seen:
+                self.value = moved.clone()
+                self.winner = self.winner.new_zeros(moved.shape if self.differentiated else 0)
+            else:
+                if self.differentiated:
+                    higher = torch.gt(moved, self.value, out=torch.empty_like(self.winner))
+                    torch.maximum(self.winner, higher.mul_(self.seen), out=self.winner)
+                torch.maximum(self.value, moved, out=self.value)
+            self.seen += 1
+
+
+def differentiated(*tensors: Tensor) -> bool:
+    """Whether a derivative may be asked of what is computed from these: backward or forward."""
+    return torch.is_grad_enabled() or any(unpack_dual(tensor).tangent is not None for tensor in tensors)
+
+
+def _moved(state: Tensor, velocities: Velocities) -> Tensor:
+    """Each velocity (velocity, trial, y, x, channel) moved by itself."""
+    return gathered(state.contiguous(), velocities, 0).permute(0, 2, 3, 1).view(state.shape)
+
+
+def handed_back(gradient: Tensor, winner: Tensor, first: int, velocities: Velocities) -> Tensor:
+    """To velocities from number ``first`` on, (velocity, trial, y, x, channel), from the maximum's gradient.
+
+    ``winner`` is in float32: comparing integers would take longer than all else here.
+    """
+    number = torch.arange(first, first + len(velocities), dtype=winner.dtype, device=winner.device)
+    away = (winner - number[:, None, None, None, None]).to(gradient.dtype)  # 0 at the winner, else at least 1
+    own = torch.ops.aten.hardtanh_backward(
+        gradient.contiguous().expand_as(away), away, -0.5, 0.5
+    )  # 0 where away
+    return _moved(own, opposite(velocities))
+
+
+def winning(along: Sequence[Tensor], winner: Tensor, velocities: Sequence[Velocities]) -> Tensor:
+    """Of groups (velocity, trial, y, x, channel), moved, the value at the velocity that won, (trial, y, x,
+    channel).
+    """
+    found, number = torch.zeros_like(along[0][0]), 0
+    for group, own in zip(along, velocities, strict=True):
+        for moved in _moved(group, own):
+            found = torch.where(winner == number, moved, found)
+            number += 1
+    return found
+
+
+class _Maximum(torch.autograd.Function):
+    """`maximum_when_advanced` on groups (velocity, trial, y, x, channel)."""
+
+    @staticmethod
+    def forward(ctx: Any, velocities: Velocities, differentiated: bool, *groups: Tensor) -> Tensor:
+        highest, ctx.velocities = Highest(groups[0], differentiated), members(map(len, groups), velocities)
+        for group, own in zip(groups, ctx.velocities, strict=True):
+            highest.take(group, own)
+        winner = highest.winner.to(torch.int16)
+        ctx.save_for_backward(winner)
+        ctx.save_for_forward(winner)
+        return highest.value
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (winner,), found, first = ctx.saved_tensors, [], 0
+        for own in ctx.velocities:
+            found.append(handed_back(gradient, winner.float(), first, own))
+            first += len(own)
+        return None, None, *found
+
+    @staticmethod
+    def jvp(ctx: Any, _velocities: None, _differentiated: None, *along: Tensor) -> Tensor:
+        (winner,) = ctx.saved_tensors
+        return winning(along, winner, ctx.velocities)

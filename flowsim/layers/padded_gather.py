@@ -1,7 +1,7 @@
 """Frames moved over the torus and padded circularly in one copy, and convolutions of what was copied.
 
-A circular convolution copies its input into a padded one in any case; one gather can move it as well. Memory is laid
-out with the channel last, (velocity, trial, y, x, channel), so that what is copied are whole pixels.
+A circular convolution copies its input into a padded one in any case; one gather can move it as well. Memory
+is laid out with the channel last, (velocity, trial, y, x, channel), so that what is copied are whole pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from flowsim.flows.group import Velocity
 
 
 @lru_cache(256)
-def rows(shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int, device: torch.device) -> Tensor:
+def rows(
+    shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int, device: torch.device
+) -> Tensor:
     """Where everything comes from when (velocity, trial, y, x) is moved and padded: row by (velocity, place)."""
     trials, height, width = shape
     frames = torch.arange(trials)[:, None] * height * width

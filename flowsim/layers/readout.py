@@ -2,8 +2,8 @@
 
 Pooling over v is blind to the shift, so the frame is transported as the input is, and the class is invariant.
 
-Source: Keller (2025), the published decoder: `decoder_layers` 3x3 convolutions with ReLU and one to the image, no
-biases; and classifier: pooled over v, averaged over space, linear.
+Source: Keller (2025), the published decoder: `decoder_layers` 3x3 convolutions with ReLU and one to the
+image, no biases; and classifier: pooled over v, averaged over space, linear.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ class Readout(nn.Module):
     def __init__(self, channels: int, decoder_layers: int, classes: int | None, pool: str = "max") -> None:
         super().__init__()
         self.pool = POOLS[pool]
-        hidden = [layer for _ in range(decoder_layers) for layer in (CircularConv2d(channels, channels, 3), nn.ReLU())]
+        hidden = [
+            layer
+            for _ in range(decoder_layers)
+            for layer in (CircularConv2d(channels, channels, 3), nn.ReLU())
+        ]
         self.decoder = nn.Sequential(*hidden, CircularConv2d(channels, 1, 3))
         self.classifier = nn.Linear(channels, classes) if classes else None
 

@@ -1,12 +1,14 @@
 r"""Convolutions that turn with the image: steerable kernels and an orientation axis, the group C_N.
 
-A field with orientations has N channels for each of its own, at 0, 360/N, ... degrees; turning the image by one step
-turns every map and shifts the orientations by one. Kernels are sums of circular harmonics on Gaussian rings,
+A field with orientations has N channels for each of its own, at 0, 360/N, ... degrees; turning the image by
+one step turns every map and shifts the orientations by one. Kernels are sums of circular harmonics on
+Gaussian rings,
 
-    B_(r,m)(rho, phi) = exp(-(rho - r)^2 / 2 s^2) {cos, sin}(m phi),      r = 0, 1, ..., k // 2,   m <= min(2 r, 3)
+    B_(r,m)(rho, phi) = exp(-(rho - r)^2 / 2 s^2) {cos, sin}(m phi),      r = 0, 1, ..., k // 2,   m <= min(2
+    r, 3)
 
-within rho <= k / 2. They are turned by any angle exactly, phi -> phi - angle, before they are sampled on pixels: no
-kernel is interpolated.
+within rho <= k / 2. They are turned by any angle exactly, phi -> phi - angle, before they are sampled on
+pixels: no kernel is interpolated.
 
 Sources: Cohen & Welling (2016), Group equivariant convolutional networks; Weiler, Hamprecht & Storath
 (2018), Learning steerable filters for rotation equivariant CNNs: circular harmonics.
@@ -27,7 +29,9 @@ HIGHEST = 3
 
 
 def harmonics(kernel: int, orientations: int) -> Tensor:
-    """The kernels B turned to each orientation, (orientation, harmonic, y, x), of norm 1 on average over a turn."""
+    """The kernels B turned to each orientation, (orientation, harmonic, y, x), of norm 1 on average over a
+    turn.
+    """
     radius = kernel // 2
     axis = torch.arange(-radius, radius + 1, dtype=torch.float64)
     rho, phi = torch.hypot(axis[:, None], axis), torch.atan2(-axis[:, None], axis)
@@ -44,15 +48,17 @@ def harmonics(kernel: int, orientations: int) -> Tensor:
     quarter, rest = divmod(orientations, 4)
     if rest:
         return bank
-    return torch.cat([torch.rot90(bank[:quarter], turns, (-2, -1)) for turns in range(4)])  # equal to the last bit
+    return torch.cat(
+        [torch.rot90(bank[:quarter], turns, (-2, -1)) for turns in range(4)]
+    )  # equal to the last bit
 
 
 class SteerableConv(nn.Module):
     """A convolution between fields with orientations, 0 outside the frame.
 
-    Every output orientation looks at the input with the same kernels, turned by its own angle, which depend on the
-    input's orientation relative to its own. From a field without orientations to one with them it is the lifting
-    convolution; to one without it is that backwards.
+    Every output orientation looks at the input with the same kernels, turned by its own angle, which depend
+    on the input's orientation relative to its own. From a field without orientations to one with them it is
+    the lifting convolution; to one without it is that backwards.
 
     Parameters
     ----------
@@ -70,7 +76,14 @@ class SteerableConv(nn.Module):
     relative: Tensor
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, orientations: int, *, lifts: bool = False, projects: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        orientations: int,
+        *,
+        lifts: bool = False,
+        projects: bool = False,
     ) -> None:
         super().__init__()
         bank = harmonics(kernel, orientations).to(torch.get_default_dtype())

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flowsim.flows.group import Flow
+from flowsim.flows.flow import Flow
 from flowsim.flows.velocity_grid import VelocityGrid
 
 
@@ -25,7 +25,9 @@ def advance(state: Tensor, grid: VelocityGrid) -> Tensor:
 
     Source: Keller (2025), the flow-equivariant recurrence.
     """
-    moved = [Flow(grid.group, v).act(channel) for v, channel in zip(grid.velocities, state.unbind(1), strict=True)]
+    moved = [
+        Flow(grid.group, v).act(channel) for v, channel in zip(grid.velocities, state.unbind(1), strict=True)
+    ]
     return torch.stack(moved, 1)
 
 

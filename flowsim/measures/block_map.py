@@ -1,8 +1,8 @@
 """One pass over a variable that need not fit into memory: block by block, as it is stored, on several cores.
 
-A block holds all flows of some trials and frames. What is asked of a block is asked where dask computes: in threads of
-this process, or on the cluster of a ``dask.distributed.Client`` that is open. Only answers come back, and these should
-be small. Blocks of an array that is in memory are taken in turn.
+A block holds all flows of some trials and frames. What is asked of a block is asked where dask computes: in
+threads of this process, or on the cluster of a ``dask.distributed.Client`` that is open. Only answers come
+back, and these should be small. Blocks of an array that is in memory are taken in turn.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ MOST, AT_MOST, AHEAD = 2**25, 2**28, 2**29
 """Bytes of a block, of one whose chunks are larger than that, and of all blocks that are asked together."""
 
 
-def mapped(values: xr.DataArray, ask: Callable[[np.ndarray, Place], Answer]) -> Iterator[tuple[Place, Answer]]:
+def mapped(
+    values: xr.DataArray, ask: Callable[[np.ndarray, Place], Answer]
+) -> Iterator[tuple[Place, Answer]]:
     """Where each block is, and what ``ask`` says of it, in the order of trials, then frames.
 
     Parameters
@@ -47,11 +49,18 @@ def mapped(values: xr.DataArray, ask: Callable[[np.ndarray, Place], Answer]) -> 
             return
         for first in range(0, len(places), together):
             some = places[first : first + together]
-            around = {d: slice(min(p[d].start for p in some), max(p[d].stop for p in some)) for d in ("trial", "time")}
-            (near,) = dask.optimize(array.isel(around))  # or else each block would carry the graph of the whole array
+            around = {
+                d: slice(min(p[d].start for p in some), max(p[d].stop for p in some))
+                for d in ("trial", "time")
+            }
+            (near,) = dask.optimize(
+                array.isel(around)
+            )  # or else each block would carry the graph of the whole array
             tasks = []
             for place in some:
-                within = {d: slice(p.start - around[d].start, p.stop - around[d].start) for d, p in place.items()}
+                within = {
+                    d: slice(p.start - around[d].start, p.stop - around[d].start) for d, p in place.items()
+                }
                 tasks.append(dask.delayed(partial(_answer, ask, place))(near.isel(within).data))
             yield from zip(some, dask.compute(*tasks), strict=True)
 

@@ -1,9 +1,10 @@
-r"""States of a probe in co-moving coordinates: what happens at a pixel, once motion along a flow is taken back.
+r"""States of a probe in co-moving coordinates: what happens at a pixel, once motion along a flow is taken
+back.
 
     psi_{-t}(d) . h_t[psi(u) f] (x),        d, the *roll*, a velocity
 
-The values of all (velocity, channel) pairs at a pixel are its *features*. Frame 0, where nothing has moved yet, is left
-out. A state without space is one pixel, and stays where it is.
+The values of all (velocity, channel) pairs at a pixel are its *features*. Frame 0, where nothing has moved
+yet, is left out. A state without space is one pixel, and stays where it is.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import xarray as xr
 from torch import Tensor
 
 from flowsim.errors import InputError
-from flowsim.files import netcdf
-from flowsim.flows.group import Flow, Velocity, transport
+from flowsim.files import coordinates
+from flowsim.flows.flow import Flow, transport
+from flowsim.flows.group import Velocity
 
 LAGS = [(0, 0), *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)]
 """From a pixel to itself and its neighbours."""
@@ -49,14 +51,18 @@ class States:
 
     def __init__(self, recording: xr.Dataset, features: int, pixels: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        state = netcdf.variable(recording, "state", netcdf.STATE, netcdf.ORIENTED, netcdf.UNITS)
-        self.flows = netcdf.flows(recording)
+        state = coordinates.variable(
+            recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS
+        )
+        self.flows = coordinates.flows(recording)
         if len(self.flows) < 2:
-            raise InputError("expected flows besides the reference; the recording has 1 flow. Make a probe with more")
+            raise InputError(
+                "expected flows besides the reference; the recording has 1 flow. Make a probe with more"
+            )
         if state.sizes["time"] > 1:
             state = state.isel(time=(recording.time > 0).values)
         self.times = [-t for t in state.time.values.tolist()]
-        self.trials, self.spatial = state.sizes["trial"], state.dims != netcdf.UNITS
+        self.trials, self.spatial = state.sizes["trial"], state.dims != coordinates.UNITS
         self.oriented = "orientation" in state.dims
         channel = "channel" if self.spatial else "unit"
         other = state.sizes.get("velocity", 1) * state.sizes.get("orientation", 1)

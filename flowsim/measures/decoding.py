@@ -1,11 +1,11 @@
 """Linear readouts, fitted on some trials and judged on others, together with what permuted targets give.
 
-Features are standardised and reduced to principal components on the training trials. The ridge penalty is the shrinkage
-of Ledoit and Wolf (2004) of their covariance: it never sees the targets, so that true and permuted ones are treated
-alike, and one least-squares fit serves them all. Labels are read by regression on indicators (Hastie, Tibshirani and
-Friedman 2009, section 4.2): that one is named whose indicator exceeds its share in training by most of that share, as
-else, where there is little to go by, the label that was left out would never be named. All presentations of a trial are
-on the same side of every split.
+Features are standardised and reduced to principal components on the training trials. The ridge penalty is the
+shrinkage of Ledoit and Wolf (2004) of their covariance: it never sees the targets, so that true and permuted
+ones are treated alike, and one least-squares fit serves them all. Labels are read by regression on indicators
+(Hastie, Tibshirani and Friedman 2009, section 4.2): that one is named whose indicator exceeds its share in
+training by most of that share, as else, where there is little to go by, the label that was left out would
+never be named. All presentations of a trial are on the same side of every split.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import xarray as xr
+
+from flowsim.flows.flow import Flow
+from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.measures.statistics import exceeded
 
 DRAWS, FEW = 1000, 4
 """Bootstrap samples of trials; with fewer trials than this there is no interval."""
 TOLD = ("score", "low", "high", "chance", "chance_low", "chance_high", "p")
-
-
-def shuffles(rng: np.random.Generator, permutations: int, *shape: int) -> np.ndarray:
-    """Orders (permutation, *shape) of the last axis; the first leaves it as it is."""
-    still = np.broadcast_to(np.arange(shape[-1]), (permutations + 1, *shape))
-    return np.concatenate([still[:1], rng.permuted(still[1:], axis=-1)])
 
 
 def held_out(
@@ -50,8 +49,8 @@ def held_out(
     Returns
     -------
     list of arrays (2, trial, permutation)
-        Presentations whose label is named and all of them, or squares explained and all, about the training mean: sums
-        of these over trials have accuracy, or the cross-validated R^2, as their ratio.
+        Presentations whose label is named and all of them, or squares explained and all, about the training
+        mean: sums of these over trials have accuracy, or the cross-validated R^2, as their ratio.
     """
     from sklearn.covariance import ledoit_wolf_shrinkage
     from sklearn.decomposition import PCA
@@ -64,7 +63,9 @@ def held_out(
         known, wanted = x[:, train].reshape(-1, x.shape[2]), y[:, train].reshape(len(y) * len(train), -1)
         kept = max(1, min(components, known.shape[1], len(known) - 1))
         scale, axes = StandardScaler(), PCA(kept, random_state=seed)
-        with np.errstate(invalid="ignore", divide="ignore"):  # of a silent state, the share of each component is 0 / 0
+        with np.errstate(
+            invalid="ignore", divide="ignore"
+        ):  # of a silent state, the share of each component is 0 / 0
             z = axes.fit_transform(scale.fit_transform(known))
         share = np.clip(ledoit_wolf_shrinkage(z, assume_centered=True), 1e-6, 1 - 1e-6)
         penalty = max(share / (1 - share) * (z**2).sum() / kept, 1e-12)
@@ -90,13 +91,14 @@ def held_out(
 
 
 def judged(tally: np.ndarray, rng: np.random.Generator, folds: int) -> dict[str, float]:
-    """`TOLD` of a tally (2, trial, permutation): score, 95 % interval over trials, and what permuted targets give.
+    """`TOLD` of a tally (2, trial, permutation): score, 95 % interval over trials, and what permuted targets
+    give.
 
-    The standard error is a bootstrap of held-out trials. As readouts were fitted to the same trials it is too small by
-    itself, and grows by sqrt(1 + k / (k - 1)) for k folds (Nadeau and Bengio 2003, Machine Learning 52); with that, and
-    the quantiles of Student, intervals hold the expected score in 92 to 98 % of simulations of 8 to 30 trials, and
-    without in 75 to 89 %. One without width tells that all trials gave the same. p is at least 1 / (1 + number of
-    permutations) (Phipson and Smyth 2010).
+    The standard error is a bootstrap of held-out trials. As readouts were fitted to the same trials it is too
+    small by itself, and grows by sqrt(1 + k / (k - 1)) for k folds (Nadeau and Bengio 2003, Machine Learning
+    52); with that, and the quantiles of Student, intervals hold the expected score in 92 to 98 % of
+    simulations of 8 to 30 trials, and without in 75 to 89 %. One without width tells that all trials gave the
+    same. p is at least 1 / (1 + number of permutations) (Phipson and Smyth 2010).
     """
     from scipy.stats import t
 
@@ -109,20 +111,27 @@ def judged(tally: np.ndarray, rng: np.random.Generator, folds: int) -> dict[str,
     half = t.ppf(0.975, trials - 1) * np.sqrt(variance * (1 + k / (k - 1))) if trials >= FEW else np.nan
     low, high = score - half, np.minimum(score + half, 1)
     below, above = np.quantile(null, [0.025, 0.975])
-    return dict(zip(TOLD, (score, low, high, np.mean(null), below, above, exceeded(score, null)), strict=True))
+    return dict(
+        zip(TOLD, (score, low, high, np.mean(null), below, above, exceeded(score, null)), strict=True)
+    )
 
 
-def exceeded(score: float, null: Iterable[float]) -> float:
-    """p-value of a score among those of permuted targets; NaN if there is none."""
-    every = np.array(list(null))
-    return float((1 + (every >= score - 1e-12).sum()) / (1 + len(every))) if np.isfinite(score) else float("nan")
+def carried(state: xr.DataArray, fitted: Flow, tested: Flow, grid: VelocityGrid) -> xr.DataArray:
+    """The state under ``tested`` put where the law of shift says that it was under ``fitted``; NaN without a
+    partner.
 
-
-def corrected(p: np.ndarray) -> np.ndarray:
-    """p-values of one family after Benjamini and Hochberg (1995); NaN are none of it."""
-    from scipy.stats import false_discovery_control
-
-    result, known = p.copy(), np.isfinite(p)
-    if known.any():
-        result[known] = false_discovery_control(p[known])
-    return result
+    Parameters
+    ----------
+    state : DataArray (flow, trial, velocity, ...)
+        Means over space, which transport does not change.
+    fitted, tested : Flow
+    grid : VelocityGrid
+    """
+    apart = Flow(tested.group, tuple(b - a for a, b in zip(fitted.velocity, tested.velocity, strict=True)))
+    u = grid.velocity_of(apart)
+    partner = (None,) * len(grid) if u is None else grid.partner(u)
+    moved = xr.full_like(state, np.nan)
+    for now, before in enumerate(partner):
+        if before is not None:
+            moved[:, :, before] = state[:, :, now].values
+    return moved

@@ -1,12 +1,12 @@
 r"""Phases of operators M_u that should form a one-parameter group, against velocity.
 
-Operators that commute are diagonal in one basis, here the eigenbasis of a random mixture of them all: M_u has the
-eigenphases phi_j(u) there, and a one-parameter group has
+Operators that commute are diagonal in one basis, here the eigenbasis of a random mixture of them all: M_u has
+the eigenphases phi_j(u) there, and a one-parameter group has
 
     phi_j(u) = a_j . u   (mod 2 pi)
 
-Slopes a_j maximise sum_u cos(phi_j(u) - a_j . u), the circular-linear regression of Kempter et al. (2012, J. Neurosci.
-Methods 207, 113) without intercept, as M_0 = 1.
+Slopes a_j maximise sum_u cos(phi_j(u) - a_j . u), the circular-linear regression of Kempter et al. (2012, J.
+Neurosci. Methods 207, 113) without intercept, as M_0 = 1.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def slopes(phase: np.ndarray, velocities: np.ndarray, tries: int = 16) -> np.nda
     present = np.abs(velocities[velocities != 0])
     if not present.size:
         return np.zeros((phase.shape[1], velocities.shape[1]))
-    # A phase turns by at most half a turn from one velocity to the next: faster slopes cannot be told from slower.
+    # A phase turns by at most half a turn from one velocity to the next: faster slopes cannot be told from
+    # slower.
     steps = np.linspace(-np.pi, np.pi, tries, endpoint=False) / present.min()
     lattice = np.stack(np.meshgrid(*[steps] * velocities.shape[1]), -1).reshape(-1, velocities.shape[1])
     turn = np.exp(-1j * lattice @ velocities.T)
@@ -59,8 +60,8 @@ def slopes(phase: np.ndarray, velocities: np.ndarray, tries: int = 16) -> np.nda
 def linearity(phase: np.ndarray, weight: np.ndarray, velocities: np.ndarray) -> tuple[float, np.ndarray]:
     """Cross-validated linearity, and the phases (flow, mode) that the slopes of the other flows let expect.
 
-    1 - (circular variance about them) / (circular variance about 0), over modes by their ``weight``: 1 for a group, at
-    most about 0 for phases without order, NaN where nothing turns.
+    1 - (circular variance about them) / (circular variance about 0), over modes by their ``weight``: 1 for a
+    group, at most about 0 for phases without order, NaN where nothing turns.
     """
     expected = np.empty_like(phase)
     for u in range(len(velocities)):

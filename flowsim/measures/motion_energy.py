@@ -1,16 +1,18 @@
 r"""Which way do these frames move, and how fast? What their spatio-temporal power spectrum says.
 
-A pattern that moves at velocity v has all its energy P on a plane through the origin, f . v + f_t = 0. The motion
-energy at v is the energy weighed by how near the plane it lies,
+A pattern that moves at velocity v has all its energy P on a plane through the origin, f . v + f_t = 0. The
+motion energy at v is the energy weighed by how near the plane it lies,
 
     E(v) = sum P(f, f_t) cos(2 pi (f . v + f_t)) / sum P(f, f_t)
 
-which is 1 if everything moves at v, and -1 for what is half a cycle per frame off. The weight has the period of the
-frequencies of sampled time, so that temporal frequencies may wrap as those of fast patterns do. Summed over f_t first,
-it asks for no more than the correlation of each frame with the next, and so not for a movie that is periodic in time.
+which is 1 if everything moves at v, and -1 for what is half a cycle per frame off. The weight has the period
+of the frequencies of sampled time, so that temporal frequencies may wrap as those of fast patterns do. Summed
+over f_t first, it asks for no more than the correlation of each frame with the next, and so not for a movie
+that is periodic in time.
 
-Sources: Watson and Ahumada (1985) for the plane; Adelson and Bergen (1985) for motion energy, and for opponent energy
-E(v) - E(-v), which flicker has none of; Weiss, Simoncelli and Adelson (2002) for the preference of slow motions.
+Sources: Watson and Ahumada (1985) for the plane; Adelson and Bergen (1985) for motion energy, and for
+opponent energy E(v) - E(-v), which flicker has none of; Weiss, Simoncelli and Adelson (2002) for the
+preference of slow motions.
 """
 
 from __future__ import annotations
@@ -20,19 +22,22 @@ import numpy as np
 from flowsim.errors import InputError
 
 SLOWER = 1e-4
-"""Motion energy that 1 px/frame more must bring (per its square), so that among velocities that explain the same, as
-along an edge, the slowest wins."""
+"""Motion energy that 1 px/frame more must bring (per its square), so that among velocities that explain the
+same, as along an edge, the slowest wins.
+"""
 SUBPIXEL = 4
 """Velocities are looked for at multiples of one over this, in px/frame, and then between them."""
 NEAR, STARTS = 0.1, 32
-"""Between them, it starts at as many as this, the slowest of those whose motion energy is so near the largest."""
+"""Between them, it starts at as many as this, the slowest of those whose motion energy is so near the
+largest.
+"""
 
 
 def motion_energy(frames: np.ndarray, velocity: tuple[float, float], highest: float = np.inf) -> float:
     """Motion energy of ``frames`` (time, y, x) on a torus at a velocity (vy, vx) in px/frame: from -1 to 1.
 
-    The mean luminance of each frame does not count, nor do spatial frequencies above ``highest``, in cycles/px. It is 0
-    if nothing is left.
+    The mean luminance of each frame does not count, nor do spatial frequencies above ``highest``, in
+    cycles/px. It is 0 if nothing is left.
 
     Raises
     ------
@@ -43,11 +48,14 @@ def motion_energy(frames: np.ndarray, velocity: tuple[float, float], highest: fl
     return float((cross * np.exp(2j * np.pi * (fy * velocity[0] + fx * velocity[1]))).real.sum())
 
 
-def best_velocity(frames: np.ndarray, max_speed: float | None = None, highest: float = np.inf) -> tuple[float, float]:
-    """The velocity (vy, vx) in px/frame at which ``frames`` (time, y, x) on a torus have the largest motion energy.
+def best_velocity(
+    frames: np.ndarray, max_speed: float | None = None, highest: float = np.inf
+) -> tuple[float, float]:
+    """The velocity (vy, vx) in px/frame at which ``frames`` (time, y, x) on a torus have the largest motion
+    energy.
 
-    Where many velocities explain the same, it is the slowest: the velocity of a single grating is the one across its
-    bars, and that of a static scene is 0.
+    Where many velocities explain the same, it is the slowest: the velocity of a single grating is the one
+    across its bars, and that of a static scene is 0.
 
     Parameters
     ----------
@@ -55,8 +63,8 @@ def best_velocity(frames: np.ndarray, max_speed: float | None = None, highest: f
     max_speed : float, optional
         Components of the velocity are looked for from minus to plus this; half a frame if not given.
     highest : float
-        Spatial frequencies above this, in cycles/px, do not count. The finest detail of what is drawn between pixels by
-        interpolation is held back by the pixels; 0.3 leaves it out.
+        Spatial frequencies above this, in cycles/px, do not count. The finest detail of what is drawn between
+        pixels by interpolation is held back by the pixels; 0.3 leaves it out.
 
     Raises
     ------
@@ -87,10 +95,14 @@ def best_velocity(frames: np.ndarray, max_speed: float | None = None, highest: f
 
 
 def _spectrum(frames: np.ndarray, highest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The mean cross-spectrum of successive frames, by their mean power, and frequencies that broadcast with it."""
+    """The mean cross-spectrum of successive frames, by their mean power, and frequencies that broadcast with
+    it.
+    """
     frames = np.asarray(frames, np.float64)
     if frames.ndim != 3 or len(frames) < 2:
-        raise InputError(f"motion is between frames: expected (time, y, x) with 2 frames or more; got {frames.shape}")
+        raise InputError(
+            f"motion is between frames: expected (time, y, x) with 2 frames or more; got {frames.shape}"
+        )
     fy, fx = np.fft.fftfreq(frames.shape[1])[:, None], np.fft.fftfreq(frames.shape[2])[None]
     radius = np.hypot(fy, fx)
     waves = np.fft.fft2(frames) * ((radius > 0) & (radius <= highest))
@@ -99,7 +111,9 @@ def _spectrum(frames: np.ndarray, highest: float) -> tuple[np.ndarray, np.ndarra
     return cross / (power or 1.0), fy, fx
 
 
-def _climbed(spectrum: np.ndarray, waves: np.ndarray, start: np.ndarray, slower: float, steps: int) -> np.ndarray:
+def _climbed(
+    spectrum: np.ndarray, waves: np.ndarray, start: np.ndarray, slower: float, steps: int
+) -> np.ndarray:
     """Velocities (item, 2) after Newton's steps uphill, along no direction in which the energy is flat."""
     velocity, squares = start, (waves[:, :, None] * waves[:, None]).reshape(-1, 4)
     for _ in range(steps):

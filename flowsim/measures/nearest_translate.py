@@ -1,8 +1,10 @@
-r"""How far are images from the orbit of others under all translations of the torus, and where on it is the nearest?
+r"""How far are images from the orbit of others under all translations of the torus, and where on it is the
+nearest?
 
     across = min_g |x - g.y|,    along = sqrt(|x - y|^2 - across^2),    drift = |g| at the minimum, in px
 
-over whole-pixel translations g, all at once by their cross-correlation: |x - g.y|^2 = |x|^2 + |y|^2 - 2 <x, g.y>.
+over whole-pixel translations g, all at once by their cross-correlation: |x - g.y|^2 = |x|^2 + |y|^2 - 2 <x,
+g.y>.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ def ratio(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The translate of ``y`` that is nearest to ``x``, both (..., channel, y, x), and its distance (...) from ``y``."""
+    """The translate of ``y`` that is nearest to ``x``, both (..., channel, y, x), and its distance (...) from
+    ``y``.
+    """
     height, width = x.shape[-2:]
     spectrum = (np.fft.rfft2(x) * np.fft.rfft2(y).conj()).sum(-3)
     match = np.fft.irfft2(spectrum, (height, width)).reshape(-1, height * width)

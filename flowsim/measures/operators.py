@@ -1,23 +1,23 @@
 r"""Operators fitted to a recording: M_u with h_t[psi(u) f] = M_u h_t[f].
 
-The displacement of what moves grows with time, so a whole-state operator would differ from frame to frame. States are
-therefore compared in co-moving coordinates (`flowsim.measures.comoving`): the state under the flow u is first moved
-back by t d, where the roll d is searched for each u, and one operator for all frames acts on what is left, the features
-of a pixel:
+The displacement of what moves grows with time, so a whole-state operator would differ from frame to frame.
+States are therefore compared in co-moving coordinates (`flowsim.measures.comoving`): the state under the flow
+u is first moved back by t d, where the roll d is searched for each u, and one operator for all frames acts on
+what is left, the features of a pixel:
 
     psi_{-t}(d) . h_t[psi(u) f] (x) = M_u h_t[f] (x)  +  constant
 
-    permutation   M_u permutes the features (linear assignment on their cross-covariance: the least-squares optimum)
-    orthogonal    M_u turns them (Procrustes: Schoenemann 1966, Psychometrika 31, 1)
-    linear        any matrix (ridge)
-    convolution   any matrix on the features of a pixel and its eight neighbours (ridge), for states that lag
+    permutation   M_u permutes the features (linear assignment on their cross-covariance: the least-squares
+    optimum) orthogonal    M_u turns them (Procrustes: Schoenemann 1966, Psychometrika 31, 1) linear
+    any matrix (ridge) convolution   any matrix on the features of a pixel and its eight neighbours (ridge),
+    for states that lag
 
-each containing the one before. All but the first are fitted to, and all are judged in, the leading principal components
-of the features, taken over all flows so that no flow leads out of them.
+each containing the one before. All but the first are fitted to, and all are judged in, the leading principal
+components of the features, taken over all flows so that no flow leads out of them.
 
-The roll is the candidate (0 or the velocity of a flow of the probe) at which the energy of the features, summed over
-them at each pixel, covaries best with that of the reference: no permutation or turn of the features changes it. A state
-most of which lags can, over few frames, be given a roll that is not its own.
+The roll is the candidate (0 or the velocity of a flow of the probe) at which the energy of the features,
+summed over them at each pixel, covaries best with that of the reference: no permutation or turn of the
+features changes it. A state most of which lags can, over few frames, be given a roll that is not its own.
 """
 
 from __future__ import annotations
@@ -68,14 +68,18 @@ class Fitted:
     matrices: dict[str, np.ndarray]
 
     def predict(self, operator: str, flow: int, rows: np.ndarray, around: np.ndarray) -> np.ndarray:
-        """Components (row, component) about the mean, from centred rows of the reference and those with neighbours."""
+        """Components (row, component) about the mean, from centred rows of the reference and those with
+        neighbours.
+        """
         if operator == "permutation":
             return rows[:, self.assigned[flow]] @ self.basis
         matrix = self.matrices[operator][flow]
         return around[:, : len(matrix)] @ matrix
 
 
-def fit(states: States, trials: Sequence[int], components: int, variance: float, convolution: bool = True) -> Fitted:
+def fit(
+    states: States, trials: Sequence[int], components: int, variance: float, convolution: bool = True
+) -> Fitted:
     """Fit the operators of every class and flow to some trials.
 
     Parameters
@@ -101,7 +105,11 @@ def fit(states: States, trials: Sequence[int], components: int, variance: float,
     groups = split(trials, 4)
     flows, k = len(states.flows) - 1, basis.shape[1]
     width = k * (len(LAGS) if convolution and states.spatial else 1)
-    n, x, y = np.zeros(len(groups)), np.zeros((len(groups), width)), np.zeros((len(groups), flows, states.features))
+    n, x, y = (
+        np.zeros(len(groups)),
+        np.zeros((len(groups), width)),
+        np.zeros((len(groups), flows, states.features)),
+    )
     xx, xy = np.zeros((len(groups), width, width)), np.zeros((len(groups), flows, width, k))
     yy, crossed = np.zeros((len(groups), flows)), np.zeros((flows, states.features, states.features))
     for g, group in enumerate(groups):
@@ -139,7 +147,9 @@ def split(trials: Sequence[int], most: int) -> list[list[int]]:
     return [part.tolist() for part in np.array_split(np.asarray(trials), min(most, len(trials)))]
 
 
-def reference(states: States, trial: int, mean: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def reference(
+    states: States, trial: int, mean: np.ndarray, basis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Centred rows (row, feature) of the reference, and (row, lag * component) with neighbours."""
     state = states.of(trial, 0)
     centred = state - torch.from_numpy(mean).view(state.shape[1:-2])[..., None, None]
@@ -151,7 +161,10 @@ def _space(
 ) -> tuple[np.ndarray, np.ndarray, float, list[Velocity]]:
     """Mean of the reference, principal components, the share of variance in them, and rolls."""
     n, total = 0, np.zeros((len(states.flows), states.features))
-    second, scores = np.zeros((states.features, states.features)), np.zeros((len(states.flows), len(states.rolls)))
+    second, scores = (
+        np.zeros((states.features, states.features)),
+        np.zeros((len(states.flows), len(states.rolls))),
+    )
     for trial in trials:
         still = None
         for u in range(len(states.flows)):
@@ -173,11 +186,17 @@ def _space(
         )
     share = values.cumsum() / values.sum()
     k = min(components, int(np.searchsorted(share, min(variance, 1 - 1e-12))) + 1)
-    return mean[0], vectors[:, :k].copy(), float(share[k - 1]), [states.rolls[i] for i in scores[1:].argmax(1)]
+    return (
+        mean[0],
+        vectors[:, :k].copy(),
+        float(share[k - 1]),
+        [states.rolls[i] for i in scores[1:].argmax(1)],
+    )
 
 
 def _ridge(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
-    """Ridge regressions (flow, x, y) from sums of squares and products (group, ...), with one penalty for all flows.
+    """Ridge regressions (flow, x, y) from sums of squares and products (group, ...), with one penalty for all
+    flows.
 
     The penalty is the best one for groups left out in turn, or 1e-3 where there is one group only.
     """

@@ -1,7 +1,8 @@
-"""The shape of a set of points in a space of many dimensions, such as the states under all flows of one input.
+"""The shape of a set of points in a space of many dimensions, such as the states under all flows of one
+input.
 
-Everything follows from inner products: *products* are those of the centred points (point, point), see `gram`, and
-*scale* is the mean squared norm of the points before they are centred.
+Everything follows from inner products: *products* are those of the centred points (point, point), see `gram`,
+and *scale* is the mean squared norm of the points before they are centred.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import xarray as xr
 from flowsim.errors import InputError
 
 if TYPE_CHECKING:
-    from flowsim.flows.group import Flow
-    from flowsim.flows.velocity_grid import Law, VelocityGrid
+    from flowsim.flows.flow import Flow
+    from flowsim.flows.law import Law
+    from flowsim.flows.velocity_grid import VelocityGrid
 
 TINY = 1e-6
 """Steps and tangents shorter than this, relative to the norm of the points, are rounding in float32."""
@@ -41,13 +43,17 @@ def orbits(state: xr.DataArray) -> Iterator[tuple[int, int, torch.Tensor]]:
         for first in range(0, state.sizes["time"], at_once):
             block = torch.from_numpy(np.asarray(state[:, trial, first : first + at_once].values, np.float64))
             if not block.isfinite().all():
-                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+                raise InputError(
+                    "states hold values that are no numbers; the network diverged. Train it again"
+                )
             for k in range(block.shape[1]):
                 yield trial, first + k, block[:, k]
 
 
 def gram(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Products of the centred points (point, point), and the mean squared norm of ``points`` (point, dimension)."""
+    """Products of the centred points (point, point), and the mean squared norm of ``points`` (point,
+    dimension).
+    """
     centred = points - points.mean(0)
     return centred @ centred.T, float(np.einsum("ij,ij->", points, points)) / len(points)
 
@@ -55,8 +61,8 @@ def gram(points: np.ndarray) -> tuple[np.ndarray, float]:
 def participation_ratio(products: np.ndarray, scale: float) -> float:
     """Number of dimensions that the points spread over, (sum l)^2 / sum l^2 with l the variances along them.
 
-    1 for a straight line, 2 for a circle, at most one less than there are points, which noise in many dimensions gives.
-    NaN if all points are the same.
+    1 for a straight line, 2 for a circle, at most one less than there are points, which noise in many
+    dimensions gives. NaN if all points are the same.
 
     Source: Gao et al. (2017, bioRxiv 214262).
     """
@@ -83,7 +89,9 @@ def turning(products: np.ndarray, scale: float) -> np.ndarray:
 
 
 def straightness(products: np.ndarray, scale: float) -> float:
-    """Distance between the ends of a path over its length: 1 if straight, 0 if closed; NaN if it does not move."""
+    """Distance between the ends of a path over its length: 1 if straight, 0 if closed; NaN if it does not
+    move.
+    """
     squared = distances(products) ** 2
     length = np.sqrt(np.diag(squared, 1)).sum()
     return float(np.sqrt(squared[0, -1]) / length) if length > np.sqrt(scale) * TINY else np.nan
@@ -108,8 +116,9 @@ def principal_components(products: np.ndarray, number: int) -> tuple[np.ndarray,
 def principal_angles(products: np.ndarray, first: int, scale: float) -> np.ndarray:
     """Between the span of the ``first`` vectors and that of the others, in degrees, ascending.
 
-    As `scipy.linalg.subspace_angles`, from products (vector, vector), not centred; accurate to 1e-6 degrees. A span may
-    have fewer dimensions than vectors (a grating moves in one direction only); what is then missing is NaN, last.
+    As `scipy.linalg.subspace_angles`, from products (vector, vector), not centred; accurate to 1e-6 degrees.
+    A span may have fewer dimensions than vectors (a grating moves in one direction only); what is then
+    missing is NaN, last.
 
     Source: Björck and Golub (1973, Math Comput 27:579).
     """
@@ -124,7 +133,8 @@ def principal_angles(products: np.ndarray, first: int, scale: float) -> np.ndarr
 
 
 def lines(velocities: np.ndarray) -> dict[str, list[int]]:
-    """Flows u = k e of which at least three follow each other, from the least k to the largest, by the name of e.
+    """Flows u = k e of which at least three follow each other, from the least k to the largest, by the name
+    of e.
 
     Parameters
     ----------
@@ -140,7 +150,8 @@ def lines(velocities: np.ndarray) -> dict[str, list[int]]:
         if not any(e) or any(abs(abs(unit @ other) - 1) < 1e-9 for other in known):
             continue
         ends = [
-            next(k for k in range(len(where) + 1) if tuple((s * k * step).round(9) + 0.0) not in where) for s in (-1, 1)
+            next(k for k in range(len(where) + 1) if tuple((s * k * step).round(9) + 0.0) not in where)
+            for s in (-1, 1)
         ]
         path = [where[tuple((k * step).round(9) + 0.0)] for k in range(1 - ends[0], ends[1])]
         if len(path) > 2:
@@ -150,7 +161,8 @@ def lines(velocities: np.ndarray) -> dict[str, list[int]]:
 
 
 def differences(velocities: np.ndarray) -> np.ndarray:
-    """Weights (generator, flow) of the central differences along each component; of its shortest opposite flows.
+    """Weights (generator, flow) of the central differences along each component; of its shortest opposite
+    flows.
 
     Components along which no flows come in opposite pairs have none.
     """
@@ -173,7 +185,8 @@ def tangent_angles(
     shuffles: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, float]:
-    """Between the spans of central differences, along each component, of the states and of what a law predicts.
+    """Between the spans of central differences, along each component, of the states and of what a law
+    predicts.
 
     Parameters
     ----------
@@ -189,7 +202,8 @@ def tangent_angles(
     Returns
     -------
     angles : array (2, generator)
-        In degrees, ascending: measured, and the mean over shuffled flows. NaN if nothing is said or nothing moves.
+        In degrees, ascending: measured, and the mean over shuffled flows. NaN if nothing is said or nothing
+        moves.
     coverage : float
         Share of the velocity channels that the law predicts under all the flows used; others are left out.
     """
@@ -223,14 +237,15 @@ def has_topology() -> bool:
 
 
 def betti(apart: np.ndarray, persistence: float, largest: int = 2) -> np.ndarray:
-    """Number of loops, of hollows, ... (dimension, from 1) that live from one scale to ``persistence`` times it.
+    """Number of loops, of hollows, ... (dimension, from 1) that live from one scale to ``persistence`` times
+    it.
 
-    From the Vietoris-Rips complex of distances (point, point). A circle of n even points has a loop that lives from
-    sin(pi / n) to sin(pi / 3), so that at least 8 are needed for a persistence of 2, and a torus of two such circles
-    12 x 12. Independent noise in few dimensions stays below 1.7 (81 points).
+    From the Vietoris-Rips complex of distances (point, point). A circle of n even points has a loop that
+    lives from sin(pi / n) to sin(pi / 3), so that at least 8 are needed for a persistence of 2, and a torus
+    of two such circles 12 x 12. Independent noise in few dimensions stays below 1.7 (81 points).
 
-    Source: Tralie, Saul and Bar-On (2018, JOSS 3:925), ripser; Bobrowski and Skraba (2023, Sci Rep 13:12274), why a
-    ratio of scales is what to judge by.
+    Source: Tralie, Saul and Bar-On (2018, JOSS 3:925), ripser; Bobrowski and Skraba (2023, Sci Rep 13:12274),
+    why a ratio of scales is what to judge by.
     """
     from ripser import ripser
 

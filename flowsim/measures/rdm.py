@@ -1,17 +1,18 @@
 r"""Dissimilarity matrices (RDMs) of states, and how much two of them agree.
 
-Crossnobis, the cross-validated squared Mahalanobis distance of conditions i and j, is the mean over pairs of repeats
-m != n of
+Crossnobis, the cross-validated squared Mahalanobis distance of conditions i and j, is the mean over pairs of
+repeats m != n of
 
     (b_im - b_jm)' P (b_in - b_jn),      P the inverse of the noise covariance
 
-As the noise of one repeat is independent of that of another, its mean is the true distance, 0 for equal conditions
-(single estimates may be negative), where a plain squared distance has the noise added. That holds if P does not know
-that noise either: here it is estimated from other repeats than m and n, about their means, and shrunk as by Ledoit and
-Wolf.
+As the noise of one repeat is independent of that of another, its mean is the true distance, 0 for equal
+conditions (single estimates may be negative), where a plain squared distance has the noise added. That holds
+if P does not know that noise either: here it is estimated from other repeats than m and n, about their means,
+and shrunk as by Ledoit and Wolf.
 
-Agreement is Spearman's rho_a, the mean of rho over random orders of what is tied: unlike rho or Kendall's tau_b it does
-not favour models that predict ties (as that of identity), and unlike Kendall's tau_a it is quick to compute.
+Agreement is Spearman's rho_a, the mean of rho over random orders of what is tied: unlike rho or Kendall's
+tau_b it does not favour models that predict ties (as that of identity), and unlike Kendall's tau_a it is
+quick to compute.
 
 Sources: Walther et al. (2016), NeuroImage 137 (crossnobis); Ledoit and Wolf (2004); Nili et al. (2014),
 PLoS Comput. Biol. 10 (ties, noise ceiling); Schuett et al. (2023), eLife 12 (rho_a, bootstrap).
@@ -24,14 +25,18 @@ import numpy as np
 PARTS = 4
 """Of the repeats: two for the patterns, the others for their noise."""
 ORDER = 0
-"""Seed of the random order in which repeats take turns in the parts: parts in the order of trials would be one class
-each where labels, or rest and motion, take turns too, and what is specific to a class then be missed."""
+"""Seed of the random order in which repeats take turns in the parts: parts in the order of trials would be
+one class each where labels, or rest and motion, take turns too, and what is specific to a class then be
+missed.
+"""
 SAME = 1e-6
 """Patterns that differ by less, relatively, differ by rounding."""
 
 
 def correlation(x: np.ndarray) -> np.ndarray:
-    """1 - Pearson's r (condition, condition) of the patterns x (condition, unit); NaN for those without variance."""
+    """1 - Pearson's r (condition, condition) of the patterns x (condition, unit); NaN for those without
+    variance.
+    """
     centred = x - x.mean(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         centred /= np.linalg.norm(centred, axis=-1, keepdims=True)
@@ -48,13 +53,16 @@ def crossnobis(x: np.ndarray) -> np.ndarray:
     Returns
     -------
     array (repeat, repeat, pair of conditions)
-        In squared standard deviations of the noise, summed over units; pairs as by `numpy.triu_indices`. NaN for
-        repeats in the same of `PARTS` parts, and everywhere if there are fewer repeats than that, or no noise.
+        In squared standard deviations of the noise, summed over units; pairs as by `numpy.triu_indices`. NaN
+        for repeats in the same of `PARTS` parts, and everywhere if there are fewer repeats than that, or no
+        noise.
     """
     from sklearn.covariance import ledoit_wolf
 
     conditions, repeats, units = x.shape
-    if units > conditions * repeats:  # inner products are all that counts: turn into the space that is spanned
+    if (
+        units > conditions * repeats
+    ):  # inner products are all that counts: turn into the space that is spanned
         flat = x.reshape(-1, units)
         x = np.linalg.qr(flat.T)[1].T.reshape(conditions, repeats, -1)
     one, two = np.triu_indices(conditions, 1)
@@ -100,12 +108,15 @@ def agreement(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 
 def mean_of(terms: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Crossnobis distances (..., pair) from terms (..., repeat, repeat, pair), each repeat counted so many times."""
+    """Crossnobis distances (..., pair) from terms (..., repeat, repeat, pair), each repeat counted so many
+    times.
+    """
     known = np.isfinite(terms).all(-1)
     each = weights[:, None] * weights * known
     with np.errstate(invalid="ignore"):
         return (
-            np.einsum("...mnp,...mn->...p", np.where(known[..., None], terms, 0), each) / each.sum((-2, -1))[..., None]
+            np.einsum("...mnp,...mn->...p", np.where(known[..., None], terms, 0), each)
+            / each.sum((-2, -1))[..., None]
         )
 
 

@@ -1,13 +1,14 @@
 r"""How alike are two sets of states under the same conditions, from their Gram matrices alone?
 
     debiased CKA      <K~, L~> / (|K~| |L~|)            K~, L~ U-centred Gram matrices (condition, condition)
-    Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )     X, Y centred states (condition, unit), or their components
-    predictivity      cross-validated R^2 of Y by ridge regression on X
+    Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )     X, Y centred states (condition, unit), or their
+    components predictivity      cross-validated R^2 of Y by ridge regression on X
 
 <K~, L~> is the unbiased estimator of HSIC up to a factor that cancels.
 
-Sources: Song et al. (2012), JMLR 13, eq. 5 (unbiased HSIC); Szekely & Rizzo (2014), Ann. Stat. 42 (U-centring);
-Nguyen et al. (2021), arXiv 2010.15327 (in CKA); Williams et al. (2021), arXiv 2110.14739 (angle).
+Sources: Song et al. (2012), JMLR 13, eq. 5 (unbiased HSIC); Szekely & Rizzo (2014), Ann. Stat. 42
+(U-centring); Nguyen et al. (2021), arXiv 2010.15327 (in CKA); Williams et al. (2021), arXiv 2110.14739
+(angle).
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def cka(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def scores(gram: np.ndarray) -> np.ndarray:
-    """Principal components (condition, component), largest first, whose inner products are the centred Gram matrix."""
+    """Principal components (condition, component), largest first, whose inner products are the centred Gram
+    matrix.
+    """
     values, vectors = np.linalg.eigh(gram)
     kept = values > 1e-12 * values.max()
     return (vectors[:, kept] * np.sqrt(values[kept]))[:, ::-1]
@@ -91,10 +94,12 @@ def exchanges(trial: np.ndarray, at_most: int = 100, seed: int = 0) -> list[np.n
 
 
 def dynamical(paths: list[np.ndarray], **settings: Any) -> np.ndarray:
-    """Distances of dynamics between systems, from paths (trial, time, component) of each, by the package dsa-metric.
+    """Distances of dynamics between systems, from paths (trial, time, component) of each, by the package
+    dsa-metric.
 
-    Ostrow et al. (2023), arXiv 2306.10168: linear models of delays are fitted, and compared by their eigenvalues, or by
-    orthogonal changes of basis. ``settings`` go to its class DSA (n_delays, rank, score_method).
+    Ostrow et al. (2023), arXiv 2306.10168: linear models of delays are fitted, and compared by their
+    eigenvalues, or by orthogonal changes of basis. ``settings`` go to its class DSA (n_delays, rank,
+    score_method).
 
     Raises
     ------
@@ -104,5 +109,7 @@ def dynamical(paths: list[np.ndarray], **settings: Any) -> np.ndarray:
     try:
         from DSA import DSA
     except ImportError:
-        raise InputError("dynamical similarity needs the package dsa-metric: pip install 'flowsim[dsa]'") from None
+        raise InputError(
+            "dynamical similarity needs the package dsa-metric: pip install 'flowsim[dsa]'"
+        ) from None
     return np.asarray(DSA(paths, **settings).fit_score())

@@ -1,22 +1,23 @@
-r"""What a tuning curve says: preferred direction, selectivity, width, reliability, and whether it is one at all.
+r"""What a tuning curve says: preferred direction, selectivity, width, reliability, and whether it is one at
+all.
 
-Directions are angles in the plane of velocities, which are complex numbers in it: of translation 0 degrees is right,
-counter-clockwise as displayed; of spiral flows 0 is expansion and 90 counter-clockwise rotation, each in units of its
-largest (Graziano, Andersen and Snowden 1994); where one component varies, 0 and 180. Responses are (trial, flow, unit);
-trials are blocks, as each has seen every flow.
+Directions are angles in the plane of velocities, which are complex numbers in it: of translation 0 degrees is
+right, counter-clockwise as displayed; of spiral flows 0 is expansion and 90 counter-clockwise rotation, each
+in units of its largest (Graziano, Andersen and Snowden 1994); where one component varies, 0 and 180.
+Responses are (trial, flow, unit); trials are blocks, as each has seen every flow.
 
-A lattice has directions at uneven angles, and speeds that not all of them have. So with S(s) the mean response to flows
-of speed s, and w(theta) the arc for which a direction stands, the curve over directions is a ratio, right where
-direction and speed are separable:
+A lattice has directions at uneven angles, and speeds that not all of them have. So with S(s) the mean
+response to flows of speed s, and w(theta) the arc for which a direction stands, the curve over directions is
+a ratio, right where direction and speed are separable:
 
     D(theta) = sum r(u) / sum S(abs(u)), over the flows u of direction theta
     m = sum w D exp(i theta) / sum w D,    preferred direction arg m,    circular variance 1 - abs(m)
 
 Direction and variance are those of the whole response; the width is taken from what exceeds its minimum.
 
-Sources: Ringach, Shapley and Hawken (2002, J Neurosci 22:5639), circular variance; Mazurek, Kager and Van Hooser (2014,
-Front Neural Circuits 8:92), direction indices and why they need care; Brown (1910) and Spearman (1910), reliability
-from halves; Phipson and Smyth (2010), p-values of drawn permutations.
+Sources: Ringach, Shapley and Hawken (2002, J Neurosci 22:5639), circular variance; Mazurek, Kager and Van
+Hooser (2014, Front Neural Circuits 8:92), direction indices and why they need care; Brown (1910) and Spearman
+(1910), reliability from halves; Phipson and Smyth (2010), p-values of drawn permutations.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ import xarray as xr
 from flowsim.errors import InputError
 
 if TYPE_CHECKING:
-    from flowsim.flows.group import Flow
+    from flowsim.flows.flow import Flow
 
 FLAT = 1e-5
-"""Responses that differ by less than this, relative to their mean, are the same but for rounding in float32."""
+"""Responses that differ by less than this, relative to their mean, are the same but for rounding in float32.
+"""
 
 
 def plane(flows: list[Flow]) -> np.ndarray:
@@ -47,7 +49,8 @@ def plane(flows: list[Flow]) -> np.ndarray:
 
 
 def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: str) -> np.ndarray:
-    """Mean activity over frames, space and orientations (trial, flow, unit), one trial and flow in memory at a time.
+    """Mean activity over frames, space and orientations (trial, flow, unit), one trial and flow in memory at
+    a time.
 
     Parameters
     ----------
@@ -67,7 +70,9 @@ def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: 
         for j in range(state.sizes["flow"]):
             values = np.asarray(state[j, trial, frames].values, np.float64)
             if not np.isfinite(values).all():
-                raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+                raise InputError(
+                    "states hold values that are no numbers; the network diverged. Train it again"
+                )
             values = abs(values) if how == "magnitude" else values.clip(min=0)
             made.append(values.mean((0, *range(3, values.ndim))).ravel())
     return np.stack(made).reshape(len(trials), state.sizes["flow"], -1)
@@ -88,7 +93,9 @@ def directions(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean : array (direction, flow)
         Takes the mean over the flows of each direction.
     """
-    angle = ((np.angle(plane) + 1e-7) % (2 * np.pi) - 1e-7).round(6) + 0.0  # -pi is pi, and a rounding below 0 is 0
+    angle = ((np.angle(plane) + 1e-7) % (2 * np.pi) - 1e-7).round(
+        6
+    ) + 0.0  # -pi is pi, and a rounding below 0 is 0
     angle = np.where(plane == 0, np.nan, angle)
     angles = np.unique(angle[plane != 0])
     gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
@@ -97,12 +104,16 @@ def directions(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def moment(plane: np.ndarray) -> np.ndarray:
-    """What takes responses to sum w r exp(i theta), as real and imaginary part (2, flow), r being means over speeds."""
+    """What takes responses to sum w r exp(i theta), as real and imaginary part (2, flow), r being means over
+    speeds.
+    """
     angles, arcs, mean = directions(plane)
     return np.stack([np.cos(angles), np.sin(angles)]) * arcs @ mean
 
 
-def measures(responses: np.ndarray, plane: np.ndarray, splits: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def measures(
+    responses: np.ndarray, plane: np.ndarray, splits: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """Of each unit (unit), by name; NaN where a unit is silent, or flat and so prefers nothing.
 
     Parameters
@@ -152,8 +163,9 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def direction_selectivity(responses: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(r(p) - r(-p)) / (r(p) + r(-p)) with p the best of the flows that have an opposite.
 
-    Choosing p by the responses that are then compared makes noise look selective. The second value takes p from all
-    trials but one, the responses from that one, and sums over the ones left out; its expectation is 0 for noise.
+    Choosing p by the responses that are then compared makes noise look selective. The second value takes p
+    from all trials but one, the responses from that one, and sums over the ones left out; its expectation is
+    0 for noise.
 
     Parameters
     ----------
@@ -187,10 +199,11 @@ def direction_selectivity(responses: np.ndarray, plane: np.ndarray) -> tuple[np.
 
 
 def half_width(length: np.ndarray) -> np.ndarray:
-    """Half-width at half height, in degrees, of the von Mises curve exp(k cos theta) whose moment has this length.
+    """Half-width at half height, in degrees, of the von Mises curve exp(k cos theta) whose moment has this
+    length.
 
-    Half height is half-way between its trough and its peak: 90 for none (length 0), 0 for a single direction (1). It
-    follows from all directions, and so does not depend on how one interpolates between few.
+    Half height is half-way between its trough and its peak: 90 for none (length 0), 0 for a single direction
+    (1). It follows from all directions, and so does not depend on how one interpolates between few.
     """
     from scipy.special import ive
 
@@ -200,10 +213,11 @@ def half_width(length: np.ndarray) -> np.ndarray:
 
 
 def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) -> np.ndarray:
-    """Of the curve over all trials (trial, flow, unit), from the mean correlation r over flows of halves of the trials.
+    """Of the curve over all trials (trial, flow, unit), from the mean correlation r over flows of halves of
+    the trials.
 
-    2 r / (1 + r) where r is positive; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two
-    trials; with one trial, and where a curve is flat, it is NaN.
+    2 r / (1 + r) where r is positive; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one
+    split of two trials; with one trial, and where a curve is flat, it is NaN.
     """
     trials, _, units = responses.shape
     splits = {1: 0, 2: 1}.get(trials, splits)
@@ -217,12 +231,15 @@ def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) ->
     return 2 * r / (1 + abs(r))
 
 
-def exchangeable(responses: np.ndarray, onto: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:
+def exchangeable(
+    responses: np.ndarray, onto: np.ndarray, permutations: int, rng: np.random.Generator
+) -> np.ndarray:
     """p-value of the hypothesis that within each trial the labels of the flows could be exchanged (unit).
 
-    The statistic is the length of ``onto`` (any, flow) times the mean over trials, each less its own mean over flows.
-    Exact, whatever the distribution, where responses do not depend on the flow. Rejected also where each trial has a
-    smooth tuning of its own (as to one grating): whether trials agree is told by `reliability`.
+    The statistic is the length of ``onto`` (any, flow) times the mean over trials, each less its own mean
+    over flows. Exact, whatever the distribution, where responses do not depend on the flow. Rejected also
+    where each trial has a smooth tuning of its own (as to one grating): whether trials agree is told by
+    `reliability`.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
 """Causal attention over space-time patches: the baseline that remembers frames instead of a state. No law.
 
-A frame is cut into patches; each becomes a token with learned embeddings of its place and its age. Tokens attend to all
-tokens of their own and earlier frames. The last frame's tokens, after the last layer, are the state, and each is read
-out as the same patch of the next frame.
+A frame is cut into patches; each becomes a token with learned embeddings of its place and its age. Tokens
+attend to all tokens of their own and earlier frames. The last frame's tokens, after the last layer, are the
+state, and each is read out as the same patch of the next frame.
 
-Source: Vaswani et al. (2017); patches as in Dosovitskiy et al. (2021), divided space and time as one sequence.
+Source: Vaswani et al. (2017); patches as in Dosovitskiy et al. (2021), divided space and time as one
+sequence.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Attention(Network):
-    """See the module. Carries the outputs of the last frame, and the patches of every frame within ``memory``."""
+    """See the module. Carries the outputs of the last frame, and the patches of every frame within
+    ``memory``.
+    """
 
     law = None
 
@@ -45,7 +48,9 @@ class Attention(Network):
         self.embed = nn.Conv2d(1, channels, patch, stride=patch)
         self.place = nn.Parameter(0.5 * torch.randn(self.size[0] * self.size[1], channels))
         self.age = nn.Parameter(0.5 * torch.randn(memory, 1, channels))
-        layer = nn.TransformerEncoderLayer(channels, heads, 4 * channels, 0.0, batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            channels, heads, 4 * channels, 0.0, batch_first=True, norm_first=True
+        )
         self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.decoder = nn.ConvTranspose2d(channels, 1, patch, stride=patch)
         self.classifier = nn.Linear(channels, classes) if classes else None
@@ -105,7 +110,9 @@ def build(
         If the patches do not tile the frame, or the heads do not divide the channels.
     """
     if frame_shape[0] % patch or frame_shape[1] % patch:
-        raise InputError(f"patch must divide the frame's {frame_shape[0]}x{frame_shape[1]} pixels; got {patch}")
+        raise InputError(
+            f"patch must divide the frame's {frame_shape[0]}x{frame_shape[1]} pixels; got {patch}"
+        )
     if channels % heads:
         raise InputError(f"heads must divide the {channels} channels; got {heads}")
     return Attention(frame_shape, patch, channels, heads, layers, memory, classes)

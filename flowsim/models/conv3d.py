@@ -1,4 +1,5 @@
-"""A 3D-CNN that classifies: kernels over space and time, no recurrence. The published baseline on actions; no law.
+"""A 3D-CNN that classifies: kernels over space and time, no recurrence. The published baseline on actions; no
+law.
 
 Its state at time t is what its last layer, which sees no later frame, holds at t. It predicts no frames.
 
@@ -29,7 +30,9 @@ class Conv3D(Network):
 
     law = None
 
-    def __init__(self, frame_shape: tuple[int, int], channels: int, kernel: int, layers: int, classes: int) -> None:
+    def __init__(
+        self, frame_shape: tuple[int, int], channels: int, kernel: int, layers: int, classes: int
+    ) -> None:
         super().__init__()
         self.frame_shape, self.channels, self.kernel = frame_shape, channels, kernel
         self.grid = VelocityGrid(Translation(), ((0, 0),), period=frame_shape)
@@ -49,7 +52,11 @@ class Conv3D(Network):
         disturb: Callable[[Tensor, int], Tensor] | None = None,
     ) -> Iterator[Step]:
         """See `Network.resume`; from all frames at once, whatever ``state`` is, and without predictions."""
-        seen = frames if disturb is None else torch.stack([disturb(f, t) for t, f in enumerate(frames.unbind(1))], 1)
+        seen = (
+            frames
+            if disturb is None
+            else torch.stack([disturb(f, t) for t, f in enumerate(frames.unbind(1))], 1)
+        )
         x, side = seen.transpose(1, 2), self.kernel // 2
         for layer in self.layers:
             x = F.pad(F.pad(x, (side,) * 4 + (0, 0), mode="circular"), (0, 0, 0, 0, self.kernel - 1, 0))

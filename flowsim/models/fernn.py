@@ -2,9 +2,9 @@ r"""A flow-equivariant RNN with the trivial lift; with max_speed 0, the ordinary
 
     h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in V
 
-with circular convolutions on a torus. W commutes with psi_1(v), so the state is advanced first and convolved when the
-next frame comes. Gated cells do the same with everything that they carry, and a second layer takes the state of the
-first, velocity by velocity, as its drive. Law: transport+shift, exact to rounding.
+with circular convolutions on a torus. W commutes with psi_1(v), so the state is advanced first and convolved
+when the next frame comes. Gated cells do the same with everything that they carry, and a second layer takes
+the state of the first, velocity by velocity, as its drive. Law: transport+shift, exact to rounding.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: the FERNN with the trivial lift.
 """
@@ -18,13 +18,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.errors import InputError
-from flowsim.flows.group import Translation
-from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.flows.law import Law
+from flowsim.flows.velocity_grid import VelocityGrid, translation_grid
 from flowsim.layers.cells import CELLS, at_every_velocity, make_cell
-from flowsim.layers.circular import CircularConv2d
-from flowsim.layers.fused_recurrence import recur
-from flowsim.layers.highest import pool_max
+from flowsim.layers.circular import CircularConv2d, check_kernel
+from flowsim.layers.fused_recurrence import maximum_when_advanced, recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import POOLS, advance, lift
@@ -56,7 +54,9 @@ class FERNN(Network):
         self.carried, gates = CELLS[kind].carried, CELLS[kind].gates
         self.cells = nn.ModuleList(make_cell(kind, channels, kernel, activation) for _ in range(layers))
         hidden = [
-            layer for seen, wide in pairwise((1, *encoder)) for layer in (CircularConv2d(seen, wide, kernel), nn.ReLU())
+            layer
+            for seen, wide in pairwise((1, *encoder))
+            for layer in (CircularConv2d(seen, wide, kernel), nn.ReLU())
         ]
         into = [encoder[-1] if encoder else 1, *[channels] * (layers - 1)]
         drives = [CircularConv2d(inputs, gates * channels, kernel, bias=gates > 1) for inputs in into]
@@ -93,12 +93,13 @@ class FERNN(Network):
 
 
 class FusedFERNN(FERNN):
-    """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in memory.
+    """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in
+    memory.
 
-    `advance` is folded into what comes after it (`flowsim.layers.fused_recurrence`), so that between the two the state
-    is that of the frame before. At the start it is one number, expanded over all but velocity. Carried are, layer by
-    layer, the state in groups of velocities, and last the maximum over velocity of the top layer once it is advanced,
-    which the prediction is decoded from; empty where nothing asked for it.
+    `advance` is folded into what comes after it (`flowsim.layers.fused_recurrence`), so that between the two
+    the state is that of the frame before. At the start it is one number, expanded over all but velocity.
+    Carried are, layer by layer, the state in groups of velocities, and last the maximum over velocity of the
+    top layer once it is advanced, which the prediction is decoded from; empty where nothing asked for it.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
@@ -125,7 +126,11 @@ class FusedFERNN(FERNN):
     def decode(self, state: State) -> Tensor:
         if self.readout.pool is not POOLS["max"]:
             return self.readout(advance(self.top(state), self.grid))
-        highest = state[-1] if state[-1].numel() else pool_max(self.groups(state), self.grid.velocities)
+        highest = (
+            state[-1]
+            if state[-1].numel()
+            else maximum_when_advanced(self.groups(state), self.grid.velocities)
+        )
         return self.readout.decoder(highest)
 
     def update(self, state: State, frame: Tensor) -> State:
@@ -147,29 +152,6 @@ class FusedFERNN(FERNN):
             )  # fmt: skip
             after = (*after, *below)
         return *after, highest
-
-
-def velocity_grid(
-    frame_shape: tuple[int, int], max_speed: int, velocities: list[tuple[float, float]] | Literal["closed"] | None
-) -> VelocityGrid:
-    """The grid that the arguments of ``build`` name.
-
-    Raises
-    ------
-    InputError
-        If it does not fit on the frame.
-    """
-    if velocities == "closed":
-        return VelocityGrid.closed(Translation(), frame_shape)
-    if velocities is not None:
-        return VelocityGrid(Translation(), tuple(velocities), period=frame_shape)
-    if 2 * max_speed + 1 > min(frame_shape) and max_speed:
-        raise InputError(
-            f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of "
-            f"{frame_shape[0]}x{frame_shape[1]} pixels; use max_speed at most {(min(frame_shape) - 1) // 2} or larger "
-            "frames"
-        )
-    return VelocityGrid.box(Translation(), max_speed, period=frame_shape)
 
 
 def build(
@@ -194,15 +176,16 @@ def build(
     max_speed : int
         V = {-max_speed..max_speed}^2, in px/frame. 0 makes it the G-RNN.
     velocities : list of (vy, vx), or "closed"
-        V as listed instead (real-valued velocities move by band-limited shifts), or every whole velocity of the
-        torus, so that every channel has a partner under every flow.
+        V as listed instead (real-valued velocities move by band-limited shifts), or every whole velocity of
+        the torus, so that every channel has a partner under every flow.
     cell : {"rnn", "gru", "lstm"}
     activation : {"relu", "tanh", "linear"}
         Of the rnn.
     layers : int
         Recurrent layers; the state is that of the last.
     encoder : list of int
-        Channels of convolutions with ReLU that a frame goes through before U; none, as in the published prediction.
+        Channels of convolutions with ReLU that a frame goes through before U; none, as in the published
+        prediction.
     pool : {"max", "mean", "sum"}
         Over v, before the readout.
     channels, kernel, decoder_layers : int
@@ -216,7 +199,7 @@ def build(
         If a velocity or kernel does not fit on the frame, or a kernel is even.
     """
     check_kernel(kernel, frame_shape)
-    grid = velocity_grid(frame_shape, max_speed, velocities)
+    grid = translation_grid(frame_shape, max_speed, velocities)
     readout = Readout(channels, decoder_layers, classes, pool)
     whole = all(isinstance(component, int) for v in grid.velocities for component in v)
     kind = FusedFERNN if whole and cell == "rnn" else FERNN
@@ -224,12 +207,3 @@ def build(
         frame_shape, grid, readout, channels, kernel,
         kind=cell, activation=activation, layers=layers, encoder=encoder or (),
     )  # fmt: skip
-
-
-def check_kernel(kernel: int, frame_shape: tuple[int, int]) -> None:
-    """Raise InputError unless a kernel is odd and wraps around the frame at most once."""
-    if kernel % 2 == 0 or kernel // 2 > min(frame_shape):
-        raise InputError(
-            f"kernel must be odd and, on frames of {frame_shape[0]}x{frame_shape[1]} pixels, at most "
-            f"{2 * min(frame_shape) + 1}; got {kernel}"
-        )

@@ -2,10 +2,10 @@ r"""A FERNN whose velocity channels talk to each other: the full flow convolutio
 
     h_t(v) = relu( psi_1(v) . sum_w W(w - v) * h_(t-1)(w) + U * f_t )
 
-Needed where objects change velocity, as in collisions: what is known about an object must then pass from one channel
-to another. W depends on the difference of velocities only, so the law is that of the FERNN, transport+shift, exact on
-a grid closed under addition. On a truncated grid channels near its edge miss partners to mix with, the error enters
-from there by one radius of W per frame, and no law is declared.
+Needed where objects change velocity, as in collisions: what is known about an object must then pass from one
+channel to another. W depends on the difference of velocities only, so the law is that of the FERNN,
+transport+shift, exact on a grid closed under addition. On a truncated grid channels near its edge miss
+partners to mix with, the error enters from there by one radius of W per frame, and no law is declared.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, the full flow convolution.
 """
@@ -19,11 +19,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.flows.group import Velocity
-from flowsim.flows.velocity_grid import Law, VelocityGrid
-from flowsim.layers.circular import CircularConv2d, convolve
+from flowsim.flows.law import Law
+from flowsim.flows.velocity_grid import VelocityGrid, translation_grid
+from flowsim.layers.circular import CircularConv2d, check_kernel, convolve
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
-from flowsim.models.fernn import check_kernel, velocity_grid
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -32,8 +32,8 @@ Count = Annotated[int, Field(ge=1)]
 class FERNNMixing(Network):
     """See the module. The flow convolution is part of `advance`, so that predictions see mixed channels.
 
-    W(0) starts as the kernel of a FERNN and all others at 0: mixing is learned from none. What is learned of the
-    others counts 1/|V|: there are so many of them, and Adam moves each as fast as W(0).
+    W(0) starts as the kernel of a FERNN and all others at 0: mixing is learned from none. What is learned of
+    the others counts 1/|V|: there are so many of them, and Adam moves each as fast as W(0).
     """
 
     index: Tensor
@@ -87,7 +87,9 @@ class FERNNMixing(Network):
 
 
 def kernel_index(grid: VelocityGrid, radius: int | None) -> tuple[list[Velocity], Tensor]:
-    """The differences w - v that have a kernel, and (v, w) the index of each pair's, their number where it has none."""
+    """The differences w - v that have a kernel, and (v, w) the index of each pair's, their number where it
+    has none.
+    """
     pairs = [[nearest(w, v, grid.period) for w in grid.velocities] for v in grid.velocities]
     every = sorted({d for row in pairs for d in row if radius is None or max(map(abs, d)) <= radius})
     place = {d: i for i, d in enumerate(every)}
@@ -130,6 +132,6 @@ def build(
         If a velocity or kernel does not fit on the frame, or a kernel is even.
     """
     check_kernel(kernel, frame_shape)
-    grid = velocity_grid(frame_shape, max_speed, velocities)
+    grid = translation_grid(frame_shape, max_speed, velocities)
     readout = Readout(channels, decoder_layers, classes)
     return FERNNMixing(frame_shape, grid, readout, channels, kernel, radius)

@@ -2,14 +2,15 @@ r"""The FERNN with its velocities permuted wrongly: the law broken, the capacity
 
     h_t(v) = g_t(p(v)),     g_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0
 
-After every frame each channel hands its state to another, along one cycle p through all of V that is drawn with the
-initial weights. What moves at v for a frame moves at another velocity in the next, so that no state follows anything
-that moves at a constant velocity, though every velocity is there, and parameters and arithmetic are those of the FERNN.
-If the FERNN predicts well because of its law, this network must not. It is to be read against the G-RNN: at its level
-the velocities are worth nothing without their law; if worse they harm, since what rests is carried about as well.
+After every frame each channel hands its state to another, along one cycle p through all of V that is drawn
+with the initial weights. What moves at v for a frame moves at another velocity in the next, so that no state
+follows anything that moves at a constant velocity, though every velocity is there, and parameters and
+arithmetic are those of the FERNN. If the FERNN predicts well because of its law, this network must not. It is
+to be read against the G-RNN: at its level the velocities are worth nothing without their law; if worse they
+harm, since what rests is carried about as well.
 
-Source: the recurrence is that of Keller (2025), Flow Equivariant Recurrent Neural Networks; the permutation is a
-control of flowsim's own.
+Source: the recurrence is that of Keller (2025), Flow Equivariant Recurrent Neural Networks; the permutation
+is a control of flowsim's own.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from flowsim.flows.velocity_grid import translation_grid
+from flowsim.layers.circular import check_kernel
 from flowsim.layers.padded_gather import inward, joined, outward
 from flowsim.layers.readout import Readout
-from flowsim.models.fernn import FusedFERNN, check_kernel, velocity_grid
+from flowsim.models.fernn import FusedFERNN
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -68,5 +71,5 @@ def build(
         If the velocities or the kernel do not fit on the frame.
     """
     check_kernel(kernel, frame_shape)
-    grid = velocity_grid(frame_shape, max_speed, None)
+    grid = translation_grid(frame_shape, max_speed, None)
     return PermutedFERNN(frame_shape, grid, Readout(channels, decoder_layers, classes), channels, kernel)

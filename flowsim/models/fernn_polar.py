@@ -1,13 +1,14 @@
 r"""A flow-equivariant RNN for rotation and expansion, in log-polar coordinates.
 
-There both are translations (`flowsim.flows.log_polar`), so the recurrence is that of the FERNN on (rho, theta),
+There both are translations (`flowsim.flows.log_polar`), so the recurrence is that of the FERNN on (rho,
+theta),
 
     h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in V,
 
-with psi_1(v) a shift by whole angles and rings: the state is never interpolated, and a kernel's orientation follows
-its place, so that there is no orientation axis. `Network.top` maps the state back to pixels. Law: transport+shift, to
-the tolerance of the sampling (tests/test_rotation.py holds the table by resolution); where V has expansions, only for
-what neither leaves nor enters.
+with psi_1(v) a shift by whole angles and rings: the state is never interpolated, and a kernel's orientation
+follows its place, so that there is no orientation axis. `Network.top` maps the state back to pixels. Law:
+transport+shift, to the tolerance of the sampling (tests/test_rotation.py holds the table by resolution);
+where V has expansions, only for what neither leaves nor enters.
 
 Sources: Keller (2025), Flow Equivariant Recurrent Neural Networks; Schwartz (1977), Spatial mapping in the
 primate sensory projection.
@@ -25,19 +26,23 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Flow, Spiral, Translation
+from flowsim.flows.flow import Flow
+from flowsim.flows.group import Spiral, Translation
+from flowsim.flows.law import Law
 from flowsim.flows.log_polar import LogPolar
-from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.velocity_channels import lift, pool_max
-from flowsim.models.fernn_rotation import Degrees, rotation_grid
+from flowsim.models.fernn_rotation import Degrees
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
 
 
 class PolarConv(nn.Conv2d):
-    """A convolution over (rho, theta): circular in theta, the last ring repeated beyond the rim and the centre."""
+    """A convolution over (rho, theta): circular in theta, the last ring repeated beyond the rim and the
+    centre.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         side = self.kernel_size[0] // 2
@@ -65,7 +70,11 @@ class FERNNPolar(Network):
         self.channels = channels
         self.recurrent = PolarConv(channels, channels, kernel, bias=False)
         self.encoder = PolarConv(1, channels, kernel, bias=False)
-        hidden = [m for _ in range(decoder_layers) for m in (PolarConv(channels, channels, 3, bias=False), nn.ReLU())]
+        hidden = [
+            m
+            for _ in range(decoder_layers)
+            for m in (PolarConv(channels, channels, 3, bias=False), nn.ReLU())
+        ]
         self.decoder = nn.Sequential(*hidden, PolarConv(channels, 1, 3, bias=False))
         self.classifier = nn.Linear(channels, classes) if classes else None
 
@@ -116,9 +125,11 @@ def build(
     Parameters
     ----------
     max_speed, step, velocities
-        Angular velocities, in deg/frame; see `flowsim.models.fernn_rotation`. They must be whole numbers of angles.
+        Angular velocities, in deg/frame; see `flowsim.models.fernn_rotation`. They must be whole numbers of
+        angles.
     max_rings : int
-        Combined with every expansion by {-max_rings..max_rings} rings per frame; with 0, V is of rotations only.
+        Combined with every expansion by {-max_rings..max_rings} rings per frame; with 0, V is of rotations
+        only.
     rings, angles : int
         Size of the log-polar grid.
     channels, kernel, decoder_layers, classes

@@ -1,12 +1,13 @@
 r"""The networks as they were released with the paper, for replication: same operations in the same order.
 
-Translation, sequence to sequence: h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ). Its rollout feeds the last
-seen frame a second time, unshifted, and decodes the state after that update; from then on it feeds what it predicted.
-The state therefore obeys transport+shift while frames are seen, and nothing in a rollout: no law is declared.
+Translation, sequence to sequence: h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ). Its rollout feeds
+the last seen frame a second time, unshifted, and decodes the state after that update; from then on it feeds
+what it predicted. The state therefore obeys transport+shift while frames are seen, and nothing in a rollout:
+no law is declared.
 
-Action classifier: a three-layer encoder that pads with zeros, tanh, and transport by one-pixel kernels that are applied
-by cross-correlation, so that a published channel v moves by -v; `grid` holds how channels really move. In its variant
-G-RNN+ these kernels are learned.
+Action classifier: a three-layer encoder that pads with zeros, tanh, and transport by one-pixel kernels that
+are applied by cross-correlation, so that a published channel v moves by -v; `grid` holds how channels really
+move. In its variant G-RNN+ these kernels are learned.
 
 Source: Keller (2025), and the reference states of the released networks in float64.
 """
@@ -19,7 +20,6 @@ from itertools import product
 from typing import Annotated, Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ from flowsim.errors import InputError
 from flowsim.flows.group import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.cells import at_every_velocity
-from flowsim.layers.circular import CircularConv2d
+from flowsim.layers.circular import CircularConv2d, convolve_each
 from flowsim.layers.fused_recurrence import recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.velocity_channels import lift, pool_max
@@ -52,7 +52,11 @@ class ReleasedTranslation(Network):
         self.cell = nn.Module()
         self.cell.conv_u = CircularConv2d(1, channels, kernel)
         self.cell.conv_h = CircularConv2d(channels, channels, kernel)
-        hidden = [layer for _ in range(decoder_layers) for layer in (CircularConv2d(channels, channels, 3), nn.ReLU())]
+        hidden = [
+            layer
+            for _ in range(decoder_layers)
+            for layer in (CircularConv2d(channels, channels, 3), nn.ReLU())
+        ]
         self.decoder_conv = nn.Sequential(*hidden, CircularConv2d(channels, 1, 3))
 
     def start(self, trials: int) -> State:
@@ -77,7 +81,9 @@ class ReleasedTranslation(Network):
         return self.decoder_conv(pool_max(self.top(state)))
 
     def logits(self, state: State) -> Tensor:
-        raise InputError("the released translation network predicts frames; build it with classes=n to classify")
+        raise InputError(
+            "the released translation network predicts frames; build it with classes=n to classify"
+        )
 
     def resume(
         self,
@@ -88,7 +94,9 @@ class ReleasedTranslation(Network):
         actions: Tensor | None = None,
         disturb: Callable[[Tensor, int], Tensor] | None = None,
     ) -> Iterator[Step]:
-        """See `Network.resume`. Carried is the last frame, too; frames are taken in undisturbed, as published."""
+        """See `Network.resume`. Carried is the last frame, too; frames are taken in undisturbed, as
+        published.
+        """
         if actions is not None:
             self.move(state, actions)
         for time in times:
@@ -96,7 +104,11 @@ class ReleasedTranslation(Network):
             if not seen or time >= max(predict_from, 1):
                 ahead = self.update(state, state[-1])  # the frame before, once more
                 prediction = self.decode(ahead)
-            state = self.update(state, frames[:, time]) if seen or prediction is None else (*ahead[:-1], prediction)
+            state = (
+                self.update(state, frames[:, time])
+                if seen or prediction is None
+                else (*ahead[:-1], prediction)
+            )
             yield Step(time, prediction, partial(tuple, state), self.top)
 
 
@@ -106,7 +118,13 @@ class ReleasedActions(Network):
     law = None
 
     def __init__(
-        self, frame_shape: tuple[int, int], max_speed: int, channels: int, kernel: int, classes: int, learned: bool
+        self,
+        frame_shape: tuple[int, int],
+        max_speed: int,
+        channels: int,
+        kernel: int,
+        classes: int,
+        learned: bool,
     ) -> None:
         super().__init__()
         self.frame_shape, self.channels = frame_shape, channels
@@ -161,15 +179,6 @@ def published_velocities(max_speed: int) -> tuple[tuple[int, int], ...]:
     return tuple((vy, vx) for vx, vy in product(speeds, repeat=2))
 
 
-def convolve_each(state: Tensor, kernels: Tensor) -> Tensor:
-    """Cross-correlate each velocity (trial, velocity, channel, y, x) with its own kernel (velocity, 1, y, x)."""
-    velocities, side = len(kernels), kernels.shape[-1]
-    images = state.transpose(1, 2).flatten(0, 1)
-    padded = F.pad(images, (side // 2,) * 4, mode="circular")
-    moved = F.conv2d(padded, kernels, groups=velocities)
-    return moved.unflatten(0, (state.shape[0], state.shape[2])).transpose(1, 2)
-
-
 def build(
     frame_shape: tuple[int, int],
     *,
@@ -205,8 +214,8 @@ def from_released(
     height, width : int
         Size of a frame.
     max_speed : int
-        The n of V = {-n..n}^2. The translation network's weights do not tell it; the classifier's do, and this is
-        ignored there.
+        The n of V = {-n..n}^2. The translation network's weights do not tell it; the classifier's do, and
+        this is ignored there.
 
     Raises
     ------
@@ -228,7 +237,9 @@ def from_released(
         dtype = kernels.dtype
     else:
         names = ", ".join(list(state_dict)[:3])
-        raise InputError(f"expected weights of a released network (cell.conv_h.weight, lstm. ...); got {names}, ...")
+        raise InputError(
+            f"expected weights of a released network (cell.conv_h.weight, lstm. ...); got {names}, ..."
+        )
     network.to(dtype)
     try:
         network.load_state_dict(state_dict)

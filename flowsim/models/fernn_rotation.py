@@ -1,13 +1,15 @@
 r"""A flow-equivariant RNN for rotation about the centre, with an orientation axis.
 
-In the co-moving frame, g_t(w) = psi_(-t)(w) . h_t(w), the recurrence runs on copies of the input that turn along,
+In the co-moving frame, g_t(w) = psi_(-t)(w) . h_t(w), the recurrence runs on copies of the input that turn
+along,
 
-    g_t(w) = relu( W * g_(t-1)(w) + U * psi_(-t)(w) . f_t ),     g_(-1) = 0,     for every angular velocity w in V
+    g_t(w) = relu( W * g_(t-1)(w) + U * psi_(-t)(w) . f_t ),     g_(-1) = 0,     for every angular velocity w
+    in V
 
-with steerable convolutions over space and the orientations C_N, within the largest disc of the frame. Every frame is
-turned once and the state never; `Network.top` turns it once to the static frame, where the law is transport+shift and
-transport turns the maps and shifts the orientations. A frame is interpolated, and so the law holds to a tolerance:
-tests/test_rotation.py holds the table by resolution.
+with steerable convolutions over space and the orientations C_N, within the largest disc of the frame. Every
+frame is turned once and the state never; `Network.top` turns it once to the static frame, where the law is
+transport+shift and transport turns the maps and shifts the orientations. A frame is interpolated, and so the
+law holds to a tolerance: tests/test_rotation.py holds the table by resolution.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: rotating MNIST (C_36, 10 deg/frame).
 """
@@ -21,10 +23,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Flow, Rotation
-from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.flows.flow import Flow
+from flowsim.flows.law import Law
+from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
+from flowsim.layers.circular import check_kernel
 from flowsim.layers.steerable import SteerableConv
-from flowsim.models.fernn import check_kernel
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -34,7 +37,9 @@ RIM = 2.0
 
 
 class FERNNRotation(Network):
-    """See the module. Carried are g (trial, velocity, channel, orientation, y, x) and the time t of its last frame."""
+    """See the module. Carried are g (trial, velocity, channel, orientation, y, x) and the time t of its last
+    frame.
+    """
 
     law = Law(transport=True, shift=True)
     disc: Tensor
@@ -50,7 +55,12 @@ class FERNNRotation(Network):
         classes: int | None,
     ) -> None:
         super().__init__()
-        self.frame_shape, self.grid, self.channels, self.orientations = frame_shape, grid, channels, orientations
+        self.frame_shape, self.grid, self.channels, self.orientations = (
+            frame_shape,
+            grid,
+            channels,
+            orientations,
+        )
         self.recurrent = SteerableConv(channels, channels, kernel, orientations)
         self.encoder = SteerableConv(1, channels, kernel, orientations, lifts=True)
         hidden = [SteerableConv(channels, channels, 3, orientations) for _ in range(decoder_layers)]
@@ -69,7 +79,9 @@ class FERNNRotation(Network):
     def top(self, state: State) -> Tensor:
         """h = psi_t(w) . g, (trial, velocity, channel, orientation, y, x)."""
         comoving, time = state
-        turned = [flow.act_oriented(g, int(time)) for flow, g in zip(self.flows, comoving.unbind(1), strict=True)]
+        turned = [
+            flow.act_oriented(g, int(time)) for flow, g in zip(self.flows, comoving.unbind(1), strict=True)
+        ]
         return torch.stack(turned, 1)
 
     @property
@@ -104,25 +116,6 @@ def disc(frame_shape: tuple[int, int]) -> Tensor:
     return ((min(frame_shape) / 2 - rho) / RIM).clamp(0, 1)
 
 
-def rotation_grid(max_speed: float, step: float, velocities: list[float] | Literal["closed"] | None) -> VelocityGrid:
-    """The grid of angular velocities that the arguments of ``build`` name.
-
-    Raises
-    ------
-    InputError
-        If the steps do not fit into max_speed, or for a closed grid into the circle.
-    """
-    group, whole = Rotation(), 360 if velocities == "closed" else max_speed
-    steps = round(whole / step)
-    if velocities != "closed" and velocities is not None:
-        return VelocityGrid(group, tuple((v,) for v in velocities), period=(360,))
-    if abs(steps * step - whole) > 1e-9:
-        what = "a closed grid needs a step that divides 360" if velocities else "max_speed must be a multiple of step"
-        raise InputError(f"{what}; got max_speed {max_speed} and step {step} (deg/frame)")
-    numbers = range(steps) if velocities == "closed" else range(-steps, steps + 1)
-    return VelocityGrid(group, tuple((n * step,) for n in numbers), period=(360,))
-
-
 def build(
     frame_shape: tuple[int, int],
     *,
@@ -145,7 +138,8 @@ def build(
         V as listed instead, or every multiple of step on the circle.
     orientations : int
         N of the orientations C_N; the paper has 36. Velocities need not be multiples of 360/N: between two
-        orientations the state is shifted as band-limited, which its kernels (angular frequency at most 3) nearly are.
+        orientations the state is shifted as band-limited, which its kernels (angular frequency at most 3)
+        nearly are.
     channels : int
         Each with N orientations.
     kernel, decoder_layers, classes : int

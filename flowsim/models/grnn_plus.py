@@ -2,8 +2,8 @@ r"""As many state channels as a FERNN, but transport is learned instead of known
 
     h_t(v) = relu( k_v * (W * h_(t-1)(v)) + U * f_t )
 
-with one learned kernel k_v for each v, large enough to hold the shift by v. It has the capacity of the FERNN and could
-learn its law, but does not promise it.
+with one learned kernel k_v for each v, large enough to hold the shift by v. It has the capacity of the FERNN
+and could learn its law, but does not promise it.
 
 Source: Keller (2025), the G-RNN+ control.
 """
@@ -16,9 +16,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from flowsim.flows.velocity_grid import translation_grid
+from flowsim.layers.circular import check_kernel, convolve_each
 from flowsim.layers.readout import Readout
-from flowsim.models.fernn import FERNN, check_kernel, velocity_grid
-from flowsim.models.fernn_released import convolve_each
+from flowsim.models.fernn import FERNN
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -32,7 +33,9 @@ class GRNNPlus(FERNN):
     def __init__(
         self, frame_shape: tuple[int, int], max_speed: int, readout: Readout, channels: int, kernel: int
     ) -> None:
-        super().__init__(frame_shape, velocity_grid(frame_shape, max_speed, None), readout, channels, kernel)
+        super().__init__(
+            frame_shape, translation_grid(frame_shape, max_speed, None), readout, channels, kernel
+        )
         side = 2 * max_speed + 1
         self.transport = nn.Parameter(torch.randn(len(self.grid), 1, side, side) / side)
 

@@ -1,4 +1,4 @@
-"""An ordinary LSTM over flattened frames: the baseline without space. No law; see `flowsim.layers.flattened`.
+"""An ordinary LSTM over flattened frames: the baseline without space. No law; see `flowsim.models.rnn`.
 
 Source: Hochreiter and Schmidhuber (1997), Long short-term memory.
 """
@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flowsim.layers.flattened import Flattened
+from flowsim.models.rnn import Flattened
 from flowsim.network import Network
 
 Count = Annotated[int, Field(ge=1)]

@@ -1,14 +1,15 @@
 r"""A flow-equivariant RNN whose observer moves by known actions and sees the world through a window.
 
-The state is a map of the whole world, a torus, carried in the observer's coordinates: when the observer moves by
-a_t, everything moves the other way,
+The state is a map of the whole world, a torus, carried in the observer's coordinates: when the observer moves
+by a_t, everything moves the other way,
 
     h_t(v) = relu( psi_1(v - a_t) . (W * h_(t-1)(v)) + U * pad(f_t) ),     h_(-1) = 0,     for every v in V
 
-with the frame f_t in the window, the map's upper left corner, and blank outside it. What left the window keeps
-moving in the map and is read out when it comes back. Without actions the observer rests. Law: where the window is the
-whole world, transport+shift for what moves in it; a moving observer alone transports the state, shifting nothing,
-since its action is known. Where it is less no flow of the frames is one of the world, and nothing is promised.
+with the frame f_t in the window, the map's upper left corner, and blank outside it. What left the window
+keeps moving in the map and is read out when it comes back. Without actions the observer rests. Law: where the
+window is the whole world, transport+shift for what moves in it; a moving observer alone transports the state,
+shifting nothing, since its action is known. Where it is less no flow of the frames is one of the world, and
+nothing is promised.
 
 Source: Lillemark, Keller et al. (2026), Flow Equivariant World Models, the recurrence with self-motion.
 """
@@ -23,20 +24,22 @@ from pydantic import Field
 from torch import Tensor
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Flow
-from flowsim.flows.velocity_grid import Law, VelocityGrid
+from flowsim.flows.flow import Flow
+from flowsim.flows.law import Law
+from flowsim.flows.velocity_grid import VelocityGrid, translation_grid
 from flowsim.layers.cells import at_every_velocity
-from flowsim.layers.circular import CircularConv2d
+from flowsim.layers.circular import CircularConv2d, check_kernel
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
-from flowsim.models.fernn import check_kernel, velocity_grid
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
 
 
 class SelfMotion(Network):
-    """See the module. Carried is the map (trial, velocity, channel, world y, world x), of which `top` is the window."""
+    """See the module. Carried is the map (trial, velocity, channel, world y, world x), of which `top` is the
+    window.
+    """
 
     observes = True
 
@@ -64,7 +67,8 @@ class SelfMotion(Network):
 
     def move(self, state: State, action: Tensor) -> State:
         moved = [
-            Flow(self.grid.group, tuple(a)).act(world, -1) for world, a in zip(state[0], action.tolist(), strict=True)
+            Flow(self.grid.group, tuple(a)).act(world, -1)
+            for world, a in zip(state[0], action.tolist(), strict=True)
         ]
         return (torch.stack(moved),)
 
@@ -104,8 +108,8 @@ def build(
     ----------
     world : (int, int), optional
         Size (y, x) of the map, at least that of a frame; that of a frame if not given. Actions are given to
-        `Network.steps` and its kin; in an experiment they come from the stimulus (``digit_world``), and where it has
-        none the observer rests.
+        `Network.steps` and its kin; in an experiment they come from the stimulus (``digit_world``), and where
+        it has none the observer rests.
     max_speed, velocities, channels, kernel, decoder_layers, classes
         See `flowsim.models.fernn`; V is of what moves in the world.
 
@@ -121,5 +125,5 @@ def build(
             f"{world[0]}x{world[1]}"
         )
     check_kernel(kernel, frame_shape)
-    grid = velocity_grid(world, max_speed, velocities)
+    grid = translation_grid(world, max_speed, velocities)
     return SelfMotion(frame_shape, world, grid, Readout(channels, decoder_layers, classes), channels, kernel)

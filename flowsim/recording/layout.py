@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from flowsim.files import netcdf
+from flowsim.files import coordinates, netcdf
 from flowsim.files.hdf5_chunks import FILTERS, Codec
 from flowsim.flows.group import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
@@ -73,7 +73,9 @@ class Layout:
         self.trials_at_once = max(1, min(TRIALS_AT_ONCE, MEMORY // max(per_trial, whole_bytes)))
 
     def _dimension(self, site: str, axis: str, size: int) -> str:
-        fits = self.sizes.get(axis, size) == size  # a state of another size than the frame has dimensions of its own
+        fits = (
+            self.sizes.get(axis, size) == size
+        )  # a state of another size than the frame has dimensions of its own
         return axis if fits and (site in PLAIN or axis in ("y", "x")) else f"{site}_{axis}"
 
     def _count(self, dims: tuple[str, ...]) -> int:
@@ -92,7 +94,7 @@ class Layout:
         file.dimensions = self.sizes
         shown = self.grid.group
         if "flow" in self.stimulus.dims or "flow_group" in self.stimulus.attrs:
-            shown = netcdf.group(self.stimulus, "flow")
+            shown = coordinates.group(self.stimulus, "flow")
         groups = {"flow_group": shown.name}
         if "velocity" in self.sizes:
             groups["velocity_group"] = self.grid.group.name
@@ -123,7 +125,7 @@ class Layout:
             attributes = {"units": "degree", "long_name": "orientation, counter-clockwise"}
             coords["orientation"] = ("orientation", angles, attributes)
         if "velocity" in self.sizes:
-            coords |= netcdf.velocity_coords("velocity", self.grid.group, self.grid.velocities)
+            coords |= coordinates.velocity_coords("velocity", self.grid.group, self.grid.velocities)
         for site, thinned in self.sites.items():
             unit = "unit" if site in PLAIN else f"{site}_unit"
             for axis, index in thinned.places().items():
@@ -131,16 +133,18 @@ class Layout:
                 coords[f"{unit}_{axis}"] = (unit, index, attributes)
                 if axis == "velocity":
                     of_units = [self.grid.velocities[i] for i in index]
-                    coords |= netcdf.velocity_coords(unit, self.grid.group, of_units, f"{unit}_velocity")
+                    coords |= coordinates.velocity_coords(unit, self.grid.group, of_units, f"{unit}_velocity")
         if "flow" not in self.stimulus.dims:
-            coords |= netcdf.velocity_coords("flow", shown, [(0,) * len(shown.components)])
+            coords |= coordinates.velocity_coords("flow", shown, [(0,) * len(shown.components)])
         thin: dict[str, Any] = {"trial": slice(self.sizes["trial"]), "time": self.times}
         if "flow" in self.stimulus.dims:
             thin["flow"] = self.flows
         for key, coord in self.stimulus.isel(thin).coords.items():
             if key == "time":
                 continue
-            owner = "object_" if "object" in coord.dims else "trial_" if str(key).startswith("velocity_") else ""
+            owner = (
+                "object_" if "object" in coord.dims else "trial_" if str(key).startswith("velocity_") else ""
+            )
             coords[f"{owner}{key}"] = (coord.dims, storable(coord.values), coord.attrs)
         return coords
 

@@ -10,7 +10,7 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.checksums import verify as verify_checksums
-from flowsim.files.stored import unlocked
+from flowsim.files.hdf5_chunks import read_in_parallel
 
 
 def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
@@ -21,7 +21,8 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
     Parameters
     ----------
     path : path, or several
-        Several recordings need the same sizes. ``run`` is named by the file's network and seed, or by its path.
+        Several recordings need the same sizes. ``run`` is named by the file's network and seed, or by its
+        path.
     verify : bool
         Read all sites and frames and compare them with the checksums that were written with them.
 
@@ -31,7 +32,7 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
         If one is missing, damaged or no recording, or they do not fit together.
     """
     if isinstance(path, (str, Path)):
-        opened = unlocked(netcdf.read(path, "recording"), path)
+        opened = read_in_parallel(netcdf.read(path, "recording"), path)
         if verify:
             verify_checksums(opened, path)
         return opened
@@ -60,5 +61,11 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
     names = names if len(set(names)) == len(names) else [str(p) for p in paths]
     run = xr.Variable(("run",), names)
     return xr.concat(
-        each, run, data_vars="all", coords="minimal", compat="override", join="override", combine_attrs="drop_conflicts"
+        each,
+        run,
+        data_vars="all",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="drop_conflicts",
     ).rename(run="run")

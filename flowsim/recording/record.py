@@ -1,7 +1,7 @@
 """Record what a network does while it watches a stimulus, trial by trial, into one HDF5 file.
 
-Recording never edits the network. A recording is announced with its size before it is written, streams block by block
-(the next is computed while one is compressed and written), and appears whole or not at all.
+Recording never edits the network. A recording is announced with its size before it is written, streams block
+by block (the next is computed while one is compressed and written), and appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from flowsim.recording.layout import Layout
 from flowsim.recording.sites import Site
 from flowsim.recording.thinning import Thinned, Units
 from flowsim.recording.watch import OWN, Feed, place_of, watch
-from flowsim.scenes.sequences import actions
+from flowsim.scenes.sequences import observer_actions
 
 DTYPES = ("float16", "float32", "float64")
-RESERVED = (*("frames", "flow", "trial", "time", "velocity", "channel", "orientation"), *("y", "x", "unit", "class"))
+RESERVED = (
+    *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
+    *("y", "x", "unit", "class"),
+)
 SPARE = 2**22
 """Bytes of the disk that are held while recording; see `flowsim.files.atomic.spare`."""
 
@@ -64,8 +67,9 @@ def record(
     Parameters
     ----------
     network : flowsim.Network, or any torch.nn.Module
-        It is not edited, and computes as it is: call ``eval()`` first if it has a training mode. It is shown one
-        trial once more than is recorded, to learn the sizes; what it carries from call to call is its own affair.
+        It is not edited, and computes as it is: call ``eval()`` first if it has a training mode. It is shown
+        one trial once more than is recorded, to learn the sizes; what it carries from call to call is its own
+        affair.
     stimulus : Dataset
         As a generator in ``stimuli/`` returns it.
     into : path
@@ -74,17 +78,19 @@ def record(
         How many frames the network sees before it goes on by itself; all if not given.
     sites : sequence of "state", "prediction" and "logits", or mapping of name to Site
         What is recorded: sites of a flowsim network by name, outputs of any network's modules by
-        `flowsim.recording.sites.Site`. In a mapping None stands for the network's own site of that name. A site called
-        "state" is what analyses look at first, "prediction" at time t is the prediction of frame t, and "logits" are
-        recorded as (flow, trial, time, class).
+        `flowsim.recording.sites.Site`. In a mapping None stands for the network's own site of that name. A
+        site called "state" is what analyses look at first, "prediction" at time t is the prediction of frame
+        t, and "logits" are recorded as (flow, trial, time, class).
     feed : callable (network, frames, horizon), optional
         How frames (trial, time, channel, y, x) go into a module; as vectors (trial, time, unit) if not given.
     trials, flows, channels : int, optional
-        Record the first so many; all if not given. Where there is no channel axis, ``channels`` are the first units.
+        Record the first so many; all if not given. Where there is no channel axis, ``channels`` are the first
+        units.
     every : int
         Record every n-th frame.
     units : Units or mapping of its fields, optional
-        Of each site but predictions and logits record only so many units, by a seed, as (flow, trial, time, unit).
+        Of each site but predictions and logits record only so many units, by a seed, as (flow, trial, time,
+        unit).
     dtype : str
         Of what is stored; the network computes in its own.
     codec : {"gzip", "rounded", "none"}
@@ -99,8 +105,8 @@ def record(
     Raises
     ------
     InputError
-        If a site is unknown or the network has none of it, the stimulus has other frames than the network, or the
-        disk has too little room.
+        If a site is unknown or the network has none of it, the stimulus has other frames than the network, or
+        the disk has too little room.
     """
     into = Path(into)
     wanted = _sites(network, sites)
@@ -118,9 +124,11 @@ def record(
     seen = min(context or frames.sizes["time"], frames.sizes["time"])
     times = range(0, frames.sizes["time"], every)
     parameter = next(network.parameters(), torch.empty(0))
-    steps = actions(stimulus) if isinstance(network, Network) and network.observes else None
+    steps = observer_actions(stimulus) if isinstance(network, Network) and network.observes else None
 
-    def activity(flow: int, chosen: slice, keep: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    def activity(
+        flow: int, chosen: slice, keep: Mapping[str, Any]
+    ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         shown = frames[flow, chosen].values
         given = torch.from_numpy(shown)[:, :seen, None].to(parameter, copy=True)  # a network may write on it
         acted = None if steps is None else steps[chosen]
@@ -130,7 +138,9 @@ def record(
     places = {name: place_of(network, name, site) for name, site in wanted.items()}
     _, tried = activity(0, slice(1), dict.fromkeys(wanted, _copied))  # one trial tells the sizes
     thinned = {
-        name: Thinned(places[name], tuple(values.shape[2:]), *((None, None) if name in OWN[1:] else (channels, units)))
+        name: Thinned(
+            places[name], tuple(values.shape[2:]), *((None, None) if name in OWN[1:] else (channels, units))
+        )
         for name, values in tried.items()
     }
     chosen_flows = list(range(frames.sizes["flow"]))[:flows]
@@ -152,14 +162,21 @@ def record(
                 for name, values in (curve or {}).items():
                     if "checkpoint" not in file.dimensions:
                         file.dimensions["checkpoint"] = len(values)
-                    file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
+                    file.create_variable(
+                        f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64)
+                    )
                 done = 0
                 for position, flow in enumerate(chosen_flows):
                     for first in range(0, layout.sizes["trial"], layout.trials_at_once):
                         chosen = slice(first, min(first + layout.trials_at_once, layout.sizes["trial"]))
                         shown, found = activity(flow, chosen, thinned)
-                        blocks = {"frames": shown[:, layout.times], **{n: v.numpy() for n, v in found.items()}}
-                        blocks = {name: values.astype(layout.dtype, copy=False) for name, values in blocks.items()}
+                        blocks = {
+                            "frames": shown[:, layout.times],
+                            **{n: v.numpy() for n, v in found.items()},
+                        }
+                        blocks = {
+                            name: values.astype(layout.dtype, copy=False) for name, values in blocks.items()
+                        }
                         writer.put(blocks, position, first)
                         done += sum(values.nbytes for values in blocks.values())
                         report(done, layout.bytes)
@@ -210,7 +227,9 @@ def _check_room(into: Path, needed: int) -> None:
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write {into}: {error.strerror}; choose a folder that can be written to") from None
+        raise InputError(
+            f"cannot write {into}: {error.strerror}; choose a folder that can be written to"
+        ) from None
     free = shutil.disk_usage(into.parent).free
     if needed > free:
         raise InputError(

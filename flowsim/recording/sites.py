@@ -1,7 +1,8 @@
-"""Which activity is recorded, of any torch module: the outputs of named modules, read by hooks that are always removed.
+"""Which activity is recorded, of any torch module: the outputs of named modules, read by hooks that are
+always removed.
 
-A module may be called once, with all frames, and give something with an axis "time"; or again and again, by a loop that
-the network has of its own, with some frames at a time, or one, which needs no axis "time".
+A module may be called once, with all frames, and give something with an axis "time"; or again and again, by a
+loop that the network has of its own, with some frames at a time, or one, which needs no axis "time".
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ class Site:
     Parameters
     ----------
     module : str
-        Name of the module whose output it is, as `torch.nn.Module.named_modules` has it; "" for the network itself.
+        Name of the module whose output it is, as `torch.nn.Module.named_modules` has it; "" for the network
+        itself.
     axes : tuple of str
         Names of the output's axes, in its order, out of "trial", "time", "channel", "y", "x" and "unit".
     index : tuple of int or str
-        Which entry, where the module gives a tuple or a mapping, and of that which, and so on: (0,) for the states of
-        all times of `torch.nn.GRU`.
+        Which entry, where the module gives a tuple or a mapping, and of that which, and so on: (0,) for the
+        states of all times of `torch.nn.GRU`.
     start : int
-        The frame of the first entry, or the first call; NaN is recorded before it. 1 for a readout that gives its
-        prediction of frame 1 first.
+        The frame of the first entry, or the first call; NaN is recorded before it. 1 for a readout that gives
+        its prediction of frame 1 first.
 
     Raises
     ------
@@ -50,8 +52,14 @@ class Site:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
-        if not set(self.axes) <= set(AXES) or len(set(self.axes)) < len(self.axes) or "trial" not in self.axes:
-            raise InputError(f"axes must be some of {', '.join(AXES)}, each once, with trial; got {self.axes}")
+        if (
+            not set(self.axes) <= set(AXES)
+            or len(set(self.axes)) < len(self.axes)
+            or "trial" not in self.axes
+        ):
+            raise InputError(
+                f"axes must be some of {', '.join(AXES)}, each once, with trial; got {self.axes}"
+            )
         if "unit" in self.axes and {"channel", "y", "x"} & set(self.axes):
             raise InputError(f"an output has either units or channels, y and x; got the axes {self.axes}")
 
@@ -137,7 +145,9 @@ def _hear(
 
 def unfitting(name: str, site: Site, entries: int, frames: int) -> InputError:
     """The error to raise for a site whose entries do not fit the frames."""
-    unheard = "" if entries else " (its forward may have been called, but hooks hear calls of the module alone)"
+    unheard = (
+        "" if entries else " (its forward may have been called, but hooks hear calls of the module alone)"
+    )
     return InputError(
         f"site {name}: expected an entry for each frame from {site.start} to {frames - 1}; {site.module!r} gave "
         f"{entries}{unheard}. Name a module that is called for every frame once, of a network that goes on to the last "

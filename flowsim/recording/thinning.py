@@ -22,9 +22,9 @@ class Units:
     ----------
     count : int
     by : {"subset", "projection"}
-        The activity of ``count`` units drawn without replacement, in their order; or ``count`` sparse random sums of
-        all units (Li, Hastie and Church 2006, by `sklearn.random_projection.SparseRandomProjection`), which keep
-        distances.
+        The activity of ``count`` units drawn without replacement, in their order; or ``count`` sparse random
+        sums of all units (Li, Hastie and Church 2006, by `sklearn.random_projection.SparseRandomProjection`),
+        which keep distances.
     seed : int
     """
 
@@ -57,7 +57,11 @@ class Thinned:
     units: Units | None
 
     def __post_init__(self) -> None:
-        if self.units is not None and self.units.by == "subset" and self.units.count > math.prod(self.kept_sizes):
+        if (
+            self.units is not None
+            and self.units.by == "subset"
+            and self.units.count > math.prod(self.kept_sizes)
+        ):
             raise InputError(
                 f"units: expected at most the {math.prod(self.kept_sizes)} units that there are; got {self.units.count}"
             )
@@ -71,7 +75,9 @@ class Thinned:
     def kept_sizes(self) -> tuple[int, ...]:
         """Sizes after ``channels``, before ``units``."""
         most = self.channels or max(self.sizes, default=1)
-        return tuple(min(most, s) if a == self.first else s for a, s in zip(self.axes, self.sizes, strict=True))
+        return tuple(
+            min(most, s) if a == self.first else s for a, s in zip(self.axes, self.sizes, strict=True)
+        )
 
     @property
     def dims(self) -> dict[str, int]:
@@ -98,7 +104,9 @@ class Thinned:
         return fitted.components_.T.tocsr().astype(np.float32)
 
     def __call__(self, values: Tensor) -> Tensor:
-        """What is kept of an activity (..., *axes), on the CPU: a copy, since a network may go on to change its own."""
+        """What is kept of an activity (..., *axes), on the CPU: a copy, since a network may go on to change
+        its own.
+        """
         leading = values.shape[: values.ndim - len(self.axes)]
         if self.first is not None:
             axis = len(leading) + self.axes.index(self.first)

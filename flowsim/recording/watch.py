@@ -1,4 +1,6 @@
-"""Show frames to a network and collect its activity, frame by frame: of a flowsim network, or of any torch module."""
+"""Show frames to a network and collect its activity, frame by frame: of a flowsim network, or of any torch
+module.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,15 @@ from flowsim.recording.sites import Site, listening, unfitting
 OWN = ("state", "prediction", "logits")
 """Sites that a flowsim network has beside its modules."""
 Feed = Callable[[Any, Tensor, int], Any]
-"""How frames go in: called with the network, the frames that it sees (trial, time, channel, y, x), and how many more it
-is to predict by itself."""
+"""How frames go in: called with the network, the frames that it sees (trial, time, channel, y, x), and how
+many more it is to predict by itself.
+"""
 
 
 def plainly(network: nn.Module, frames: Tensor, horizon: int) -> Any:
-    """Call the network with all frames, as vectors (trial, time, unit): as `torch.nn.GRU` with batch_first needs."""
+    """Call the network with all frames, as vectors (trial, time, unit): as `torch.nn.GRU` with batch_first
+    needs.
+    """
     if horizon:
         raise InputError(
             "this network is shown frames only as long as there are some; to record what it predicts after the "
@@ -143,7 +148,9 @@ def shaped(name: str, output: Tensor, site: Site, frames: Tensor) -> Tensor:
                 f"{tuple(output.shape[leading:])}"
             )
         return output.reshape(*output.shape[:leading], *size)
-    if name == "state" and {"y", "x"} <= set(site.place):  # of the one velocity 0, and of one channel if of none
+    if name == "state" and {"y", "x"} <= set(
+        site.place
+    ):  # of the one velocity 0, and of one channel if of none
         for _ in range(1 if "channel" in site.place else 2):
             output = output.unsqueeze(leading)
     return output

@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowsim.flows.group import Translation, Velocity
 from flowsim.flows.resampling import shift, sources, turn
-from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.scenes.scene import Scene
 
 OVERLAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -19,13 +17,16 @@ OVERLAPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sum": lambda below, above: below.add_(above),
     "over": lambda below, above: below.mul_(1 - above).add_(above),
 }
-"""How objects that cover the same pixel combine: the brighter wins, both add up (to at most 1), or the later object
-hides the one before as far as it is bright."""
+"""How objects that cover the same pixel combine: the brighter wins, both add up (to at most 1), or the later
+object hides the one before as far as it is bright.
+"""
 OCCLUDER = 0.5
 """Luminance of an occluder."""
 
 
-def frame_of(images: np.ndarray, frame_shape: tuple[int, int], device: torch.device, centred: bool = False) -> Tensor:
+def frame_of(
+    images: np.ndarray, frame_shape: tuple[int, int], device: torch.device, centred: bool = False
+) -> Tensor:
     """Images (..., y, x) on empty frames, in the upper left corner or centred (rounded down)."""
     height, width = images.shape[-2:]
     top, left = ((frame_shape[0] - height) // 2, (frame_shape[1] - width) // 2) if centred else (0, 0)
@@ -35,9 +36,11 @@ def frame_of(images: np.ndarray, frame_shape: tuple[int, int], device: torch.dev
 
 
 def moved(still: Tensor, displacement: np.ndarray, held: bool = True) -> Tensor:
-    """Frames (trial, y, x) rolled by ``displacement`` (trial, time, 2), down and right in px: (trial, time, y, x).
+    """Frames (trial, y, x) rolled by ``displacement`` (trial, time, 2), down and right in px: (trial, time,
+    y, x).
 
-    Exact rolls by whole numbers; by floats, whole or not, band-limited shifts, held to [0, 1] unless ``held`` is False.
+    Exact rolls by whole numbers; by floats, whole or not, band-limited shifts, held to [0, 1] unless ``held``
+    is False.
     """
     trials, (height, width), device = len(still), still.shape[-2:], still.device
     real = displacement.dtype.kind == "f"
@@ -45,7 +48,9 @@ def moved(still: Tensor, displacement: np.ndarray, held: bool = True) -> Tensor:
     if real:
         between = shift(still[:, None], by[..., 0], by[..., 1])
         return between.clamp_(0, 1) if held else between
-    rows = (torch.arange(height, device=device) - by[..., 0, None]) % height  # whole rows, then pixels within them
+    rows = (
+        torch.arange(height, device=device) - by[..., 0, None]
+    ) % height  # whole rows, then pixels within them
     columns = (torch.arange(width, device=device) - by[..., 1, None]) % width
     rows += height * torch.arange(trials, device=device)[:, None, None]
     frames = still.reshape(-1, width).index_select(0, rows.flatten()).view(*rows.shape, width)
@@ -67,7 +72,12 @@ def turned(
     angles, scales = (torch.from_numpy(a).to(still.device, torch.float32).flatten() for a in (angle, scale))
     fixed = None
     if about is not None:
-        each = torch.from_numpy(about).to(still.device, torch.float32)[:, None].expand(-1, times, -1).flatten(0, 1)
+        each = (
+            torch.from_numpy(about)
+            .to(still.device, torch.float32)[:, None]
+            .expand(-1, times, -1)
+            .flatten(0, 1)
+        )
         fixed = (each[:, 0], each[:, 1])
     grid = sources((still.shape[-2], still.shape[-1]), angles, scales, fixed)
     # the times of a trial share an image: sampled as one tall frame, it need not be repeated
@@ -79,27 +89,6 @@ def overlaid(objects: list[Tensor], overlap: str) -> Tensor:
     """Frames of several objects as one, in [0, 1]; overwrites the first."""
     together = reduce(OVERLAPS[overlap], objects)
     return together if overlap == "max" else together.clamp_(0, 1)
-
-
-def box(max_speed: int) -> np.ndarray:
-    """Every velocity of {-max_speed..max_speed}^2, (velocity, 2)."""
-    return np.array(VelocityGrid.box(Translation(), max_speed).velocities)
-
-
-def probes(max_speed: int) -> list[Velocity]:
-    """Flows of a probe: rest first, then the other velocities of {-max_speed..max_speed}^2."""
-    return [(0, 0), *(tuple(v) for v in box(max_speed).tolist() if any(v))]
-
-
-def whole(velocity: np.ndarray) -> np.ndarray:
-    """As whole numbers if all of them are, else all as floats; see `moved`."""
-    return velocity.astype(np.int64) if (velocity == velocity.round()).all() else velocity.astype(np.float64)
-
-
-def multiples(largest: float, step: float) -> np.ndarray:
-    """Every multiple of ``step`` up to ``largest`` in size, (velocity,)."""
-    most = int(round(largest / step, 6))
-    return step * np.arange(-most, most + 1)
 
 
 def degraded(frames: Tensor, scene: Scene) -> Tensor:
@@ -115,7 +104,9 @@ def degraded(frames: Tensor, scene: Scene) -> Tensor:
         frames[..., max(left, 0) : left + occluder] = OCCLUDER
     if noise:
         shape = frames.shape[1:]
-        drawn = [np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in scene["noise_seed"]]
+        drawn = [
+            np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in scene["noise_seed"]
+        ]
         frames = (frames + noise * torch.from_numpy(np.stack(drawn)).to(frames.device)).clamp_(0, 1)
     return frames
 
@@ -134,15 +125,11 @@ def splatted(position: Tensor, shown: Tensor, frame_shape: tuple[int, int], toru
     for down in (0, 1):
         for right in (0, 1):
             y, x = corner[..., 0].long() + down, corner[..., 1].long() + right
-            share = (part[..., 0] if down else 1 - part[..., 0]) * (part[..., 1] if right else 1 - part[..., 1])
+            share = (part[..., 0] if down else 1 - part[..., 0]) * (
+                part[..., 1] if right else 1 - part[..., 1]
+            )
             if not torus:
                 share = share * ((y >= 0) & (y < height) & (x >= 0) & (x < width))
             where = (y % height) * width + x % width
             frames.scatter_add_(2, where.transpose(1, 2), (share * shown).transpose(1, 2))
     return frames.view(trials, times, height, width)
-
-
-def heading(direction: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    """Velocities (..., 2) of a direction (degrees, 0 right, counter-clockwise as displayed) and a speed in px/frame."""
-    angle = np.deg2rad(direction)
-    return np.stack([-speed * np.sin(angle), speed * np.cos(angle)], -1).round(12) + 0.0

@@ -1,17 +1,18 @@
 """How people move: angles over one cycle of boxing, clapping, waving, jogging, running and walking.
 
-Each angle is a Fourier series of five harmonics through a few events, (percent of the cycle, degrees), of the right
-side of the body; the left side lags by half a cycle, or by nothing where both arms move together. A cycle of a gait
-begins when the right foot touches the ground.
+Each angle is a Fourier series of five harmonics through a few events, (percent of the cycle, degrees), of the
+right side of the body; the left side lags by half a cycle, or by nothing where both arms move together. A
+cycle of a gait begins when the right foot touches the ground.
 
-*Walking*: thigh and knee are rounded from Winter, "The Biomechanics and Motor Control of Human Gait" (1991), and Perry,
-"Gait Analysis" (1992), which also has the swing of the arms (after Murray et al. 1967), 113 steps/min and strides of
-1.4 m. *Jogging and running*, at 2.7 and 4 m/s: after Novacheck, Gait & Posture 7:77 (1998), the knee bends to 45 deg
-when it takes the load and in swing to 90 deg, or 105 deg in a sprint (walking: 60 deg); 85 strides/min at 3 m/s are
-from Lieberman et al., J. Exp. Biol. 218:3406 (2015). Elbows are held at about 90 deg. The body rises and falls twice
-per cycle, by 5 cm in walking (Saunders et al. 1953) and 8 cm in running: it is lowest when both feet bear it, or in
-midstance. *Boxing, clapping, waving* have no such norms: postures and frequencies are chosen to look like the films of
-KTH (Schuldt, Laptev and Caputo, ICPR 2004).
+*Walking*: thigh and knee are rounded from Winter, "The Biomechanics and Motor Control of Human Gait" (1991),
+and Perry, "Gait Analysis" (1992), which also has the swing of the arms (after Murray et al. 1967), 113
+steps/min and strides of 1.4 m. *Jogging and running*, at 2.7 and 4 m/s: after Novacheck, Gait & Posture 7:77
+(1998), the knee bends to 45 deg when it takes the load and in swing to 90 deg, or 105 deg in a sprint
+(walking: 60 deg); 85 strides/min at 3 m/s are from Lieberman et al., J. Exp. Biol. 218:3406 (2015). Elbows
+are held at about 90 deg. The body rises and falls twice per cycle, by 5 cm in walking (Saunders et al. 1953)
+and 8 cm in running: it is lowest when both feet bear it, or in midstance. *Boxing, clapping, waving* have no
+such norms: postures and frequencies are chosen to look like the films of KTH (Schuldt, Laptev and Caputo,
+ICPR 2004).
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ CURVES = (
     *("arm", "elbow", "arm_across", "forearm_across"),
     *("lean", "turn", "bob"),
 )
-"""``thigh`` and ``arm``: from hanging down, towards forward or, at 90 deg ``across``, to the side. ``knee``, ``elbow``:
-flexion. ``stance``: how much further back the right thigh is, and further forward the left. ``lean`` of the trunk,
-forward. ``turn`` of the shoulders, right forward. ``bob``: rise of the hips, in percent of the height, not in deg."""
+"""``thigh`` and ``arm``: from hanging down, towards forward or, at 90 deg ``across``, to the side. ``knee``,
+``elbow``: flexion. ``stance``: how much further back the right thigh is, and further forward the left.
+``lean`` of the trunk, forward. ``turn`` of the shoulders, right forward. ``bob``: rise of the hips, in
+percent of the height, not in deg.
+"""
 HARMONICS = 5
 
 
 class Action(NamedTuple):
-    """``frequency`` in cycles/s, ``stride`` in heights of the body per cycle, ``frontal`` or seen from the side,
-    ``lag`` of the left side in cycles, and curves; what is not among them is 0."""
+    """``frequency`` in cycles/s, ``stride`` in heights of the body per cycle, ``frontal`` or seen from the
+    side, ``lag`` of the left side in cycles, and curves; what is not among them is 0.
+    """
 
     frequency: float
     stride: float

@@ -1,8 +1,8 @@
 """Human figures: 25 persons, and where their joints are while they act.
 
-A body is a chain of rigid segments, whose lengths in parts of its height are those of Drillis and Contini, "Body
-Segment Parameters" (1966), as in Winter, "Biomechanics and Motor Control of Human Movement". Every person has
-proportions, a pace and habits of their own, and always the same ones.
+A body is a chain of rigid segments, whose lengths in parts of its height are those of Drillis and Contini,
+"Body Segment Parameters" (1966), as in Winter, "Biomechanics and Motor Control of Human Movement". Every
+person has proportions, a pace and habits of their own, and always the same ones.
 """
 
 from __future__ import annotations
@@ -18,14 +18,20 @@ SEGMENTS = {
     "trunk": 0.288, "neck": 0.117, "upper_arm": 0.186, "forearm": 0.146, "hand": 0.054, "thigh": 0.245, "shank": 0.246,
     "shoulder": 0.129, "hip": 0.06,
 }  # fmt: skip
-"""Lengths in parts of the height: from the hips to the shoulders and on to the middle of the head; a fist is half a
-hand; shoulders and hip joints are given by their distance from the middle (that of the hips is no published one)."""
+"""Lengths in parts of the height: from the hips to the shoulders and on to the middle of the head; a fist is
+half a hand; shoulders and hip joints are given by their distance from the middle (that of the hips is no
+published one).
+"""
 HABITS = {
     "stature": 0.08, "legs": 0.03, "arms": 0.05, "breadth": 0.1, "girth": 0.15, "pace": 0.1, "stride": 0.1,
     "swing": 0.15, "lean": 3.0, "elbow": 10.0, "arm_lag": 0.03, "side_lag": 0.03,
 }  # fmt: skip
 """How far a person is from the mean at most: as a share of it, then in deg, then in cycles."""
-SCALES = {"legs": ("thigh", "shank"), "arms": ("upper_arm", "forearm", "hand"), "breadth": ("shoulder", "hip")}
+SCALES = {
+    "legs": ("thigh", "shank"),
+    "arms": ("upper_arm", "forearm", "hand"),
+    "breadth": ("shoulder", "hip"),
+}
 AMPLITUDES = {"stride": ("thigh", "knee"), "swing": ("arm", "arm_across", "forearm_across")}
 PAIRED = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle")
 JOINTS = ("head", "neck", "pelvis", *(f"{side}_{joint}" for side in ("right", "left") for joint in PAIRED))
@@ -42,8 +48,9 @@ BONES = {
         )
     },
 }  # fmt: skip
-"""From joint to joint: half of the thickness in parts of the height, and luminance. The head is a disc; the trunk is
-darker, so that arms before it can be seen."""
+"""From joint to joint: half of the thickness in parts of the height, and luminance. The head is a disc; the
+trunk is darker, so that arms before it can be seen.
+"""
 SPAN = 1.25
 """In heights: from the soles to the fists of someone who reaches up. Nobody is larger in any direction."""
 
@@ -51,13 +58,16 @@ SPAN = 1.25
 @cache
 def habits() -> dict[str, np.ndarray]:
     """Of every person, (person,): a factor, or deg and cycles to be added."""
-    drawn = np.stack([np.random.default_rng((1966, person)).uniform(-1, 1, len(HABITS)) for person in PERSONS])
+    drawn = np.stack(
+        [np.random.default_rng((1966, person)).uniform(-1, 1, len(HABITS)) for person in PERSONS]
+    )
     mean = np.array([0.0 if name in ("lean", "elbow", "arm_lag", "side_lag") else 1.0 for name in HABITS])
     return dict(zip(HABITS, (mean + drawn * np.array(list(HABITS.values()))).T, strict=True))
 
 
 def figure(label: np.ndarray, person: np.ndarray, phase: np.ndarray) -> np.ndarray:
-    """Where joints are from the resting pelvis, (trial, time, joint, 3): down, forward, and to the person's right.
+    """Where joints are from the resting pelvis, (trial, time, joint, 3): down, forward, and to the person's
+    right.
 
     In parts of the height of the body, which is 1; joints are those of `JOINTS`.
 
@@ -106,8 +116,8 @@ def figure(label: np.ndarray, person: np.ndarray, phase: np.ndarray) -> np.ndarr
 def habitual(curves: np.ndarray, label: np.ndarray, own: dict[str, np.ndarray]) -> np.ndarray:
     """Series (trial, curve, mode) as a person has them.
 
-    Movements are larger or smaller about their mean in gaits, and else from the posture in which they begin: hands
-    meet in all claps.
+    Movements are larger or smaller about their mean in gaits, and else from the posture in which they begin:
+    hands meet in all claps.
     """
     curves = curves.copy()
     gait = np.array([TABLE[ACTIONS[k]].stride > 0 for k in label])
@@ -131,7 +141,9 @@ def angles(curves: np.ndarray, phase: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def direction(angle: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Unit vectors (..., 3) at an angle from down, in deg: towards forward, or turned to the right by ``across``."""
+    """Unit vectors (..., 3) at an angle from down, in deg: towards forward, or turned to the right by
+    ``across``.
+    """
     angle, across = np.deg2rad(angle), np.deg2rad(across)
     return np.stack([np.cos(angle), np.sin(angle) * np.cos(across), np.sin(angle) * np.sin(across)], -1)
 

@@ -1,9 +1,9 @@
 """What a generator in ``stimuli/`` draws, before anybody looks at it, and the frames that follow from it.
 
-A generator draws the truth: what there is, where, and how it moves. Its ``render`` makes frames of that truth and of
-nothing else, on any device. So a stimulus file, whose frames are rendered block by block while they are written, the
-batches of `flowsim.training.batches`, rendered where a network trains, and frames drawn again from a file's coordinates
-are the same.
+A generator draws the truth: what there is, where, and how it moves. Its ``render`` makes frames of that truth
+and of nothing else, on any device. So a stimulus file, whose frames are rendered block by block while they
+are written, the batches of `flowsim.training.batches`, rendered where a network trains, and frames drawn
+again from a file's coordinates are the same.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from flowsim.files.netcdf import velocity_coords
-from flowsim.flows.group import Flow, FlowGroup, Velocity
+from flowsim.files.coordinates import velocity_coords
+from flowsim.flows.flow import Flow
+from flowsim.flows.group import FlowGroup, Velocity
 
 BLOCK_BYTES = 2**24
 """Frames are rendered in blocks of about this size."""
@@ -87,7 +88,8 @@ def stimulus(
     Parameters
     ----------
     truth : mapping of name to (dimensions, values, unit, description)
-        Becomes its coordinates. Dimensions are ("trial",), ("trial", "object"), ("trial", "object", "time"), ...
+        Becomes its coordinates. Dimensions are ("trial",), ("trial", "object"), ("trial", "object", "time"),
+        ...
     render : callable
         Called when frames are read, for as many trials as fit into a block.
     frames, frame_shape
@@ -95,15 +97,16 @@ def stimulus(
     group : FlowGroup
         To which the flows belong.
     flows : sequence of velocities, optional
-        Of a probe: flow 0 is the reference and moves nothing; the others are its transports, held to [0, 1] where
-        interpolation overshoots.
+        Of a probe: flow 0 is the reference and moves nothing; the others are its transports, held to [0, 1]
+        where interpolation overshoots.
     settings : mapping, optional
         See `Scene`.
 
     Returns
     -------
     Dataset
-        ``frames`` (trial, time, y, x), with ``flow`` before them if there are flows, in [0, 1], made when read.
+        ``frames`` (trial, time, y, x), with ``flow`` before them if there are flows, in [0, 1], made when
+        read.
     """
     values = {name: entry[1] for name, entry in truth.items()}
     scene = Scene(values, frames, frame_shape, dict(settings or {}))
@@ -120,7 +123,9 @@ def stimulus(
     for name, (over, of_all, unit, long_name) in truth.items():
         coords[name] = (over, of_all, {"units": unit, "long_name": long_name})
     if flows is not None:
-        reference = da.stack([reference.map_blocks(_transported, Flow(group, v), dtype=np.float32) for v in flows])
+        reference = da.stack(
+            [reference.map_blocks(_transported, Flow(group, v), dtype=np.float32) for v in flows]
+        )
         dims = ("flow", *dims)
         coords |= velocity_coords("flow", group, flows)
     attrs = {"flow_group": group.name, "scene": json.dumps(scene.settings)}

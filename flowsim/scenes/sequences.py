@@ -1,4 +1,6 @@
-"""What a network is trained on: frames, and beside them the label of each trial and the actions of its observer."""
+"""What a network is trained on: frames, and beside them the label of each trial and the actions of its
+observer.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class Sequences:
     label : Tensor (trial,), optional
         Of object 0, as whole numbers from 0.
     actions : Tensor (trial, time, component), optional
-        How far the observer moved since the frame before. It stays on the CPU, where a network that takes it needs it.
+        How far the observer moved since the frame before. It stays on the CPU, where a network that takes it
+        needs it.
     """
 
     frames: Tensor
@@ -34,7 +37,7 @@ class Sequences:
     def of(cls, stimulus: xr.Dataset) -> Sequences:
         """All of a stimulus."""
         frames = torch.from_numpy(stimulus.frames.values)
-        return cls(frames[:, :, None], labels(stimulus), actions(stimulus))
+        return cls(frames[:, :, None], labels(stimulus), observer_actions(stimulus))
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -51,7 +54,9 @@ class Sequences:
 
     def to(self, device: torch.device) -> Sequences:
         """The same on a device."""
-        return Sequences(self.frames.to(device), None if self.label is None else self.label.to(device), self.actions)
+        return Sequences(
+            self.frames.to(device), None if self.label is None else self.label.to(device), self.actions
+        )
 
 
 def labels(stimulus: xr.Dataset) -> Tensor | None:
@@ -62,31 +67,8 @@ def labels(stimulus: xr.Dataset) -> Tensor | None:
     return torch.from_numpy(first.values.astype(np.int64))
 
 
-def actions(stimulus: xr.Dataset) -> Tensor | None:
+def observer_actions(stimulus: xr.Dataset) -> Tensor | None:
     """The observer's actions (trial, time, component), if it acts."""
     if not all(name in stimulus.coords for name in ACTIONS):
         return None
     return torch.from_numpy(np.stack([stimulus[name].values for name in ACTIONS], -1).astype(np.float32))
-
-
-class Shuffled:
-    """Batches number 0, 1, 2, ...: every sequence once per epoch, each epoch in an order of its own."""
-
-    def __init__(self, sequences: Sequences, batch: int, seed: int) -> None:
-        self.sequences, self.batch, self.seed = sequences, batch, seed
-        self.orders: dict[int, np.ndarray] = {}
-
-    def chosen(self, number: int) -> Tensor:
-        """Indices of the sequences of one batch."""
-        trials, first = len(self.sequences), number * self.batch
-        epochs = range(first // trials, (first + self.batch - 1) // trials + 1)
-        self.orders = {epoch: self._order(epoch) for epoch in epochs}
-        start = first - epochs[0] * trials
-        return torch.from_numpy(np.concatenate([*self.orders.values()])[start : start + self.batch])
-
-    def _order(self, epoch: int) -> np.ndarray:
-        kept = self.orders.get(epoch)
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.sequences)) if kept is None else kept
-
-    def __getitem__(self, number: int) -> Sequences:
-        return self.sequences[self.chosen(number).to(self.sequences.frames.device)]

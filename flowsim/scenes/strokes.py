@@ -9,12 +9,18 @@ from torch import Tensor
 
 
 def strokes(
-    start: Tensor, end: Tensor, radius: Tensor, brightness: Tensor, frame_shape: tuple[int, int], longest: float
+    start: Tensor,
+    end: Tensor,
+    radius: Tensor,
+    brightness: Tensor,
+    frame_shape: tuple[int, int],
+    longest: float,
 ) -> Tensor:
-    """Frames (..., y, x) of lines from ``start`` to ``end``, the brighter over the darker; where both are one, a disc.
+    """Frames (..., y, x) of lines from ``start`` to ``end``, the brighter over the darker; where both are
+    one, a disc.
 
-    A pixel within a line is as bright as the line, and one on its edge as bright as far as it is covered, taken as its
-    distance from the edge over one px.
+    A pixel within a line is as bright as the line, and one on its edge as bright as far as it is covered,
+    taken as its distance from the edge over one px.
 
     Parameters
     ----------
@@ -26,7 +32,8 @@ def strokes(
         In [0, 1].
     frame_shape : (int, int)
     longest : float
-        No line is longer, along y or x and with its ends, than this. Told, so that a GPU need not be waited for.
+        No line is longer, along y or x and with its ends, than this. Told, so that a GPU need not be waited
+        for.
     """
     along = end - start
     # only pixels near a line can be part of it: a square about the pixel in its middle holds them all
@@ -36,7 +43,9 @@ def strokes(
     y, x = (square - (start - middle)[..., i, None] for i in (0, 1))
     dy, dx = along[..., 0, None], along[..., 1, None]
     length = (dy**2 + dx**2).clamp_min(1e-12)  # squared; a disc has none
-    share = (y * dy / length)[..., :, None] + (x * dx / length)[..., None, :]  # of the way, where a pixel is nearest
+    share = (y * dy / length)[..., :, None] + (x * dx / length)[
+        ..., None, :
+    ]  # of the way, where a pixel is nearest
     share.clamp_(0, 1)
     distance = torch.addcmul(y[..., :, None], share, dy[..., None], value=-1)
     distance.hypot_(torch.addcmul(x[..., None, :], share, dx[..., None], value=-1))

@@ -1,12 +1,15 @@
-"""Several processes that train one network together, each on its part of every batch (``torchrun -m flowsim train``).
+"""Several processes that train one network together, each on its part of every batch (``torchrun -m flowsim
+train``).
 
-Every process draws the whole batch and takes its own part; gradients are added up, so that the result is that of one
-process to rounding. Without torchrun there is one process and nothing here does anything.
+Every process draws the whole batch and takes its own part; gradients are added up, so that the result is that
+of one process to rounding. Without torchrun there is one process and nothing here does anything.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -74,3 +77,47 @@ def add_up(tensors: Iterable[Tensor]) -> None:
     if count() > 1:
         for tensor in tensors:
             dist.all_reduce(tensor)
+
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""Of mallopt: bytes that may lie free at the end of the heap, and from which on a block is a mapping of its
+own.
+"""
+
+
+LARGEST = 2**25
+"""The largest block that glibc lets be part of the heap."""
+
+
+def keep_freed_memory() -> bool:
+    """For the rest of this process; whether the allocator took it."""
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return bool(mallopt and mallopt(MMAP_THRESHOLD, LARGEST) and mallopt(TRIM_THRESHOLD, 2**31 - 1))
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of this name; for "auto" CUDA where there is one, else Apple's GPU, else the CPU.
+
+    Raises
+    ------
+    InputError
+        If the device asked for is not on this machine.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, there in available.items() if there))
+    kind, _, number = name.partition(":")
+    if not available.get(kind, False) or (number and not number.isdigit()):
+        there = ", ".join(device for device, on in available.items() if on)
+        raise InputError(f"device {name!r} is not on this machine; use auto or one of: {there}")
+    return torch.device(name)
+
+
+def hardware(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{threads} CPU thread{'s' if threads > 1 else ''}" if device.type == "cpu" else device.type

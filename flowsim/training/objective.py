@@ -1,11 +1,12 @@
-"""What training descends. To predict: see a context, then roll out; the squared error of every prediction, those made
-within the context weighing less. To classify: the cross-entropy of the class after the last frame of the context.
+"""What training descends. To predict: see a context, then roll out; the squared error of every prediction,
+those made within the context weighing less. To classify: the cross-entropy of the class after the last frame
+of the context.
 
-Two things keep long rollouts from drifting, neither of which touches the law. Every frame that the network takes in,
-seen or its own, is disturbed by Gaussian noise, so that it learns to correct small errors instead of adding them up.
-And in every other step the network has been watching for a random while, up to ``warm_up`` frames without gradient,
-when the context begins: a recurrence whose state keeps growing is found out there, which a short sequence from rest
-does not show.
+Two things keep long rollouts from drifting, neither of which touches the law. Every frame that the network
+takes in, seen or its own, is disturbed by Gaussian noise, so that it learns to correct small errors instead
+of adding them up. And in every other step the network has been watching for a random while, up to ``warm_up``
+frames without gradient, when the context begins: a recurrence whose state keeps growing is found out there,
+which a short sequence from rest does not show.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from flowsim.scenes.sequences import Sequences
 
 
 class Settings(Protocol):
-    """What a loss needs to know; see `flowsim.experiment.schema.TrainBlock`."""
+    """What a loss needs to know; see `flowsim.training.settings.TrainBlock`."""
 
     task: Literal["predict", "classify"]
     context: int
@@ -82,7 +83,9 @@ class Batch:
 
 
 def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, Tensor]:
-    """What is descended, and the part that curves show, the error over the horizon alone; means over the batch."""
+    """What is descended, and the part that curves show, the error over the horizon alone; means over the
+    batch.
+    """
     frames, warm = batch.sequences.frames, batch.warm
     end, actions = frames.shape[1], _given(network, batch.sequences)
     classify = settings.task == "classify"
@@ -112,7 +115,9 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
         at_once = settings.recompute or end - warm
         for first in range(warm, end, at_once):
             times = range(first, min(first + at_once, end))
-            if times[-1] < end - 1:  # to stop the recomputation early would leave what it made to the garbage collector
+            if (
+                times[-1] < end - 1
+            ):  # to stop the recomputation early would leave what it made to the garbage collector
                 more, state = checkpoint(
                     run, times, *state, use_reentrant=False, preserve_rng_state=False, early_stop=False
                 )
@@ -130,7 +135,8 @@ def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, 
 
 @torch.no_grad()
 def evaluate(network: Network, settings: Settings, sequences: Sequences, at_once: int) -> Tensor:
-    """Sum over sequences of what `losses` shows: mean squared error per pixel over the horizon, or cross-entropy.
+    """Sum over sequences of what `losses` shows: mean squared error per pixel over the horizon, or
+    cross-entropy.
 
     ``at_once`` are evaluated together.
     """
@@ -154,5 +160,7 @@ def _given(network: Network, sequences: Sequences) -> Tensor | None:
 
 def _labels(sequences: Sequences) -> Tensor:
     if sequences.label is None:
-        raise InputError("to classify needs labels; the stimulus has no coordinate label. Use another, or task predict")
+        raise InputError(
+            "to classify needs labels; the stimulus has no coordinate label. Use another, or task predict"
+        )
     return sequences.label

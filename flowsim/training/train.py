@@ -26,21 +26,23 @@ from flowsim.training.weights import load_checkpoint, save
 
 
 class Source(Protocol):
-    """Batches on the device of the network: `flowsim.scenes.sequences.Shuffled` or `flowsim.training.batches.Stream`."""
+    """Batches on the device of the network: `flowsim.training.batches.Shuffled` or
+    `flowsim.training.batches.Stream`.
+    """
 
     def __getitem__(self, number: int) -> Sequences:
         """Batch number 0, 1, 2, ..."""
 
 
 class Budget(Protocol):
-    """Where to stop for now; see `flowsim.experiment.schema.BudgetBlock`."""
+    """Where to stop for now; see `flowsim.training.settings.BudgetBlock`."""
 
     sequences: int | None
     minutes: float | None
 
 
 class Settings(objective.Settings, Protocol):
-    """What `train` needs to know; see `flowsim.experiment.schema.TrainBlock`."""
+    """What `train` needs to know; see `flowsim.training.settings.TrainBlock`."""
 
     sequences: int
     batch: int
@@ -64,24 +66,6 @@ class Curve:
     seconds: list[float] = field(default_factory=list)
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The device of this name; for "auto" CUDA where there is one, else Apple's GPU, else the CPU.
-
-    Raises
-    ------
-    InputError
-        If the device asked for is not on this machine.
-    """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there))
-    kind, _, number = name.partition(":")
-    if not available.get(kind, False) or (number and not number.isdigit()):
-        there = ", ".join(device for device, on in available.items() if on)
-        raise InputError(f"device {name!r} is not on this machine; use auto or one of: {there}")
-    return torch.device(name)
-
-
 def train(
     network: Network,
     settings: Settings,
@@ -99,8 +83,8 @@ def train(
     ----------
     network : Network
     settings : Settings
-        Of the experiment's ``train`` block. A batch that does not fit into the memory of a GPU is split in halves
-        until it does, and its gradients are added up.
+        Of the experiment's ``train`` block. A batch that does not fit into the memory of a GPU is split in
+        halves until it does, and its gradients are added up.
     source : Source
         What to train on: batches of sequences at least as long as warm-up, context and horizon.
     valid : Sequences
@@ -108,15 +92,15 @@ def train(
     seed : int
         Decides the noise and the warm-up.
     checkpoint : Path, optional
-        Where to keep everything that is needed to go on after an interruption, or with a larger budget; written at
-        each validation, of which there is one whenever training stops.
+        Where to keep everything that is needed to go on after an interruption, or with a larger budget;
+        written at each validation, of which there is one whenever training stops.
     identity : str
         What this training is. A checkpoint of another identity is not resumed from, but replaced.
     report : callable (sequences seen, training loss, validation loss)
         Told after every step; the validation loss is None between validations.
 
-    Of several processes (`flowsim.training.devices`) each trains on its part of every batch, and the first one keeps
-    the checkpoint.
+    Of several processes (`flowsim.training.devices`) each trains on its part of every batch, and the first
+    one keeps the checkpoint.
 
     Returns
     -------
@@ -127,8 +111,8 @@ def train(
     Raises
     ------
     InputError
-        If a loss is no longer a number, there are more processes than sequences in a batch, or not even one sequence
-        fits into the memory of the GPU.
+        If a loss is no longer a number, there are more processes than sequences in a batch, or not even one
+        sequence fits into the memory of the GPU.
     """
     if settings.batch < devices.count():
         raise InputError(f"batch must be at least the {devices.count()} processes; got {settings.batch}")
@@ -136,7 +120,9 @@ def train(
     steps = math.ceil(settings.sequences / settings.batch)
     last = min(steps, math.ceil((settings.budget.sequences or settings.sequences) / settings.batch))
     validate_every = max(1, round(settings.validate_every / settings.batch))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(settings.schedule, step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _rate(settings.schedule, step, steps)
+    )
     curve, best, done = Curve(), _weights(network), 0
     saved = devices.from_the_first(lambda: load_checkpoint(checkpoint, identity))
     if saved:
@@ -146,7 +132,7 @@ def train(
         curve, best, done = Curve(**saved["curve"]), saved["best"], saved["step"]
     started = time.monotonic() - (curve.seconds[-1] if curve.seconds else 0)
     recent: list[Tensor] = []
-    pieces = Pieces(settings.micro_batch or settings.batch)
+    pieces = SplitBatch(settings.micro_batch or settings.batch)
     step, over = done, bool(done) and _out_of_time(settings.budget, started)
     while step < last and not over:
         step += 1
@@ -201,14 +187,16 @@ def _rate(schedule: str, step: int, steps: int) -> float:
     return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-class Pieces:
+class SplitBatch:
     """Splits each batch into pieces of at most ``size`` sequences, fewer once they turn out not to fit."""
 
     def __init__(self, size: int) -> None:
         self.size = size
 
     def descend(self, network: Network, settings: Settings, batch: Batch) -> Tensor:
-        """Leave in ``grad`` the gradient of the loss over the whole batch; returns the error over the horizon."""
+        """Leave in ``grad`` the gradient of the loss over the whole batch; returns the error over the
+        horizon.
+        """
         own = batch.part(devices.own_part(len(batch)))
         while True:
             network.zero_grad()

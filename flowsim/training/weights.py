@@ -45,7 +45,9 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
     if content is None:
         raise InputError(f"{path}: expected {kind}, but it cannot be read ({damaged} is damaged); {again}")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: expected {kind} of format {FORMAT}; this is another file, or of another version")
+        raise InputError(
+            f"{path}: expected {kind} of format {FORMAT}; this is another file, or of another version"
+        )
     if content["kind"] != kind:
         raise InputError(f"{path}: expected {kind}; this is a file of {content['kind']}")
     return content
@@ -54,7 +56,8 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
 def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
     """What `save` left at ``path`` for a training of this identity; None where there is no such checkpoint.
 
-    One of another training (settings, code or stimuli have changed) may have cost hours: it is kept, as ``.before``.
+    One of another training (settings, code or stimuli have changed) may have cost hours: it is kept, as
+    ``.before``.
 
     Raises
     ------
@@ -85,5 +88,7 @@ def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:
         network.load_state_dict(content["best"])
     except (InputError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: these weights do not fit the network as it is now ({reason}); train again") from None
+        raise InputError(
+            f"{path}: these weights do not fit the network as it is now ({reason}); train again"
+        ) from None
     return network.eval().requires_grad_(False), content

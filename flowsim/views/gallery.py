@@ -1,4 +1,6 @@
-"""What stimuli there are: one page with a picture of each and a table of its arguments, from the stimuli themselves."""
+"""What stimuli there are: one page with a picture of each and a table of its arguments, from the stimuli
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,15 @@ WIDTH = 328
 """Of a picture in px: as much as a phone shows without shrinking it."""
 HEAD = """# Stimuli
 
-<!-- Made by `python -m flowsim gallery --into docs/stimuli.md`, from docstrings and signatures. Change those. -->
+<!-- Made by `python -m flowsim gallery --into docs/stimuli.md`, from docstrings and signatures. Change those.
+-->
 
-Each of these is one file in [`stimuli/`](../stimuli), and what an experiment file calls its `family`. A picture shows
-three trials of the split `test`, with every argument at its default, enlarged so that single pixels are seen. Beneath
-is the ground truth of each object at the first frame: its label, and its velocity in the components `vy` (positive
-down), `vx` (positive right), `omega` (positive counter-clockwise) and `expansion` (positive growing), of which those of
-a unit are left out where they are 0. Other specifications are looked at by
+Each of these is one file in [`stimuli/`](../stimuli), and what an experiment file calls its `family`. A
+picture shows three trials of the split `test`, with every argument at its default, enlarged so that single
+pixels are seen. Beneath is the ground truth of each object at the first frame: its label, and its velocity in
+the components `vy` (positive down), `vx` (positive right), `omega` (positive counter-clockwise) and
+`expansion` (positive growing), of which those of a unit are left out where they are 0. Other specifications
+are looked at by
 
 ```sh
 python -m flowsim preview moving_digits --split probe --spec '{{"objects": 1}}' --into look.png
@@ -37,7 +41,13 @@ python -m flowsim preview experiments/digits.yaml --split train --into look.png
 ```
 
 {contents}"""
-KINDS = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "text", "null": "null"}
+KINDS = {
+    "integer": "integer",
+    "number": "number",
+    "boolean": "true or false",
+    "string": "text",
+    "null": "null",
+}
 REFERENCE = re.compile(r"As in `stimuli\.(\w+)`([.;,]?)")
 
 
@@ -115,7 +125,9 @@ def described(function: Callable[..., Any]) -> dict[str, str]:
         r"^Parameters\n-+\n(.*?)(?=^\w+\n-+$|\Z)", inspect.getdoc(function) or "", re.DOTALL | re.MULTILINE
     )
     texts: dict[str, str] = {}
-    for names, text in re.findall(r"^(\S[^:\n]*).*\n((?:[ ]+.*\n|\n)*)", section[1] if section else "", re.MULTILINE):
+    for names, text in re.findall(
+        r"^(\S[^:\n]*).*\n((?:[ ]+.*\n|\n)*)", section[1] if section else "", re.MULTILINE
+    ):
         texts |= dict.fromkeys((name.strip() for name in names.split(",")), flat(text))
     return texts
 
@@ -155,7 +167,9 @@ def kind(schema: dict[str, Any], many: bool = False) -> str:
     if word not in ("integer", "number"):
         return word
     word += "s" * many
-    low, high = (schema.get(key, schema.get(f"exclusive{key.capitalize()}")) for key in ("minimum", "maximum"))
+    low, high = (
+        schema.get(key, schema.get(f"exclusive{key.capitalize()}")) for key in ("minimum", "maximum")
+    )
     if low is None and high is None:
         return word
     if high is None:

@@ -18,8 +18,8 @@ FRAME_SHAPE = (16, 16)
 def models() -> pd.DataFrame:
     """Every model with its defaults: parameters, law, what it is and its source.
 
-    The law is the one on a grid closed under addition where the model can have such a grid; "none" where nothing is
-    promised.
+    The law is the one on a grid closed under addition where the model can have such a grid; "none" where
+    nothing is promised.
     """
     rows = []
     for name in ideas.names("flowsim.models"):

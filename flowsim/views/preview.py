@@ -1,7 +1,7 @@
 """What does a stimulus look like? A contact sheet of a few trials, and the same trials as an animation.
 
-Whatever the specification says, only a few trials are made: a look takes seconds. Frames are enlarged by whole factors,
-so that single pixels are seen, and what is known of each trial is written beside it.
+Whatever the specification says, only a few trials are made: a look takes seconds. Frames are enlarged by
+whole factors, so that single pixels are seen, and what is known of each trial is written beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import dask
 import numpy as np
 import xarray as xr
 
-from flowsim import ideas
+from flowsim import ideas, specification
 from flowsim.experiment.read import read
 from flowsim.figures import plot
 from flowsim.files.atomic import whole
@@ -31,10 +31,13 @@ OBJECTS, COLUMNS, FRAMES = 3, 8, 60
 """Of so many objects the truth is told; so many frames are on the sheet, and in the animation."""
 DPI = int(plot.STYLE["savefig.dpi"])
 SHEET, TOP, LINE, LETTER, LETTERS = 1200, 60, 24, 11, 38
-"""Px of the contact sheet: width of its frames, margin above, height of a line of text and width of a letter, of which
-there are so many in a line."""
+"""Px of the contact sheet: width of its frames, margin above, height of a line of text and width of a letter,
+of which there are so many in a line.
+"""
 SCREEN, GAP, FONT, INK, EDGE = 960, 6, 10, 40, 128
-"""Px of the animation: its width, distance between panels, size of its letters; and grey of these, and of outlines."""
+"""Px of the animation: its width, distance between panels, size of its letters; and grey of these, and of
+outlines.
+"""
 GROUND = "#d5e3f0"
 """Behind the frames, which are grey."""
 KEEP = "\N{NO-BREAK SPACE}"
@@ -50,7 +53,7 @@ class Shown(NamedTuple):
     truth: list[list[str]]
 
 
-def specification(name: str, split: str) -> tuple[str, dict[str, Any]]:
+def chosen(name: str, split: str) -> tuple[str, dict[str, Any]]:
     """The family and the arguments for one split: of a stimulus by its name, or of an experiment by its file.
 
     Raises
@@ -73,7 +76,7 @@ def few(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> Show
         If there is no such family or split, or the specification does not fit it.
     """
     generate = ideas.load("stimuli", family).generate
-    arguments = ideas.arguments(generate, spec, f"stimulus {family}", given=("split", "rng"))
+    arguments = specification.arguments(generate, spec, f"stimulus {family}", given=("split", "rng"))
     if "trials" in arguments:
         arguments["trials"] = TRIALS if split in ("train", "valid", "test") else 1
     made = generate(split, np.random.default_rng(seed), **arguments)
@@ -94,9 +97,13 @@ def few(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> Show
 
 def known(trial: xr.Dataset) -> list[str]:
     """Label and velocity of each object of one trial, where there are any, one line each."""
-    objects = [trial.isel(object=k) for k in range(trial.sizes["object"])] if "object" in trial.dims else [trial]
+    objects = (
+        [trial.isel(object=k) for k in range(trial.sizes["object"])] if "object" in trial.dims else [trial]
+    )
     first = [one.isel(time=0) for one in objects]
-    lines = [": ".join(text for text in (named(one), motion(one, "velocity_", "at rest")) if text) for one in first]
+    lines = [
+        ": ".join(text for text in (named(one), motion(one, "velocity_", "at rest")) if text) for one in first
+    ]
     lines = [line for line in lines if line]
     if len(lines) > OBJECTS:
         lines = [*lines[:OBJECTS], f"and {len(lines) - OBJECTS} more"]
@@ -105,7 +112,9 @@ def known(trial: xr.Dataset) -> list[str]:
 
 
 def named(one: xr.Dataset) -> str:
-    """The label of one object in words: as its attributes name it (``flag_meanings``, or "0 walking, 1 ..."), if so."""
+    """The label of one object in words: as its attributes name it (``flag_meanings``, or "0 walking, 1 ..."),
+    if so.
+    """
     if "label" not in one.coords or one.label.ndim:
         return ""
     value, attrs = int(one.label), one.label.attrs
@@ -118,20 +127,25 @@ def named(one: xr.Dataset) -> str:
 
 
 def motion(one: xr.Dataset, prefix: str, rest: str) -> str:
-    """Velocity of one object or flow, with units; ``rest`` where all components are 0. Components of a unit are told
-    together, and not at all where they are 0 and others are not."""
+    """Velocity of one object or flow, with units; ``rest`` where all components are 0. Components of a unit
+    are told together, and not at all where they are 0 and others are not.
+    """
     parts: dict[str, list[tuple[str, float]]] = {}
     for name, c in one.coords.items():
         if str(name).startswith(prefix) and not c.ndim:
             parts.setdefault(c.attrs.get("units", ""), []).append((str(name).removeprefix(prefix), float(c)))
     moving = {unit: of for unit, of in parts.items() if any(value for _, value in of)}
-    texts = [", ".join(f"{name}~{f'{v:+.3g}' if v else 0}" for name, v in of) + f"~{u}" for u, of in moving.items()]
+    texts = [
+        ", ".join(f"{name}~{f'{v:+.3g}' if v else 0}" for name, v in of) + f"~{u}" for u, of in moving.items()
+    ]
     texts = [text.replace("~", KEEP) for text in texts]
     return ", ".join(texts) if texts or not parts else rest
 
 
 def sheet(shown: Shown) -> Figure:
-    """The contact sheet: a row per trial or flow, its frames from left to right, every so many if there are many."""
+    """The contact sheet: a row per trial or flow, its frames from left to right, every so many if there are
+    many.
+    """
     from matplotlib.figure import Figure
 
     height, width = shown.frames.shape[2:]
@@ -148,7 +162,10 @@ def sheet(shown: Shown) -> Figure:
     texts = ["\n".join(lines[:room]) for lines in told]
     rows = {text: list(frames[list(times)]) for text, frames in zip(texts, shown.frames, strict=True)}
     margin = LETTER * (2 + max(len(line) for lines in told for line in lines))
-    wide, high = (across + 2 * gap) * factor, (down + 2 * gap) * factor  # a pixel of a frame is `factor` of the picture
+    wide, high = (
+        (across + 2 * gap) * factor,
+        (down + 2 * gap) * factor,
+    )  # a pixel of a frame is `factor` of the picture
     size = margin + wide, TOP + high
     figure = Figure(figsize=(size[0] / DPI, size[1] / DPI))
     ax = figure.add_axes((margin / size[0], 0, wide / size[0], high / size[1]), facecolor=GROUND)
@@ -179,7 +196,9 @@ def animation(shown: Shown, width: int = SCREEN) -> list[Image.Image]:
     for (left, top), lines in zip(corners, captions, strict=True):
         pen.rectangle((left - 1, top - 1, left + panel[0], top + panel[1]), outline=EDGE)
         for i, line in enumerate(lines):
-            pen.text((left, top + panel[1] + 2 + i * (FONT + 3)), line.replace(KEEP, " "), fill=INK, font=font)
+            pen.text(
+                (left, top + panel[1] + 2 + i * (FONT + 3)), line.replace(KEEP, " "), fill=INK, font=font
+            )
     pixels = (255 * shown.frames).round().astype(np.uint8)
     images = []
     for t in range(times):
@@ -213,7 +232,9 @@ def animate(images: Sequence[Image.Image], path: Path) -> None:
 
 
 def write(shown: Shown, path: Path) -> None:
-    """Write the contact sheet (.png), and the animation (.gif) beside it; both are drawn before either is written."""
+    """Write the contact sheet (.png), and the animation (.gif) beside it; both are drawn before either is
+    written.
+    """
     figure, images = sheet(shown), animation(shown)
     animate(images, path.with_suffix(".gif"))
     plot.save(figure, path)

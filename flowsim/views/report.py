@@ -1,4 +1,6 @@
-"""One self-contained page about an experiment: the answer first, then each figure, then where it all comes from."""
+"""One self-contained page about an experiment: the answer first, then each figure, then where it all comes
+from.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ from flowsim.experiment.read import read, runs
 from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.files.atomic import existing, whole
-from flowsim.files.results import runs as results_of
+from flowsim.files.results import side_by_side as results_of
 
 BETTER = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
-"""What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only describes."""
+"""What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only
+describes.
+"""
 NOTHING = 1e-9
 """What is smaller counts as 0: rounding of what is exact."""
 
@@ -88,7 +92,9 @@ def _section(name: str, experiment: Experiment, results: Path) -> dict[str, Any]
 
 
 def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any]:
-    """One line of the opening table: mean and standard deviation over seeds, and a sentence where networks differ."""
+    """One line of the opening table: mean and standard deviation over seeds, and a sentence where networks
+    differ.
+    """
     by_network = {n: values.values[values["network"].values == n] for n in networks}
     table = pd.DataFrame({n: pd.Series(v, dtype=float) for n, v in by_network.items()})
     mean, spread, better = table.mean(), table.std(), values.attrs.get("better")
@@ -100,7 +106,11 @@ def _row(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any
         best, worst = (low, high) if better == "lower" else (high, low)
         chosen = known[best]
         below, above = (counted[[n for n in known if known[n] == known[end]]].stack() for end in (low, high))
-        if not (counted.to_numpy() < 0).any() and below.max() < above.min() and known[high] >= 1.5 * known[low]:
+        if (
+            not (counted.to_numpy() < 0).any()
+            and below.max() < above.min()
+            and known[high] >= 1.5 * known[low]
+        ):
             times = f"{known[high] / known[low]:.1f} times " if known[low] > 0 else ""
             sentence = (
                 f"{label[0].upper()}{label[1:]}: {better.replace('er', 'est')} for {_tied(best, known)} "
@@ -122,7 +132,9 @@ def _marked(label: str, values: xr.DataArray) -> str:
 
 
 def _effects(label: str, values: xr.DataArray, networks: list[str]) -> dict[str, Any]:
-    """Each network's mean and its difference from the first network, with intervals over seeds; errors by ratio."""
+    """Each network's mean and its difference from the first network, with intervals over seeds; errors by
+    ratio.
+    """
     ratio = values.attrs.get("better") == "lower" and bool((values.isnull() | (values >= NOTHING)).all())
     table: Any = compare(values, networks[0], ratio).to_dict("index")
     rows: list[dict[str, Any]] = []
@@ -169,8 +181,12 @@ def _provenance(experiment: Experiment, results: Path) -> dict[str, Any]:
     """Commits, versions and checksums that the files carry, from stimuli to analyses."""
     carried = [netcdf.read(path, "stimulus").attrs for path in sorted(results.glob("stimuli/*.h5"))]
     for run in runs(experiment):
-        carried += [netcdf.read(results / f"recordings/{run}/{r}.h5", "recording").attrs for r in experiment.record]
-        carried += [netcdf.read(results / f"analyses/{a}/{run}.h5", "analysis").attrs for a in experiment.analyse]
+        carried += [
+            netcdf.read(results / f"recordings/{run}/{r}.h5", "recording").attrs for r in experiment.record
+        ]
+        carried += [
+            netcdf.read(results / f"analyses/{a}/{run}.h5", "analysis").attrs for a in experiment.analyse
+        ]
     checksums: dict[str, str] = {}
     for attrs in carried:
         checksums |= json.loads(attrs.get("inputs", "{}"))
@@ -185,7 +201,11 @@ def _benchmarks(folder: Path, runs_now: Collection[str]) -> list[dict[str, Any]]
     """Jobs, wall time and peak memory of each rule, from Snakemake's benchmark files of these runs."""
     rules = []
     for rule in sorted(path for path in folder.glob("*") if path.is_dir()):
-        files = [p for p in sorted(rule.glob("*.tsv")) if "-seed" not in p.stem or any(r in p.stem for r in runs_now)]
+        files = [
+            p
+            for p in sorted(rule.glob("*.tsv"))
+            if "-seed" not in p.stem or any(r in p.stem for r in runs_now)
+        ]
         if not files:
             continue
         table = pd.concat([pd.read_csv(path, sep="\t") for path in files])

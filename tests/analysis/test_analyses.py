@@ -19,10 +19,10 @@ from analysis import (
 )
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid, build, ideas, open_recording, record
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.files.results import runs as side_by_side
-from flowsim.flows.velocity_grid import LAWS
-from flowsim.measures import coarse_maps
+from flowsim.files import coordinates, netcdf
+from flowsim.files.results import side_by_side as side_by_side
+from flowsim.flows.law import LAWS
+from flowsim.measures import ground_truth
 
 mpl.use("agg")
 ANALYSES = ideas.names("analysis")
@@ -90,7 +90,9 @@ def test_equivariance_error_tells_laws_apart(law, recording):
 
 def test_equivariance_error_measures_its_size(recording):
     states, grid = lawful(Law(True, True), noise=0.05)
-    result = equivariance_error.analyse(recording(states, FLOWS, grid.velocities)).error.sel(law="transport+shift")
+    result = equivariance_error.analyse(recording(states, FLOWS, grid.velocities)).error.sel(
+        law="transport+shift"
+    )
     size = np.sqrt((states**2).mean())
     np.testing.assert_allclose(result[1:], np.sqrt(2) * 0.05 / size, rtol=0.1)
 
@@ -116,7 +118,9 @@ def test_equivariance_error_leaves_out_channels_without_partner(recording):
     flow = Flow(Translation(), (1, 0))
     moved = Law(True, True).predict(reference, flow, box).nan_to_num(nan=7.0)
     states = torch.stack([reference, moved]).numpy()
-    result = equivariance_error.analyse(recording(states, [(0, 0), (1, 0)], box.velocities)).sel(law="transport+shift")
+    result = equivariance_error.analyse(recording(states, [(0, 0), (1, 0)], box.velocities)).sel(
+        law="transport+shift"
+    )
     assert (result.error == 0).all()
     assert float(result.coverage[1]) == pytest.approx(6 / 9)
 
@@ -182,7 +186,9 @@ def test_length_generalisation_goes_beyond_the_horizon(predicted):
 def test_recordings_without_predictions(recording, predicted):
     with pytest.raises(InputError, match="expected the recording to hold 'prediction'"):
         prediction_error.analyse(recording(np.zeros((1, 1, 4, 1, 1, 3, 3)), context=2))
-    with pytest.raises(InputError, match="expected frames after the context of 11; the recording has 11 frames in all"):
+    with pytest.raises(
+        InputError, match="expected frames after the context of 11; the recording has 11 frames in all"
+    ):
         prediction_error.analyse(predicted(lambda _: 0, context=11))
 
 
@@ -203,7 +209,9 @@ def test_velocity_generalisation_finds_the_error_of_each_velocity(predicted):
     np.testing.assert_allclose(result.mse_novel, 0.04)
     np.testing.assert_allclose(result.mse_trained, 0.01 * 8 / 9)
     np.testing.assert_array_equal(result.trained.sel(vy=[-2, 0], vx=[0, 1]), [[0, 0], [1, 1]])
-    with pytest.raises(InputError, match=r"does not say which velocities were trained \(trained\); give trained_speed"):
+    with pytest.raises(
+        InputError, match=r"does not say which velocities were trained \(trained\); give trained_speed"
+    ):
         velocity_generalisation.analyse(made)
     upward = made.assign_coords(trained=("trial", np.array([vy < 0 for vy, _ in velocities])))
     result = velocity_generalisation.analyse(upward)
@@ -251,11 +259,13 @@ def test_classification_accuracy_by_velocity_time_and_label():
     one = classified(named, labels, velocities, [1, 1, 0, 0])
     one["object_label"] = one.object_label.isel(object=0)
     xr.testing.assert_equal(classification_accuracy.analyse(one), result)
-    np.testing.assert_array_equal(coarse_maps.labels(one, 2), [0, 1])
+    np.testing.assert_array_equal(ground_truth.labels(one, 2), [0, 1])
     with pytest.raises(InputError, match="expected labels below the network's 3 classes; got 7"):
         classification_accuracy.analyse(classified(named, [0, 1, 2, 7], velocities, [1, 1, 0, 0]))
     unlabelled = classified(named, labels, velocities, [1, 1, 0, 0]).drop_vars("object_label")
-    with pytest.raises(InputError, match=r"expected the label of each object \(object_label\); the recording has none"):
+    with pytest.raises(
+        InputError, match=r"expected the label of each object \(object_label\); the recording has none"
+    ):
         classification_accuracy.analyse(unlabelled)
 
 
@@ -315,7 +325,10 @@ def test_one_colour_per_network_in_every_figure(runs, tmp_path):
         used = [line.get_color() for line in figure.findobj(mpl.lines.Line2D)]
         used += [line.get_markeredgecolor() for line in figure.findobj(mpl.lines.Line2D)]
         used += [bar.get_facecolor() for bar in figure.findobj(mpl.patches.Rectangle)]
-        drawn[analysis.__name__] = (grnn, grnn in [mpl.colors.to_rgb(colour) for colour in used if colour != "auto"])
+        drawn[analysis.__name__] = (
+            grnn,
+            grnn in [mpl.colors.to_rgb(colour) for colour in used if colour != "auto"],
+        )
         plt.close("all")
     assert len(set(drawn.values())) == 1
     assert all(used for _, used in drawn.values())
@@ -328,12 +341,19 @@ def test_the_sweep_of_every_stimulus_can_be_analysed(family, tmp_path):
     shape = (sweep.sizes["y"], sweep.sizes["x"])
     network = build("fernn", shape, max_speed=0, channels=2, decoder_layers=0, classes=10)
     sites = ["prediction", "logits"]
-    record(network, sweep, tmp_path / "a.h5", context=3, sites=sites, attrs={"horizon": 2, "task": "classify"})
+    record(
+        network, sweep, tmp_path / "a.h5", context=3, sites=sites, attrs={"horizon": 2, "task": "classify"}
+    )
     recording = open_recording(tmp_path / "a.h5")
     for analysis in (velocity_generalisation, classification_accuracy):
         if analysis is classification_accuracy and "object_label" not in recording.coords:
             continue
-        results = analysis.analyse(recording).compute().expand_dims(run=["a"]).assign_coords(network=("run", ["fernn"]))
+        results = (
+            analysis.analyse(recording)
+            .compute()
+            .expand_dims(run=["a"])
+            .assign_coords(network=("run", ["fernn"]))
+        )
         assert results.trained.sum() > 0
         with mpl.rc_context(plot.STYLE):
             plot.save(analysis.figure(results), tmp_path / "a.png")
@@ -390,7 +410,9 @@ def test_values_that_are_no_numbers_are_told(predicted, recording):
     made = predicted(lambda _: 0.1, horizon=2)
     made.prediction[0, 1, 5, 2, 2] = np.nan
     for analysis in (prediction_error, length_generalisation):
-        with pytest.raises(InputError, match="predictions hold values that are no numbers; the network diverged"):
+        with pytest.raises(
+            InputError, match="predictions hold values that are no numbers; the network diverged"
+        ):
             analysis.analyse(made)
     states, grid = lawful(Law(True, True))
     states[1, 0, 2, 0] = np.nan
@@ -421,8 +443,10 @@ def test_equivariance_error_of_units_without_space(recording, rng):
     """They can be invariant or not; no other law says anything about them."""
     same = np.broadcast_to(rng.random((1, 2, 5, 7)), (4, 2, 5, 7)).copy()
     for states, invariant in ((same, True), (rng.random((4, 2, 5, 7)), False)):
-        made = recording(np.zeros((4, 1, 5, 1, 1, 1, 1)), FLOWS).drop_vars(["state", "velocity_vy", "velocity_vx"])
-        made["state"] = (netcdf.UNITS, states)
+        made = recording(np.zeros((4, 1, 5, 1, 1, 1, 1)), FLOWS).drop_vars(
+            ["state", "velocity_vy", "velocity_vx"]
+        )
+        made["state"] = (coordinates.UNITS, states)
         result = equivariance_error.analyse(made)
         error = result.error.sel(law="invariant")[1:]
         assert (error == 0).all() if invariant else (error > 0.3).all()

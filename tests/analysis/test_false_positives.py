@@ -1,7 +1,9 @@
-"""Noise and shuffled flows give no finding more often than stated, and intervals hold the truth as often as stated.
+"""Noise and shuffled flows give no finding more often than stated, and intervals hold the truth as often as
+stated.
 
-Each claim is put to 200 simulations, and in the short run to fewer. Seeds are fixed, so that a test that passes once
-passes always; the bounds are those that a count exceeds once in a thousand times if the claim is true.
+Each claim is put to 200 simulations, and in the short run to fewer. Seeds are fixed, so that a test that
+passes once passes always; the bounds are those that a count exceeds once in a thousand times if the claim is
+true.
 """
 
 import numpy as np
@@ -28,7 +30,7 @@ from analysis import (
     velocity_tuning,
 )
 from flowsim import Flow, Law, Translation, VelocityGrid
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.measures import orbit
 from flowsim.measures.similarity import centre, cka, jackknife
 
@@ -64,7 +66,7 @@ def of_object(made, **values):
 
 def of_units(recording, units, flows, frames=None):
     """A recording of a state (flow, trial, time, unit)."""
-    made = recording(np.zeros((*units.shape[:3], 1, 1, 6, 5)), flows).assign(state=(netcdf.UNITS, units))
+    made = recording(np.zeros((*units.shape[:3], 1, 1, 6, 5)), flows).assign(state=(coordinates.UNITS, units))
     made["frames"] = (("flow", "trial", "time", "y", "x"), np.zeros((*units.shape[:3], 6, 5)) if frames is None else frames)  # fmt: skip
     return made.drop_vars(["velocity_vy", "velocity_vx"])
 
@@ -90,7 +92,11 @@ def test_learned_action_finds_no_operator(simulations, kind, recording):
     p = []
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
-        states = moved(FEW, rng, shuffled=True) if kind == "shuffled" else rng.standard_normal((5, 4, 3, 1, 3, 3, 3))
+        states = (
+            moved(FEW, rng, shuffled=True)
+            if kind == "shuffled"
+            else rng.standard_normal((5, 4, 3, 1, 3, 3, 3))
+        )
         p.append(learned_action.analyse(recording(states, FEW), permutations=19, folds=2).p.values)
     assert at_most(np.array(p) <= 0.05)
     np.testing.assert_allclose(np.mean(p, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
@@ -121,7 +127,9 @@ def test_group_structure_of_noise_is_that_of_shuffled_flows(simulations, recordi
 
 @times(15)
 def test_group_structure_intervals(simulations, recording):
-    """Of errors of a group that is disturbed by noise; its linearity is skewed, so that a median stands for the truth."""
+    """Of errors of a group that is disturbed by noise; its linearity is skewed, so that a median stands for
+    the truth.
+    """
     b = np.random.default_rng(5).standard_normal((4, 4))
     names, found = ("homomorphism", "inverse", "linearity"), []
     for seed in range(simulations):
@@ -130,7 +138,9 @@ def test_group_structure_intervals(simulations, recording):
         states = []
         for u in LINE:
             turn = torch.matrix_exp(torch.from_numpy(0.3 * u[1] * (b - b.T)))
-            states.append(Flow(Translation(), u).transport(torch.einsum("kpvfyx,gf->kpvgyx", reference, turn)).numpy())
+            states.append(
+                Flow(Translation(), u).transport(torch.einsum("kpvfyx,gf->kpvgyx", reference, turn)).numpy()
+            )
         states = np.stack(states) + 0.5 * rng.standard_normal((5, *reference.shape))
         of = group_structure.analyse(recording(states, LINE), permutations=1)
         found.append([[of[n].values, of[f"{n}_half"].values] for n in names])
@@ -144,7 +154,9 @@ def test_lie_derivative_errors_are_standard_errors(simulations, recording):
     for seed in range(simulations):
         states = np.random.default_rng(seed).standard_normal((3, 8, 2, 1, 1, 3, 3))
         of = lie_derivative.analyse(recording(states, [(0, 0), (0, 0.1), (0, -0.1)], times=[0, 4]))
-        found.append([float(of[n].sel(site="state", law="transport", time=4)[0]) for n in ("error", "deviation")])
+        found.append(
+            [float(of[n].sel(site="state", law="transport", time=4)[0]) for n in ("error", "deviation")]
+        )
     value, error = np.array(found).T
     half = t.ppf(0.975, 7) * error
     assert covered(value - half, value.mean(), value + half)
@@ -198,7 +210,9 @@ def test_linear_decoding_intervals(simulations, recording):
         rng, label = np.random.default_rng(seed), np.arange(12) % 3
         units = 0.5 * (codes[:3][label][:, None] + (np.array(FEW) @ codes[3:])[:, None, None])
         units = units + rng.standard_normal((5, 12, 1, 20)) + rng.standard_normal((1, 12, 1, 20))
-        of = linear_decoding.analyse(of_object(of_units(recording, units, FEW), object_label=label), permutations=1)
+        of = linear_decoding.analyse(
+            of_object(of_units(recording, units, FEW), object_label=label), permutations=1
+        )
         found.append([of[n][:2, 0].values for n in ("low", "score", "high")])
     low, score, high = np.moveaxis(np.array(found), 1, 0)
     assert covered(low, score.mean(0), high)
@@ -261,7 +275,9 @@ def test_orbit_geometry_finds_no_tangent(simulations, kind, recording):
         rng = np.random.default_rng(seed)
         states = rng.standard_normal((9, 1, 2, 9, 1, 3, 3))
         if kind == "shuffled":
-            lawful = [law.predict(torch.from_numpy(states[0]), Flow(Translation(), u), grid).numpy() for u in BOX]
+            lawful = [
+                law.predict(torch.from_numpy(states[0]), Flow(Translation(), u), grid).numpy() for u in BOX
+            ]
             states[1:] = np.array(lawful)[1 + rng.permutation(8)]
         of = orbit_geometry.analyse(recording(states, BOX, grid.velocities), seed=seed).isel(time=1)
         largest = of[["angle", "angle_chance"]].sel(law="transport+shift").max("generator")
@@ -276,7 +292,9 @@ def test_model_similarity_finds_no_pair_alike(simulations, recording):
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
         states = rng.standard_normal((2, 2, 4, 3, 1, 5, 1, 1)) + rng.standard_normal((3, 1, 5, 1, 1))
-        made = xr.concat([model_similarity.analyse(recording(s, BOX[:2])) for s in states], "run", coords="minimal")
+        made = xr.concat(
+            [model_similarity.analyse(recording(s, BOX[:2])) for s in states], "run", coords="minimal"
+        )
         made = made.assign_coords(network=("run", ["a", "b"]), run=["a-seed0", "b-seed0"])
         p.append(float(model_similarity.summary(made).p[0, 1]))
         trial = np.repeat(np.arange(8), 10)
@@ -314,7 +332,9 @@ def test_classification_accuracy_of_guesses_is_chance(simulations):
     for seed in range(simulations):
         logits = np.random.default_rng(seed).standard_normal((1, 200, 2, 4))
         made = xr.Dataset({"logits": (("flow", "trial", "time", "class"), logits)}, {"time": [0, 1]})
-        made = of_object(made, object_label=label, object_velocity_vy=np.arange(200) // 100, object_velocity_vx=0)
+        made = of_object(
+            made, object_label=label, object_velocity_vy=np.arange(200) // 100, object_velocity_vx=0
+        )
         of = classification_accuracy.analyse(made, trained_speed=0)
         found.append([[of[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("accuracy", "sem")])
     value, error = np.moveaxis(np.array(found), 1, 0)

@@ -1,4 +1,6 @@
-"""Analyses of recordings that need not fit into memory: equal to plain ones, block by block, and telling how far."""
+"""Analyses of recordings that need not fit into memory: equal to plain ones, block by block, and telling how
+far.
+"""
 
 import sys
 from functools import partial
@@ -14,19 +16,21 @@ from analysis import equivariance_error, linear_decoding, representational_simil
 from benchmarks import analyses as benchmark
 from flowsim import Flow, Law, Rotation, Translation, VelocityGrid, build, open_recording, progress, record
 from flowsim.__main__ import main
-from flowsim.files import netcdf
-from flowsim.files.results import runs as side_by_side
-from flowsim.flows.velocity_grid import LAWS
+from flowsim.files import coordinates, netcdf
+from flowsim.files.results import side_by_side as side_by_side
+from flowsim.flows.law import LAWS
 from flowsim.measures import block_map, coarse_maps
 from flowsim.progress import Progress, listening, steps
 from stimuli import moving_digits, rotating_digits
 
 
 def plainly(recording):
-    """`equivariance_error` as it is written down: sums (missed or in all, law, flow, time, velocity, channel)."""
-    flows, times, state = netcdf.flows(recording), recording.time.values.tolist(), recording.state
-    units = state.dims == netcdf.UNITS
-    grid = VelocityGrid(flows[0].group, (flows[0].velocity,)) if units else netcdf.grid(recording)
+    """`equivariance_error` as it is written down: sums (missed or in all, law, flow, time, velocity,
+    channel).
+    """
+    flows, times, state = coordinates.flows(recording), recording.time.values.tolist(), recording.state
+    units = state.dims == coordinates.UNITS
+    grid = VelocityGrid(flows[0].group, (flows[0].velocity,)) if units else coordinates.grid(recording)
     sums = 0
     for trial in range(state.sizes["trial"]):
         loaded = torch.from_numpy(state[:, trial].values.astype(np.float64))[:, None]
@@ -68,7 +72,9 @@ def test_errors_are_those_of_the_plain_computation(file, runs):
     with open_recording(file) as opened:
         assert len(opened.state.variable.chunksizes["time"]) > 1
         result = assert_equal_to_plain(opened)
-        assert float(result.error.sel(law="transport+shift").max()) < 1e-5  # far from what is left of rounded squares
+        assert (
+            float(result.error.sel(law="transport+shift").max()) < 1e-5
+        )  # far from what is left of rounded squares
         assert_equal_to_plain(opened.isel(trial=[2, 0], time=slice(1, None, 2)))  # lazily chosen parts
         assert_equal_to_plain(opened.load())
     assert_equal_to_plain(runs["grnn-seed0"]["probe"])
@@ -82,7 +88,7 @@ def test_errors_of_states_with_orientations(tmp_path):
     record(network, made, tmp_path / "a.h5", sites=["state"])
     with open_recording(tmp_path / "a.h5") as opened:
         assert "orientation" in opened.state.dims
-        assert isinstance(netcdf.grid(opened).group, Rotation)
+        assert isinstance(coordinates.grid(opened).group, Rotation)
         assert_equal_to_plain(opened)
 
 
@@ -90,7 +96,9 @@ def test_errors_of_units(file):
     with open_recording(file) as opened:
         units = opened.state.isel(y=3, x=4, velocity=0).rename(channel="unit")
         made = opened.drop_vars(["state", "velocity_vy", "velocity_vx"]).assign(state=units)
-        result = assert_equal_to_plain(made.drop_vars([c for c in made.coords if str(c).startswith("velocity_")]))
+        result = assert_equal_to_plain(
+            made.drop_vars([c for c in made.coords if str(c).startswith("velocity_")])
+        )
     assert "error_velocity" not in result
     assert result.sizes["channel"] == 24
 
@@ -99,10 +107,14 @@ def test_where_the_law_is_broken(recording):
     """One velocity channel and one channel of every velocity hold something else; no partner is no number."""
     box, flows = VelocityGrid.box(Translation(), 1), [(0, 0), (1, 0)]
     still = torch.rand(1, 4, 9, 3, 5, 6, dtype=torch.float64)
-    moved = torch.stack([still, Law(True, True).predict(still, Flow(Translation(), (1, 0)), box).nan_to_num(nan=7.0)])
+    moved = torch.stack(
+        [still, Law(True, True).predict(still, Flow(Translation(), (1, 0)), box).nan_to_num(nan=7.0)]
+    )
     moved[1, :, :, :, 1] *= 2
     moved[1, :, :, 5] += 1
-    result = equivariance_error.analyse(recording(moved.numpy(), flows, box.velocities)).sel(law="transport+shift")
+    result = equivariance_error.analyse(recording(moved.numpy(), flows, box.velocities)).sel(
+        law="transport+shift"
+    )
     result = result.isel(flow=1)
     assert (result.error_channel > 0.1).all()  # each has its share in the broken velocity channel
     assert float(result.error_channel[1]) == float(result.error_channel.max())
@@ -111,7 +123,9 @@ def test_where_the_law_is_broken(recording):
     assert own.isnull().values.tolist() == [True] * 3 + [False] * 6
     assert float(own.sel(velocity="0, 1")) == float(own.max())
     moved[1, :, :, 5] -= 1
-    again = equivariance_error.analyse(recording(moved.numpy(), flows, box.velocities)).sel(law="transport+shift")
+    again = equivariance_error.analyse(recording(moved.numpy(), flows, box.velocities)).sel(
+        law="transport+shift"
+    )
     np.testing.assert_allclose(again.error_channel[1], [0, 0.5, 0], atol=1e-12)
 
 
@@ -130,7 +144,9 @@ def size(block, place):
     return block.shape[1:3], place["time"].stop - place["time"].start, float(block.sum())
 
 
-@pytest.mark.parametrize("scheduler", ["threads", "synchronous", pytest.param("processes", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "scheduler", ["threads", "synchronous", pytest.param("processes", marks=pytest.mark.slow)]
+)
 def test_blocks_are_taken_once_by_the_scheduler_of_the_user(file, scheduler, monkeypatch):
     monkeypatch.setattr(block_map, "MOST", 2**20)
     with open_recording(file) as opened, dask.config.set(scheduler=scheduler):
@@ -155,7 +171,7 @@ def test_chunks_are_joined_and_cut():
     assert list(cuts(block_map.cuts((5, 1, 2), 4))) == [(0, 4), (4, 8)]
     assert list(cuts(block_map.cuts((3,), 9))) == [(0, 3)]
     assert block_map.cuts((), 3) == []
-    large = xr.DataArray(np.empty((3, 100, 50, 1000), np.float32), dims=netcdf.UNITS)
+    large = xr.DataArray(np.empty((3, 100, 50, 1000), np.float32), dims=coordinates.UNITS)
     blocks = list(block_map.mapped(large, lambda block, place: block.nbytes))
     assert len(blocks) > 1
     assert max(answer for _, answer in blocks) <= block_map.MOST
@@ -172,7 +188,7 @@ def test_what_is_asked_together_does_not_grow_with_cores(monkeypatch):
         return compute(*tasks)
 
     monkeypatch.setattr(dask, "compute", counted)
-    large = xr.DataArray(np.ones((1, 6, 1, 1000)), dims=netcdf.UNITS).chunk(trial=1)
+    large = xr.DataArray(np.ones((1, 6, 1, 1000)), dims=coordinates.UNITS).chunk(trial=1)
     assert len(list(block_map.mapped(large, lambda block, place: None))) == 6
     assert asked == [2, 2, 2]
 
@@ -189,7 +205,9 @@ def test_what_is_too_much_is_thinned_and_said(file, runs, tmp_path, monkeypatch)
         drawn = np.sort(np.random.default_rng(1).permutation(24)[:8])
         np.testing.assert_array_equal(few, whole.isel(channel=drawn))
         for analysis in (linear_decoding, representational_similarity):
-            fewer = {"permutations": 3} | ({"bootstraps": 2} if analysis is representational_similarity else {})
+            fewer = {"permutations": 3} | (
+                {"bootstraps": 2} if analysis is representational_similarity else {}
+            )
             result = analysis.analyse(opened, **fewer)
             assert result.attrs["thinned"].startswith("a random ")
             netcdf.write(result, tmp_path / "a.h5", {"stage": "analysis", "network": "fernn", "seed": "0"})
@@ -200,7 +218,9 @@ def test_what_is_too_much_is_thinned_and_said(file, runs, tmp_path, monkeypatch)
     monkeypatch.setattr(coarse_maps, "A_FRAME", 1)
     assert coarse_maps.coarse(runs["grnn-seed0"]["probe"], 3).sizes["channel"] == 1
     monkeypatch.undo()
-    result = representational_similarity.analyse(runs["grnn-seed0"]["probe"], trials=1, permutations=2, bootstraps=2)
+    result = representational_similarity.analyse(
+        runs["grnn-seed0"]["probe"], trials=1, permutations=2, bootstraps=2
+    )
     assert (int(result.trials), int(result.recorded_trials), float(result.kept)) == (1, 2, 1)
 
 

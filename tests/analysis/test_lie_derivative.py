@@ -10,9 +10,9 @@ import xarray as xr
 from analysis import lie_derivative as analysis
 from flowsim import Flow, InputError, Rotation, Translation, build, open_recording, record
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.flows.group import transport
-from flowsim.lie import lie_derivative
+from flowsim.files import coordinates
+from flowsim.flows.flow import transport
+from flowsim.testing import lie_derivative
 
 SIZE, TIMES, U = (9, 11), 5, (0.6, -0.8)
 MODES = [1e-4, None]
@@ -63,7 +63,10 @@ def leaky(frames, leak=0.5):
 
 def trail(power):
     """d/ds of psi_(-power t s) h_t[psi(s) f] for `leaky`, by hand: power 1 pulls back, power 0 does not."""
-    slopes = [sum(0.5 ** (t - k) * (power * t - k) * along(FRAMES[:, k]) for k in range(t + 1)) for t in range(TIMES)]
+    slopes = [
+        sum(0.5 ** (t - k) * (power * t - k) * along(FRAMES[:, k]) for k in range(t + 1))
+        for t in range(TIMES)
+    ]
     return lifted(torch.stack(slopes, 1))
 
 
@@ -115,7 +118,9 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_forward_mode_of_networks_agrees_with_central_differences(name):
-    """To the error of these, that is of the order of the square of the step: a quarter of the step, a sixteenth."""
+    """To the error of these, that is of the order of the square of the step: a quarter of the step, a
+    sixteenth.
+    """
     torch.manual_seed(0)
     kind, arguments = NETWORKS[name]
     network = build(kind, SIZE, channels=3, decoder_layers=0, **arguments).double()
@@ -149,7 +154,9 @@ def test_attention_knows_no_forward_mode():
 def test_lie_derivative_of_a_linear_network(step, max_speed):
     """h_t = sum_k A_(t-k) f_k, so that L_t = sum_k (t - k) u . grad A_(t-k) f_k; without memory it is 0."""
     torch.manual_seed(0)
-    network = build("fernn", SIZE, max_speed=max_speed, channels=2, decoder_layers=0, activation="linear").double()
+    network = build(
+        "fernn", SIZE, max_speed=max_speed, channels=2, decoder_layers=0, activation="linear"
+    ).double()
     alone = torch.zeros(TIMES, *FRAMES.shape, dtype=torch.float64)
     alone[range(TIMES), :, range(TIMES)] = FRAMES.transpose(0, 1)
     with torch.no_grad():
@@ -162,7 +169,10 @@ def test_lie_derivative_of_a_linear_network(step, max_speed):
     torch.testing.assert_close(found, expected, atol=1e-12 if step is None else 1e-6, rtol=0)
     with torch.no_grad():
         network.cells[0].recurrent.weight.zero_()
-    assert lie_derivative(network, Translation(), U, FRAMES, step).norm() < (1e-12 if step is None else 1e-9) * size
+    assert (
+        lie_derivative(network, Translation(), U, FRAMES, step).norm()
+        < (1e-12 if step is None else 1e-9) * size
+    )
 
 
 def test_where_there_is_no_forward_mode(grnn):
@@ -200,10 +210,14 @@ def test_recordings_and_maps_agree(case, recording):
     result = analysis.analyse(probed(recording, of)).sel(site="state", law="transport").isel(flow=0)
     over = (0, 2, 3, 4, 5)
     size = of(FRAMES).square().sum(over).sqrt()
-    np.testing.assert_allclose(result.derivative, expected.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        result.derivative, expected.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6
+    )
     for step in MODES:
         direct = lie_derivative(of, Translation(), U, FRAMES, step)
-        np.testing.assert_allclose(result.derivative, direct.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(
+            result.derivative, direct.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6
+        )
     assert float(result.step) == pytest.approx(0.01)
     assert int(result.central) == 1
 
@@ -213,7 +227,11 @@ def test_recordings_of_a_network_agree_with_its_forward_mode(activation, recordi
     torch.manual_seed(0)
     network = build("fernn", SIZE, max_speed=0, channels=2, decoder_layers=0, activation=activation).double()
     with torch.no_grad():
-        result = analysis.analyse(probed(recording, network.states)).sel(site="state", law="transport").isel(flow=0)
+        result = (
+            analysis.analyse(probed(recording, network.states))
+            .sel(site="state", law="transport")
+            .isel(flow=0)
+        )
         size = network.states(FRAMES).square().sum((0, 2, 3, 4, 5)).sqrt()
     exact = lie_derivative(network, Translation(), U, FRAMES, None).square().sum((0, 2, 3, 4, 5)).sqrt()
     assert exact[-1] > 0.1 * size[-1]
@@ -233,7 +251,11 @@ def test_error_is_relative_to_the_derivative_of_the_state(recording):
 
 
 def test_without_the_opposite_flow_differences_are_forward(recording):
-    result = analysis.analyse(probed(recording, leaky, opposite=False)).sel(site="state", law="transport").isel(flow=0)
+    result = (
+        analysis.analyse(probed(recording, leaky, opposite=False))
+        .sel(site="state", law="transport")
+        .isel(flow=0)
+    )
     expected = [float(trail(1)[:, t].norm() / trail(0)[:, t].norm()) for t in range(1, TIMES)]
     np.testing.assert_allclose(result.error[1:], expected, rtol=0.05)
     assert int(result.central) == 0
@@ -241,7 +263,9 @@ def test_without_the_opposite_flow_differences_are_forward(recording):
 
 def test_noise_moves_by_no_law(recording, rng):
     states = rng.standard_normal((3, 4, TIMES, 1, 3, *SIZE))
-    result = analysis.analyse(recording(states, [(0, 0), (0, 0.1), (0, -0.1)])).sel(site="state", law="transport")
+    result = analysis.analyse(recording(states, [(0, 0), (0, 0.1), (0, -0.1)])).sel(
+        site="state", law="transport"
+    )
     np.testing.assert_allclose(result.error, 1, atol=0.1)
     assert (result.deviation[:, 1:] > 0).all()
 
@@ -259,7 +283,9 @@ def test_standard_error_is_the_spread_over_draws(rng, recording):
 
 def test_flows_that_come_to_the_same_place_are_left_out(recording, rng):
     states = rng.standard_normal((3, 1, 9, 1, 1, 8, 8))
-    error = analysis.analyse(recording(states, [(0, 0), (0, 1), (0, -1)])).error.sel(site="state", law="transport")
+    error = analysis.analyse(recording(states, [(0, 0), (0, 1), (0, -1)])).error.sel(
+        site="state", law="transport"
+    )
     assert error.notnull().values.ravel().tolist() == [True] * 3 + [False] * 6
 
 
@@ -268,12 +294,14 @@ def test_real_valued_velocities_obey_their_law_but_for_aliasing(activation, size
     """Exactly where the network is linear; a relu makes waves that pixels cannot carry."""
     torch.manual_seed(0)
     velocities, frames = [(0.0, -0.1), (0.0, 0.0), (0.0, 0.1)], FRAMES.abs()
-    network = build("fernn", SIZE, velocities=velocities, channels=2, decoder_layers=0, activation=activation).double()
+    network = build(
+        "fernn", SIZE, velocities=velocities, channels=2, decoder_layers=0, activation=activation
+    ).double()
     flows = [(0, 0), (0, 0.1), (0, -0.1)]
     shown = torch.stack([transport(Flow(Translation(), u).act, frames) for u in flows])[:, :, :, 0]
     stimulus = xr.Dataset(
         {"frames": (("flow", "trial", "time", "y", "x"), shown.numpy())},
-        {"time": np.arange(TIMES), **netcdf.velocity_coords("flow", Translation(), flows)},
+        {"time": np.arange(TIMES), **coordinates.velocity_coords("flow", Translation(), flows)},
         {"flow_group": "translation"},
     )
     record(network, stimulus, tmp_path / "a.h5", dtype="float64")
@@ -288,7 +316,9 @@ def test_real_valued_velocities_obey_their_law_but_for_aliasing(activation, size
 
 def test_figure_by_step(recording):
     result = analysis.analyse(probed(recording, leaky, steps=(0.01, 0.1, 0.2)))
-    both = xr.concat([result, result], "run").assign_coords(network=("run", ["a", "b"]), run=["a-seed0", "b-seed0"])
+    both = xr.concat([result, result], "run").assign_coords(
+        network=("run", ["a", "b"]), run=["a-seed0", "b-seed0"]
+    )
     ((label, error),) = analysis.answers(both).items()
     assert label == "relative Lie derivative of state, best law, step 0.01"
     assert 0.1 < float(error[0]) < 1
@@ -300,7 +330,7 @@ def test_figure_by_step(recording):
 def test_states_without_space_and_recordings_without_flows(recording, rng):
     made = recording(np.zeros((3, 1, 5, 1, 1, 1, 1)), [(0, 0), (0, 1), (0, -1)])
     made = made.drop_vars(["state", "velocity_vy", "velocity_vx"]).assign(
-        state=(netcdf.UNITS, rng.random((3, 2, 5, 4)))
+        state=(coordinates.UNITS, rng.random((3, 2, 5, 4)))
     )
     made["frames"] = (("flow", "trial", "time", "y", "x"), np.zeros((3, 2, 5, 9, 9)))
     result = analysis.analyse(made)

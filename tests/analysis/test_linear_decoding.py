@@ -7,8 +7,8 @@ import xarray as xr
 
 from analysis import linear_decoding
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid
-from flowsim.files import netcdf
-from flowsim.measures import coarse_maps
+from flowsim.files import coordinates
+from flowsim.measures import coarse_maps, ground_truth
 from stimuli import moving_digits
 
 FLOWS = [(0, 0), (1, 0), (0, -1), (1, 1), (-1, 1)]
@@ -24,7 +24,9 @@ def world(recording, rng):
         units = np.asarray(units)
         made = recording(np.zeros((len(FLOWS), units.shape[1], TIMES, 1, 1, *SHAPE)), FLOWS)
         made["shown"] = made.state.isel(velocity=0, channel=0)  # keeps the size of the frame
-        made = made.drop_vars(["state", "velocity_vy", "velocity_vx"]).assign(state=(netcdf.UNITS, units))
+        made = made.drop_vars(["state", "velocity_vy", "velocity_vx"]).assign(
+            state=(coordinates.UNITS, units)
+        )
         trials = units.shape[1]
         truth = {"label": np.arange(trials) % LABELS if label is None else label}
         truth |= {f"velocity_v{axis}": rng.integers(-1, 2, trials) for axis in "yx"}
@@ -47,7 +49,7 @@ def late(result, target):
 def test_what_is_coded_is_read_and_nothing_else(world, rng):
     label = np.eye(LABELS)[np.arange(TRIALS) % LABELS]
     made = world(noise(rng))
-    position = coarse_maps.positions(made)
+    position = ground_truth.positions(made)
     for target, code in {
         "identity": np.broadcast_to(label[None, :, None], (len(FLOWS), TRIALS, TIMES, LABELS)),
         "velocity": np.broadcast_to(np.array(FLOWS, float)[:, None, None], (len(FLOWS), TRIALS, TIMES, 2)),
@@ -55,7 +57,7 @@ def test_what_is_coded_is_read_and_nothing_else(world, rng):
     }.items():
         mixed = code @ rng.standard_normal((code.shape[-1], 20)) + 0.05 * noise(rng)
         mixed[:, :, 0] = noise(rng)[:, :, 0]  # the first frame tells nothing
-        result = linear_decoding.analyse(made.assign(state=(netcdf.UNITS, mixed)))
+        result = linear_decoding.analyse(made.assign(state=(coordinates.UNITS, mixed)))
         assert (late(result, target) > 0.95).all()
         assert (result.p.sel(target=target)[1:] < 0.02).all()
         assert float(result.p.sel(target=target)[0]) > 0.02
@@ -93,16 +95,20 @@ def test_p_values_of_noise_are_uniform(world):
 
 
 def test_a_readout_that_is_carried_by_the_law(recording, rng):
-    """On a closed grid the state shifts with the flow: only weights that move hold, unless all velocities tell the
-    same.
+    """On a closed grid the state shifts with the flow: only weights that move hold, unless all velocities
+    tell the same.
     """
     shape = (3, 3)
     grid = VelocityGrid.closed(Translation(), shape)
     flows = [(0, 0), (1, 0), (0, 1), (2, 1)]
     label = np.arange(TRIALS) % 2
-    code = rng.standard_normal((2, len(grid), 2))  # each label has its own pattern over velocities and channels
+    code = rng.standard_normal(
+        (2, len(grid), 2)
+    )  # each label has its own pattern over velocities and channels
     code -= code.mean(1, keepdims=True)
-    own = code[label][:, None, :, :, None, None] + 0.1 * rng.standard_normal((TRIALS, TIMES, len(grid), 2, *shape))
+    own = code[label][:, None, :, :, None, None] + 0.1 * rng.standard_normal(
+        (TRIALS, TIMES, len(grid), 2, *shape)
+    )
     for offset, holds in ((0.0, {"carried"}), (1.0, {"fixed", "carried", "pooled"})):
         state = torch.from_numpy(own + offset * label[:, None, None, None, None, None])
         states = np.stack([Law(True, True).predict(state, Flow(Translation(), u), grid) for u in flows])
@@ -130,7 +136,9 @@ def test_where_nothing_can_be_said(world, rng, runs):
     assert linear_decoding.analyse(bare).score.sel(target=["identity", "position"]).isnull().all()
     silent = linear_decoding.analyse(world(0 * noise(rng)))
     np.testing.assert_allclose(silent.score.sel(target=["velocity", "position"]), 0, atol=1e-12)
-    with pytest.raises(InputError, match="fits on some trials and tests on others; the probe has 1. Record 2 or more"):
+    with pytest.raises(
+        InputError, match="fits on some trials and tests on others; the probe has 1. Record 2 or more"
+    ):
         linear_decoding.analyse(world(noise(rng, 1)))
     of_run = linear_decoding.analyse(runs["fernn-seed0"]["probe"])
     assert float(of_run.score.sel(target="velocity")[0]) <= 1e-6  # before anything has moved
@@ -157,18 +165,22 @@ def test_coarse_maps(recording, rng):
 
 def test_positions_follow_the_world(runs):
     """Where the stimulus has one object, its frame is the first one moved by the phase."""
-    probe = moving_digits.generate("probe", np.random.default_rng(0), trials=3, frames=5, objects=1, height=9, width=10)
+    probe = moving_digits.generate(
+        "probe", np.random.default_rng(0), trials=3, frames=5, objects=1, height=9, width=10
+    )
     made = probe.rename({n: f"object_{n}" for n in probe.coords if "object" in probe[n].dims})
-    phase = coarse_maps.positions(made)
+    phase = ground_truth.positions(made)
     moved = (phase - phase[:, :, :1]) * np.array([9, 10]) / (2 * np.pi)
     frames = made.frames.values
     for flow, trial in np.ndindex(*frames.shape[:2]):
         steps = np.rint(moved[flow, trial]).astype(int)
         for t, step in enumerate(steps):
-            np.testing.assert_allclose(frames[flow, trial, t], np.roll(frames[flow, trial, 0], step, (0, 1)), atol=1e-6)
+            np.testing.assert_allclose(
+                frames[flow, trial, t], np.roll(frames[flow, trial, 0], step, (0, 1)), atol=1e-6
+            )
     path = made.object_position_y + made.object_velocity_vy * made.time
     timed = made.assign_coords(object_position_y=path, object_position_x=made.object_position_x + 0 * path)
-    np.testing.assert_allclose(coarse_maps.positions(timed)[..., 0], phase[..., 0])
-    assert coarse_maps.positions(made.assign_coords(observer_y=0)) is None
-    assert coarse_maps.positions(made.drop_vars("object_velocity_vx")) is None
+    np.testing.assert_allclose(ground_truth.positions(timed)[..., 0], phase[..., 0])
+    assert ground_truth.positions(made.assign_coords(observer_y=0)) is None
+    assert ground_truth.positions(made.drop_vars("object_velocity_vx")) is None
     assert isinstance(runs["grnn-seed0"]["probe"], xr.Dataset)

@@ -78,7 +78,9 @@ def test_cka_is_the_ratio_of_unbiased_hsic(rng):
     k, other = one @ one.T, two @ two.T
     expected = hsic(k, other) / np.sqrt(hsic(k, k) * hsic(other, other))
     assert cka(centre(gram(one)), centre(gram(two))) == pytest.approx(expected, abs=1e-12)
-    assert cka(centre(k), centre(other)) == pytest.approx(expected, abs=1e-12)  # no matter where the origin is
+    assert cka(centre(k), centre(other)) == pytest.approx(
+        expected, abs=1e-12
+    )  # no matter where the origin is
 
 
 STORED = (
@@ -89,7 +91,9 @@ CKA, ANGLE = 0.12609005873194518, 1.102152515726602
 
 
 def test_cka_of_stored_states_by_its_definition():
-    """HSIC as the U-statistic that Song et al. (2012) start from: a mean over four different conditions each time."""
+    """HSIC as the U-statistic that Song et al. (2012) start from: a mean over four different conditions each
+    time.
+    """
 
     def hsic(k, other):
         terms = [
@@ -105,7 +109,9 @@ def test_cka_of_stored_states_by_its_definition():
 
 
 def test_procrustes_of_stored_states_by_its_definition():
-    """The angle after the best turn (Williams et al. 2021), which scipy finds; its disparity is the square of the sine."""
+    """The angle after the best turn (Williams et al. 2021), which scipy finds; its disparity is the square of
+    the sine.
+    """
     x, y = (np.pad(x - x.mean(0), ((0, 0), (0, 3 - x.shape[1]))) for x in STORED)
     turn = orthogonal_procrustes(y, x)[0]
     angle = np.arccos((x * (y @ turn)).sum() / np.linalg.norm(x) / np.linalg.norm(y))
@@ -123,7 +129,9 @@ def test_procrustes_is_a_metric_and_knows_an_angle(rng):
 
 def runs_of(states, recording, names, **arguments):
     """Results of runs whose states are (flow, trial, time, channel)."""
-    made = [model_similarity.analyse(recording(s[..., None, :, None, None], FLOWS), **arguments) for s in states]
+    made = [
+        model_similarity.analyse(recording(s[..., None, :, None, None], FLOWS), **arguments) for s in states
+    ]
     run = {"network": ("run", names), "run": [f"{n}-seed{i}" for i, n in enumerate(names)]}
     return xr.concat(made, "run", data_vars="all", coords="minimal").assign_coords(run)
 
@@ -174,9 +182,13 @@ def test_blocks_and_thinning_give_the_same_matrix(recording, rng, monkeypatch):
     states = rng.standard_normal((3, 6, 4, 1, 5, 1, 1))
     whole = model_similarity.analyse(recording(states, FLOWS))
     monkeypatch.setattr(model_similarity, "BLOCK", 8 * 5 * 7)
-    np.testing.assert_allclose(model_similarity.analyse(recording(states, FLOWS)).gram, whole.gram, atol=1e-15)
+    np.testing.assert_allclose(
+        model_similarity.analyse(recording(states, FLOWS)).gram, whole.gram, atol=1e-15
+    )
     assert float(whole.gram.values.trace()) == pytest.approx(1)
-    few = model_similarity.analyse(recording(rng.standard_normal((3, 40, 4, 1, 5, 1, 1)), FLOWS), conditions=60, seed=1)
+    few = model_similarity.analyse(
+        recording(rng.standard_normal((3, 40, 4, 1, 5, 1, 1)), FLOWS), conditions=60, seed=1
+    )
     assert few.sizes["condition"] <= 64
     assert len(np.unique(few.trial)) == 8
     again = model_similarity.analyse(
@@ -212,7 +224,9 @@ def test_dynamical_similarity_by_its_package(rng):
 
 
 def test_dynamical_similarity_of_runs(rng, recording):
-    """From Gram matrices alone, the same as the package finds for the paths: it does not see how they are turned."""
+    """From Gram matrices alone, the same as the package finds for the paths: it does not see how they are
+    turned.
+    """
     package = pytest.importorskip("DSA", reason="dsa-metric is not installed")
     paths = [spiral(rng, angle, trials=6).reshape(3, 2, 30, 2) for angle in (0.3, 0.3, 1.2)]
     results = runs_of(paths, recording, ["a", "b", "c"])

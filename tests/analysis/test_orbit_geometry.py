@@ -11,8 +11,8 @@ from scipy.linalg import subspace_angles
 from analysis import orbit_geometry
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid
 from flowsim.figures import plot
-from flowsim.files import netcdf
-from flowsim.flows.velocity_grid import LAWS
+from flowsim.files import coordinates
+from flowsim.flows.law import LAWS
 from flowsim.measures import orbit
 
 mpl.use("agg")
@@ -103,7 +103,9 @@ def test_lines_through_a_box_of_flows():
 
 
 def travelling(recording, width, wave=1, height=4):
-    """A state of one channel that is transported: waves along x, at one frame after all flows (0, k) that there are."""
+    """A state of one channel that is transported: waves along x, at one frame after all flows (0, k) that
+    there are.
+    """
     flows = [(0, k) for k in range(width)]
     x = np.arange(width)
     pattern = torch.from_numpy(np.cos(2 * np.pi * wave * x / width))[None, None, None, None].expand(
@@ -168,11 +170,13 @@ def test_noise_and_shuffled_flows_have_no_tangent(recording, rng):
 
 
 def test_the_angle_grows_with_noise_as_it_should(recording):
-    """Independent noise of size s is in both spans: cos(angle) is about L^2 / (L^2 + s^2 D / 2), with L the tangent's
-    length.
+    """Independent noise of size s is in both spans: cos(angle) is about L^2 / (L^2 + s^2 D / 2), with L the
+    tangent's length.
     """
     states, grid = lawful(Law(True, False), noise=0.2)
-    angle = orbit_geometry.analyse(recording(states, BOX, grid.velocities)).angle.sel(law="transport")[:, :, 1:]
+    angle = orbit_geometry.analyse(recording(states, BOX, grid.velocities)).angle.sel(law="transport")[
+        :, :, 1:
+    ]
     clean, _ = lawful(Law(True, False))
     length = (((clean[7] - clean[2]) / 2) ** 2)[:, 1:].sum((2, 3, 4, 5)).mean()
     expected = np.rad2deg(np.arccos(length / (length + 0.2**2 * states[0, 0, 0].size / 2)))
@@ -194,7 +198,7 @@ def test_channels_without_a_partner_are_left_out(recording):
 def test_states_without_space_have_one_frame_and_no_law(recording, rng):
     made = recording(np.zeros((9, 2, 4, 1, 1, 1, 1)), BOX).drop_vars(["state", "velocity_vy", "velocity_vx"])
     line = np.array([u[1] for u in BOX])[:, None, None, None] * rng.standard_normal((1, 2, 1, 30))
-    made["state"] = (netcdf.UNITS, line * np.arange(4)[:, None] + rng.standard_normal((1, 2, 4, 30)))
+    made["state"] = (coordinates.UNITS, line * np.arange(4)[:, None] + rng.standard_normal((1, 2, 4, 30)))
     result = orbit_geometry.analyse(made)
     np.testing.assert_allclose(result.participation.sel(frame="static")[:, 1:], 1)
     np.testing.assert_allclose(result.straightness.sel(frame="static", line="(0, 1)")[:, 1:], 1)

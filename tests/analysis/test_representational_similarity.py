@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from analysis import representational_similarity
 from flowsim import InputError
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.measures import motion_energy, rdm
 
 FLOWS = [(0, 0), (1, 0), (0, -1), (1, 2), (-1, 1)]
@@ -21,12 +21,16 @@ def world(recording, rng):
     def make(units, labels=4):
         trials = units.shape[1]
         frames = rng.random((len(FLOWS), trials, TIMES, *SHAPE))
-        made = recording(frames=frames, prediction=frames, flows=FLOWS).assign(state=(netcdf.UNITS, units))
+        made = recording(frames=frames, prediction=frames, flows=FLOWS).assign(
+            state=(coordinates.UNITS, units)
+        )
         made = made.drop_vars(["velocity_vy", "velocity_vx"])
         truth = {"label": np.arange(trials) % labels}
         truth |= {f"velocity_v{axis}": rng.integers(-1, 2, trials) for axis in "yx"}
         truth |= {f"position_{axis}": rng.integers(0, 5, trials) for axis in "yx"}
-        return made.assign_coords({f"object_{k}": (("trial", "object"), v[:, None]) for k, v in truth.items()})
+        return made.assign_coords(
+            {f"object_{k}": (("trial", "object"), v[:, None]) for k, v in truth.items()}
+        )
 
     return make
 
@@ -42,7 +46,9 @@ def best(result, distance):
 
 @pytest.mark.parametrize("trials", [4, 6, 9])
 def test_crossnobis_of_noise_is_zero_in_the_mean(trials):
-    """Also with noise of unequal size and correlated; the plain distance is not, nor is one whose P knows the noise."""
+    """Also with noise of unequal size and correlated; the plain distance is not, nor is one whose P knows the
+    noise.
+    """
     rng = np.random.default_rng(0)
     mix = rng.standard_normal((12, 12)) * np.linspace(0.1, 3, 12)
     found = []
@@ -64,7 +70,9 @@ def test_crossnobis_is_the_squared_distance_in_noise(rng):
     for _ in range(60):
         x = true[:, None] + 0.5 * rng.standard_normal((3, 40, 6))
         found.append(np.nanmean(rdm.crossnobis(x), (0, 1)))
-    np.testing.assert_allclose(np.mean(found, 0), expected, rtol=0.1)  # an inverse covariance is large by 1 / n
+    np.testing.assert_allclose(
+        np.mean(found, 0), expected, rtol=0.1
+    )  # an inverse covariance is large by 1 / n
     np.testing.assert_allclose(rdm.crossnobis(1e4 * x), rdm.crossnobis(x))
     wide = np.concatenate([x, np.zeros((3, 40, 200))], -1)  # more units than samples: the span is enough
     assert rdm.crossnobis(wide).shape == rdm.crossnobis(x).shape
@@ -82,7 +90,9 @@ def test_crossnobis_knows_no_order_of_trials(period, rng):
     """What is specific to a class counts as much if classes take turns as if they come one after the other."""
     code = rng.standard_normal((3, 4, 20))[:, np.arange(32) % period]
     x = code + 0.5 * rng.standard_normal(code.shape)
-    turns, blocks = (np.nanmean(rdm.crossnobis(x[:, o])) for o in (slice(None), np.argsort(np.arange(32) % period)))
+    turns, blocks = (
+        np.nanmean(rdm.crossnobis(x[:, o])) for o in (slice(None), np.argsort(np.arange(32) % period))
+    )
     assert turns == pytest.approx(blocks, rel=0.4)
     apart = (code[[0, 0, 1]] - code[[1, 2, 2]]).mean(1)
     assert turns > 0.2 * np.square(apart).sum(-1).mean()
@@ -97,7 +107,9 @@ def test_rho_a_is_the_mean_of_rho_over_orders_of_ties(rng):
 
 
 def test_a_geometry_of_velocity_is_that_of_velocity(world, rng):
-    code = np.array(FLOWS, float) @ np.linalg.qr(rng.standard_normal((30, 2)))[0].T + 3 * rng.standard_normal(30)
+    code = np.array(FLOWS, float) @ np.linalg.qr(rng.standard_normal((30, 2)))[0].T + 3 * rng.standard_normal(
+        30
+    )
     result = representational_similarity.analyse(world(code[:, None, None] + 0.05 * noise(rng)))
     name, mean = best(result, "correlation")
     assert name == "velocity"
@@ -125,9 +137,9 @@ def test_a_geometry_of_identity_is_that_of_identity(world, rng):
 def test_geometries_of_what_is_shown(world, rng):
     made = world(noise(rng))
     shown = made.frames.values.reshape(len(FLOWS), TRIALS, TIMES, -1)
-    assert best(representational_similarity.analyse(made.assign(state=(netcdf.UNITS, shown))), "correlation")[0] == (
-        "pixels"
-    )
+    assert best(
+        representational_similarity.analyse(made.assign(state=(coordinates.UNITS, shown))), "correlation"
+    )[0] == ("pixels")
 
 
 def test_p_values_of_noise_are_uniform(world):
@@ -160,7 +172,9 @@ def test_few_trials_and_what_is_missing(world, rng, runs):
     assert found.notnull().all("time").values.tolist() == [False, True, False, False, False]
     silent = representational_similarity.analyse(world(0 * noise(rng)))
     assert silent.rho.isnull().all()
-    with pytest.raises(InputError, match="expected 3 flows and trials or more to compare distances; the probe has 2"):
+    with pytest.raises(
+        InputError, match="expected 3 flows and trials or more to compare distances; the probe has 2"
+    ):
         representational_similarity.analyse(world(noise(rng)).isel(flow=[0, 1], trial=[0]))
 
 
@@ -194,14 +208,20 @@ def test_rsatoolbox_finds_the_same(rng):
         others = [k for k in range(4) if k not in (g, h)]
         p = precision(x[:, others])
         part = np.isin(fold, (g, h))
-        pair = toolbox.data.Dataset(x.reshape(20, 7)[part], obs_descriptors={"of": of[part], "fold": fold[part]})
-        found = toolbox.rdm.calc_rdm(pair, method="crossnobis", descriptor="of", cv_descriptor="fold", noise=p)
+        pair = toolbox.data.Dataset(
+            x.reshape(20, 7)[part], obs_descriptors={"of": of[part], "fold": fold[part]}
+        )
+        found = toolbox.rdm.calc_rdm(
+            pair, method="crossnobis", descriptor="of", cv_descriptor="fold", noise=p
+        )
         np.testing.assert_allclose(terms[g, h], 7 * found.dissimilarities[0], atol=1e-9)
         expected.append(terms[g, h])
     assert apart.shape[0] == len(expected[0])
     np.testing.assert_allclose(rdm.mean_of(terms, np.ones(4)), np.mean(expected, 0))
     ties = np.round(correlation)
-    compared = toolbox.rdm.compare(toolbox.rdm.RDMs(correlation[None]), toolbox.rdm.RDMs(ties[None]), method="rho-a")
+    compared = toolbox.rdm.compare(
+        toolbox.rdm.RDMs(correlation[None]), toolbox.rdm.RDMs(ties[None]), method="rho-a"
+    )
     assert float(rdm.agreement(correlation, ties)) == pytest.approx(float(compared[0, 0]))
 
 
@@ -210,4 +230,6 @@ def precision(x):
     from sklearn.covariance import LedoitWolf
 
     noise = (x - x.mean(1, keepdims=True)).reshape(-1, x.shape[-1])
-    return np.linalg.inv(LedoitWolf(assume_centered=True).fit(noise).covariance_ * x.shape[1] / (x.shape[1] - 1))
+    return np.linalg.inv(
+        LedoitWolf(assume_centered=True).fit(noise).covariance_ * x.shape[1] / (x.shape[1] - 1)
+    )

@@ -7,7 +7,7 @@ import xarray as xr
 
 from analysis import stability
 from flowsim import Flow, InputError, Translation
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.measures.nearest_translate import nearest, norm, split
 
 CONTEXT, TIME = 3, 15
@@ -24,7 +24,9 @@ def moving(rng, trials=6, size=(7, 9)):
 def disturbed(rng, frames, size):
     """A prediction that is wrong by relative ``size`` (ahead), in a direction of each trial that moves along."""
     noise = moving(rng, frames.shape[1], frames.shape[-2:])
-    noise *= np.linalg.norm(frames, axis=(-2, -1), keepdims=True) / np.linalg.norm(noise, axis=(-2, -1), keepdims=True)
+    noise *= np.linalg.norm(frames, axis=(-2, -1), keepdims=True) / np.linalg.norm(
+        noise, axis=(-2, -1), keepdims=True
+    )
     predicted = frames.copy()
     predicted[:, :, CONTEXT:] += noise[:, :, CONTEXT:] * np.asarray(size)[:, None, None]
     return predicted
@@ -33,7 +35,9 @@ def disturbed(rng, frames, size):
 @pytest.fixture
 def analysed(recording):
     def make(frames, prediction, state=None, flows=((0, 0),), **attrs):
-        made = recording(state, flows, frames=frames, prediction=prediction, context=CONTEXT, **{"horizon": 4, **attrs})
+        made = recording(
+            state, flows, frames=frames, prediction=prediction, context=CONTEXT, **{"horizon": 4, **attrs}
+        )
         return stability.analyse(made)
 
     return make
@@ -111,7 +115,7 @@ def test_norm_and_change_of_predictions_and_states(rng, analysed):
 def test_state_without_space_has_a_norm_only(rng, recording):
     frames = moving(rng)
     made = recording(frames=frames, prediction=frames, context=CONTEXT)
-    made["state"] = (netcdf.UNITS, 0.5 ** np.arange(TIME)[:, None] * np.ones((1, 6, 1, 4)))
+    made["state"] = (coordinates.UNITS, 0.5 ** np.arange(TIME)[:, None] * np.ones((1, 6, 1, 4)))
     result = stability.analyse(made)
     np.testing.assert_allclose(result.norm.sel(site="state"), 0.5**AHEAD)
     assert result.change.sel(site="state").isnull().all()
@@ -140,7 +144,9 @@ def test_rollouts_that_differ_by_a_flow(rng, analysed):
 
 def test_other_groups_have_no_orbit_here(rng, recording):
     frames = moving(rng)
-    made = recording(frames=frames, prediction=disturbed(rng, frames, np.full(len(AHEAD), 0.1)), context=CONTEXT)
+    made = recording(
+        frames=frames, prediction=disturbed(rng, frames, np.full(len(AHEAD), 0.1)), context=CONTEXT
+    )
     made = made.assign_attrs(flow_group="rotation").assign_coords(flow_omega=("flow", [0.0]))
     result = stability.analyse(made).sel(between="world")
     np.testing.assert_allclose(result.error.sel(part="total"), 0.1)

@@ -10,7 +10,7 @@ import xarray as xr
 from analysis import velocity_tuning
 from flowsim import Flow, InputError, Law, Rotation, Translation, VelocityGrid
 from flowsim.figures import plot
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.flows.group import Spiral
 from flowsim.measures import tuning
 
@@ -24,16 +24,22 @@ def plane(velocities, group=None):
 
 
 def separable(where, direction, kappa, speed=1.5, width=0.6):
-    """Responses (flow, unit): von Mises over direction (degrees) times Gaussian over speed; rest has no direction."""
+    """Responses (flow, unit): von Mises over direction (degrees) times Gaussian over speed; rest has no
+    direction.
+    """
     over = np.exp(kappa * (np.cos(np.angle(where)[:, None] - np.deg2rad(direction)) - 1))
     over[where == 0] = np.i0(kappa) * np.exp(-kappa)
     return over * np.exp(-((abs(where)[:, None] - speed) ** 2) / 2 / width**2)
 
 
 def shown(recording, responses, flows, resting=None):
-    """A recording whose units have these mean responses (flow, trial, unit) from frame 2 on, spread over 2x3 pixels."""
+    """A recording whose units have these mean responses (flow, trial, unit) from frame 2 on, spread over 2x3
+    pixels.
+    """
     spread = np.array([[0.5, 1.5, 1], [0, 2, 1]])
-    states = responses[:, :, None, None, :, None, None] * spread * (np.arange(4) >= 2)[:, None, None, None, None]
+    states = (
+        responses[:, :, None, None, :, None, None] * spread * (np.arange(4) >= 2)[:, None, None, None, None]
+    )
     made = recording(states - 5 * (spread == 0), flows)  # where it is negative a unit is silent
     velocity = np.zeros(states.shape[1]) if resting is None else np.logical_not(resting).astype(float)
     return made.assign_coords(
@@ -68,14 +74,25 @@ def test_known_direction_speed_and_width_are_recovered(kappa, recording, rng):
     assert apart(result.direction, direction).max() < 3
     half = np.rad2deg(np.arccos(1 + np.log((1 + np.exp(-2 * kappa)) / 2) / kappa))
     assert abs(result.half_width.median() - half) < 4
-    np.testing.assert_allclose(result.circular_variance.median(), 1 - np.i0(kappa) ** -1 * bessel(kappa), atol=0.02)
+    np.testing.assert_allclose(
+        result.circular_variance.median(), 1 - np.i0(kappa) ** -1 * bessel(kappa), atol=0.02
+    )
     assert result.tuned.all()
     assert (result.reliability > 0.95).all()
     best = result.preferred.values @ [-1j, 1]
-    assert apart(np.rad2deg(np.angle(best)), direction).max() < 60  # as close as velocities of that speed come
+    assert (
+        apart(np.rad2deg(np.angle(best)), direction).max() < 60
+    )  # as close as velocities of that speed come
     assert (abs(abs(best) - 1.5) < 0.6).all()
     scaled = velocity_tuning.analyse(shown(recording, 100 * noisy, BOX, [1, 1, 1, 0]), permutations=299)
-    for name in ("direction", "half_width", "speed_selectivity", "direction_selectivity_cv", "reliability", "p"):
+    for name in (
+        "direction",
+        "half_width",
+        "speed_selectivity",
+        "direction_selectivity_cv",
+        "reliability",
+        "p",
+    ):
         np.testing.assert_allclose(scaled[name], result[name])
 
 
@@ -117,7 +134,9 @@ def test_shuffled_flows_are_not_tuned(recording, rng):
 def test_a_few_tuned_units_are_found_among_many(recording, rng):
     curve = np.full((9, 4, 100), 0.5)
     curve[:, :, :20] += 2 * separable(plane(SMALL), rng.uniform(0, 360, 20), 2, speed=1.2)[:, None]
-    result = velocity_tuning.analyse(shown(recording, curve + 0.1 * rng.random(curve.shape), SMALL), permutations=999)
+    result = velocity_tuning.analyse(
+        shown(recording, curve + 0.1 * rng.random(curve.shape), SMALL), permutations=999
+    )
     assert result.tuned.sel(test="direction")[:20].all()
     assert result.tuned.sel(test="direction")[20:].sum() <= 3
 
@@ -140,13 +159,17 @@ def test_reliability_is_the_share_of_variance_that_repeats(rng):
 
 
 def test_channels_that_obey_the_law_prefer_their_own_velocity(recording):
-    """At rest the channel 0 answers most, so under transport+shift channel v does to the flow v; shuffled, it does not."""
+    """At rest the channel 0 answers most, so under transport+shift channel v does to the flow v; shuffled, it
+    does not.
+    """
     grid = VelocityGrid.closed(Translation(), (3, 4))
     flows = [(0, 0), (1, 0), (0, 1), (0, 2), (2, 3)]
     generator = torch.Generator().manual_seed(0)
     reference = torch.rand(2, 4, 12, 2, 3, 4, dtype=torch.float64, generator=generator)
     reference[:, :, 0] += 1
-    states = torch.stack([Law(True, True).predict(reference, Flow(Translation(), u), grid) for u in flows]).numpy()
+    states = torch.stack(
+        [Law(True, True).predict(reference, Flow(Translation(), u), grid) for u in flows]
+    ).numpy()
     rests = {f"object_velocity_{c}": (("trial", "object"), np.zeros((2, 1))) for c in ("vy", "vx")}
     result = velocity_tuning.analyse(recording(states, flows, grid.velocities).assign_coords(rests))
     run = {"network": ("run", ["a"]), "run": ["a-seed0"]}
@@ -180,9 +203,9 @@ def without_space(recording, states, velocities, group, trials=3):
     made = made.drop_vars(["state", "velocity_vy", "velocity_vx", "flow_vy", "flow_vx"]).assign_attrs(
         flow_group=group.name
     )
-    made["state"] = (netcdf.UNITS, states)
+    made["state"] = (coordinates.UNITS, states)
     rests = {"object_velocity_omega": (("trial", "object"), np.zeros((trials, 1)))}
-    return made.assign_coords(netcdf.velocity_coords("flow", group, velocities) | rests)
+    return made.assign_coords(coordinates.velocity_coords("flow", group, velocities) | rests)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +241,9 @@ def test_recordings_that_do_not_suffice(recording, rng):
     with pytest.raises(InputError, match=r"expected the velocity of each object \(object_velocity_vy, _vx\)"):
         velocity_tuning.analyse(made.drop_vars(["object_velocity_vy", "object_velocity_vx"]))
     made = shown(recording, rng.random((9, 2, 2)), SMALL)
-    with pytest.raises(InputError, match=r"expected frames from 9 on \(since\); the recording ends with frame 3"):
+    with pytest.raises(
+        InputError, match=r"expected frames from 9 on \(since\); the recording ends with frame 3"
+    ):
         velocity_tuning.analyse(made, since=9)
     with pytest.raises(InputError, match="velocity_tuning needs flows besides the reference"):
         velocity_tuning.analyse(made.isel(flow=[0]))

@@ -30,7 +30,9 @@ def test_the_reference_is_the_published_network():
 
 
 def test_both_steps_do_the_same_arithmetic():
-    """All but that of the first frames, when all velocities are still alike, and of the last, which is not taken in."""
+    """All but that of the first frames, when all velocities are still alike, and of the last, which is not
+    taken in.
+    """
     done = {}
     for name, subject in SUBJECTS.items():
         with FlopCounterMode(display=False) as counter:
@@ -76,7 +78,9 @@ def test_shares_of_a_step():
 
 
 def test_rows_and_figure(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.measure.peak", lambda case, device: 2e6 if case[1] == "reference" else 1e6)
+    monkeypatch.setattr(
+        "benchmarks.measure.peak", lambda case, device: 2e6 if case[1] == "reference" else 1e6
+    )
     table = pd.DataFrame(
         [
             *compare(
@@ -89,7 +93,10 @@ def test_rows_and_figure(tmp_path, monkeypatch):
                 row
                 for name in ("velocities", "frames", "pixels", "batch")
                 for row in compare(
-                    f"growth with {name}", [(size, "flowsim", {}) for size in (SMALL, Size(0, 2, 3, 4, 9))], 1, CPU
+                    f"growth with {name}",
+                    [(size, "flowsim", {}) for size in (SMALL, Size(0, 2, 3, 4, 9))],
+                    1,
+                    CPU,
                 )
             ],
         ]

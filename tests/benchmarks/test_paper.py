@@ -1,4 +1,6 @@
-"""The page of the paper's numbers says of each what the measurements say, and nothing of what was not measured."""
+"""The page of the paper's numbers says of each what the measurements say, and nothing of what was not
+measured.
+"""
 
 from pathlib import Path
 
@@ -71,7 +73,9 @@ def test_verdict_on_an_ordering():
 )
 def test_verdict_on_growth(fernn, grnn, verdict):
     values = {
-        (name, m): [v] for name, pair in (("fernn", fernn), ("grnn", grnn)) for m, v in zip("ab", pair, strict=True)
+        (name, m): [v]
+        for name, pair in (("fernn", fernn), ("grnn", grnn))
+        for m, v in zip("ab", pair, strict=True)
     }
     assert growth(table(values), "e", ["a", "b"])["verdict"].startswith(f"{verdict}; ")
     assert growth(table({k: v for k, v in values.items() if k[0] == "fernn"}), "e", ["a", "b"]) is None
@@ -91,19 +95,31 @@ def test_a_network_that_predicts_nothing_is_called_so():
     values = {("fernn", "a"): [1], ("fernn", "b"): [1], ("grnn", "a"): [9], ("grnn", "b"): [12]}
     blank = {("grnn", "mse_mean_70"): [9.5]}
     assert "the error of the mean frame" in growth(table(values | blank), "e", ["a", "b"])["verdict"]
-    assert "mean frame" not in growth(table(values | {("grnn", "mse_mean_70"): [90]}), "e", ["a", "b"])["verdict"]
+    assert (
+        "mean frame"
+        not in growth(table(values | {("grnn", "mse_mean_70"): [90]}), "e", ["a", "b"])["verdict"]
+    )
 
 
 def test_accuracies_have_a_table_of_their_own(tmp_path):
     measured = ("accuracy", *(f"accuracy_speed_{s}" for s in (0, 1, 2)))
     write(table({("fernn", m): [0.5, 0.7] for m in measured}), tmp_path / "paper.md")
-    assert "| `fernn` | 10 | 0.6 ± 0.1 (2 seeds) | 0.6 | 0.6 | 0.6 | 100" in (tmp_path / "paper.md").read_text()
+    assert (
+        "| `fernn` | 10 | 0.6 ± 0.1 (2 seeds) | 0.6 | 0.6 | 0.6 | 100" in (tmp_path / "paper.md").read_text()
+    )
 
 
 def test_controls_are_compared_with_the_network_whose_law_they_lack():
     measured = ("mse", "mse_10", "mse_70", "best_law_error")
-    values = {(name, m): [v] for name, v in (("fernn", 1.0), ("permuted", 3.0), ("conv_lstm", 0.5)) for m in measured}
-    values |= {(name, "law_error"): [law] for name, law in (("fernn", 0), ("permuted", 1), ("conv_lstm", float("nan")))}
+    values = {
+        (name, m): [v]
+        for name, v in (("fernn", 1.0), ("permuted", 3.0), ("conv_lstm", 0.5))
+        for m in measured
+    }
+    values |= {
+        (name, "law_error"): [law]
+        for name, law in (("fernn", 0), ("permuted", 1), ("conv_lstm", float("nan")))
+    }
     rows = compared(table(values), "e", [{"network": "permuted", "says": "broken"}])
     assert [(r["network"], r["ratio"], r["verdict"], r["law"]) for r in rows] == [
         ("fernn", "1", "", "0"), ("permuted", "3", "far", "1"), ("conv_lstm", "0.5", "better", "no partner"),
@@ -150,7 +166,9 @@ def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
     Path("experiments/tiny.yaml").write_text(TINY)
     at, plan = tmp_path / "results/tiny", jobs("experiments/tiny.yaml")
     for split, job in plan["stimuli"].items():
-        main(["stimulus", "moving_digits", split, "--spec", job["spec"], "--into", f"{at}/stimuli/{split}.h5"])
+        main(
+            ["stimulus", "moving_digits", split, "--spec", job["spec"], "--into", f"{at}/stimuli/{split}.h5"]
+        )
     data = ["--train", f"{at}/stimuli/train.h5", "--valid", f"{at}/stimuli/valid.h5", "--device", "cpu"]
     model = f"{at}/models/fernn-seed0.pt"
     main(["train", "--spec", plan["runs"]["fernn-seed0"]["spec"], *data, "--into", model])

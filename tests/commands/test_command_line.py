@@ -63,7 +63,14 @@ def test_weights_hold_curve_and_provenance(folder):
     assert set(content["best"]) == set(content["last"])
     specification = json.loads(content["specification"])
     assert specification["network"] == TRAIN["network"]
-    defaults = {"learning_rate": 1e-3, "clip": 1.0, "noise": 0.0, "warm_up": 0, "micro_batch": None, "recompute": None}
+    defaults = {
+        "learning_rate": 1e-3,
+        "clip": 1.0,
+        "noise": 0.0,
+        "warm_up": 0,
+        "micro_batch": None,
+        "recompute": None,
+    }
     defaults |= {"context_weight": 0.5, "task": "predict", "stream": False}
     defaults |= {"schedule": "cosine", "budget": {"sequences": None, "minutes": None}}
     assert specification["train"] == {**TRAIN["train"], **defaults, "precision": "float32"}
@@ -74,11 +81,22 @@ def test_training_by_several_processes(folder, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2", "-m", "flowsim"]
     data = ["--train", str(folder / "train.h5"), "--valid", str(folder / "valid.h5")]
-    command += ["train", "--spec", json.dumps(TRAIN), *data, "--device", "cpu", "--into", str(tmp_path / "a.pt")]
+    command += [
+        "train",
+        "--spec",
+        json.dumps(TRAIN),
+        *data,
+        "--device",
+        "cpu",
+        "--into",
+        str(tmp_path / "a.pt"),
+    ]
     found = []
     for _ in range(2):
         (tmp_path / "a.pt").unlink(missing_ok=True)
-        ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        ran = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
         assert ran.returncode == 0, ran.stderr
         assert "training fernn-seed0 on cpu in 2 processes" in ran.stderr
         found.append(torch.load(tmp_path / "a.pt", weights_only=True))
@@ -231,7 +249,9 @@ def test_help_says_what_is_read_and_written(verb, capsys):
 
 
 def test_a_users_own_folder_adds_ideas(tmp_path):
-    """`stimuli/` and `analysis/` in the working directory extend flowsim, for the module and the console script."""
+    """`stimuli/` and `analysis/` in the working directory extend flowsim, for the module and the console
+    script.
+    """
     (tmp_path / "stimuli").mkdir()
     (tmp_path / "stimuli" / "my_stars.py").write_text(
         "def generate(split, rng, *, trials: int = 1):\n    raise KeyError\n"
@@ -255,7 +275,9 @@ def test_an_error_in_a_users_analysis_is_not_blamed_on_the_recording(folder, tmp
 
 
 def test_figures_end_in_svg(folder, tmp_path, capsys):
-    assert run("figure", "equivariance_error", "--results", folder / "err.h5", "--into", tmp_path / "a.pdf") == 2
+    assert (
+        run("figure", "equivariance_error", "--results", folder / "err.h5", "--into", tmp_path / "a.pdf") == 2
+    )
     assert "--into: expected a file ending in .svg" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run("stimulus", "moving_digits", "train", "--seed", -1, "--into", tmp_path / "a.h5")

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from flowsim import InputError, ideas
-from flowsim.experiment.check import _kind
+from flowsim.experiment.check import _kind, checked
 from flowsim.experiment.plan import jobs
-from flowsim.experiment.read import network, read, runs, splits
+from flowsim.experiment.read import network, runs, splits
 
 EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -57,7 +57,12 @@ def written(tmp_path):
     return write
 
 
-LIKE_ANOTHER = ("flowing_mnist_velocity", "flowing_mnist_velocity_small", "rotating_mnist_velocity", "moving_actions")
+LIKE_ANOTHER = (
+    "flowing_mnist_velocity",
+    "flowing_mnist_velocity_small",
+    "rotating_mnist_velocity",
+    "moving_actions",
+)
 """Experiments that differ from another in a number or a stimulus, and are checked with the long tests."""
 
 
@@ -92,7 +97,7 @@ def test_a_network_may_have_a_training_of_its_own(written):
 
 
 def test_the_default_experiment_is_as_promised():
-    experiment = read("experiments/digits.yaml")
+    experiment = checked("experiments/digits.yaml")
     assert {n: s["max_speed"] for n, s in experiment.networks.items()} == {
         "fernn": 2,
         "fernn_part": 1,
@@ -100,7 +105,11 @@ def test_the_default_experiment_is_as_promised():
     }
     assert experiment.seeds >= 2
     asked = {"prediction_error", "length_generalisation", "velocity_generalisation", "training_speed"}
-    assert asked | {"equivariance_error", "stabilised_maps"} <= set(experiment.analyse) <= set(ideas.names("analysis"))
+    assert (
+        asked | {"equivariance_error", "stabilised_maps"}
+        <= set(experiment.analyse)
+        <= set(ideas.names("analysis"))
+    )
 
 
 def test_plan(written):
@@ -108,7 +117,7 @@ def test_plan(written):
     assert list(plan["runs"]) == ["fernn-seed0", "fernn-seed1", "grnn-seed0", "grnn-seed1"]
     assert list(plan["stimuli"]) == ["train", "valid", "test", "probe"]
     assert plan["analyses"]["equivariance_error"]["reads"] == "probe"
-    experiment = read(written())
+    experiment = checked(written())
     assert runs(experiment)["grnn-seed1"] == ("grnn", 1)
     assert splits(experiment) == ["train", "valid", "test", "probe"]
 
@@ -159,12 +168,24 @@ def test_plan(written):
         ("analyse.equivariance_error", {"laws": 3}, "analyse.equivariance_error: unknown key 'laws'"),
         ("analyse.velocity_generalisation", {}, "reads recordings of sweep; add sweep to record"),
         ("train.horizon", 0, "train.horizon: input should be greater than or equal to 1; got 0"),
-        ("train.horizon", 4, r"warm_up 0 \+ context 3 \+ horizon 4 must fit in the 6 frames of stimulus.train"),
-        ("train.warm_up", 2, r"warm_up 2 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train"),
+        (
+            "train.horizon",
+            4,
+            r"warm_up 0 \+ context 3 \+ horizon 4 must fit in the 6 frames of stimulus.train",
+        ),
+        (
+            "train.warm_up",
+            2,
+            r"warm_up 2 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train",
+        ),
         ("train.learning_rate", -1, "train.learning_rate: input should be greater than 0; got -1"),
         ("train.lr", 0.1, "unknown key 'train.lr'; expected one of: task, stream, context, horizon"),
         ("train.budget", {"minutes": 0}, "train.budget.minutes: input should be greater than 0; got 0"),
-        ("train.budget", {"hours": 1}, "unknown key 'train.budget.hours'; expected one of: sequences, minutes"),
+        (
+            "train.budget",
+            {"hours": 1},
+            "unknown key 'train.budget.hours'; expected one of: sequences, minutes",
+        ),
         ("train.schedule", "linear", "train.schedule: input should be 'cosine' or 'constant'; got 'linear'"),
         (
             "networks.grnn.train",
@@ -185,8 +206,16 @@ def test_plan(written):
         ("record.holdout", {}, "record.holdout.*: input should be 'test', 'sweep' or 'probe'"),
         ("seeds", "two", "seeds: input should be a valid integer; got 'two'"),
         ("title", datetime.date(2024, 1, 1), r"expected plain values \(text, numbers, lists\); got datetime"),
-        ("networks.grnn.frame_shape", [3, 3], "networks.grnn: unknown key 'frame_shape'; it follows from the stimulus"),
-        ("stimulus.train.trials", "many", "stimulus.train: trials: input should be a valid integer; got 'many'"),
+        (
+            "networks.grnn.frame_shape",
+            [3, 3],
+            "networks.grnn: unknown key 'frame_shape'; it follows from the stimulus",
+        ),
+        (
+            "stimulus.train.trials",
+            "many",
+            "stimulus.train: trials: input should be a valid integer; got 'many'",
+        ),
         ("stimulus.test.height", 12, "stimulus.test: frames must be 8x9 as in train; got 12x9"),
         ("record.test", {}, "analyse.prediction_error: expected frames after the context of 9"),
         (
@@ -194,7 +223,11 @@ def test_plan(written):
             {"sites": ["prediction"]},
             "analyse.equivariance_error: expected the recording to hold 'state'",
         ),
-        ("stimulus.probe", {"probe_speed": 0}, "analyse.equivariance_error: .* needs flows besides the reference"),
+        (
+            "stimulus.probe",
+            {"probe_speed": 0},
+            "analyse.equivariance_error: .* needs flows besides the reference",
+        ),
         ("train.learning_rate", float("inf"), "train.learning_rate: input should be a"),
         ("title", None, "'title' is missing; add it"),
         ("colour", "red", "unknown key 'colour'; expected one of: title, in_all, stimulus"),
@@ -203,34 +236,36 @@ def test_plan(written):
 def test_mistakes(written, place, value, message):
     file = written(place, value)
     with pytest.raises(InputError, match=message) as error:
-        read(file)
+        checked(file)
     assert str(error.value).startswith(f"{file}: ")
     assert "\n" not in str(error.value)
 
 
 def test_files_that_are_no_experiments(tmp_path):
     with pytest.raises(InputError, match="expected an experiment file .*, found no such file"):
-        read(tmp_path / "none.yaml")
+        checked(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1, 2")
     with pytest.raises(InputError, match="bad.yaml: expected YAML; while parsing a flow sequence"):
-        read(tmp_path / "bad.yaml")
+        checked(tmp_path / "bad.yaml")
     (tmp_path / "twice.yaml").write_text("train: {}\ntrain: {}\n")
-    with pytest.raises(InputError, match="twice.yaml: expected YAML; the key 'train' comes twice in .* line 1"):
-        read(tmp_path / "twice.yaml")
+    with pytest.raises(
+        InputError, match="twice.yaml: expected YAML; the key 'train' comes twice in .* line 1"
+    ):
+        checked(tmp_path / "twice.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="list.yaml: input should be an object"):
-        read(tmp_path / "list.yaml")
+        checked(tmp_path / "list.yaml")
 
 
 def test_questions_that_one_network_cannot_be_asked(written):
     """A state without space is rehearsed too, although the smallest network has one with space."""
     file = written("networks.rnn", {"model": "rnn"})
-    assert list(read(file).networks) == ["fernn", "grnn", "rnn"]
+    assert list(checked(file).networks) == ["fernn", "grnn", "rnn"]
     file.write_text(file.read_text().replace("equivariance_error:", "stabilised_maps:"))
     with pytest.raises(
         InputError, match=r"analyse.stabilised_maps: expected state .* has state \(flow, trial, time, unit\)"
     ):
-        read(file)
+        checked(file)
 
 
 def test_networks_that_differ_to_a_question_are_all_rehearsed(written):
@@ -238,9 +273,15 @@ def test_networks_that_differ_to_a_question_are_all_rehearsed(written):
     file = written("networks.fernn", {"model": "fernn", "velocities": [[0, -1], [0, 1]]})
     file.write_text(file.read_text().replace("equivariance_error:", "stabilised_maps:"))
     with pytest.raises(InputError, match="stabilised_maps needs a network with a channel for velocity 0"):
-        read(file)
-    turning = {"model": "fernn_rotation", "max_speed": 10, "orientations": 4, "channels": 1, "decoder_layers": 0}
-    experiment = read(written("networks.fernn", turning))
+        checked(file)
+    turning = {
+        "model": "fernn_rotation",
+        "max_speed": 10,
+        "orientations": 4,
+        "channels": 1,
+        "decoder_layers": 0,
+    }
+    experiment = checked(written("networks.fernn", turning))
     kinds = {_kind(network(dict(settings), (8, 9), "here")) for settings in experiment.networks.values()}
     assert len(kinds) == 2
 
@@ -261,13 +302,17 @@ def test_an_experiment_that_classifies(written):
     """A network that predicts nothing too; the horizon does not matter."""
     networks = {"fernn": {"model": "fernn", "classes": 10}, "conv3d": {"model": "conv3d"}}
     assert len(jobs(classifying(written(), **networks))["runs"]) == 4
-    with pytest.raises(InputError, match="networks.fernn: this network has no classes; build it with classes=n"):
-        read(classifying(written(), fernn={"model": "fernn"}))
+    with pytest.raises(
+        InputError, match="networks.fernn: this network has no classes; build it with classes=n"
+    ):
+        checked(classifying(written(), fernn={"model": "fernn"}))
     file = classifying(written(), fernn={"model": "fernn", "classes": 10})
     unlabelled = yaml.safe_load(file.read_text()) | {"stimulus": {"family": "random_dots"}}
     file.write_text(yaml.safe_dump(unlabelled))
-    with pytest.raises(InputError, match="train: to classify needs labels; random_dots has none. Use another, or task"):
-        read(file)
+    with pytest.raises(
+        InputError, match="train: to classify needs labels; random_dots has none. Use another, or task"
+    ):
+        checked(file)
 
 
 def test_what_cannot_be_classified(written):
@@ -275,8 +320,10 @@ def test_what_cannot_be_classified(written):
     content = yaml.safe_load(file.read_text())
     content["stimulus"]["all"]["objects"] = 2
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match="to classify needs one object, whose label is meant; moving_digits shows 2"):
-        read(file)
+    with pytest.raises(
+        InputError, match="to classify needs one object, whose label is meant; moving_digits shows 2"
+    ):
+        checked(file)
 
 
 def test_a_map_must_be_as_large_as_the_world(written):
@@ -286,16 +333,18 @@ def test_a_map_must_be_as_large_as_the_world(written):
     content["analyse"] = {"prediction_error": {}}
     file = written()
     file.write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match=r"networks.a: the world of the stimulus is 24x24 px; set world: \[24, 24\]"):
-        read(file)
+    with pytest.raises(
+        InputError, match=r"networks.a: the world of the stimulus is 24x24 px; set world: \[24, 24\]"
+    ):
+        checked(file)
     content["networks"]["a"]["world"] = [24, 24]
     file.write_text(yaml.safe_dump(content))
-    assert read(file)
+    assert checked(file)
 
 
 def test_sites_that_a_network_has_not(written):
     with pytest.raises(InputError, match="record.test: this network has no classes"):
-        read(written("record.test", {"sites": ["prediction", "logits"], "context": 3}))
+        checked(written("record.test", {"sites": ["prediction", "logits"], "context": 3}))
 
 
 def test_a_stream_makes_its_stimulus_part_of_the_training(written):

@@ -1,4 +1,6 @@
-"""Every export holds what the recording holds, under the names that its readers expect, and is whole or not at all."""
+"""Every export holds what the recording holds, under the names that its readers expect, and is whole or not
+at all.
+"""
 
 import json
 import subprocess
@@ -13,8 +15,11 @@ import xarray as xr
 
 from flowsim import InputError, Site, build, open_recording, record
 from flowsim.__main__ import main
+from flowsim.exports.as_assembly import to_assembly, write_assembly
+from flowsim.exports.as_numpy import to_numpy
 from flowsim.exports.as_nwb import to_nwb
-from flowsim.exports.common import stimulus_set, to_assembly, to_numpy, to_rsatoolbox, write_assembly, write_rsatoolbox
+from flowsim.exports.as_rsatoolbox import to_rsatoolbox, write_rsatoolbox
+from flowsim.exports.common import stimulus_set
 from flowsim.exports.population import Population, columns
 from flowsim.files import netcdf
 from flowsim.files.pieces import pieces
@@ -26,7 +31,9 @@ SITES = ("state", "prediction", "logits")
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """A recording with everything: flows, objects, text, truth that changes in time, every site, thinned in time."""
+    """A recording with everything: flows, objects, text, truth that changes in time, every site, thinned in
+    time.
+    """
     probe = moving_digits.generate("probe", np.random.default_rng(0), height=9, width=8, trials=3, frames=6)
     probe = probe.assign_coords(
         kind=("trial", ["früh", "spät", "spät"]), phase=("time", np.arange(6.0)), drift=(("trial", "time"), np.zeros((3, 6)))
@@ -127,12 +134,22 @@ def test_an_assembly_says_of_every_value_what_it_is(recording, rng):
             own = [(recording[f"{dim}_{c}"] == float(at[f"{dim}_{c}"])).values for c in ("vy", "vx")]
             where[dim] = int((own[0] & own[1]).argmax())
         assert where["flow"] == at.flow
-        where |= {"trial": int(at.trial), "channel": int(at.channel), "y": int(at.channel_y), "x": int(at.channel_x)}
+        where |= {
+            "trial": int(at.trial),
+            "channel": int(at.channel),
+            "y": int(at.channel_y),
+            "x": int(at.channel_x),
+        }
         assert at == recording.state[where].sel(time=int(at.time_bin_start))
         assert at.object_label_1 == recording.object_label[int(at.trial), 1]
         assert at.kind == recording.kind[int(at.trial)]
         assert at.neuroid_id == f"fernn-seed3.state.{int(at.neuroid_num)}"
-    assert assembly.stimulus_id.values.tolist()[:4] == ["flow0-trial0", "flow0-trial1", "flow0-trial2", "flow1-trial0"]
+    assert assembly.stimulus_id.values.tolist()[:4] == [
+        "flow0-trial0",
+        "flow0-trial1",
+        "flow0-trial2",
+        "flow1-trial0",
+    ]
     assert len(set(assembly.stimulus_id.values)) == 27
     np.testing.assert_array_equal(assembly.image_id, assembly.stimulus_id)
     assert assembly.time_bin_end.values.tolist() == [1, 3, 5]
@@ -206,7 +223,9 @@ def test_rsatoolbox_takes_them(recording, site, tmp_path):
 
 def test_rsatoolbox_writes_ascii(recording, tmp_path):
     pytest.importorskip("rsatoolbox", reason="rsatoolbox is not installed")
-    with pytest.raises(InputError, match="kind holds text beyond ASCII, which files of rsatoolbox cannot; drop it"):
+    with pytest.raises(
+        InputError, match="kind holds text beyond ASCII, which files of rsatoolbox cannot; drop it"
+    ):
         write_rsatoolbox(to_rsatoolbox(recording), tmp_path / "a.h5")
     assert not list(tmp_path.iterdir())
 
@@ -245,7 +264,9 @@ def test_nwb_is_one_session_of_trials(pynwb, nwb, recording):
             expected = recording.state[flow, trial].values.reshape(3, -1)
             np.testing.assert_array_equal(state.data[start : start + 3], expected)
             assert trials.flow_vx[row] == recording.flow_vx[flow]
-            assert trials.object_velocity_vy[row].tolist() == recording.object_velocity_vy[trial].values.tolist()
+            assert (
+                trials.object_velocity_vy[row].tolist() == recording.object_velocity_vy[trial].values.tolist()
+            )
             assert trials.kind[row] == recording.kind[trial]
             assert trials.drift[row].shape == (3,)
         assert "transport+shift" in state.description
@@ -261,7 +282,10 @@ def test_nwb_says_what_each_unit_is(pynwb, nwb, recording, rng):
         for column in rng.integers(len(units), size=20):
             row = units.iloc[column]
             velocity = (recording.velocity_vy == row.velocity_vy) & (recording.velocity_vx == row.velocity_vx)
-            place = {"velocity": int(velocity.values.argmax()), **{a: int(row[a]) for a in ("channel", "y", "x")}}
+            place = {
+                "velocity": int(velocity.values.argmax()),
+                **{a: int(row[a]) for a in ("channel", "y", "x")},
+            }
             values = recording.state[place].values.ravel()
             np.testing.assert_array_equal(session.acquisition["state"].data[:, column], values)
         assert session.processing["units"]["logits_units"].to_dataframe()["class"].tolist() == [0, 1, 2, 3]
@@ -273,7 +297,9 @@ def test_nwb_images_are_time_x_y(pynwb, nwb, recording):
         frames, predicted = session.stimulus["frames"], session.acquisition["prediction"]
         assert frames.dimension[:].tolist() == [8, 9]
         np.testing.assert_array_equal(frames.data, recording.frames.values.reshape(-1, 9, 8).swapaxes(1, 2))
-        np.testing.assert_array_equal(predicted.data, recording.prediction.values.reshape(-1, 9, 8).swapaxes(1, 2))
+        np.testing.assert_array_equal(
+            predicted.data, recording.prediction.values.reshape(-1, 9, 8).swapaxes(1, 2)
+        )
 
 
 def test_nwb_of_chosen_sites_in_small_pieces_and_half_precision(pynwb, recording, tmp_path, monkeypatch):
@@ -338,7 +364,9 @@ EXPORTS = {
 def test_a_full_disk_is_foreseen(name, recording, tmp_path, monkeypatch):
     pytest.importorskip({"a.nwb": "pynwb", "a.h5": "rsatoolbox"}.get(name, "numpy"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
-    with pytest.raises(InputError, match="the export may need [0-9]+ MB, the disk has 0 MB free; export one site"):
+    with pytest.raises(
+        InputError, match="the export may need [0-9]+ MB, the disk has 0 MB free; export one site"
+    ):
         EXPORTS[name](recording, tmp_path / "new" / name)
     assert not list(tmp_path.rglob("*.*"))
 
@@ -450,7 +478,9 @@ def stimulus(tmp_path_factory):
 
 @pytest.mark.parametrize("what", ["stimulus", "file"])
 def test_matlab_reads_the_files_as_they_are(what, request):
-    """Numbers are integers or single or double precision, texts are texts, and nothing is a reference or compound."""
+    """Numbers are integers or single or double precision, texts are texts, and nothing is a reference or
+    compound.
+    """
     with h5py.File(request.getfixturevalue(what)) as h5:
         assert all(isinstance(item, h5py.Dataset) for item in h5.values())  # no groups
         for name, stored in h5.items():
@@ -473,7 +503,9 @@ def test_ncdump_reads_the_files_as_they_are(what, request):
         for name, values in opened.variables.items():
             assert f" {name}({', '.join(map(str, values.dims))}) ;" in header
         labels = opened["label" if what == "stimulus" else "object_label"]
-        text = subprocess.run(["ncdump", "-v", labels.name, path], capture_output=True, text=True, check=True).stdout
+        text = subprocess.run(
+            ["ncdump", "-v", labels.name, path], capture_output=True, text=True, check=True
+        ).stdout
         values = text.rpartition(f"{labels.name} =")[2].replace(";", ",").split("}")[0].split(",")
         assert [int(v) for v in values if v.strip()] == labels.values.ravel().tolist()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowsim import InputError, open_recording, record
-from flowsim.files.stored import Stored, readable
+from flowsim.files.hdf5_chunks import ChunkReader, readable
 
 SHAPE, CHUNKS = (3, 7, 5), (1, 3, 2)
 KEYS = [
@@ -27,7 +27,9 @@ def file(tmp_path, rng):
         values = rng.standard_normal(SHAPE)
         for dtype in ("f2", "f4", "f8"):
             for codec in ({}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True}):
-                made.create_dataset(f"{dtype} {len(codec)}", data=values.astype(dtype), chunks=CHUNKS, **codec)
+                made.create_dataset(
+                    f"{dtype} {len(codec)}", data=values.astype(dtype), chunks=CHUNKS, **codec
+                )
         made.create_dataset("gaps", SHAPE, "f4", chunks=CHUNKS, compression="gzip", fillvalue=np.nan)
         made["gaps"][0, :3, :2] = 1
         made.create_dataset("whole", data=values)
@@ -44,16 +46,16 @@ def test_every_slice_of_every_codec(file):
         names = [name for name in made if readable(made[name])]
         assert names == [f"f{n} {k}" for n in (2, 4, 8) for k in (0, 1, 2)] + ["gaps"]
         for name in names:
-            stored = Stored(file, name)
+            stored = ChunkReader(file, name)
             whole = made[name][:]
             for key in KEYS:
                 np.testing.assert_array_equal(stored[key], whole[key])
                 assert stored[key].dtype == whole.dtype
-    assert np.isnan(Stored(file, "gaps")[1, 0, 0])
+    assert np.isnan(ChunkReader(file, "gaps")[1, 0, 0])
 
 
 def test_it_can_be_sent_and_closed(file):
-    stored = Stored(file, "f4 2")
+    stored = ChunkReader(file, "f4 2")
     before = stored[KEYS[0]]
     stored.close()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(stored))[KEYS[0]], before)
@@ -67,7 +69,7 @@ def test_a_damaged_chunk_is_told(file):
     content[place + 4 : place + 12] = b"\xff" * 8
     file.write_bytes(content)
     with pytest.raises(OSError, match="a chunk of f8 2 cannot be decompressed"):
-        Stored(file, "f8 2")[KEYS[0]]
+        ChunkReader(file, "f8 2")[KEYS[0]]
 
 
 @pytest.mark.parametrize("codec", ["gzip", "rounded", "none"])

@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 
 from flowsim import InputError
-from flowsim.files import netcdf
+from flowsim.files import coordinates, netcdf
 from flowsim.files.atomic import exclusive, existing, whole
-from flowsim.files.results import runs
+from flowsim.files.results import side_by_side
 
 
 def test_round_trip(probe, tmp_path):
@@ -28,7 +28,9 @@ def test_truncated_file(probe, tmp_path, keep):
     file = tmp_path / "probe.h5"
     netcdf.write(probe, file, {"stage": "stimulus"})
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"probe.h5: expected a whole HDF5 file, .* delete it and make it again"):
+    with pytest.raises(
+        InputError, match=r"probe.h5: expected a whole HDF5 file, .* delete it and make it again"
+    ):
         netcdf.load(netcdf.read(file, "stimulus"), file)
 
 
@@ -48,20 +50,26 @@ def test_missing_file_and_variable(probe, tmp_path):
     with pytest.raises(InputError, match=r"none.h5: expected a file of stage stimulus, found no such file"):
         netcdf.read(tmp_path / "none.h5", "stimulus")
     netcdf.write(probe, tmp_path / "probe.h5", {"stage": "stimulus"})
-    with pytest.raises(InputError, match=r"expected frames \(trial, time, y, x\); found \(flow, trial, time, y, x\)"):
+    with pytest.raises(
+        InputError, match=r"expected frames \(trial, time, y, x\); found \(flow, trial, time, y, x\)"
+    ):
         netcdf.read(tmp_path / "probe.h5", "stimulus", {"frames": ("trial", "time", "y", "x")})
     with pytest.raises(InputError, match=r"expected state \(time\); found nothing of that name"):
         netcdf.read(tmp_path / "probe.h5", "stimulus", {"state": ("time",)})
 
 
 def test_flows_need_their_coordinates(probe):
-    with pytest.raises(InputError, match=r"expected the coordinate\(s\) flow_vx over flow; the file has none"):
-        netcdf.flows(probe.drop_vars("flow_vx"))
-    assert netcdf.group(probe.drop_attrs(), "flow").name == "translation"
+    with pytest.raises(
+        InputError, match=r"expected the coordinate\(s\) flow_vx over flow; the file has none"
+    ):
+        coordinates.flows(probe.drop_vars("flow_vx"))
+    assert coordinates.group(probe.drop_attrs(), "flow").name == "translation"
     with pytest.raises(InputError, match="flow_group to be one of translation, rotation, spiral; got None"):
-        netcdf.flows(probe.drop_attrs().drop_vars(["flow_vx", "velocity_vx"]))
-    with pytest.raises(InputError, match="flow_group to be one of translation, rotation, spiral; got 'shear'"):
-        netcdf.flows(probe.assign_attrs(flow_group="shear"))
+        coordinates.flows(probe.drop_attrs().drop_vars(["flow_vx", "velocity_vx"]))
+    with pytest.raises(
+        InputError, match="flow_group to be one of translation, rotation, spiral; got 'shear'"
+    ):
+        coordinates.flows(probe.assign_attrs(flow_group="shear"))
 
 
 def test_nothing_is_left_of_a_failed_write(tmp_path):
@@ -112,8 +120,10 @@ def test_one_process_at_a_time(tmp_path):
 def test_runs_are_put_side_by_side(tmp_path):
     for name, seed in (("a", 0), ("a", 1), ("b", 0)):
         one = xr.Dataset({"mse": ("ahead", np.full(3, seed))}, attrs={"horizon": 6})
-        netcdf.write(one, tmp_path / f"{name}{seed}.h5", {"stage": "analysis", "network": name, "seed": str(seed)})
-    together = runs([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
+        netcdf.write(
+            one, tmp_path / f"{name}{seed}.h5", {"stage": "analysis", "network": name, "seed": str(seed)}
+        )
+    together = side_by_side([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
     assert together.mse.dims == ("run", "ahead")
     assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
     assert together["network"].values.tolist() == ["a", "a", "b"]
@@ -125,7 +135,7 @@ def test_a_network_of_which_one_run_is_partial_is_called_so(tmp_path):
     for name, seed, partial in (("a", 0, "after 1 of 2 sequences"), ("a", 1, ""), ("b", 0, "")):
         attrs = {"stage": "analysis", "network": name, "seed": str(seed), "partial": partial}
         netcdf.write(one, tmp_path / f"{name}{seed}.h5", attrs)
-    together = runs([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
+    together = side_by_side([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
     assert together["network"].values.tolist() == ["a (partial)", "a (partial)", "b"]
     assert together.partial.values.tolist() == ["after 1 of 2 sequences", "", ""]
     assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
@@ -135,7 +145,7 @@ def test_results_of_another_analysis_are_refused(tmp_path):
     one = xr.Dataset({"mse": ("ahead", np.ones(3))})
     netcdf.write(one, tmp_path / "a.h5", {"stage": "analysis", "specification": '{"analysis": "theirs"}'})
     with pytest.raises(InputError, match="expected results of mine; these are of theirs"):
-        runs([tmp_path / "a.h5"], "mine")
+        side_by_side([tmp_path / "a.h5"], "mine")
 
 
 def test_chunks_are_about_a_megabyte():

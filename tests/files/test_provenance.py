@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flowsim.files.provenance import checksum, code_hash, imports, provenance
+from flowsim.files.code_hash import code_hash, imports
+from flowsim.files.provenance import checksum, provenance
 
 FOLDERS = ("flowsim", "stimuli", "analysis", "benchmarks", "examples", "docs", "tests", "experiments")
 
@@ -67,7 +68,11 @@ def test_imported_modules_count():
 
 def test_imports_are_found_wherever_they_are():
     source = "import flowsim.flows.group\ndef f():\n    from flowsim.flows import velocity_grid\n    import numpy\n"
-    assert imports(source, "analysis.mine") == ["flowsim.flows.group", "flowsim.flows", "flowsim.flows.velocity_grid"]
+    assert imports(source, "analysis.mine") == [
+        "flowsim.flows.group",
+        "flowsim.flows",
+        "flowsim.flows.velocity_grid",
+    ]
     assert imports("from .grid import Law\nfrom . import flow", "analysis.mine") == [
         "analysis.grid",
         "analysis.grid.Law",
@@ -84,9 +89,13 @@ def test_relative_imports_of_a_package_start_at_itself():
     ]
 
 
-@pytest.mark.parametrize("missing", ["flowsim.no_such_module", "no_such_package.module", "analysis.no_such_analysis"])
+@pytest.mark.parametrize(
+    "missing", ["flowsim.no_such_module", "no_such_package.module", "analysis.no_such_analysis"]
+)
 def test_code_of_a_module_that_does_not_exist_has_no_hash(missing):
-    with pytest.raises(ModuleNotFoundError, match=rf"cannot hash the code of '{missing}': there is no such module"):
+    with pytest.raises(
+        ModuleNotFoundError, match=rf"cannot hash the code of '{missing}': there is no such module"
+    ):
         code_hash(missing)
     with pytest.raises(ModuleNotFoundError, match="there is no such module"):
         code_hash("flowsim.layers.velocity_channels", without=[missing])
@@ -114,7 +123,12 @@ def test_every_module_that_is_named_by_a_string_exists():
     root = Path(__file__).resolve().parents[2]
     suffixes = {".py", ".md", ".toml", ".yaml", ".j2", ".css", ""}
     files = [
-        *(f for folder in FOLDERS for f in (root / folder).rglob("*") if f.is_file() and f.suffix in suffixes),
+        *(
+            f
+            for folder in FOLDERS
+            for f in (root / folder).rglob("*")
+            if f.is_file() and f.suffix in suffixes
+        ),
         *(f for f in root.iterdir() if f.is_file() and f.suffix in suffixes and not f.name.startswith(".")),
     ]
     assert len(files) > 200

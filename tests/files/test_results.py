@@ -7,7 +7,7 @@ import xarray as xr
 
 from flowsim import InputError
 from flowsim.files import netcdf
-from flowsim.files.results import runs, tidy, write_tidy
+from flowsim.files.results import side_by_side, tidy, write_tidy
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def test_every_value_has_a_row_with_its_coordinates_and_units(results):
     assert list(table.columns[-2:]) == ["value", "units"]
     assert table.variable.value_counts().to_dict() == {"error": 8, "map": 12, "count": 2}
     row = table.query("variable == 'error' and run == 'b-seed0' and law == 'transport' and flow == 1")
-    assert row[["network", "seed", "flow_vy", "value", "units"]].values.tolist() == [["b", "0", 0.5, 7 / 3, "1"]]
+    assert row[["network", "seed", "flow_vy", "value", "units"]].values.tolist() == [
+        ["b", "0", 0.5, 7 / 3, "1"]
+    ]
     assert row[["y", "x"]].isna().all(axis=None)
     assert table.query("variable == 'map' and network == 'b' and y == 1 and x == 2").value.tolist() == [11]
 
@@ -57,9 +59,9 @@ def test_runs_side_by_side_become_one_table(tmp_path):
     for seed in (0, 1):
         made = xr.Dataset({"mse": ("ahead", [0.5 + seed, 0.25])}, {"ahead": [1, 2]})
         netcdf.write(made, tmp_path / f"{seed}.h5", {"stage": "analysis", "network": "a", "seed": str(seed)})
-    table = tidy(runs([tmp_path / "0.h5", tmp_path / "1.h5"], "any"))
+    table = tidy(side_by_side([tmp_path / "0.h5", tmp_path / "1.h5"], "any"))
     assert table[["run", "ahead", "value"]].values.tolist() == [
         ["a-seed0", 1, 0.5], ["a-seed0", 2, 0.25], ["a-seed1", 1, 1.5], ["a-seed1", 2, 0.25],
     ]  # fmt: skip
     with pytest.raises(InputError, match="expected a file of stage analysis, found no such file"):
-        runs([tmp_path / "2.h5"], "any")
+        side_by_side([tmp_path / "2.h5"], "any")

@@ -99,7 +99,9 @@ def test_rotation_turns_counter_clockwise():
 @pytest.mark.parametrize("angle", [90, 180, 270, -90])
 def test_interpolated_rotation_agrees_with_quarter_turns(angle):
     x = frame((6, 6))
-    torch.testing.assert_close(Flow(Rotation(), angle + 1e-9).act(x), Flow(Rotation(), angle).act(x), atol=1e-7, rtol=0)
+    torch.testing.assert_close(
+        Flow(Rotation(), angle + 1e-9).act(x), Flow(Rotation(), angle).act(x), atol=1e-7, rtol=0
+    )
 
 
 def test_rotation_of_a_smooth_blob_is_nearly_a_group():
@@ -117,7 +119,9 @@ def test_rotation_of_frames_that_are_not_square():
     assert Flow(Rotation(), 30).act(x).shape == x.shape
 
 
-@pytest.mark.parametrize(("group", "velocity"), [(Translation(), (1,)), (Translation(), 3), (Rotation(), (1, 2))])
+@pytest.mark.parametrize(
+    ("group", "velocity"), [(Translation(), (1,)), (Translation(), 3), (Rotation(), (1, 2))]
+)
 def test_wrong_number_of_components(group, velocity):
     with pytest.raises(InputError, match=f"a velocity of {group.name} has"):
         Flow(group, velocity)

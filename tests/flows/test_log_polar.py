@@ -24,7 +24,8 @@ def disc(size):
 
 
 @pytest.mark.parametrize(
-    ("size", "rings", "angles", "limit"), [(28, 28, 72, 0.007), (56, 56, 144, 0.0045), (112, 112, 288, 0.0025)]
+    ("size", "rings", "angles", "limit"),
+    [(28, 28, 72, 0.007), (56, 56, 144, 0.0045), (112, 112, 288, 0.0025)],
 )
 def test_round_trip(size, rings, angles, limit):
     """The stated error, falling as the grid gets finer."""
@@ -40,7 +41,10 @@ def test_rotation_is_a_shift_along_theta(turns):
     turned = grid.from_pixels(Flow(Rotation(), 5 * turns).act(blob(28)))
     shifted = Flow(Translation(), (0, turns)).act(grid.from_pixels(blob(28)))
     assert far(turned, shifted) < 0.012
-    assert far(turned, Flow(Translation(), (0, -turns)).act(grid.from_pixels(blob(28)))) > 0.05 or abs(turns) == 36
+    assert (
+        far(turned, Flow(Translation(), (0, -turns)).act(grid.from_pixels(blob(28)))) > 0.05
+        or abs(turns) == 36
+    )
 
 
 @pytest.mark.parametrize("rings", [2, 5, -4])

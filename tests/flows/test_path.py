@@ -37,7 +37,9 @@ def test_acceleration_is_quadratic():
 def test_harmonic_motion_returns():
     path = harmonic(T, (0, 1.5), 8)
     assert path.displacement(8)[1] == pytest.approx(0, abs=1e-12)
-    assert max(path.displacement(t)[1] for t in range(8)) == pytest.approx(0.75 * (1 + 1 / math.tan(math.pi / 8)))
+    assert max(path.displacement(t)[1] for t in range(8)) == pytest.approx(
+        0.75 * (1 + 1 / math.tan(math.pi / 8))
+    )
     x = torch.rand(3, 5, dtype=torch.float64)
     torch.testing.assert_close(path.act(x, 8), x)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowsim import Flow, InputError, Law, Rotation, Translation, VelocityGrid
-from flowsim.flows.velocity_grid import LAWS
+from flowsim.flows.law import LAWS
 
 speeds = st.integers(-4, 4)
 velocities = st.tuples(speeds, speeds)

@@ -7,8 +7,7 @@ from torch.autograd import forward_ad
 from flowsim import Translation, VelocityGrid, build
 from flowsim.layers.cells import RNN
 from flowsim.layers.circular import CircularConv2d, convolve
-from flowsim.layers.fused_recurrence import recur
-from flowsim.layers.highest import Highest, pool_max
+from flowsim.layers.fused_recurrence import Highest, maximum_when_advanced, recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance
@@ -31,7 +30,9 @@ def far(a, b):
 def pair(frame_shape, dtype=torch.float64, grid="box", **spec):
     """The fused network and the plain one with the same weights."""
     torch.manual_seed(0)
-    fused = build("fernn", frame_shape, channels=3, decoder_layers=1, max_speed=1, velocities=GRIDS[grid], **spec)
+    fused = build(
+        "fernn", frame_shape, channels=3, decoder_layers=1, max_speed=1, velocities=GRIDS[grid], **spec
+    )
     assert isinstance(fused, FusedFERNN)
     kinds = {key: spec[key] for key in ("activation", "layers") if key in spec}
     readout = Readout(3, 1, None, spec.get("pool", "max"))
@@ -90,7 +91,9 @@ def test_groups_change_nothing(name, monkeypatch):
 
 
 def test_one_velocity_stores_no_winner():
-    """Where there is nothing to choose from: the ordinary network stores its states, and what its decoder needs."""
+    """Where there is nothing to choose from: the ordinary network stores its states, and what its decoder
+    needs.
+    """
     network = build("fernn", (16, 16), max_speed=0, channels=8, decoder_layers=0)
     sizes = {}
 
@@ -109,14 +112,18 @@ def test_one_velocity_stores_no_winner():
 @pytest.mark.parametrize(("shape", "sizes"), [((3, 4), (3,)), ((4, 3), (1, 2))])
 def test_gradients(shape, activation, drives, sizes):
     velocities, ways = GRIDS["far"], {"check_forward_ad": True}
-    state, weight, drive = random(2, 3, 2, *shape), random(2, 2, 3, 3, seed=1), random(2, drives, 2, *shape, seed=2)
+    state, weight, drive = (
+        random(2, 3, 2, *shape),
+        random(2, 2, 3, 3, seed=1),
+        random(2, drives, 2, *shape, seed=2),
+    )
 
     def step(h, w, d):
         groups, highest = recur(h.split(sizes, 1), w, [d], velocities, activation, pooled=True)
         return *groups, highest
 
     def pool(h):
-        return pool_max(h.split(sizes, 1), velocities)
+        return maximum_when_advanced(h.split(sizes, 1), velocities)
 
     assert torch.autograd.gradcheck(step, (state, weight, drive), **ways)
     assert torch.autograd.gradcheck(pool, (state,), **ways)
@@ -144,7 +151,11 @@ def test_circular_convolutions(kernel):
     theirs = torch.nn.Conv2d(2, 3, kernel, padding="same", padding_mode="circular").double()
     theirs.load_state_dict(ours.state_dict())
     x = random(4, 2, 7, 8)
-    for image in (x, x.detach().contiguous(memory_format=torch.channels_last), x.detach()[:, :, ::2].transpose(2, 3)):
+    for image in (
+        x,
+        x.detach().contiguous(memory_format=torch.channels_last),
+        x.detach()[:, :, ::2].transpose(2, 3),
+    ):
         if kernel // 2 <= min(image.shape[-2:]):  # torch's wraps around once only
             torch.testing.assert_close(ours(image), theirs(image))
     small = random(1, 2, 3, 4)
@@ -168,7 +179,10 @@ def test_second_derivatives_of_a_whole_step():
 
 def test_weights_may_be_replaced_for_a_call():
     fused, _ = pair((5, 6))
-    x, weights = torch.rand(1, 3, 1, 5, 6, dtype=torch.float64), {n: w * 2 for n, w in fused.named_parameters()}
+    x, weights = (
+        torch.rand(1, 3, 1, 5, 6, dtype=torch.float64),
+        {n: w * 2 for n, w in fused.named_parameters()},
+    )
     called = torch.func.functional_call(_States(fused), {f"network.{n}": w for n, w in weights.items()}, (x,))
     with torch.no_grad():
         for name, weight in fused.named_parameters():
@@ -196,8 +210,10 @@ def test_any_number_of_velocities_at_once(monkeypatch, group):
     again, nothing = recur([state], cell.recurrent.weight, [drive], grid.velocities, "relu")
     torch.testing.assert_close(joined(again), joined(after), rtol=0, atol=0)
     assert nothing.numel() == 0
-    torch.testing.assert_close(highest, pool_max(after, grid.velocities), rtol=0, atol=0)
-    torch.testing.assert_close(pool_max([state], grid.velocities), plain_pool(advance(state, grid)), rtol=0, atol=0)
+    torch.testing.assert_close(highest, maximum_when_advanced(after, grid.velocities), rtol=0, atol=0)
+    torch.testing.assert_close(
+        maximum_when_advanced([state], grid.velocities), plain_pool(advance(state, grid)), rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize("drives", [1, 9])
@@ -210,7 +226,7 @@ def test_a_state_that_is_the_same_everywhere(monkeypatch, group, drives):
     for one in (random(2, 1, 2, 4, 5), random(2, 1, 2, 1, 1), random(1, 1, 1, 1, 1)):
         state = one.expand(2, 1, 2, 4, 5)
         groups, highest = recur([state], cell.recurrent.weight, [drive], grid.velocities, "tanh", pooled=True)
-        torch.testing.assert_close(highest, pool_max(groups, grid.velocities), rtol=0, atol=0)
+        torch.testing.assert_close(highest, maximum_when_advanced(groups, grid.velocities), rtol=0, atol=0)
         (expected,) = RNNTanh(cell)(advance(state.expand(2, 9, 2, 4, 5), grid), drive)
         torch.testing.assert_close(joined(groups).expand(2, 9, 2, 4, 5), expected)
     assert len(groups) == (1 if group > 1 or (drives == 1 and one.shape[-1] == 1) else 9)
@@ -240,7 +256,9 @@ def test_the_winner_is_left_where_nothing_is_differentiated(forward_mode, monkey
     """Without gradient the same prediction; and its derivative, where it is asked for in forward mode."""
     network, plain = pair((6, 7))
     found, frames = [], torch.rand(1, 3, 1, 6, 7, dtype=torch.float64)
-    monkeypatch.setattr("flowsim.layers.fused_recurrence.Highest", lambda *a: found.append(Highest(*a)) or found[-1])
+    monkeypatch.setattr(
+        "flowsim.layers.fused_recurrence.Highest", lambda *a: found.append(Highest(*a)) or found[-1]
+    )
     with torch.no_grad(), forward_ad.dual_level():
         seen = forward_ad.make_dual(frames, frames.flip(1)) if forward_mode else frames
         ours, theirs = (forward_ad.unpack_dual(net.rollout(seen, 2)) for net in (network, plain))
@@ -265,7 +283,7 @@ class RNNTanh:
 def test_the_maximum_goes_to_one_velocity():
     """Where several attain it: here all, everywhere."""
     state = torch.ones(1, 3, 1, 2, 2, dtype=torch.float64, requires_grad=True)
-    pool_max(state.split([1, 2], 1), [(0, 0), (1, 0), (0, 1)]).sum().backward()
+    maximum_when_advanced(state.split([1, 2], 1), [(0, 0), (1, 0), (0, 1)]).sum().backward()
     assert state.grad.sum((0, 2, 3, 4)).tolist() == [4, 0, 0]
 
 

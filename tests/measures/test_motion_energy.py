@@ -78,7 +78,9 @@ def test_measure_within_bounds():
     assert abs(best_velocity(frames, max_speed=2)[1]) < 3
     wave = np.cos(2 * np.pi * (np.arange(16) / 16 - 0.1 * np.arange(9)[:, None]))
     ripple = np.cos(np.pi * (np.arange(16) + np.arange(9)[:, None]))
-    both = np.repeat((wave + 3 * ripple)[:, None], 16, 1)  # 1.6 px/frame, under a stronger one at 0.5 cycles/px
+    both = np.repeat(
+        (wave + 3 * ripple)[:, None], 16, 1
+    )  # 1.6 px/frame, under a stronger one at 0.5 cycles/px
     assert best_velocity(both, highest=0.3)[1] == pytest.approx(1.6)
     assert best_velocity(both)[1] != pytest.approx(1.6, abs=0.2)
     assert motion_energy(both, (0, 1.6), highest=0.3) == pytest.approx(1)
@@ -96,10 +98,18 @@ def test_measure_needs_two_frames(shape):
 
 def test_gratings_move_across_their_bars():
     spec = {"temporal_frequencies": [0.0, 0.1, 0.3], "trials": 12}
-    pythagorean = np.rad2deg(np.arctan2([3, -4, 3], [4, 3, -4]))  # whole cycles on the frame: (3, 4) and the like
+    pythagorean = np.rad2deg(
+        np.arctan2([3, -4, 3], [4, 3, -4])
+    )  # whole cycles on the frame: (3, 4) and the like
     made = generate(drifting_gratings, height=40, width=40, directions=pythagorean, **spec)
     assert_same_motion(found(made), truth(made)[:, 0], degrees=0.1, share=0.001)
-    behind = {"height": 64, "width": 64, "aperture": "gaussian", "radius": 12, "directions": [10, 45, 130, 250]}
+    behind = {
+        "height": 64,
+        "width": 64,
+        "aperture": "gaussian",
+        "radius": 12,
+        "directions": [10, 45, 130, 250],
+    }
     made = generate(drifting_gratings, **behind, **spec)
     assert_same_motion(found(made), truth(made)[:, 0])
 
@@ -117,20 +127,38 @@ def test_plaids_move_at_the_pattern_velocity(angle):
 @pytest.mark.parametrize("bandwidth", [0, 0.1])
 def test_clouds_move_at_their_mean_velocity(bandwidth):
     made = generate(
-        motion_clouds, height=32, width=32, frames=16, velocities="real", max_speed=3, B_V=bandwidth, trials=12
+        motion_clouds,
+        height=32,
+        width=32,
+        frames=16,
+        velocities="real",
+        max_speed=3,
+        B_V=bandwidth,
+        trials=12,
     )
-    assert_same_motion(found(made), truth(made)[:, 0], **({} if bandwidth else {"degrees": 0.1, "share": 0.001}))
+    assert_same_motion(
+        found(made), truth(made)[:, 0], **({} if bandwidth else {"degrees": 0.1, "share": 0.001})
+    )
 
 
 def test_broad_clouds_move_at_their_mean_velocity_on_average():
-    made = generate(motion_clouds, height=32, width=32, frames=16, velocities=[(0.7, -1.3)], B_V=0.5, trials=40)
+    made = generate(
+        motion_clouds, height=32, width=32, frames=16, velocities=[(0.7, -1.3)], B_V=0.5, trials=40
+    )
     assert_same_motion(found(made).mean(0)[None], truth(made)[:1, 0])
 
 
 @pytest.mark.parametrize("velocities", [None, "real"])
 def test_digits_move_as_they_say(velocities):
     made = generate(
-        moving_digits, height=32, width=32, frames=16, objects=1, max_speed=3, velocities=velocities, trials=12
+        moving_digits,
+        height=32,
+        width=32,
+        frames=16,
+        objects=1,
+        max_speed=3,
+        velocities=velocities,
+        trials=12,
     )
     assert_same_motion(found(made), truth(made)[:, 0].astype(float))
 
@@ -146,7 +174,9 @@ def test_dots_move_as_they_say():
 def test_incoherent_dots_do_not():
     spec = {"height": 32, "width": 32, "frames": 16, "directions": [0], "speeds": [1], "trials": 6}
     energy = [
-        np.mean([motion_energy(f, (0, 1)) for f in generate(random_dots, coherence=share, **spec).frames.values])
+        np.mean(
+            [motion_energy(f, (0, 1)) for f in generate(random_dots, coherence=share, **spec).frames.values]
+        )
         for share in (0, 0.5, 1)
     ]
     assert abs(energy[0]) < 0.1
@@ -197,11 +227,16 @@ def spectrum(made):
 @pytest.mark.parametrize(("height", "width"), [(20, 27), (27, 20)])
 def test_rigid_clouds_have_the_published_spectrum(height, width):
     spec = {"sf_0": 0.25, "B_sf": 0.15, "theta": 30.0, "B_theta": 15.0, "alpha": 0.5}
-    made = generate(motion_clouds, height=height, width=width, B_V=0, trials=3, velocities=[(0, 1), (1, 1)], **spec)
+    made = generate(
+        motion_clouds, height=height, width=width, B_V=0, trials=3, velocities=[(0, 1), (1, 1)], **spec
+    )
     power, fy, fx = spectrum(made)
     r, up = np.hypot(fy, fx), np.arctan2(-fy, fx)
     r[0, 0] = np.inf
-    envelope = np.exp(-0.5 * (np.log(r / 0.25) / np.log(1 + 0.15 / 0.25)) ** 2, where=r < 9, out=np.zeros_like(r)) / r
+    envelope = (
+        np.exp(-0.5 * (np.log(r / 0.25) / np.log(1 + 0.15 / 0.25)) ** 2, where=r < 9, out=np.zeros_like(r))
+        / r
+    )
     envelope *= np.exp(np.cos(2 * (up - np.pi / 6)) / (4 * (np.pi / 12) ** 2)) / r**0.5
     envelope[np.broadcast_to((abs(fy) == 0.5) | (abs(fx) == 0.5), r.shape)] = 0
     for one in power:
@@ -211,18 +246,24 @@ def test_rigid_clouds_have_the_published_spectrum(height, width):
 @pytest.mark.parametrize("sf_0", [0.1, 0.2, 0.3])
 @pytest.mark.parametrize("loggabor", [True, False])
 def test_spatial_frequency_of_clouds(sf_0, loggabor):
-    made = generate(motion_clouds, height=64, width=64, frames=4, sf_0=sf_0, B_sf=0.02, loggabor=loggabor, trials=4)
+    made = generate(
+        motion_clouds, height=64, width=64, frames=4, sf_0=sf_0, B_sf=0.02, loggabor=loggabor, trials=4
+    )
     power, fy, fx = spectrum(made)
     mean = (power * np.hypot(fy, fx)).sum((1, 2)) / power.sum((1, 2))
     np.testing.assert_allclose(mean, sf_0, rtol=0.05)
-    wider = spectrum(generate(motion_clouds, height=64, width=64, frames=4, sf_0=sf_0, B_sf=0.05, trials=4))[0]
+    wider = spectrum(generate(motion_clouds, height=64, width=64, frames=4, sf_0=sf_0, B_sf=0.05, trials=4))[
+        0
+    ]
     spread = [np.sqrt((p * (np.hypot(fy, fx) - sf_0) ** 2).sum() / p.sum()) for p in (power, wider)]
     assert spread[1] > 1.7 * spread[0]
 
 
 @pytest.mark.parametrize("theta", [0.0, 40.0, 90.0, 160.0])
 def test_orientation_of_clouds(theta):
-    made = generate(motion_clouds, height=64, width=64, frames=4, sf_0=0.2, theta=theta, B_theta=8.0, trials=4)
+    made = generate(
+        motion_clouds, height=64, width=64, frames=4, sf_0=0.2, theta=theta, B_theta=8.0, trials=4
+    )
     power, fy, fx = spectrum(made)
     double = (power * np.exp(2j * np.arctan2(-fy, fx))).sum((1, 2)) / power.sum((1, 2))
     off = (np.rad2deg(np.angle(double)) / 2 - theta + 90) % 180 - 90
@@ -240,7 +281,15 @@ def test_orientation_along_the_motion():
 
 
 def test_wider_bandwidths_of_speed_leave_the_plane():
-    spec = {"height": 32, "width": 32, "frames": 12, "velocities": [(1, 0.5)], "sf_0": 0.2, "B_sf": 0.01, "trials": 12}
+    spec = {
+        "height": 32,
+        "width": 32,
+        "frames": 12,
+        "velocities": [(1, 0.5)],
+        "sf_0": 0.2,
+        "B_sf": 0.01,
+        "trials": 12,
+    }
     for bandwidth in (0, 0.2, 0.5, 1.0):
         made = generate(motion_clouds, B_V=bandwidth, **spec)
         energy = np.mean([motion_energy(frames, (1, 0.5)) for frames in made.frames.values])
@@ -283,14 +332,18 @@ def test_velocities_of_clouds():
     np.testing.assert_array_equal(sweep.trained, abs(truth(sweep)[:, 0]).max(1) <= 1)
     some = generate(motion_clouds, "sweep", trials=1, velocities=[(0, 2), (0.5, 0)])
     assert truth(some)[some.trained.values == 1, 0].tolist() == [[0, 2]]
-    assert set(map(tuple, truth(generate(motion_clouds))[:, 0])) == {(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)}
+    assert set(map(tuple, truth(generate(motion_clouds))[:, 0])) == {
+        (y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)
+    }
     probe = generate(motion_clouds, "probe", trials=8)
     assert not truth(probe)[::2].any()
     assert truth(probe)[1::2].any()
 
 
 def test_clouds_that_cannot_be():
-    with pytest.raises(InputError, match=r"near sf_0 = 0.03 cycles/px; frames of 16x16 px have .* than 0.001"):
+    with pytest.raises(
+        InputError, match=r"near sf_0 = 0.03 cycles/px; frames of 16x16 px have .* than 0.001"
+    ):
         generate(motion_clouds, sf_0=0.03, B_sf=0.001)
     with pytest.raises(InputError, match="unknown split 'holdout'"):
         generate(motion_clouds, "holdout")

@@ -7,7 +7,7 @@ from scipy.linalg import expm
 
 from analysis import group_structure, learned_action
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.measures.comoving import States
 from flowsim.measures.eigenphases import linearity, slopes
 from flowsim.measures.operators import OPERATORS, _ridge, fit
@@ -29,8 +29,8 @@ def mixed(matrix):
 
 @pytest.fixture
 def turns(rng):
-    """u -> exp(u . A) of two commuting antisymmetric matrices, and the rates (mode, component) at which its planes
-    turn.
+    """u -> exp(u . A) of two commuting antisymmetric matrices, and the rates (mode, component) at which its
+    planes turn.
     """
     rates = np.array([[0.9, 0.3], [-0.4, 1.1], [0.2, -0.7]])
     basis = np.linalg.qr(rng.standard_normal((6, 6)))[0]
@@ -86,7 +86,9 @@ def test_classes_are_ordered_by_freedom(turns, recording, rng):
         (mixed(lambda u: stretched if any(u) else np.eye(6)), 2),
         (neighbour, 3),
     ):
-        r2 = learned_action.analyse(recording(acted(action, rng, shape=(6, 7)), FLOWS), permutations=9).r2_mean
+        r2 = learned_action.analyse(
+            recording(acted(action, rng, shape=(6, 7)), FLOWS), permutations=9
+        ).r2_mean
         assert (r2[exact:] > 0.99).all()
         assert (r2[:exact] < 0.9).all()
 
@@ -117,7 +119,9 @@ def test_a_group_of_growths_does_not_turn(recording, rng):
 
 
 def test_the_null_exchanges_operators_and_not_displacements(recording, rng):
-    """Where all operators are the same, or nearly unrelated ones of states that stay, exchanging them changes nothing."""
+    """Where all operators are the same, or nearly unrelated ones of states that stay, exchanging them changes
+    nothing.
+    """
     same = acted(lambda state, u: state, rng)
     result = group_structure.analyse(recording(same, FLOWS))
     for name in ("homomorphism", "inverse"):
@@ -172,7 +176,9 @@ def test_a_state_that_flows_do_not_change(recording, rng):
 def test_scale_does_not_matter(turns, recording, rng):
     states = acted(mixed(turns[0]), rng) + rng.standard_normal((9, 4, 5, 1, 6, 4, 5))
     for analysis, name in ((learned_action, "r2"), (group_structure, "homomorphism")):
-        small, large = (analysis.analyse(recording(states * s, FLOWS), permutations=2)[name] for s in (1e-6, 1e6))
+        small, large = (
+            analysis.analyse(recording(states * s, FLOWS), permutations=2)[name] for s in (1e-6, 1e6)
+        )
         np.testing.assert_allclose(small, large, rtol=1e-6)
 
 
@@ -192,8 +198,10 @@ def test_channels_without_partner_are_told_apart(recording, rng):
 def test_units_without_space(turns, recording, rng):
     """One pixel, which no flow moves; a matrix acts on the units."""
     reference = rng.standard_normal((8, 20, 6))
-    made = recording(np.zeros((9, 8, 20, 1, 1, 1, 1)), FLOWS).drop_vars(["state", "velocity_vy", "velocity_vx"])
-    made["state"] = (netcdf.UNITS, np.stack([reference @ turns[0](u).T for u in FLOWS]))
+    made = recording(np.zeros((9, 8, 20, 1, 1, 1, 1)), FLOWS).drop_vars(
+        ["state", "velocity_vy", "velocity_vx"]
+    )
+    made["state"] = (coordinates.UNITS, np.stack([reference @ turns[0](u).T for u in FLOWS]))
     result = learned_action.analyse(made)
     assert (result.r2_mean[1:] > 0.99).all()
     assert result.r2_partner.isnull().all()
@@ -212,7 +220,7 @@ def test_orientations_turn_with_the_grid(recording, rng):
     states = [Law(True, False).predict(reference, Flow(Rotation(), (u,)), grid).numpy() for u in flows]
     made = recording(np.zeros((1, 3, 4, 1, 1, 1, 1)), flow_group="rotation")
     made = made.drop_vars(["state", "flow_vy", "flow_vx", "velocity_vy", "velocity_vx"])
-    made["state"] = (netcdf.ORIENTED, np.stack(states))
+    made["state"] = (coordinates.ORIENTED, np.stack(states))
     made = made.assign_coords(flow_omega=("flow", flows), velocity_omega=("velocity", [0]))
     result = learned_action.analyse(made, permutations=9)
     np.testing.assert_allclose(result.r2_mean.sel(operator="permutation"), 1)

@@ -10,7 +10,9 @@ from flowsim import Flow, InputError, Law, Translation, build
 from flowsim.models.fernn_released import from_released
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "released_networks.npz"
-needs_reference = pytest.mark.skipif(not REFERENCE.exists(), reason="shared/reference/released_networks.npz is absent")
+needs_reference = pytest.mark.skipif(
+    not REFERENCE.exists(), reason="shared/reference/released_networks.npz is absent"
+)
 
 
 @pytest.fixture
@@ -25,7 +27,9 @@ def reference():
 
 def weights(arrays):
     return {
-        name: tensor for name, tensor in arrays.items() if name.startswith(("cell.", "decoder_conv.", "lstm.", "fc."))
+        name: tensor
+        for name, tensor in arrays.items()
+        if name.startswith(("cell.", "decoder_conv.", "lstm.", "fc."))
     }
 
 
@@ -37,7 +41,9 @@ def same(a, b):
 def test_translation_states_and_rollout(reference):
     arrays = reference["translation"]
     network = from_released(weights(arrays), 7, 6)
-    assert [(vx, vy) for vy, vx in network.grid.velocities] == [tuple(v) for v in arrays["velocities_vx_vy"].tolist()]
+    assert [(vx, vy) for vy, vx in network.grid.velocities] == [
+        tuple(v) for v in arrays["velocities_vx_vy"].tolist()
+    ]
     with torch.no_grad():
         assert same(network.states(arrays["frames"]), arrays["states"])
         steps = list(network.steps(arrays["frames"], 4))
@@ -53,7 +59,9 @@ def test_action_classifier_states_and_logits(reference, name):
     with torch.no_grad():
         assert same(network.states(arrays["frames"]).movedim(2, 0), arrays["states"])
         assert same(network.classify(arrays["frames"]), arrays["logits"])
-    assert [(-vy, -vx) for vy, vx in network.grid.velocities] == [tuple(v) for v in arrays["velocities_vy_vx"].tolist()]
+    assert [(-vy, -vx) for vy, vx in network.grid.velocities] == [
+        tuple(v) for v in arrays["velocities_vy_vx"].tolist()
+    ]
 
 
 @pytest.mark.parametrize("spec", [{}, {"classes": 6}])

@@ -9,13 +9,15 @@ import xarray as xr
 from sklearn.datasets import load_digits
 
 from flowsim import Flow, InputError, Law, Rotation, Spiral, Translation, build, open_recording, record
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.flows.log_polar import LogPolar
 from flowsim.layers.steerable import SteerableConv, harmonics
 from flowsim.testing import equivariance_error
 
 PUBLISHED = 0.10
-"""Lowest error of the published implementation over ten frames at 28x28 px and 10 deg/frame; its highest is 0.21."""
+"""Lowest error of the published implementation over ten frames at 28x28 px and 10 deg/frame; its highest is
+0.21.
+"""
 NETWORKS = {"fernn_rotation": {"channels": 4}, "fernn_polar": {"channels": 8}}
 
 
@@ -31,7 +33,9 @@ def digits(size, time=10, part=20):
 
 def network(name, size, seed=0, **spec):
     torch.manual_seed(seed)
-    finer = {"rings": round(20 * size / 28), "angles": 36 * max(1, size // 28)} if name == "fernn_polar" else {}
+    finer = (
+        {"rings": round(20 * size / 28), "angles": 36 * max(1, size // 28)} if name == "fernn_polar" else {}
+    )
     return build(name, (size, size), decoder_layers=1, **{**NETWORKS[name], **finer, **spec}).double()
 
 
@@ -64,7 +68,8 @@ def test_the_error_falls_with_resolution(name, table):
     for size, (low, high) in table.items():
         flow, x = Flow(Rotation(), (10,)), digits(size, 6)
         errors = [
-            equivariance_error(network(name, size, seed, velocities=[0.0, 10.0]), flow, x).worst for seed in range(3)
+            equivariance_error(network(name, size, seed, velocities=[0.0, 10.0]), flow, x).worst
+            for seed in range(3)
         ]
         assert low < min(errors) <= max(errors) < high, size
         means.append(sum(errors) / 3)
@@ -91,7 +96,10 @@ def test_classes_are_invariant(name):
 
 def test_the_comoving_frame_equals_the_static_recurrence():
     """By quarter turns, where nothing is interpolated: h_t(w) = psi_1(w) relu(W * ...) + ..., step by step."""
-    made, x = network("fernn_rotation", 8, step=90.0, velocities="closed", orientations=4), torch.rand(2, 4, 1, 8, 8)
+    made, x = (
+        network("fernn_rotation", 8, step=90.0, velocities="closed", orientations=4),
+        torch.rand(2, 4, 1, 8, 8),
+    )
     x = x.double()
     for i, flow in enumerate(made.flows):
         h = torch.zeros(2, 4, 4, 8, 8, dtype=torch.float64)
@@ -132,7 +140,11 @@ def test_sampling_positions_are_never_short():
     """In bfloat16 the values are rounded, not where they are read."""
     x = digits(28, 1)[:, 0].bfloat16()
     polar = LogPolar((28, 28), 20, 36)
-    for sample in (Flow(Rotation(), (10,)).act, polar.from_pixels, lambda x: polar.to_pixels(polar.from_pixels(x))):
+    for sample in (
+        Flow(Rotation(), (10,)).act,
+        polar.from_pixels,
+        lambda x: polar.to_pixels(polar.from_pixels(x)),
+    ):
         assert sample(x).dtype == torch.bfloat16
         assert far(sample(x).double(), sample(x.double())) < 0.004
 
@@ -145,7 +157,9 @@ def test_a_translation_has_no_partner_among_rotations():
 
 
 def test_steerable_convolutions_turn_with_their_input():
-    """By an angle of their own orientations; exact to interpolation on a smooth blob, and exact by quarter turns."""
+    """By an angle of their own orientations; exact to interpolation on a smooth blob, and exact by quarter
+    turns.
+    """
     torch.manual_seed(0)
     axis = torch.linspace(-3, 3, 41, dtype=torch.float64)
     blob = torch.exp(-((axis[:, None] - 0.7) ** 2) - axis**2)[None, None, None]
@@ -176,7 +190,9 @@ def test_gradients(kind):
     layer = SteerableConv(2, 1, 3, 3, **kind).double()
     x = torch.rand(1, 2, layer.others, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, x)
-    assert torch.autograd.gradcheck(lambda w: torch.func.functional_call(layer, {"weight": w}, x), layer.weight)
+    assert torch.autograd.gradcheck(
+        lambda w: torch.func.functional_call(layer, {"weight": w}, x), layer.weight
+    )
 
 
 def test_recordings_have_orientations(tmp_path):
@@ -185,9 +201,9 @@ def test_recordings_have_orientations(tmp_path):
     stimulus = xr.Dataset({"frames": (("trial", "time", "y", "x"), shown)}, attrs={"flow_group": "rotation"})
     record(made, stimulus, tmp_path / "a.h5", channels=2)
     recording = open_recording(tmp_path / "a.h5")
-    assert recording.state.dims == netcdf.ORIENTED
+    assert recording.state.dims == coordinates.ORIENTED
     assert recording.orientation.values.tolist() == list(range(0, 360, 30))
-    assert netcdf.grid(recording).velocities == made.grid.velocities
+    assert coordinates.grid(recording).velocities == made.grid.velocities
     with torch.no_grad():
         expected = made.states(digits(14, 3).float())[:, :, :, :2]
     torch.testing.assert_close(torch.from_numpy(recording.state[0].values), expected)
@@ -196,12 +212,28 @@ def test_recordings_have_orientations(tmp_path):
 @pytest.mark.parametrize(
     ("name", "spec", "message"),
     [
-        ("fernn_rotation", {"max_speed": 25}, "max_speed must be a multiple of step; got max_speed 25.* and step 10"),
-        ("fernn_rotation", {"velocities": "closed", "step": 25}, "a closed grid needs a step that divides 360"),
+        (
+            "fernn_rotation",
+            {"max_speed": 25},
+            "max_speed must be a multiple of step; got max_speed 25.* and step 10",
+        ),
+        (
+            "fernn_rotation",
+            {"velocities": "closed", "step": 25},
+            "a closed grid needs a step that divides 360",
+        ),
         ("fernn_rotation", {"velocities": [0, 360]}, "lists each velocity once"),
         ("fernn_rotation", {"kernel": 4}, "kernel must be odd"),
-        ("fernn_polar", {"kernel": 43}, "kernel must be odd and, on 20 rings and 36 angles, at most 41; got 43"),
-        ("fernn_polar", {"angles": 24}, r"multiples of 15 deg/frame, a whole number of the 24 angles; got -40, "),
+        (
+            "fernn_polar",
+            {"kernel": 43},
+            "kernel must be odd and, on 20 rings and 36 angles, at most 41; got 43",
+        ),
+        (
+            "fernn_polar",
+            {"angles": 24},
+            r"multiples of 15 deg/frame, a whole number of the 24 angles; got -40, ",
+        ),
     ],
 )
 def test_bad_specifications(name, spec, message):

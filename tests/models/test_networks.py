@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowsim import Flow, InputError, Law, Translation, build, ideas
-from flowsim.flows.velocity_grid import LAWS
+from flowsim.flows.law import LAWS
 from flowsim.layers.cells import make_cell
 from flowsim.models.fernn import FERNN
 from flowsim.testing import assert_flow_equivariant, equivariance_error
@@ -40,7 +40,10 @@ VARIANTS = [
 ]
 VARIANTS += [("fernn", {"encoder": [3, 5], "layers": 2})]
 VARIANTS += [("fernn", {"activation": "tanh"}), ("fernn", {"kernel": 5}), ("fernn_mixing", {"radius": 1})]
-VARIANTS += [("fernn_rotation", {"kernel": 5, "orientations": 8}), ("fernn_polar", {"kernel": 5, "angles": 12})]
+VARIANTS += [
+    ("fernn_rotation", {"kernel": 5, "orientations": 8}),
+    ("fernn_polar", {"kernel": 5, "angles": 12}),
+]
 velocities = st.tuples(st.integers(0, 3), st.integers(0, 4))
 
 
@@ -132,7 +135,9 @@ def test_models_without_a_law_obey_none(name):
     """Neither in their states nor, where they predict, through a rollout."""
     network, flow, x = small(name, max_speed=1), Flow(Translation(), (1, -1)), frames(time=6)
     horizon = 0 if name == "conv3d" else 2
-    states, moved = (torch.stack([s.state for s in network.steps(f, horizon)], 1) for f in (x, flow.transport(x)))
+    states, moved = (
+        torch.stack([s.state for s in network.steps(f, horizon)], 1) for f in (x, flow.transport(x))
+    )
     for law in LAWS:
         predicted = law.predict(states, flow, network.grid)
         said = ~predicted.isnan()
@@ -179,7 +184,8 @@ def test_states_equal_the_equation():
 def test_parameter_counts():
     """As published for 128 channels, and the same for every velocity grid."""
     counts = {
-        n: sum(p.numel() for p in build("fernn", (28, 28), max_speed=n, channels=128).parameters()) for n in (0, 1, 2)
+        n: sum(p.numel() for p in build("fernn", (28, 28), max_speed=n, channels=128).parameters())
+        for n in (0, 1, 2)
     }
     assert set(counts.values()) == {739_584}
 
@@ -243,7 +249,9 @@ def test_bad_specifications(spec, message):
 
 
 def test_unknown_model():
-    with pytest.raises(InputError, match="unknown network model 'transformer'; expected one of: attention, .*fernn"):
+    with pytest.raises(
+        InputError, match="unknown network model 'transformer'; expected one of: attention, .*fernn"
+    ):
         build("transformer", (6, 7))
 
 
@@ -251,7 +259,9 @@ def test_unknown_model():
 def test_gradients_of_every_cell(kind):
     torch.manual_seed(0)
     cell = make_cell(kind, 2, 3, "tanh").double()
-    carried = tuple(torch.rand(1, 2, 2, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(cell.carried))
+    carried = tuple(
+        torch.rand(1, 2, 2, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(cell.carried)
+    )
     drive = torch.rand(1, 1, 2 * cell.gates, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda d, *c: cell(c, d), (drive, *carried))
     assert torch.autograd.gradcheck(
@@ -300,7 +310,10 @@ def test_no_frames_at_all():
 
 
 def test_the_flow_convolution_equals_its_sum():
-    network, state = closed("fernn_mixing", (3, 4), channels=2), torch.rand(2, 12, 2, 3, 4, dtype=torch.float64)
+    network, state = (
+        closed("fernn_mixing", (3, 4), channels=2),
+        torch.rand(2, 12, 2, 3, 4, dtype=torch.float64),
+    )
     mixed, grid = network.mix(state), network.grid
     for i, v in enumerate(grid.velocities):
         total = 0
@@ -367,7 +380,9 @@ def test_mixing_promises_nothing_on_a_truncated_grid():
 def test_the_permuted_control_is_the_fernn_but_for_its_permutation():
     control, lawful = small("fernn_permuted"), small("fernn", velocities=None)
     parameters = dict(lawful.named_parameters())
-    assert {name: p.shape for name, p in control.named_parameters()} == {n: p.shape for n, p in parameters.items()}
+    assert {name: p.shape for name, p in control.named_parameters()} == {
+        n: p.shape for n, p in parameters.items()
+    }
     lawful.load_state_dict({n: v for n, v in control.state_dict().items() if n != "handed"})
     flow, x = flow_of(control, (1, 0)), frames(time=6)
     assert far(control.states(x), lawful.states(x)) > 0.1

@@ -5,7 +5,7 @@ import torch
 import xarray as xr
 
 from flowsim import Flow, InputError, Law, Translation, build, open_recording, record
-from flowsim.files import netcdf
+from flowsim.files import coordinates
 from flowsim.testing import assert_flow_equivariant
 
 SHAPE = (5, 6)
@@ -18,7 +18,9 @@ def network(frame_shape=SHAPE, **spec):
 
 
 def frames(frame_shape=SHAPE, time=6):
-    return torch.rand(2, time, 1, *frame_shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return torch.rand(
+        2, time, 1, *frame_shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
 
 
 def steady(a, time):
@@ -74,7 +76,9 @@ def test_no_action_is_an_observer_at_rest():
 
 
 def test_what_left_the_window_comes_back():
-    """A dot is seen once; the observer looks away and back. A kernel that keeps it in place shows what is left."""
+    """A dot is seen once; the observer looks away and back. A kernel that keeps it in place shows what is
+    left.
+    """
     net = network((4, 4), world=(12, 12), velocities=None, max_speed=0)
     for convolution in (net.recurrent, net.encoder):
         torch.nn.init.dirac_(convolution.weight)
@@ -102,7 +106,7 @@ def test_recordings_know_the_period_of_the_world(tmp_path):
     shown = frames((6, 6))[:, :, 0].float().numpy()
     stimulus = xr.Dataset({"frames": (("trial", "time", "y", "x"), shown)})
     record(net, stimulus, tmp_path / "a.h5", trials=1)
-    assert netcdf.grid(open_recording(tmp_path / "a.h5")) == net.grid
+    assert coordinates.grid(open_recording(tmp_path / "a.h5")) == net.grid
 
 
 def test_a_window_promises_nothing_about_flows_of_its_frames():
@@ -114,7 +118,9 @@ def test_a_window_promises_nothing_about_flows_of_its_frames():
 def test_bad_input():
     with pytest.raises(InputError, match="world must be at least as large as a frame, 5x6 px; got 5x5"):
         network(world=(5, 5))
-    with pytest.raises(InputError, match=r"expected actions \(trial, time, component\) \(2, 8, 2\); got \(2, 6, 2\)"):
+    with pytest.raises(
+        InputError, match=r"expected actions \(trial, time, component\) \(2, 8, 2\); got \(2, 6, 2\)"
+    ):
         network().rollout(frames(), 2, steady((0, 0), 6))
     with pytest.raises(InputError, match="takes no actions of an observer; self_motion does"):
         build("fernn", SHAPE, max_speed=1).double().states(frames(), steady((0, 0), 6))

@@ -1,4 +1,6 @@
-"""What happens to a recording: killed at any moment, on a full disk, in a folder that cannot be written to, damaged."""
+"""What happens to a recording: killed at any moment, on a full disk, in a folder that cannot be written to,
+damaged.
+"""
 
 import os
 import random
@@ -30,7 +32,8 @@ if len(sys.argv) > 2:
 print("ready", flush=True)
 try:
     record(build("fernn", (9, 8), max_speed=2, channels=8),
-           moving_digits.generate("probe", np.random.default_rng(0), height=9, width=8, trials=48), sys.argv[1])
+           moving_digits.generate("probe", np.random.default_rng(0), height=9, width=8, trials=48),
+           sys.argv[1])
 except InputError as error:
     sys.exit(str(error))
 """
@@ -38,7 +41,10 @@ except InputError as error:
 
 def start(*arguments):
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -51,7 +57,9 @@ def undisturbed(tmp_path_factory):
 
 def same(file, other):
     with h5py.File(file) as a, h5py.File(other) as b:
-        return set(a) == set(b) and all(np.array_equal(a[n], b[n], equal_nan=a[n].dtype.kind == "f") for n in a)
+        return set(a) == set(b) and all(
+            np.array_equal(a[n], b[n], equal_nan=a[n].dtype.kind == "f") for n in a
+        )
 
 
 @pytest.mark.slow
@@ -130,7 +138,9 @@ def test_a_flipped_bit_is_told_when_asked(file):
     content[at] ^= 16
     file.write_bytes(bytes(content))
     open_recording(file).state.load()
-    with pytest.raises(InputError, match="a.h5: state is not what was written; the file is damaged. Record it again"):
+    with pytest.raises(
+        InputError, match="a.h5: state is not what was written; the file is damaged. Record it again"
+    ):
         open_recording(file, verify=True)
 
 
@@ -156,7 +166,9 @@ def test_a_truncated_file(file):
 def test_a_recording_of_another_version(file):
     with h5py.File(file, "a") as h5:
         h5.attrs["format"] = 7
-    with pytest.raises(InputError, match="expected a file of format 1; this one is of format 7, by another version"):
+    with pytest.raises(
+        InputError, match="expected a file of format 1; this one is of format 7, by another version"
+    ):
         open_recording(file)
 
 
@@ -172,7 +184,9 @@ def test_a_file_without_checksums(file):
 @pytest.mark.parametrize("codec", ["gzip", "rounded", "none"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_codecs(codec, dtype, probe, tmp_path):
-    """h5py reads what was written in our own chunks; rounding keeps three digits, and exact values as they are."""
+    """h5py reads what was written in our own chunks; rounding keeps three digits, and exact values as they
+    are.
+    """
     torch.manual_seed(0)
     network = build("fernn", (9, 8), max_speed=1, channels=3, decoder_layers=1).to(torch.float64)
     record(network, probe, tmp_path / "a.h5", dtype=dtype, codec=codec)
@@ -181,7 +195,9 @@ def test_codecs(codec, dtype, probe, tmp_path):
         expected = network.states(frames).numpy().astype(dtype)
     with h5py.File(tmp_path / "a.h5") as h5:
         found = h5["state"][2]
-        assert (h5["state"].compression, h5["state"].shuffle) == ((None, False) if codec == "none" else ("gzip", True))
+        assert (h5["state"].compression, h5["state"].shuffle) == (
+            (None, False) if codec == "none" else ("gzip", True)
+        )
     if codec == "rounded" and dtype != "float16":
         np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-30)
         assert not np.array_equal(found, expected)
@@ -202,7 +218,9 @@ def test_runs_side_by_side(fernn, probe, tmp_path):
     assert together.run.values.tolist() == ["fernn-seed0", "fernn-seed1", "fernn-seed2"]
     assert together.prediction.chunks is not None
     np.testing.assert_array_equal(together.prediction[1], open_recording(tmp_path / "1.h5").prediction)
-    with pytest.raises(InputError, match="side by side need the same variables and sizes; .*0.h5 has .*few.h5"):
+    with pytest.raises(
+        InputError, match="side by side need the same variables and sizes; .*0.h5 has .*few.h5"
+    ):
         open_recording([tmp_path / "0.h5", tmp_path / "few.h5"])
     for other in (probe.assign_coords(label=probe.label + 1), probe.isel(flow=[1, 0, *range(2, 9)])):
         record(fernn, other, tmp_path / "other.h5", sites=["prediction"])

@@ -74,7 +74,9 @@ def numbers(folder):
         found |= {f"{file.name} {name}": tensor.numpy() for name, tensor in content["best"].items()}
     for file in sorted(results.glob("analyses/*/*.h5")):
         with xr.open_dataset(file, engine="h5netcdf") as result:
-            found |= {f"{file.parent.name}/{file.name} {name}": v.values for name, v in result.data_vars.items()}
+            found |= {
+                f"{file.parent.name}/{file.name} {name}": v.values for name, v in result.data_vars.items()
+            }
     return found
 
 
@@ -110,7 +112,9 @@ def edit(finished):
 
 def test_one_command_makes_everything(finished):
     results = finished / "results" / "tiny"
-    made = {str(p.relative_to(results)) for p in results.rglob("*") if p.is_file() and not p.name.startswith(".")}
+    made = {
+        str(p.relative_to(results)) for p in results.rglob("*") if p.is_file() and not p.name.startswith(".")
+    }
     for name in ("stimuli/train.h5", "models/fernn-seed0.pt", "recordings/grnn-seed0/probe.h5", "report.html",
                  "analyses/equivariance_error/fernn-seed0.h5", "figures/prediction_error.svg",
                  "logs/train/fernn-seed0.log", "benchmarks/train/fernn-seed0.tsv"):  # fmt: skip
@@ -138,7 +142,14 @@ def test_the_report_is_self_contained(finished):
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert html.count("data:image/svg+xml;base64") == 2
     assert html.index("test MSE over the trained horizon") < html.index("<img")
-    for text in ("Tiny", "1 seed each", "peak memory", "torch 2", "horizon: 3", "recordings/grnn-seed0/probe.h5"):
+    for text in (
+        "Tiny",
+        "1 seed each",
+        "peak memory",
+        "torch 2",
+        "horizon: 3",
+        "recordings/grnn-seed0/probe.h5",
+    ):
         assert text in html
 
 
@@ -195,7 +206,11 @@ def test_a_comment_reruns_nothing(finished, edit):
 
 
 def test_an_edited_network_reruns_its_training(finished, edit):
-    edit("flowsim/models/fernn.py", "at_every_velocity(encoder, below)", "at_every_velocity(encoder, 2 * below)")
+    edit(
+        "flowsim/models/fernn.py",
+        "at_every_velocity(encoder, below)",
+        "at_every_velocity(encoder, 2 * below)",
+    )
     assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}
 
 

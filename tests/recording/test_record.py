@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowsim import InputError, build, open_recording, record
-from flowsim.files import netcdf
+from flowsim.files import coordinates, netcdf
 from stimuli import digit_world, moving_digits
 
 
@@ -24,8 +24,10 @@ def test_recording_holds_what_the_network_does(fernn, probe, file):
     recording = open_recording(file)
     assert recording.state.dims == ("flow", "trial", "time", "velocity", "channel", "y", "x")
     assert recording.state.attrs["law"] == "transport+shift"
-    assert netcdf.grid(recording).velocities == fernn.grid.velocities
-    assert [f.velocity for f in netcdf.flows(recording)] == [f.velocity for f in netcdf.flows(probe)]
+    assert coordinates.grid(recording).velocities == fernn.grid.velocities
+    assert [f.velocity for f in coordinates.flows(recording)] == [
+        f.velocity for f in coordinates.flows(probe)
+    ]
     with torch.no_grad():
         for flow in (0, 3):
             np.testing.assert_allclose(recording.state[flow], fernn.states(tensor(probe, flow)), atol=1e-6)
@@ -50,7 +52,9 @@ def test_thinned_recording_equals_the_thinned_full_one(fernn, probe, tmp_path):
     wanted = full.isel(trial=slice(2), time=slice(None, None, 2), channel=slice(2))
     np.testing.assert_array_equal(thin.frames, wanted.frames)
     for name in ("state", "prediction"):
-        np.testing.assert_allclose(thin[name], wanted[name], atol=1e-6)  # a batch of another size may round otherwise
+        np.testing.assert_allclose(
+            thin[name], wanted[name], atol=1e-6
+        )  # a batch of another size may round otherwise
     assert thin.time.values.tolist() == [0, 2, 4]
     assert thin.object_label.shape[0] == 2
 
@@ -63,7 +67,7 @@ def test_sites_and_dtype(fernn, probe, file):
     with pytest.raises(
         InputError, match="expected the recording to hold 'state'; it holds .* Add 'state' to its sites"
     ):
-        netcdf.variable(recording, "state")
+        coordinates.variable(recording, "state")
     with pytest.raises(InputError, match="unknown site retina; expected some of: state, prediction, logits"):
         record(fernn, probe, file, sites=["retina"])
 
@@ -134,7 +138,7 @@ def test_networks_without_space_are_recorded_as_units(probe, file):
     with pytest.raises(
         InputError, match=r"expected state \(flow, .* the recording has state \(flow, trial, time, unit\)"
     ):
-        netcdf.variable(recording, "state", netcdf.STATE)
+        coordinates.variable(recording, "state", coordinates.STATE)
 
 
 def test_any_ground_truth_is_carried_along(fernn, probe, file):
@@ -150,7 +154,7 @@ def test_any_ground_truth_is_carried_along(fernn, probe, file):
     assert recording.trial_velocity_vy.values.tolist() == [7, 8]
     assert recording.phase.values.tolist() == [0, 2, 4]
     assert recording.object_drift.shape == (2, 2)
-    assert netcdf.grid(recording).velocities == fernn.grid.velocities
+    assert coordinates.grid(recording).velocities == fernn.grid.velocities
 
 
 def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
@@ -158,9 +162,16 @@ def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
     record(fernn, probe, file)
     monkeypatch.setattr("flowsim.recording.layout.MEMORY", 1)
     done = []
-    record(fernn, probe, file.with_name("slow.h5"), report=lambda *progress: done.append(progress[0] / progress[1]))
+    record(
+        fernn,
+        probe,
+        file.with_name("slow.h5"),
+        report=lambda *progress: done.append(progress[0] / progress[1]),
+    )
     np.testing.assert_allclose(done, np.arange(1, 28) / 27)
-    np.testing.assert_allclose(open_recording(file).state, open_recording(file.with_name("slow.h5")).state, atol=1e-6)
+    np.testing.assert_allclose(
+        open_recording(file).state, open_recording(file.with_name("slow.h5")).state, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("model", ["fernn", "conv3d"])
@@ -179,7 +190,14 @@ def test_logits_after_each_frame(model, probe, file):
 
 def test_actions_are_given_to_a_network_that_observes(file):
     made = digit_world.generate(
-        "test", np.random.default_rng(0), height=9, width=8, world_height=12, world_width=11, trials=40, frames=6
+        "test",
+        np.random.default_rng(0),
+        height=9,
+        width=8,
+        world_height=12,
+        world_width=11,
+        trials=40,
+        frames=6,
     )
     torch.manual_seed(0)
     net = build("self_motion", (9, 8), world=(12, 11), max_speed=1, channels=3)

@@ -1,4 +1,6 @@
-"""Any torch module is recorded as it is: GRU, LSTM, a stacked ConvLSTM with its own loop, and a flowsim network."""
+"""Any torch module is recorded as it is: GRU, LSTM, a stacked ConvLSTM with its own loop, and a flowsim
+network.
+"""
 
 import numpy as np
 import pytest
@@ -90,7 +92,9 @@ def test_gru_and_lstm(kind, batch_first, probe, file):
     assert recording.state.dims == ("flow", "trial", "time", "unit")
     with torch.no_grad():
         expected = feed(network, shown(probe, 2), 0)[0]
-    np.testing.assert_allclose(recording.state[2], expected if batch_first else expected.transpose(0, 1), atol=1e-6)
+    np.testing.assert_allclose(
+        recording.state[2], expected if batch_first else expected.transpose(0, 1), atol=1e-6
+    )
     assert untouched(network)
     result = equivariance_error.analyse(recording)
     assert (result.error.sel(law="invariant")[1:, 1:] > 0.01).all()
@@ -120,7 +124,11 @@ def test_layers_of_a_loop(conv, probe, file):
                 carried[layer] = cell(frame, carried[layer])
                 frame = carried[layer][0]
             if t % 2 == 0:
-                for name, expected in (("state", carried[1][0]), ("memory", carried[1][1]), ("below", carried[0][0])):
+                for name, expected in (
+                    ("state", carried[1][0]),
+                    ("memory", carried[1][1]),
+                    ("below", carried[0][0]),
+                ):
                     found = recording[name][3].sel(time=t).values.reshape(expected.shape)
                     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert untouched(conv)
@@ -175,10 +183,18 @@ def test_thinned_units_are_those_of_the_full_recording(conv, probe, tmp_path, by
         feed=called,
     )
     record(
-        conv, probe, tmp_path / "same.h5", sites=CONV, units={"count": 20, "by": by, "seed": 3}, flows=3, feed=called
+        conv,
+        probe,
+        tmp_path / "same.h5",
+        sites=CONV,
+        units={"count": 20, "by": by, "seed": 3},
+        flows=3,
+        feed=called,
     )
     record(conv, probe, tmp_path / "other.h5", sites=CONV, units=Units(20, by, seed=4), flows=3, feed=called)
-    full, thin, same, other = (open_recording(tmp_path / f"{n}.h5").load() for n in ("full", "thin", "same", "other"))
+    full, thin, same, other = (
+        open_recording(tmp_path / f"{n}.h5").load() for n in ("full", "thin", "same", "other")
+    )
     assert thin.state.dims == ("flow", "trial", "time", "unit")
     np.testing.assert_allclose(thin.state, same.state[:, :2, ::2], atol=1e-6)  # a batch of another size
     assert not np.array_equal(same.state, other.state)
@@ -189,7 +205,14 @@ def test_thinned_units_are_those_of_the_full_recording(conv, probe, tmp_path, by
         np.testing.assert_allclose(thin.state, wanted.values[:, :, :, *at], atol=1e-6)
         assert thin.below_unit_channel.max() < 3
         with pytest.raises(InputError, match="units: expected at most the 288 units that there are; got 289"):
-            record(conv, probe, tmp_path / "many.h5", sites={"state": CONV["state"]}, units=Units(289), feed=called)
+            record(
+                conv,
+                probe,
+                tmp_path / "many.h5",
+                sites={"state": CONV["state"]},
+                units=Units(289),
+                feed=called,
+            )
     else:
         from sklearn.random_projection import SparseRandomProjection
 
@@ -219,7 +242,10 @@ MISTAKES = [
         {"state": Site("cell", ("trial", "unit"))},
         r"site state: the network has no module 'cell'; it has cells, cells.0",
     ),
-    ({"state": Site("cells.1", ("trial", "channel", "y", "x"))}, r"gives 2 outputs: a tensor of shape .* or the index"),
+    (
+        {"state": Site("cells.1", ("trial", "channel", "y", "x"))},
+        r"gives 2 outputs: a tensor of shape .* or the index",
+    ),
     (
         {"state": Site("cells.1", ("trial", "unit"), (0,))},
         r"with the axes trial, unit; 'cells.1' gives a tensor of shape",
@@ -253,7 +279,9 @@ def test_mistakes(conv, probe, file, sites, message):
 
 def test_axes_of_a_site():
     for axes in (("trial", "colour"), ("time", "unit"), ("trial", "y", "y")):
-        with pytest.raises(InputError, match="axes must be some of trial, time, .* each once, with trial; got"):
+        with pytest.raises(
+            InputError, match="axes must be some of trial, time, .* each once, with trial; got"
+        ):
             Site("", axes)
     with pytest.raises(InputError, match="either units or channels, y and x"):
         Site("", ("trial", "unit", "channel"))
@@ -369,7 +397,10 @@ ARGUMENTS = [
         },
         "site late starts at frame 1, after the last that is recorded",
     ),
-    ({"sites": {"frames": CONV["state"]}}, "a site has a name of letters, .* other than frames, .*; got 'frames'"),
+    (
+        {"sites": {"frames": CONV["state"]}},
+        "a site has a name of letters, .* other than frames, .*; got 'frames'",
+    ),
     ({"sites": {"a/b": CONV["state"]}}, "got 'a/b'"),
 ]
 

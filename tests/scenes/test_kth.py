@@ -38,7 +38,9 @@ def generate(split="train", folder=None, seed=0, **spec):
 
 
 def numbers(made):
-    """Which frame of its video, from 1, each frame of a trial shows: those of `kth_videos` are of grey 50 + 4n."""
+    """Which frame of its video, from 1, each frame of a trial shows: those of `kth_videos` are of grey 50 +
+    4n.
+    """
     grey = 255 * np.median(made.frames.values, (2, 3))  # a camera that moves does not change it
     return ((grey - 50) / 4).round()
 
@@ -76,7 +78,9 @@ def test_the_camera_moves(kth_folder):
         str(kth_folder), made.person.values, made.label.values[:, 0], made.scenario.values, made.first_frame.values,
         5, (32, 32),
     )  # fmt: skip
-    for trial, (vy, vx) in enumerate(zip(made.velocity_vy.values[:, 0], made.velocity_vx.values[:, 0], strict=True)):
+    for trial, (vy, vx) in enumerate(
+        zip(made.velocity_vy.values[:, 0], made.velocity_vx.values[:, 0], strict=True)
+    ):
         for t in range(5):
             expected = np.roll(still[trial, t].astype(np.float32) / 255, (t * vy, t * vx), (0, 1))
             np.testing.assert_array_equal(made.frames.values[trial, t], expected)
@@ -169,7 +173,9 @@ def test_frames_follow_from_the_coordinates_after_the_cache_is_gone(kth_folder, 
 def test_a_folder_that_changed_since(kth_videos, tmp_path):
     made = generate(folder=kth_videos(tmp_path, {"person11_walking_d2": (30, "frames 20-30")}))
     kth_videos(tmp_path, {"person11_walking_d2": (10, "frames 1-10")})
-    with pytest.raises(InputError, match=r"expected the video person11_walking_d2, \d+ frames long .* changed after"):
+    with pytest.raises(
+        InputError, match=r"expected the video person11_walking_d2, \d+ frames long .* changed after"
+    ):
         moving_kth.render(Scene.of(made), torch.device("cpu"))
 
 
@@ -198,7 +204,10 @@ def test_videos_in_folders_of_their_actions(kth_videos, tmp_path, monkeypatch):
 GOOD = {"person11_walking_d2": (20, "frames 1-20"), "person12_boxing_d1": (20, "frames 1-10, 11-20")}
 FAULTY = {
     "missing": ({"person12_running_d1": (0, "frames 1-9")}, r"1 video missing \(person12_running_d1\)"),
-    "not annotated": ({"person12_running_d1": (9, None)}, r"1 video without annotation \(person12_running_d1\)"),
+    "not annotated": (
+        {"person12_running_d1": (9, None)},
+        r"1 video without annotation \(person12_running_d1\)",
+    ),
     "too long": (
         {"person12_running_d1": (9, "frames 1-5, 6-10")},
         r"1 range beyond the end of its video \(person12_running_d1 6-10 of 9 frames\)",
@@ -228,7 +237,12 @@ def test_what_is_wrong_is_named_and_can_be_left_out(kth_videos, tmp_path, fault)
     with pytest.warns(UserWarning, match=f"left out {message}"):
         made = generate(folder=folder, incomplete=True, trials=100)
     used = set(
-        zip(made.person.values.tolist(), made.label.values[:, 0].tolist(), made.sequence.values.tolist(), strict=True)
+        zip(
+            made.person.values.tolist(),
+            made.label.values[:, 0].tolist(),
+            made.sequence.values.tolist(),
+            strict=True,
+        )
     )
     assert used == {(11, 5, 1), (12, 0, 1), (12, 0, 2)} | ({(12, 4, 1)} if fault == "too long" else set())
     with (
@@ -268,7 +282,9 @@ def test_ranges_too_short(kth_videos, tmp_path):
 )  # fmt: skip
 def test_an_annotation_that_cannot_be_understood(tmp_path, line):
     (tmp_path / "00sequences.txt").write_text(f"Training: person11\n\n{line}\n")
-    with pytest.raises(InputError, match=re.escape("00sequences.txt, line 3: expected a video and its ranges")):
+    with pytest.raises(
+        InputError, match=re.escape("00sequences.txt, line 3: expected a video and its ranges")
+    ):
         generate(folder=tmp_path)
 
 
@@ -340,7 +356,10 @@ def test_the_real_videos(tmp_path):
     with h5py.File(generate_small) as file:
         np.testing.assert_allclose(file["person20_walking_d3"][0], expected, atol=0.8)
         assert json.loads(file.attrs["damaged"]) == {}
-    with pytest.warns(UserWarning, match="left out"), pytest.raises(InputError, match="persons of split 'test'"):
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(InputError, match="persons of split 'test'"),
+    ):
         generate("test", REAL, incomplete=True)
 
 
@@ -370,7 +389,12 @@ def test_real_videos_of_every_split(tmp_path, monkeypatch):
     for split, who in {"train": {1, 15, 16}, "valid": {20}, "test": {23, 25}, "probe": {23, 25}}.items():
         with pytest.warns(UserWarning, match="left out 591 videos missing"):
             made = moving_kth.generate(
-                split, np.random.default_rng(0), folder=str(REAL), incomplete=True, persons="keller", trials=30
+                split,
+                np.random.default_rng(0),
+                folder=str(REAL),
+                incomplete=True,
+                persons="keller",
+                trials=30,
             )
         assert set(made.person.values) == who
         assert made.frames.values.std() > 0.05

@@ -48,7 +48,9 @@ def place(folder, content, compressed=True):
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in content.items():
         data = idx(values)
-        (folder / (f"{name}.gz" if compressed else name)).write_bytes(gzip.compress(data) if compressed else data)
+        (folder / (f"{name}.gz" if compressed else name)).write_bytes(
+            gzip.compress(data) if compressed else data
+        )
     return folder
 
 
@@ -83,7 +85,9 @@ def test_decompressed_under_the_published_name(tmp_path, monkeypatch, content):
 
 def test_a_named_folder_without_the_files(tmp_path, monkeypatch, content):
     monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path))
-    with pytest.raises(InputError, match=r"train-images-idx3-ubyte.gz, .* in .*mnist or .*; did not find them all"):
+    with pytest.raises(
+        InputError, match=r"train-images-idx3-ubyte.gz, .* in .*mnist or .*; did not find them all"
+    ):
         mnist()
     place(tmp_path, content)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
@@ -163,7 +167,9 @@ def test_no_mirror_answers(served, tmp_path):
     with pytest.raises(InputError, match=r"cannot download .* FLOWSIM_DATA") as told:
         mnist()
     message = str(told.value)
-    assert all(text in message for text in (*FILES, *MIRRORS, str(tmp_path / "cache" / "mnist"), "unreachable"))
+    assert all(
+        text in message for text in (*FILES, *MIRRORS, str(tmp_path / "cache" / "mnist"), "unreachable")
+    )
     assert "\n" not in message
 
 

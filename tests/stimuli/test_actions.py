@@ -85,7 +85,9 @@ def test_series_pass_through_their_events():
     ],
 )
 def test_gaits_have_the_angles_of_people(action, loaded, swung, swung_at, thigh, elbow, lean):
-    """Means over persons, as cited in `flowsim.scenes.human_actions`; the knee is measured between the drawn segments."""
+    """Means over persons, as cited in `flowsim.scenes.human_actions`; the knee is measured between the drawn
+    segments.
+    """
     joints = everybody(action)
     knee = bend(joints, "right_hip", "right_knee", "right_ankle").mean(0)
     assert knee[50:].max() == pytest.approx(swung, abs=3)
@@ -134,7 +136,8 @@ def test_hips_rise_twice_per_cycle(action):
 
 def test_hands_meet_in_claps_and_only_there():
     between = {
-        a: np.ptp([everybody(a)[f"{s}_hand"] for s in ("right", "left")], axis=0) for a in ("clapping", "waving")
+        a: np.ptp([everybody(a)[f"{s}_hand"] for s in ("right", "left")], axis=0)
+        for a in ("clapping", "waving")
     }
     apart = np.linalg.norm(between["clapping"], axis=-1)
     assert apart.min(1).max() < 0.06, "a hand is 0.1 wide"
@@ -152,7 +155,9 @@ def test_wavers_reach_from_their_hips_over_their_heads():
 
 def test_boxers_punch_by_turns():
     joints = everybody("boxing")
-    elbow = np.stack([bend(joints, *(f"{s}_{j}" for j in ("shoulder", "elbow", "wrist"))) for s in ("right", "left")])
+    elbow = np.stack(
+        [bend(joints, *(f"{s}_{j}" for j in ("shoulder", "elbow", "wrist"))) for s in ("right", "left")]
+    )
     assert elbow.min(2).max() < 30, "stretched"
     assert elbow.max(2).min() > 110, "on guard"
     assert elbow.max(0).min() > 90, "never both"
@@ -166,7 +171,9 @@ def test_bones_keep_their_lengths(action):
     joints = everybody(action)
     limbs = {"thigh": ("hip", "knee"), "shank": ("knee", "ankle"), "upper_arm": ("shoulder", "elbow"),
              "forearm": ("elbow", "wrist"), "hand": ("wrist", "hand")}  # fmt: skip
-    pairs = {name: [f"{side}_{j}" for j in limb] for side in ("right", "left") for name, limb in limbs.items()}
+    pairs = {
+        name: [f"{side}_{j}" for j in limb] for side in ("right", "left") for name, limb in limbs.items()
+    }
     for name, (start, end) in {**pairs, "trunk": ("pelvis", "neck"), "neck": ("neck", "head")}.items():
         length = np.linalg.norm(joints[end] - joints[start], axis=-1)
         assert np.ptp(length, axis=1).max() < 1e-12
@@ -228,7 +235,9 @@ def test_velocities_of_each_split():
 @pytest.mark.parametrize("style", STYLES)
 def test_the_camera_rolls_frames_exactly(style):
     moving = scene(style=style, trials=12, max_speed=3, frames=6, height=33, width=36)
-    still = render(with_values(moving, velocity_vy=0 * moving["velocity_vy"], velocity_vx=0 * moving["velocity_vx"]))
+    still = render(
+        with_values(moving, velocity_vy=0 * moving["velocity_vy"], velocity_vx=0 * moving["velocity_vx"])
+    )
     frames = render(moving)
     assert not np.array_equal(frames, still)
     for trial in range(12):
@@ -281,7 +290,9 @@ def test_styles_show_the_same_trials():
 
 
 def test_cadence_can_be_read_from_the_frames():
-    """By how wide the figure is, twice per cycle where right and left move by turns; who waves, by where its ink is."""
+    """By how wide the figure is, twice per cycle where right and left move by turns; who waves, by where its
+    ink is.
+    """
     made = scene(trials=60, frames=128, max_speed=0, travel=0.0)
     middle = np.full_like(made["position_x"], 15.5)
     frames = render(with_values(made, position_y=middle, position_x=middle))
@@ -300,12 +311,17 @@ def test_cadence_can_be_read_from_the_frames():
 def test_people_cross_the_frame_at_their_own_speed():
     made = generate(trials=60, max_speed=0, frames=17)
     label, facing, speed = (made[name].values[:, 0] for name in ("label", "facing", "speed"))
-    # the frame's first mode along x turns as the figure moves: its phase is followed over one px after the other
+    # the frame's first mode along x turns as the figure moves: its phase is followed over one px after the
+    # other
     phase = np.unwrap(np.angle(np.fft.fft(made.frames.values.sum(2), axis=-1)[..., 1]), axis=1)
     moved = -(phase[:, -1] - phase[:, 0]) * 32 / (2 * np.pi)
     np.testing.assert_allclose(moved, 16 * facing * speed, atol=3.5)
     metres = speed / made.stature.values[:, 0] * 1.75 * 12.5
-    for action, (least, most) in {"walking": (1.0, 1.7), "jogging": (2.1, 3.4), "running": (3.1, 4.9)}.items():
+    for action, (least, most) in {
+        "walking": (1.0, 1.7),
+        "jogging": (2.1, 3.4),
+        "running": (3.1, 4.9),
+    }.items():
         own = metres[label == ACTIONS.index(action)]
         assert least < own.min()
         assert own.max() < most
@@ -322,7 +338,9 @@ def spectra(frames):
 @pytest.mark.parametrize("style", STYLES)
 def test_a_linear_classifier_tells_actions_across_persons(style):
     """1.0 of 180 trials of persons never seen; chance is 0.17."""
-    known, novel = (generate(s, trials=n, style=style, max_speed=0) for s, n in (("train", 240), ("test", 180)))
+    known, novel = (
+        generate(s, trials=n, style=style, max_speed=0) for s, n in (("train", 240), ("test", 180))
+    )
     label, truth = known.label.values[:, 0], novel.label.values[:, 0]
     features = spectra(known.frames.values), spectra(novel.frames.values)
 

@@ -124,7 +124,9 @@ def test_turned_digits_against_scipy(interpolation, order):
             expected = ndimage.rotate(image, angle, reshape=False, order=order).clip(0, 1)
             error = np.linalg.norm(made.frames[trial, t] - expected) / np.linalg.norm(expected)
             assert error < (1e-4 if order == 1 else 0.12), "scipy's cubic is a spline"
-            assert error < 0.3 * np.linalg.norm(image - expected) / np.linalg.norm(expected) or angle % 360 == 0
+            assert (
+                error < 0.3 * np.linalg.norm(image - expected) / np.linalg.norm(expected) or angle % 360 == 0
+            )
 
 
 def test_probe_of_rotation_has_an_exact_flow_and_starts_at_rest():
@@ -141,7 +143,9 @@ def spread(frames):
     y, x = np.mgrid[: frames.shape[-2], : frames.shape[-1]]
     weight = frames / frames.sum((-2, -1), keepdims=True)
     middle = [(weight * c).sum((-2, -1), keepdims=True) for c in (y, x)]
-    return np.sqrt(sum((weight * (c - m) ** 2).sum((-2, -1)) for c, m in zip((y, x), middle, strict=True))), middle
+    return np.sqrt(
+        sum((weight * (c - m) ** 2).sum((-2, -1)) for c, m in zip((y, x), middle, strict=True))
+    ), middle
 
 
 def test_looming_grows_as_it_says():
@@ -152,7 +156,9 @@ def test_looming_grows_as_it_says():
     size, middle = spread(made.frames.values[inside].astype(float))
     growth = np.log(size[:, -1] / size[:, 0]) / 8
     np.testing.assert_allclose(growth, made.velocity_expansion.values[inside, 0], atol=0.006)
-    natural, _ = spread(np.pad(pixels("bundled", made.image.values[inside, 0]), ((0, 0), (8, 8), (8, 8))).astype(float))
+    natural, _ = spread(
+        np.pad(pixels("bundled", made.image.values[inside, 0]), ((0, 0), (8, 8), (8, 8))).astype(float)
+    )
     np.testing.assert_allclose(size[:, 4], natural, rtol=0.03)
     for c in (0, 1):  # and moves away from the focus in proportion
         away = middle[c][..., 0, 0] - 23.5
@@ -174,8 +180,12 @@ def test_paths_are_those_of_flowsim_path(motion):
     for trial, obj in np.ndindex(5, 2):
         own = v[trial, obj]
         path = {
-            "acceleration": lambda own=own: accelerating(Translation(), own[0].tolist(), (own[1] - own[0]).tolist()),
-            "piecewise": lambda own=own: piecewise(Translation(), [(3, own[i].tolist()) for i in range(0, 12, 3)]),
+            "acceleration": lambda own=own: accelerating(
+                Translation(), own[0].tolist(), (own[1] - own[0]).tolist()
+            ),
+            "piecewise": lambda own=own: piecewise(
+                Translation(), [(3, own[i].tolist()) for i in range(0, 12, 3)]
+            ),
             "harmonic": lambda own=own: harmonic(Translation(), own[0].tolist(), 6),
         }[motion]()
         for t in range(12):
@@ -186,7 +196,9 @@ def test_paths_are_those_of_flowsim_path(motion):
         image = torch.zeros(16, 16)
         image[:8, :8] = torch.from_numpy(pixels("bundled", one.image.values[trial, 0]))
         where = (float(one.position_y[trial, 0, 7]), float(one.position_x[trial, 0, 7]))
-        np.testing.assert_allclose(one.frames[trial, 7], Flow(Translation(), where).act(image).clamp(0, 1), atol=1e-5)
+        np.testing.assert_allclose(
+            one.frames[trial, 7], Flow(Translation(), where).act(image).clamp(0, 1), atol=1e-5
+        )
 
 
 def test_a_window_on_a_world():
@@ -210,16 +222,29 @@ def test_a_window_on_a_world():
 
 def test_a_resting_observer_of_the_whole_world():
     whole = generate("digit_world", world_height=16, world_width=16, max_action=0, trials=3)
-    values = {name: whole[name].values for name in ("image", "velocity_vy", "velocity_vx", "position_y", "position_x")}
+    values = {
+        name: whole[name].values
+        for name in ("image", "velocity_vy", "velocity_vx", "position_y", "position_x")
+    }
     settings = {"source": "bundled", "overlap": "max", "contrast": 1, "noise": 0, "occluder": 0}
-    same = ideas.load("stimuli", "moving_digits").render(Scene(values, 12, (16, 16), settings), torch.device("cpu"))
+    same = ideas.load("stimuli", "moving_digits").render(
+        Scene(values, 12, (16, 16), settings), torch.device("cpu")
+    )
     np.testing.assert_array_equal(whole.frames, same)
 
 
-@pytest.mark.parametrize("family", ["rotating_digits", "expanding_digits", "accelerating_digits", "digit_world"])
+@pytest.mark.parametrize(
+    "family", ["rotating_digits", "expanding_digits", "accelerating_digits", "digit_world"]
+)
 def test_digits_come_from_the_split(family):
     index = {split: set(digits(split).number) for split in ("train", "valid", "test")}
-    for split, own in {"train": "train", "valid": "valid", "test": "test", "sweep": "test", "probe": "test"}.items():
+    for split, own in {
+        "train": "train",
+        "valid": "valid",
+        "test": "test",
+        "sweep": "test",
+        "probe": "test",
+    }.items():
         assert set(generate(family, split, trials=30).image.values.flat) <= index[own]
 
 
@@ -230,7 +255,9 @@ def test_digits_must_fit(family):
 
 
 def test_a_world_must_hold_its_window():
-    with pytest.raises(InputError, match="at least 8x8 px in a world no smaller; got a window 16x16 in a world 12x24"):
+    with pytest.raises(
+        InputError, match="at least 8x8 px in a world no smaller; got a window 16x16 in a world 12x24"
+    ):
         generate("digit_world", world_height=12)
 
 
@@ -238,7 +265,9 @@ MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not in ../shared/data")
-@pytest.mark.parametrize("family", ["moving_digits", "rotating_digits", "expanding_digits", "colliding_digits"])
+@pytest.mark.parametrize(
+    "family", ["moving_digits", "rotating_digits", "expanding_digits", "colliding_digits"]
+)
 def test_digits_of_mnist(family, monkeypatch):
     monkeypatch.setenv("FLOWSIM_DATA", str(MNIST))
     index = {split: set(digits(split, "mnist").number) for split in ("train", "valid", "test")}

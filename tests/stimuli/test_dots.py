@@ -64,12 +64,17 @@ def test_dots_are_drawn_where_they_are():
     made = generate("random_dots", trials=5, density=0.05)
     for trial, t in np.ndindex(5, 12):
         frame = np.zeros((16, 16))
-        frame[made.position_y[trial, :, t].values.astype(int), made.position_x[trial, :, t].values.astype(int)] = 1
+        frame[
+            made.position_y[trial, :, t].values.astype(int), made.position_x[trial, :, t].values.astype(int)
+        ] = 1
         np.testing.assert_array_equal(made.frames[trial, t], frame)
     large = generate("random_dots", trials=5, density=0.05, dot_size=2).frames.values
     expected = np.maximum.reduce([np.roll(made.frames.values, s, (-2, -1)) for s in np.ndindex(2, 2)])
     np.testing.assert_array_equal(large, expected)
-    for rule in ({"directions": [45.0]}, {"noise_rule": "walk", "coherence": 0.5}):  # all dots alike, in all splits
+    for rule in (
+        {"directions": [45.0]},
+        {"noise_rule": "walk", "coherence": 0.5},
+    ):  # all dots alike, in all splits
         for split in ("train", "sweep"):
             place = generate("random_dots", split, trials=5, **rule).position_y.values % 1
             assert (place.reshape(-1) > 0).mean() > 0.99
@@ -104,13 +109,20 @@ def test_lists_of_dots_must_not_be_empty():
 
 
 def flow(**spec):
-    """From the middle: places and steps (dot, 2) of the dots that were not born at the end of the step, and depths."""
+    """From the middle: places and steps (dot, 2) of the dots that were not born at the end of the step, and
+    depths.
+    """
     made = generate("optic_flow", trials=40, frames=5, **spec)
     place = np.stack([made.position_y, made.position_x], -1) - 11.5
     goes_on = made.age.values[:, :, 1:] > 0
     trial = np.broadcast_to(np.arange(40)[:, None, None], goes_on.shape)[goes_on]
     scene = {c: made[f"velocity_{c}"].values[trial, 0] for c in ("vy", "vx", "expansion", "omega")}
-    return place[:, :, :-1][goes_on], np.diff(place, axis=2)[goes_on], made.depth.values[:, :, :-1][goes_on], scene
+    return (
+        place[:, :, :-1][goes_on],
+        np.diff(place, axis=2)[goes_on],
+        made.depth.values[:, :, :-1][goes_on],
+        scene,
+    )
 
 
 def test_trained_self_motion():
@@ -137,7 +149,10 @@ def test_expansion_is_from_the_middle_and_faster_when_near():
 def test_rotation_does_not_depend_on_depth():
     place, step, _, scene = flow(motions=["rotation"])
     np.testing.assert_allclose(np.hypot(*(place + step).T), np.hypot(*place.T), atol=2e-5)
-    before, after = np.arctan2(-place[:, 0], place[:, 1]), np.arctan2(-(place + step)[:, 0], (place + step)[:, 1])
+    before, after = (
+        np.arctan2(-place[:, 0], place[:, 1]),
+        np.arctan2(-(place + step)[:, 0], (place + step)[:, 1]),
+    )
     turned = np.rad2deg((after - before + np.pi) % (2 * np.pi) - np.pi)
     far = np.hypot(*place.T) > 0.5
     np.testing.assert_allclose(turned[far], scene["omega"][far], atol=1e-3)

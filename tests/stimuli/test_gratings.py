@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowsim import Flow, InputError, Translation, ideas
+from flowsim import Flow, InputError, Translation, specification
 from flowsim.scenes.scene import Scene
 from stimuli import drifting_gratings
 
@@ -19,9 +19,14 @@ def luminance(made, height, width):
     right, up = x - (width - 1) / 2, (height - 1) / 2 - y
     every = []
     for k in range(made.sizes["object"]):
-        one = {name: made[name].values[:, k, None, None, None] for name in made.coords if made[name].ndim == 2}
+        one = {
+            name: made[name].values[:, k, None, None, None] for name in made.coords if made[name].ndim == 2
+        }
         angle = np.deg2rad(one["direction"])
-        cycles = one["spatial_frequency"] * (right * np.cos(angle) + up * np.sin(angle)) - one["temporal_frequency"] * t
+        cycles = (
+            one["spatial_frequency"] * (right * np.cos(angle) + up * np.sin(angle))
+            - one["temporal_frequency"] * t
+        )
         every.append(one["contrast"] * np.cos(2 * np.pi * cycles + np.deg2rad(one["phase"])))
     return np.mean(every, 0) / 2
 
@@ -38,7 +43,10 @@ VARIED = {
 def test_luminance_is_the_formula(components):
     made = generate(height=9, width=14, components=components, plaid_angle=70, trials=30, **VARIED)
     np.testing.assert_allclose(made.frames, 0.5 + luminance(made, 9, 14), atol=2e-6)
-    for name, values in (("spatial_frequency", VARIED["spatial_frequencies"]), ("contrast", VARIED["contrast"])):
+    for name, values in (
+        ("spatial_frequency", VARIED["spatial_frequencies"]),
+        ("contrast", VARIED["contrast"]),
+    ):
         assert set(made[name].values.flat) == set(values)
     assert set(made.direction.values[:, 0]) == set(VARIED["directions"])
 
@@ -67,11 +75,15 @@ def test_a_plaid_is_the_mean_of_both_gratings():
 
 @pytest.mark.parametrize("angle", [30, 90, 120, 240])
 def test_a_plaid_moves_where_both_constraints_meet(angle):
-    made = generate(components=2, plaid_angle=angle, directions=[0, 77, 200], temporal_frequencies=[0.05, 0.2])
+    made = generate(
+        components=2, plaid_angle=angle, directions=[0, 77, 200], temporal_frequencies=[0.05, 0.2]
+    )
     for k in range(2):
         up, right = (f(np.deg2rad(made.direction.values[:, k])) for f in (np.sin, np.cos))
         along = -made.pattern_vy * up + made.pattern_vx * right
-        np.testing.assert_allclose(along, (made.temporal_frequency / made.spatial_frequency)[:, k], atol=1e-10)
+        np.testing.assert_allclose(
+            along, (made.temporal_frequency / made.spatial_frequency)[:, k], atol=1e-10
+        )
 
 
 def test_a_counterphase_grating_has_no_pattern_velocity():
@@ -79,7 +91,9 @@ def test_a_counterphase_grating_has_no_pattern_velocity():
     assert np.isnan(made.pattern_vy).all()
     assert np.isnan(made.pattern_vx).all()
     wave = made.frames.values[0] - 0.5
-    np.testing.assert_allclose(wave, wave[0] * np.cos(2 * np.pi * 0.125 * np.arange(6))[:, None, None], atol=1e-6)
+    np.testing.assert_allclose(
+        wave, wave[0] * np.cos(2 * np.pi * 0.125 * np.arange(6))[:, None, None], atol=1e-6
+    )
     assert "pattern_vy" not in generate(components=1).coords
 
 
@@ -95,7 +109,9 @@ def test_a_grating_is_moved_by_the_flow_of_its_velocity(direction, vy, vx):
 
 
 def test_a_grating_of_no_whole_number_of_cycles_has_a_seam():
-    """In both directions: the formula one frame further on is the same luminance only if it closes on the torus."""
+    """In both directions: the formula one frame further on is the same luminance only if it closes on the
+    torus.
+    """
     y, x = np.mgrid[:16, :16]
     for direction, closes in ((0, True), (90, True), (45, False)):
         frame = generate(directions=[direction]).frames.values[0, 0]
@@ -112,7 +128,9 @@ def test_apertures_stand_still():
         distance = np.hypot(y, x)
         if aperture == "disc":
             assert not made[..., distance > radius + 0.5].any()
-            np.testing.assert_array_equal(made[..., distance <= radius - 0.5], bare[..., distance <= radius - 0.5])
+            np.testing.assert_array_equal(
+                made[..., distance <= radius - 0.5], bare[..., distance <= radius - 0.5]
+            )
         else:
             np.testing.assert_allclose(made, bare * np.exp(-(distance**2) / (2 * 5**2)), atol=1e-6)
 
@@ -147,7 +165,7 @@ def test_phases():
 
 def test_what_may_be_asked_for():
     def check(**spec):
-        return ideas.arguments(drifting_gratings.generate, spec, "", given=("split", "rng"))
+        return specification.arguments(drifting_gratings.generate, spec, "", given=("split", "rng"))
 
     assert check(directions=[0, 30])["directions"] == (0, 30)
     assert check(contrast=[0, 0.5])["contrast"] == (0, 0.5)

@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 
 from flowsim import InputError, Translation, ideas
-from flowsim.files import netcdf
+from flowsim.files import coordinates, netcdf
 from flowsim.scenes.scene import Scene
 from flowsim.scenes.sources.digits import digits
 from stimuli import moving_digits
@@ -52,7 +52,7 @@ def test_every_argument_has_a_default(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_probe_is_the_exact_transport_of_its_reference(family):
     made = generate(family, "probe")
-    flows = netcdf.flows(made)
+    flows = coordinates.flows(made)
     assert not any(flows[0].velocity)
     assert len({flow.velocity for flow in flows}) == len(flows) > 1
     reference = torch.from_numpy(made.frames.values[0])[:, :, None]
@@ -80,7 +80,9 @@ def test_a_file_draws_its_own_frames_again(family, split, tmp_path):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frames_are_rendered_on_the_device_that_is_asked_for(family):
-    """On the device "meta", where every machine can compute shapes, no step may mix in a tensor of another device."""
+    """On the device "meta", where every machine can compute shapes, no step may mix in a tensor of another
+    device.
+    """
     made = generate(family, "train")
     frames = ideas.load("stimuli", family).render(Scene.of(made), torch.device("meta"))
     assert frames.device.type == "meta"
@@ -94,7 +96,9 @@ def test_train_valid_and_test_share_nothing(family):
     made = {split: generate(family, split, trials=60) for split in SPLITS}
     of = next((name for name in ("image", "person") if name in made["train"].coords), None)
     if of is None:
-        assert not np.array_equal(generate(family, "train", seed=1).frames, generate(family, "test", seed=3).frames)
+        assert not np.array_equal(
+            generate(family, "train", seed=1).frames, generate(family, "test", seed=3).frames
+        )
         return
     drawn = {split: set(values[of].values.flat) for split, values in made.items()}
     assert not drawn["train"] & drawn["valid"]
@@ -153,11 +157,15 @@ def test_digits_must_fit():
 
 def motion(made):
     """Positions and velocities (trial, object, time, 2)."""
-    return (np.stack([made[f"{n}_{c}y"], made[f"{n}_{c}x"]], -1) for n, c in (("position", ""), ("velocity", "v")))
+    return (
+        np.stack([made[f"{n}_{c}y"], made[f"{n}_{c}x"]], -1) for n, c in (("position", ""), ("velocity", "v"))
+    )
 
 
 def test_collisions_conserve_energy_and_momentum():
-    made = generate("colliding_digits", "test", trials=200, frames=30, objects=3, height=28, width=26, max_speed=2)
+    made = generate(
+        "colliding_digits", "test", trials=200, frames=30, objects=3, height=28, width=26, max_speed=2
+    )
     _, v = motion(made)
     energy, momentum = (v**2).sum((1, 3)), v.sum(1)
     np.testing.assert_array_equal(energy, np.broadcast_to(energy[:, :1], energy.shape))
@@ -174,7 +182,9 @@ def test_colliding_digits_do_not_overlap_and_move_as_they_say():
     for trial in range(100):
         bodies = []
         for obj in range(2):
-            rows, columns = np.nonzero(source.pixels[list(source.number).index(int(made.image[trial, obj]))] >= 0.25)
+            rows, columns = np.nonzero(
+                source.pixels[list(source.number).index(int(made.image[trial, obj]))] >= 0.25
+            )
             body = np.zeros((8, 8), bool)
             body[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
             bodies.append(np.argwhere(body))
@@ -183,7 +193,8 @@ def test_colliding_digits_do_not_overlap_and_move_as_they_say():
             assert not first & second
             if t and (v[trial, :, t] != v[trial, :, t - 1]).any():
                 ahead = [
-                    {tuple(c) for c in (b + p[trial, o, t] + v[trial, o, t - 1]) % size} for o, b in enumerate(bodies)
+                    {tuple(c) for c in (b + p[trial, o, t] + v[trial, o, t - 1]) % size}
+                    for o, b in enumerate(bodies)
                 ]
                 assert ahead[0] & ahead[1], "bounced without need"
                 touched += 1
@@ -201,7 +212,9 @@ def test_digits_that_move_along_x_only():
 
 
 def test_digits_too_fast_to_meet_are_refused():
-    with pytest.raises(InputError, match="2 px would pass through each other .* add up to 6 px/frame; .* at most 4"):
+    with pytest.raises(
+        InputError, match="2 px would pass through each other .* add up to 6 px/frame; .* at most 4"
+    ):
         generate("colliding_digits", "train", height=40, width=40, max_speed=3)
 
 

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from flowsim.training.allocation import keep_freed_memory
+from flowsim.training.devices import keep_freed_memory
 
 
 def faults(keep):
     """Pages that the system had to give for blocks of 96 MB in all, once as many have been freed."""
     program = f"""
 import resource, torch
-from flowsim.training.allocation import keep_freed_memory
+from flowsim.training.devices import keep_freed_memory
 {keep}
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -23,7 +23,9 @@ for _ in range(2):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     plain = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))
     }
     command = [sys.executable, "-c", program]
     return int(subprocess.run(command, capture_output=True, text=True, check=True, env=plain).stdout)

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from flowsim import InputError, build, ideas
-from flowsim.commands.running import partial
-from flowsim.experiment.read import SEEDS
-from flowsim.experiment.schema import BudgetBlock, TrainBlock
+from flowsim.commands.train import partial
 from flowsim.models.fernn import FusedFERNN
-from flowsim.scenes.sequences import Sequences, Shuffled
-from flowsim.training.batches import Stream, random_state
+from flowsim.scenes.sequences import Sequences
+from flowsim.splits import SEEDS
+from flowsim.training.batches import Shuffled, Stream, random_state
+from flowsim.training.devices import pick_device
 from flowsim.training.objective import Batch, evaluate, losses
-from flowsim.training.train import Pieces, _rate, pick_device, train
+from flowsim.training.settings import BudgetBlock, TrainBlock
+from flowsim.training.train import SplitBatch, _rate, train
 from flowsim.training.weights import load, load_network, save
 from stimuli import digit_world, moving_digits
 
@@ -171,7 +172,9 @@ def test_damaged_weights(tmp_path):
     flipped[len(whole) // 2] ^= 1
     for damaged in (whole[:2000], bytes(flipped), b""):
         file.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"run.pt: expected weights, but it cannot be read .* delete run.pt"):
+        with pytest.raises(
+            InputError, match=r"run.pt: expected weights, but it cannot be read .* delete run.pt"
+        ):
             load(file, "weights")
     torch.save({"format": 99}, file)
     with pytest.raises(InputError, match="of format 2; this is another file, or of another version"):
@@ -182,21 +185,31 @@ def test_damaged_weights(tmp_path):
 
 def test_a_diverging_training_is_told(data):
     settings = SETTINGS.model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(InputError, match="the training diverged: loss nan after .* use a learning_rate below 1e"):
+    with pytest.raises(
+        InputError, match="the training diverged: loss nan after .* use a learning_rate below 1e"
+    ):
         fit(network(), settings, data, seed=0)
 
 
 def test_weights_of_a_changed_network_are_told(tmp_path):
-    content = {"specification": '{"network": {"model": "fernn", "channels": 3}}', "frame_shape": [8, 9], "best": {}}
+    content = {
+        "specification": '{"network": {"model": "fernn", "channels": 3}}',
+        "frame_shape": [8, 9],
+        "best": {},
+    }
     save(content, tmp_path / "a.pt", "weights")
-    with pytest.raises(InputError, match=r"a.pt: these weights do not fit the network as it is now \(.*Missing key"):
+    with pytest.raises(
+        InputError, match=r"a.pt: these weights do not fit the network as it is now \(.*Missing key"
+    ):
         load_network(tmp_path / "a.pt")
 
 
 def test_devices():
     assert pick_device("cpu").type == "cpu"
     if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="device 'cuda' is not on this machine; use auto or one of: .*cpu"):
+        with pytest.raises(
+            InputError, match="device 'cuda' is not on this machine; use auto or one of: .*cpu"
+        ):
             pick_device("cuda")
     with pytest.raises(InputError, match="device 'tpu' is not on this machine"):
         pick_device("tpu")
@@ -204,7 +217,9 @@ def test_devices():
 
 def test_no_gradient_flows_through_the_warm_up(data):
     net, frames, settings = network(), data[0].frames[:4].clone().requires_grad_(), SETTINGS
-    warmed = next(seed for seed in range(1, 99, 2) if Batch.drawn(Sequences(frames), settings, seed).warm == 2)
+    warmed = next(
+        seed for seed in range(1, 99, 2) if Batch.drawn(Sequences(frames), settings, seed).warm == 2
+    )
     loss, _ = losses(net, settings, Batch.drawn(Sequences(frames), settings, warmed))
     (through,) = torch.autograd.grad(loss, frames)
     assert not through[:, :2].any()
@@ -247,11 +262,13 @@ def gradients(settings, data, net=None, pieces=None):
     """Of the loss over one batch, and the error over the horizon."""
     net = net or network().double()
     batch = Batch.drawn(Sequences(data[0].frames.to(next(net.parameters()).dtype)[:7]), settings, seed=5)
-    ahead = (pieces or Pieces(settings.micro_batch or 7)).descend(net, settings, batch)
+    ahead = (pieces or SplitBatch(settings.micro_batch or 7)).descend(net, settings, batch)
     return torch.cat([p.grad.flatten() for p in net.parameters()]), ahead
 
 
-@pytest.mark.parametrize("change", [{"micro_batch": 3}, {"micro_batch": 1}, {"recompute": 1}, {"recompute": 2}])
+@pytest.mark.parametrize(
+    "change", [{"micro_batch": 3}, {"micro_batch": 1}, {"recompute": 1}, {"recompute": 2}]
+)
 def test_memory_for_time(data, change):
     """The same gradient to rounding."""
     expected, error = gradients(SETTINGS, data)
@@ -299,7 +316,7 @@ def test_a_batch_that_does_not_fit_is_split(data, monkeypatch):
         return losses(net, settings, piece)
 
     monkeypatch.setattr("flowsim.training.train.losses", cramped)
-    pieces = Pieces(100)
+    pieces = SplitBatch(100)
     found, _ = gradients(SETTINGS, data, pieces=pieces)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
     assert asked == [7, 4, 2, 2, 2, 1]
@@ -367,11 +384,15 @@ def test_more_processes_than_sequences(data, monkeypatch):
 
 
 def test_a_stream_is_a_file_that_goes_on():
-    """Batches are those of a file of as many trials by the same random state; each can be asked for by itself."""
+    """Batches are those of a file of as many trials by the same random state; each can be asked for by
+    itself.
+    """
     spec = {"height": 9, "width": 8, "frames": 5}
     stream = Stream("moving_digits", spec, seed=7, batch=300, device=torch.device("cpu"))
     for pool, trials in ((0, 1800), (1, 1800)):
-        file = moving_digits.generate("train", np.random.default_rng(random_state(7, pool)), **spec, trials=trials)
+        file = moving_digits.generate(
+            "train", np.random.default_rng(random_state(7, pool)), **spec, trials=trials
+        )
         for within in range(6):
             batch, chosen = stream[6 * pool + within], slice(300 * within, 300 * within + 300)
             assert np.array_equal(batch.frames[:, :, 0], file.frames[chosen])
@@ -382,9 +403,11 @@ def test_a_stream_is_a_file_that_goes_on():
 
 
 def test_a_stream_never_repeats_a_file():
-    """Whose random states are `flowsim.experiment.read.SEEDS`."""
+    """Whose random states are `flowsim.splits.SEEDS`."""
     files = [np.random.default_rng(seed).bytes(8) for seed in SEEDS.values()]
-    streams = [np.random.default_rng(random_state(seed, pool)).bytes(8) for seed in range(9) for pool in range(9)]
+    streams = [
+        np.random.default_rng(random_state(seed, pool)).bytes(8) for seed in range(9) for pool in range(9)
+    ]
     assert len({*files, *streams}) == len(files) + len(streams)
 
 
@@ -438,9 +461,14 @@ def test_a_classifier_learns_labels(data, model):
 def test_the_loss_of_a_classifier_is_its_cross_entropy(data, change):
     torch.manual_seed(0)
     net = build("fernn", (9, 8), max_speed=1, channels=4, classes=10).double()
-    settings, sequences = CLASSIFY.model_copy(update=change), Sequences(data[0].frames[:7].double(), data[0].label[:7])
+    settings, sequences = (
+        CLASSIFY.model_copy(update=change),
+        Sequences(data[0].frames[:7].double(), data[0].label[:7]),
+    )
     warmed = next(s for s in range(1, 99, 2) if Batch.drawn(sequences, settings, s).warm == 2)
-    ahead = Pieces(settings.micro_batch or 7).descend(net, settings, Batch.drawn(sequences, settings, warmed))
+    ahead = SplitBatch(settings.micro_batch or 7).descend(
+        net, settings, Batch.drawn(sequences, settings, warmed)
+    )
     expected = torch.nn.functional.cross_entropy(net.classify(sequences.frames), sequences.label)
     torch.testing.assert_close(ahead, expected.detach())
     total = evaluate(net, settings, sequences, 3) / 7
@@ -450,13 +478,22 @@ def test_the_loss_of_a_classifier_is_its_cross_entropy(data, change):
 
 def test_no_labels_to_classify(data):
     with pytest.raises(InputError, match="to classify needs labels; the stimulus has no coordinate label"):
-        losses(build("fernn", (9, 8), classes=2), CLASSIFY, Batch.drawn(Sequences(data[0].frames), CLASSIFY, 0))
+        losses(
+            build("fernn", (9, 8), classes=2), CLASSIFY, Batch.drawn(Sequences(data[0].frames), CLASSIFY, 0)
+        )
 
 
 def test_actions_reach_a_network_that_observes():
     """It predicts a moving window better than one that is not told, by the same weights."""
     made = digit_world.generate(
-        "train", np.random.default_rng(0), height=9, width=9, world_height=12, world_width=12, trials=6, frames=7
+        "train",
+        np.random.default_rng(0),
+        height=9,
+        width=9,
+        world_height=12,
+        world_width=12,
+        trials=6,
+        frames=7,
     )
     told = Sequences.of(made)
     assert told.actions.shape == (6, 7, 2)

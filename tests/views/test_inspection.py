@@ -10,9 +10,8 @@ import xarray as xr
 
 from flowsim import InputError, Site, Translation, build, record
 from flowsim.__main__ import main
-from flowsim.files import netcdf
-from flowsim.views.inspection import describe
-from flowsim.views.telling import brief, size_of, velocities
+from flowsim.files import coordinates
+from flowsim.views.inspection import brief, describe, size_of, velocities
 from stimuli import moving_digits, rotating_digits
 
 STIMULUS = {"height": 8, "width": 9, "trials": 4, "frames": 6}
@@ -169,7 +168,15 @@ def test_check_compares_everything(folder, tmp_path, capsys):
 def test_check_tells_the_fate_of_inputs(folder, tmp_path, capsys):
     for name in ("probe.h5", "a.pt"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    run("record", "--model", tmp_path / "a.pt", "--stimulus", tmp_path / "probe.h5", "--into", tmp_path / "rec.h5")
+    run(
+        "record",
+        "--model",
+        tmp_path / "a.pt",
+        "--stimulus",
+        tmp_path / "probe.h5",
+        "--into",
+        tmp_path / "rec.h5",
+    )
     (tmp_path / "a.pt").unlink()
     (tmp_path / "probe.h5").write_bytes(b"another")
     text = told(tmp_path / "rec.h5", "--check", capsys=capsys)
@@ -278,13 +285,19 @@ def test_a_network_that_is_no_longer_what_it_was(folder, tmp_path):
 
 def test_velocities_in_short():
     def of(*each, group="translation"):
-        coords = netcdf.velocity_coords("flow", Translation(), each)
+        coords = coordinates.velocity_coords("flow", Translation(), each)
         return velocities(xr.Dataset(coords=coords, attrs={"flow_group": group}), "flow")
 
     assert of((0, 0)) == "1 of translation, (vy, vx) (0, 0) px/frame"
     assert of((0, 1), (0.5, 1)) == "2 of translation, (vy, vx) (0, 1), (0.5, 1) px/frame"
-    assert of(*((0, v) for v in range(9))) == "9 of translation, (vy, vx) (0, 0), (0, 1), (0, 2), ..., (0, 8) px/frame"
-    assert of(*((a, b) for a in (-1, 0, 1) for b in (1, 0, -1))) == "9 of translation, (vy, vx) in {-1..1}^2 px/frame"
+    assert (
+        of(*((0, v) for v in range(9)))
+        == "9 of translation, (vy, vx) (0, 0), (0, 1), (0, 2), ..., (0, 8) px/frame"
+    )
+    assert (
+        of(*((a, b) for a in (-1, 0, 1) for b in (1, 0, -1)))
+        == "9 of translation, (vy, vx) in {-1..1}^2 px/frame"
+    )
     assert velocities(xr.Dataset(), "flow") == ""
     turned = rotating_digits.generate("probe", np.random.default_rng(0), trials=1)
     assert "of rotation, (omega) " in velocities(turned, "flow")

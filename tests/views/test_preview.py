@@ -1,4 +1,6 @@
-"""A look at a stimulus shows its frames pixel by pixel and says what is true; the page of all stimuli is up to date."""
+"""A look at a stimulus shows its frames pixel by pixel and says what is true; the page of all stimuli is up
+to date.
+"""
 
 import functools
 import re
@@ -105,7 +107,7 @@ def test_an_experiment_file(tmp_path, monkeypatch):
     text = (ROOT / "experiments" / "digits.yaml").read_text()
     text = re.sub(r"(?m)^  fernn.*\n", "", text).replace("{height: 16, width: 16,", "{height: 17, width: 15,")
     (tmp_path / "own.yaml").write_text(text)
-    family, spec = preview.specification(str(tmp_path / "own.yaml"), "train")
+    family, spec = preview.chosen(str(tmp_path / "own.yaml"), "train")
     assert family == "moving_digits"
     assert spec == {"height": 17, "width": 15, "objects": 2, "max_speed": 1, "trials": 4096, "frames": 24}
     monkeypatch.setattr(preview, "specification", lambda name, split: (family, spec))
@@ -130,7 +132,10 @@ def test_the_truth_is_told_in_short():
             "velocity_omega": (each, np.array([[0, -10.0], [20, 0]]), "deg/frame", ""),
         }
     )
-    assert told(made) == ["digit 3: vy -1, vx 0 px/frame", "digit 7: vy 0, vx +0.5 px/frame, omega -10 deg/frame"]
+    assert told(made) == [
+        "digit 3: vy -1, vx 0 px/frame",
+        "digit 7: vy 0, vx +0.5 px/frame, omega -10 deg/frame",
+    ]
     assert told(made, 1) == ["digit 0: omega +20 deg/frame", "digit 1: at rest"]
     changing = shown({"velocity_vx": (always, np.arange(10).reshape(1, 5, 2), "px/frame", "")})
     assert told(changing) == ["at rest", "vx +2 px/frame", "vx +4 px/frame", "and 2 more", "at frame 0"]
@@ -155,7 +160,9 @@ def test_lines_are_no_wider_than_their_panel():
     images = preview.animation(few, gallery.WIDTH)
     assert images[0].width <= gallery.WIDTH
     panel = (images[0].width - 2 - 2 * preview.GAP) // 3
-    between = np.array(images[0])[panel + 3 :, panel + 2 : panel + preview.GAP]  # below and between the panels
+    between = np.array(images[0])[
+        panel + 3 :, panel + 2 : panel + preview.GAP
+    ]  # below and between the panels
     assert (between == 255).all()
     assert (np.array(images[0])[panel + 3 :, :panel] < 100).any()
 
@@ -216,7 +223,9 @@ def test_the_page_of_stimuli_is_up_to_date():
 
 def test_every_stimulus_has_a_moving_picture():
     pictures = sorted((PAGE.parent / "stimuli").iterdir())
-    assert [path.name for path in pictures] == [f"{name}.gif" for name in NAMES if name not in gallery.WITHHELD]
+    assert [path.name for path in pictures] == [
+        f"{name}.gif" for name in NAMES if name not in gallery.WITHHELD
+    ]
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.n_frames >= 12
@@ -282,7 +291,12 @@ def test_descriptions_come_from_the_docstring():
         """
 
     texts = gallery.described(generate)
-    assert texts == {"a": "Of `both`, in px.", "b": "Of `both`, in px.", "c": "", "d": "As in `stimuli.moving_digits`."}
+    assert texts == {
+        "a": "Of `both`, in px.",
+        "b": "Of `both`, in px.",
+        "c": "",
+        "d": "As in `stimuli.moving_digits`.",
+    }
     assert gallery.resolved(texts["d"], "occluder").startswith("Width in px of a grey bar")
     assert (
         gallery.resolved("As in `stimuli.moving_digits`; but other.", "noise")

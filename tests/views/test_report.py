@@ -18,7 +18,14 @@ def values(better="lower", **by_network):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (0.00912, "0.00912"), (0.1, "0.100"), (12.34, "12.3"), (9600, "9,600"), (1.234e-7, "1.23e-07")],
+    [
+        (0, "0"),
+        (0.00912, "0.00912"),
+        (0.1, "0.100"),
+        (12.34, "12.3"),
+        (9600, "9,600"),
+        (1.234e-7, "1.23e-07"),
+    ],
 )
 def test_numbers(value, text):
     assert _number(value) == text
@@ -59,7 +66,9 @@ def test_errors_are_compared_by_ratio_with_intervals():
 
 
 def test_other_quantities_and_zeros_are_compared_by_difference():
-    found = _effects("R^2", values("higher", a=[0.1, 0.2, 0.3], b=[0.6, 0.7, 0.8], c=[0.0, 0.1, 0.2]), ["a", "b", "c"])
+    found = _effects(
+        "R^2", values("higher", a=[0.1, 0.2, 0.3], b=[0.6, 0.7, 0.8], c=[0.0, 0.1, 0.2]), ["a", "b", "c"]
+    )
     assert [row["cells"][1][0] for row in found["rows"]] == ["reference", "+0.500", "-0.100"]
     exact = _effects("error", values(a=[0.0, 0.0], b=[0.5, 0.7], c=[0.0, 0.0]), ["a", "b", "c"])["rows"]
     assert exact[0]["cells"][0] == ("0", "no spread over seeds")
@@ -103,7 +112,9 @@ def test_only_clear_differences_are_told():
     assert _row("error", values(a=[1.0, 2.8], b=[2.9, 9.0]), ["a", "b"])["sentence"] != ""
     assert _row("R2", values("higher", a=[-0.1], b=[0.8]), ["a", "b"])["sentence"] == ""
     assert _row("error", values(a=[-0.01, 0.1], b=[0.8, 0.9]), ["a", "b"])["sentence"] == ""
-    assert _row("error", values(a=[2.0], b=[3.0]), ["a", "b"])["sentence"].startswith("Error: lowest for a (2.00), 1.5")
+    assert _row("error", values(a=[2.0], b=[3.0]), ["a", "b"])["sentence"].startswith(
+        "Error: lowest for a (2.00), 1.5"
+    )
 
 
 def test_benchmarks_are_summed_by_rule(tmp_path):
@@ -119,6 +130,8 @@ def test_benchmarks_are_summed_by_rule(tmp_path):
 
 
 def test_missing_results_are_told(tmp_path):
-    with pytest.raises(InputError, match=r"fernn-seed0.h5: expected a file of stage analysis, found no such file"):
+    with pytest.raises(
+        InputError, match=r"fernn-seed0.h5: expected a file of stage analysis, found no such file"
+    ):
         page("experiments/digits.yaml", tmp_path, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

@@ -7,12 +7,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from flowsim.errors import InputError
 from flowsim.scenes.sources.folders import setting
 from flowsim.scenes.sources.mnist import mnist
+from flowsim.splits import SPLIT_OF, check_split
 
-SPLIT_OF = {"train": "train", "valid": "valid", "test": "test", "sweep": "test", "probe": "test"}
-"""Which images each stimulus file draws from."""
 Source = Literal["bundled", "mnist"]
 """scikit-learn's 1,797 handwritten digits of 8x8 px, or the 70,000 of MNIST, 28x28 px."""
 
@@ -28,8 +26,8 @@ class Images(NamedTuple):
 def every(source: Source) -> tuple[Images, dict[str, np.ndarray]]:
     """All images of a source, and the numbers of those in "train", "valid" and "test".
 
-    Bundled digits: 60, 20 and 20 %, stratified by label. MNIST: 50,000 and 10,000 of the published training images,
-    stratified by label, and the published test images, which come after them. Always the same.
+    Bundled digits: 60, 20 and 20 %, stratified by label. MNIST: 50,000 and 10,000 of the published training
+    images, stratified by label, and the published test images, which come after them. Always the same.
 
     Raises
     ------
@@ -64,12 +62,6 @@ def _every(source: Source, place: tuple[str, str] | None) -> tuple[Images, dict[
         valid, test = train_test_split(rest, train_size=0.5, stratify=labels[rest], random_state=0)
     splits = {"train": np.sort(train), "valid": np.sort(valid), "test": np.sort(test)}
     return Images(pixels, labels, number), splits
-
-
-def check_split(split: str) -> None:
-    """Raise InputError for what is no split."""
-    if split not in SPLIT_OF:
-        raise InputError(f"unknown split {split!r}; expected one of: {', '.join(SPLIT_OF)}")
 
 
 def digits(split: str, source: Source = "bundled") -> Images:

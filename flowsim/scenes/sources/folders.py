@@ -1,7 +1,7 @@
 """Where data from outside are looked for, and where what was made of them is kept.
 
-A user names a folder of data by the environment variable FLOWSIM_DATA. What is downloaded or decoded goes to the folder
-that FLOWSIM_CACHE names, or to the operating system's usual place for such files.
+A user names a folder of data by the environment variable FLOWSIM_DATA. What is downloaded or decoded goes to
+the folder that FLOWSIM_CACHE names, or to the operating system's usual place for such files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def setting() -> tuple[str, str]:
 
 
 def named(data: str) -> list[Path]:
-    """Folders in which data of this name may lie: FLOWSIM_DATA's sub-folder and itself; none if it is not set.
+    """Folders in which data of this name may lie: FLOWSIM_DATA's sub-folder and itself; none if it is not
+    set.
 
     Raises
     ------

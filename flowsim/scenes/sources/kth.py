@@ -1,9 +1,9 @@
 """The KTH human action videos (Schuldt, Laptev and Caputo 2004), from a folder that the user names.
 
-25 persons perform six actions in four scenarios: 599 videos (one of 600 is missing) of 160x120 px at 25 frames/s,
-named ``person<nn>_<action>_d<scenario>_uncomp.avi``. Their annotation, ``00sequences.txt``, gives the ranges of frames,
-four in nearly all videos, in which the action is seen; it counts frames from 1 and names the first and the last.
-The videos may not be redistributed, and are never downloaded.
+25 persons perform six actions in four scenarios: 599 videos (one of 600 is missing) of 160x120 px at 25
+frames/s, named ``person<nn>_<action>_d<scenario>_uncomp.avi``. Their annotation, ``00sequences.txt``, gives
+the ranges of frames, four in nearly all videos, in which the action is seen; it counts frames from 1 and
+names the first and the last. The videos may not be redistributed, and are never downloaded.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from flowsim.errors import InputError
-from flowsim.scenes.sources.digits import SPLIT_OF, check_split
 from flowsim.scenes.sources.folders import DATA, named
 from flowsim.scenes.sources.videos import decoded, lengths
 from flowsim.scenes.sources.videos import windows as _windows
+from flowsim.splits import SPLIT_OF, check_split
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 """By their labels, 0 to 5."""
@@ -82,13 +82,17 @@ def annotated(annotation: Path) -> pd.DataFrame:
         of = (name, int(name[6:8]), ACTIONS.index(entry[2]), int(name[-1]))
         rows += [(*of, k, int(r[1]), int(r[2])) for k, r in enumerate(ranges, 1) if r]
     if not rows:
-        raise InputError(f"{annotation}: expected the annotation of the KTH videos; it names none. Get it from {HOME}")
+        raise InputError(
+            f"{annotation}: expected the annotation of the KTH videos; it names none. Get it from {HOME}"
+        )
     return pd.DataFrame(rows, columns=["video", "person", "label", "scenario", "sequence", "first", "last"])
 
 
 def files(folder: Path) -> dict[str, Path]:
     """The videos in a folder, and in folders within it, by their names without "_uncomp"."""
-    paths = sorted([*folder.glob("*.avi"), *folder.glob("*/*.avi")], reverse=True)  # of two copies the first counts
+    paths = sorted(
+        [*folder.glob("*.avi"), *folder.glob("*/*.avi")], reverse=True
+    )  # of two copies the first counts
     return {path.stem.removesuffix("_uncomp"): path for path in paths}
 
 
@@ -105,13 +109,14 @@ def ranges(
     frames: int,
     persons: str = "schuldt",
 ) -> pd.DataFrame:
-    """The annotated ranges of a split that are at least ``frames`` long, as of `annotated`; decodes the videos.
+    """The annotated ranges of a split that are at least ``frames`` long, as of `annotated`; decodes the
+    videos.
 
     Raises
     ------
     InputError
-        If the folder does not hold all that the annotation names, whole, and no more, unless ``incomplete``, which
-        warns instead; or if nothing is left.
+        If the folder does not hold all that the annotation names, whole, and no more, unless ``incomplete``,
+        which warns instead; or if nothing is left.
     """
     check_split(split)
     where = found(folder)
@@ -130,7 +135,9 @@ def ranges(
     table = table[table.video.isin(count)]
     beyond = table["last"] > table.video.map(count)
     past = table.loc[beyond, ["video", "first", "last"]].to_numpy().tolist()
-    faults["beyond the end of its video"] = [f"{v} {first}-{last} of {count[v]} frames" for v, first, last in past]
+    faults["beyond the end of its video"] = [
+        f"{v} {first}-{last} of {count[v]} frames" for v, first, last in past
+    ]
     if incomplete:
         warn(where, faults)
     else:
@@ -142,7 +149,9 @@ def ranges(
                          "there is none that can be used")  # fmt: skip
     length = table["last"] - table["first"] + 1
     if length.max() < frames:
-        raise InputError(f"frames: expected at most {length.max()}, the longest annotated range; got {frames}")
+        raise InputError(
+            f"frames: expected at most {length.max()}, the longest annotated range; got {frames}"
+        )
     return table[length >= frames].reset_index(drop=True)
 
 
@@ -153,7 +162,9 @@ def told(faults: dict[str, list[str]]) -> str:
         if names:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             thing = "range" if "end" in what else "video"
-            parts.append(f"{len(names)} {thing}{'s' * (len(names) > 1)} {what} ({', '.join(names[:NAMED])}{more})")
+            parts.append(
+                f"{len(names)} {thing}{'s' * (len(names) > 1)} {what} ({', '.join(names[:NAMED])}{more})"
+            )
     return "; ".join(parts)
 
 

@@ -1,7 +1,7 @@
 """MNIST (LeCun, Cortes and Burges), from a folder that the user names, or downloaded once.
 
-The four files are in the IDX format: a magic number and the length of each dimension (big-endian, four bytes each),
-then a byte per value. They are read as published, compressed by gzip, or decompressed.
+The four files are in the IDX format: a magic number and the length of each dimension (big-endian, four bytes
+each), then a byte per value. They are read as published, compressed by gzip, or decompressed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def mnist() -> tuple[np.ndarray, np.ndarray, int]:
     Raises
     ------
     InputError
-        If FLOWSIM_DATA is set and does not hold the files, if they cannot be downloaded, or if one is damaged.
+        If FLOWSIM_DATA is set and does not hold the files, if they cannot be downloaded, or if one is
+        damaged.
     """
     train, train_labels, test, test_labels = map(values, paths())
     for images, labels, name in ((train, train_labels, "train"), (test, test_labels, "t10k")):
@@ -83,18 +84,29 @@ def held(folder: Path, name: str) -> Path | None:
 
 
 def downloaded(name: str) -> Path:
-    """A published file from the user's cache, downloaded from the first mirror that gives it if it is not there."""
+    """A published file from the user's cache, downloaded from the first mirror that gives it if it is not
+    there.
+    """
     import pooch
 
     folder = cache("mnist")
     failed = []
-    with nullcontext() if (folder / name).is_file() else exclusive(folder / name):  # the cache may be read-only
+    with (
+        nullcontext() if (folder / name).is_file() else exclusive(folder / name)
+    ):  # the cache may be read-only
         for mirror in MIRRORS:
             try:
                 fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
-                return Path(pooch.retrieve(mirror + name, f"md5:{FILES[name]}", name, folder, downloader=fetch))
-            except (OSError, ValueError) as error:  # of the network, the server or the disk; or of the checksum
-                failed.append(f"{mirror}: {(str(error).splitlines() or [''])[0][:100] or type(error).__name__}")
+                return Path(
+                    pooch.retrieve(mirror + name, f"md5:{FILES[name]}", name, folder, downloader=fetch)
+                )
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # of the network, the server or the disk; or of the checksum
+                failed.append(
+                    f"{mirror}: {(str(error).splitlines() or [''])[0][:100] or type(error).__name__}"
+                )
     raise InputError(
         f"cannot download MNIST's {name} ({'; '.join(failed)}). Place {', '.join(FILES)}, as published or "
         f"decompressed, in a folder of your own and set {DATA} to it, or put them as published into {folder}"
@@ -122,7 +134,9 @@ def values(path: Path) -> np.ndarray:
     magic = 0x0800 + axes  # unsigned bytes, and how many dimensions
     found = int.from_bytes(content[:4], "big")
     if len(content) < head or found != magic:
-        raise InputError(f"{what}, which begins with the number {magic}; it begins with {found}. Get it again")
+        raise InputError(
+            f"{what}, which begins with the number {magic}; it begins with {found}. Get it again"
+        )
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, 4))
     if images and shape[1:] != (SIDE, SIDE):
         raise InputError(f"{what}; its images are of {shape[1]}x{shape[2]} px. Get MNIST's")

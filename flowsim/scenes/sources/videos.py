@@ -1,7 +1,7 @@
 """Videos decoded once: grey frames of the asked size, kept in the user's cache.
 
-A pixel of a kept frame is the mean over the area that it covers of the video's frame, all of which is kept whatever its
-proportions; rounded to whole numbers from 0 (black) to 255 (white).
+A pixel of a kept frame is the mean over the area that it covers of the video's frame, all of which is kept
+whatever its proportions; rounded to whole numbers from 0 (black) to 255 (white).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def decoded(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str)
     Returns
     -------
     path
-        HDF5: per video a dataset of its name, (time, y, x) in uint8. The attribute ``damaged`` holds, as JSON, why
-        others are not there. Another file is made when a video is added, removed or changed.
+        HDF5: per video a dataset of its name, (time, y, x) in uint8. The attribute ``damaged`` holds, as
+        JSON, why others are not there. Another file is made when a video is added, removed or changed.
 
     Raises
     ------
@@ -57,7 +57,9 @@ def decoded(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str)
             return store
         with whole(store) as temporary, h5py.File(temporary, "w") as file:
             broken = {}
-            with Progress(f"decoding {data} to {frame_shape[0]}x{frame_shape[1]} px", len(videos), "videos") as bar:
+            with Progress(
+                f"decoding {data} to {frame_shape[0]}x{frame_shape[1]} px", len(videos), "videos"
+            ) as bar:
                 for done, name in enumerate(held, 1):
                     try:
                         file[name] = grey(videos[name], frame_shape)
@@ -86,9 +88,13 @@ def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
         import av
         from av.video.reformatter import VideoReformatter
     except ImportError:
-        raise InputError('videos are decoded by PyAV, which is not installed; pip install "flowsim[kth]"') from None
+        raise InputError(
+            'videos are decoded by PyAV, which is not installed; pip install "flowsim[kth]"'
+        ) from None
     frames: list[np.ndarray] = []
-    to_grey = VideoReformatter()  # one for all frames is several times as fast as frame.to_ndarray(format="gray")
+    to_grey = (
+        VideoReformatter()
+    )  # one for all frames is several times as fast as frame.to_ndarray(format="gray")
     try:
         with av.open(str(video)) as container:
             if not container.streams.video:
@@ -105,7 +111,9 @@ def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
         raise Broken(f"it ends after {len(frames)} of {promised} frames")
     picture = np.stack(frames).astype(np.float32)
     rows, columns = (overlaps(n, parts) for n, parts in zip(picture.shape[1:], frame_shape, strict=True))
-    mean = np.tensordot(np.tensordot(picture, columns, (2, 1)), rows, (1, 1))  # (time, x, y), in two large products
+    mean = np.tensordot(
+        np.tensordot(picture, columns, (2, 1)), rows, (1, 1)
+    )  # (time, x, y), in two large products
     return np.rint(mean).astype(np.uint8).swapaxes(1, 2)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.exports import common
+from flowsim.exports import as_assembly, as_numpy, as_rsatoolbox
 from flowsim.exports.as_nwb import to_nwb
 from flowsim.exports.population import Time
-from flowsim.files import netcdf
+from flowsim.files import coordinates, netcdf
 from flowsim.files.atomic import exclusive
 from flowsim.files.pieces import pieces
 from flowsim.files.provenance import provenance
@@ -34,14 +34,28 @@ def export(a: Namespace) -> None:
     for name, of in (("time", ("assembly", "rsatoolbox")), ("rate", ("nwb",))):
         if taken[name] is not None and a.format not in of:
             raise InputError(f"--{name} is for {' and '.join(of)}; leave it out of an export as {a.format}")
-    with exclusive(a.into), netcdf.read(a.recording, "recording") as recording, readable(recording, a.recording):
+    with (
+        exclusive(a.into),
+        netcdf.read(a.recording, "recording") as recording,
+        readable(recording, a.recording),
+    ):
         origin = provenance(
             "export", {"as": a.format, **{n: v for n, v in taken.items() if v is not None}}, [a.recording]
         )
         before = {name: _plain(recording.attrs[name]) for name in OF_RECORDING if name in recording.attrs}
-        attrs = {**recording.attrs, **origin, "seed": recording.attrs.get("seed", ""), "recording": json.dumps(before)}
+        attrs = {
+            **recording.attrs,
+            **origin,
+            "seed": recording.attrs.get("seed", ""),
+            "recording": json.dumps(before),
+        }
         _write(
-            recording.assign_attrs(attrs), a.format, a.into, a.site, taken["time"], 1.0 if a.rate is None else a.rate
+            recording.assign_attrs(attrs),
+            a.format,
+            a.into,
+            a.site,
+            taken["time"],
+            1.0 if a.rate is None else a.rate,
         )
     print(f"wrote {a.into}: {a.into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
@@ -51,12 +65,12 @@ def _write(recording: xr.Dataset, form: str, into: Path, site: str | None, time:
         to_nwb(recording, into, only=None if site is None else [site], rate=rate)
     elif form == "numpy":
         if site is not None:
-            netcdf.variable(recording, site)
-        common.to_numpy(recording if site is None else recording[[site]], into)
+            coordinates.variable(recording, site)
+        as_numpy.to_numpy(recording if site is None else recording[[site]], into)
     elif form == "assembly":
-        common.write_assembly(common.to_assembly(recording, site or "state", time), into)
+        as_assembly.write_assembly(as_assembly.to_assembly(recording, site or "state", time), into)
     else:
-        common.write_rsatoolbox(common.to_rsatoolbox(recording, site or "state", time), into)
+        as_rsatoolbox.write_rsatoolbox(as_rsatoolbox.to_rsatoolbox(recording, site or "state", time), into)
 
 
 def _plain(text: str) -> Any:
@@ -80,7 +94,8 @@ def _time(text: str | None) -> Time:
 
 @contextmanager
 def readable(recording: xr.Dataset, path: Path) -> Iterator[None]:
-    """Blame errors of reading on the file, if it cannot be read, and those of writing on a full disk, if it is.
+    """Blame errors of reading on the file, if it cannot be read, and those of writing on a full disk, if it
+    is.
 
     Raises
     ------

@@ -1,0 +1,87 @@
+"""LAWDOC"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from flowsim.errors import InputError
+from flowsim.flows.flow import Flow, transport
+from flowsim.flows.velocity_grid import VelocityGrid
+
+ORIENTED = 7
+"""Dimensions of a state with orientations, (trial, time, velocity, channel, orientation, y, x)."""
+
+
+@final
+@dataclass(frozen=True)
+class Law:
+    """How a state answers when the input flows by u: it is transported, its channels shift, both or neither.
+
+    Prints as, and is read from, "invariant", "transport", "shift" or "transport+shift".
+    """
+
+    transport: bool
+    shift: bool
+
+    def __str__(self) -> str:
+        return (
+            "+".join(n for n, on in (("transport", self.transport), ("shift", self.shift)) if on)
+            or "invariant"
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Law:
+        """The law with this name.
+
+        Raises
+        ------
+        InputError
+            If there is no such law.
+        """
+        for law in LAWS:
+            if str(law) == text:
+                return law
+        raise InputError(f"expected one of the laws {', '.join(map(str, LAWS))}; got {text!r}")
+
+    def predict(
+        self, state: Tensor, flow: Flow, grid: VelocityGrid, times: Sequence[float] | None = None
+    ) -> Tensor:
+        """The state under psi(u) f that this law predicts from the state under f.
+
+        Parameters
+        ----------
+        state : Tensor (trial, time, velocity, channel, y, x) or (trial, time, velocity, channel, orientation,
+        y, x)
+            What the network did on the reference input f.
+        flow : Flow
+            The flow psi(u) applied to the input.
+        grid : VelocityGrid
+            The velocities along the state's velocity dimension.
+        times : sequence of float, optional
+            See `Flow.transport`.
+
+        Returns
+        -------
+        Tensor of the same shape, NaN in channels that have no partner (only where the law shifts).
+        """
+        if self.transport:
+            state = transport(flow.act_oriented if state.ndim == ORIENTED else flow.act, state, times)
+        if not self.shift:
+            return state
+        u = grid.velocity_of(flow)
+        return torch.full_like(state, torch.nan) if u is None else grid.shift(state, u)
+
+    def coverage(self, flow: Flow, grid: VelocityGrid) -> float:
+        """Share of channels about which this law says something."""
+        if not self.shift:
+            return 1.0
+        u = grid.velocity_of(flow)
+        return 0.0 if u is None else grid.coverage(u)
+
+
+LAWS = (Law(False, False), Law(True, False), Law(False, True), Law(True, True))
