@@ -10,7 +10,6 @@ Genet. Mol. Biol. 9 (p-values of drawn permutations); Benjamini and Hochberg (19
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -28,14 +27,14 @@ def student(degrees_of_freedom: Any) -> Any:
     return t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom)
 
 
-def mean_interval(values: xr.DataArray, dim: Hashable) -> tuple[xr.DataArray, xr.DataArray]:
+def mean_interval(values: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray]:
     """Mean over independent repeats, and the half-width of its interval (Student).
 
     Parameters
     ----------
     values : DataArray (dim, ...)
         NaN is a repeat that is missing.
-    dim : hashable
+    dim : str
         The dimension of the repeats.
 
     Returns
