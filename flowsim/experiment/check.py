@@ -53,19 +53,19 @@ def check(experiment: Experiment) -> None:
     """Raise InputError for anything in an experiment that would fail later on."""
     check_names_of_networks(experiment)
     check_trainings_of_networks(experiment)
-    trial = Trial.of(experiment)
-    check_frame_sizes(trial)
-    check_contexts_of_recordings(trial)
-    check_lengths_for_training(trial)
-    check_stimulus_of_task(trial)
-    check_worlds(trial)
-    check_readouts(trial)
+    rehearsal = Rehearsal.prepare(experiment)
+    check_frame_sizes(rehearsal)
+    check_contexts_of_recordings(rehearsal)
+    check_lengths_for_training(rehearsal)
+    check_stimulus_of_task(rehearsal)
+    check_worlds(rehearsal)
+    check_readouts(rehearsal)
     check_analyses(experiment)
-    rehearse(trial)
+    rehearse(rehearsal)
 
 
 @dataclass(frozen=True)
-class Trial:
+class Rehearsal:
     """An experiment, and what was built for the checks.
 
     Attributes
@@ -85,7 +85,7 @@ class Trial:
     networks: dict[str, Network]
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Trial:
+    def prepare(cls, experiment: Experiment) -> Rehearsal:
         """Draw the stimuli and build the networks.
 
         Raises
@@ -141,21 +141,21 @@ def check_trainings_of_networks(experiment: Experiment) -> None:
         train_block(experiment, name)
 
 
-def check_frame_sizes(trial: Trial) -> None:
+def check_frame_sizes(rehearsal: Rehearsal) -> None:
     """Every stimulus has frames of the size that the networks are built for."""
-    height, width = trial.frame_shape
-    for split, stimulus in trial.stimuli.items():
-        if frame_shape_of(stimulus) != trial.frame_shape:
+    height, width = rehearsal.frame_shape
+    for split, stimulus in rehearsal.stimuli.items():
+        if frame_shape_of(stimulus) != rehearsal.frame_shape:
             raise InputError(
                 f"stimulus.{split}: frames must be {height}x{width} as in train; got "
                 f"{stimulus.sizes['y']}x{stimulus.sizes['x']}"
             )
 
 
-def check_contexts_of_recordings(trial: Trial) -> None:
+def check_contexts_of_recordings(rehearsal: Rehearsal) -> None:
     """The context of a recording is not longer than its stimulus."""
-    for split, block in trial.experiment.record.items():
-        frames = trial.stimuli[split].sizes["time"]
+    for split, block in rehearsal.experiment.record.items():
+        frames = rehearsal.stimuli[split].sizes["time"]
         if block.context is not None and block.context > frames:
             raise InputError(
                 f"record.{split}: context must be at most the {frames} frames of the stimulus; "
@@ -163,12 +163,12 @@ def check_contexts_of_recordings(trial: Trial) -> None:
             )
 
 
-def check_lengths_for_training(trial: Trial) -> None:
+def check_lengths_for_training(rehearsal: Rehearsal) -> None:
     """The stimuli are as long as training and validation need."""
-    train = trial.experiment.train
+    train = rehearsal.experiment.train
     task = task_of(train)
     for split, warm_up in (("train", train.warm_up), ("valid", 0)):
-        frames = trial.stimuli[split].sizes["time"]
+        frames = rehearsal.stimuli[split].sizes["time"]
         if frames < warm_up + task.frames:
             raise InputError(
                 f"train: warm_up {warm_up} + {task.frames_in_words} must fit in the {frames} frames of "
@@ -176,31 +176,31 @@ def check_lengths_for_training(trial: Trial) -> None:
             )
 
 
-def check_stimulus_of_task(trial: Trial) -> None:
+def check_stimulus_of_task(rehearsal: Rehearsal) -> None:
     """The task can be learned from the stimulus."""
-    experiment = trial.experiment
+    experiment = rehearsal.experiment
     try:
-        task_of(experiment.train).check_stimulus(trial.stimuli["train"], experiment.stimulus.family)
+        task_of(experiment.train).check_stimulus(rehearsal.stimuli["train"], experiment.stimulus.family)
     except InputError as error:
         raise InputError(f"train: {error}") from None
 
 
-def check_worlds(trial: Trial) -> None:
+def check_worlds(rehearsal: Rehearsal) -> None:
     """A network that maps a world has a map of the size of the world of the stimulus."""
-    world = json.loads(trial.stimuli["train"].attrs.get("scene", "{}")).get("world")
+    world = json.loads(rehearsal.stimuli["train"].attrs.get("scene", "{}")).get("world")
     if not world:
         return
-    for name, network in trial.networks.items():
+    for name, network in rehearsal.networks.items():
         if network.observes and network.world != tuple(world):
             raise InputError(
                 f"networks.{name}: the world of the stimulus is {world[0]}x{world[1]} px; set world: {world}"
             )
 
 
-def check_readouts(trial: Trial) -> None:
+def check_readouts(rehearsal: Rehearsal) -> None:
     """Every network has the readout that the task needs."""
-    task = task_of(trial.experiment.train)
-    for name, network in trial.networks.items():
+    task = task_of(rehearsal.experiment.train)
+    for name, network in rehearsal.networks.items():
         try:
             task.check_network(network)
         except InputError as error:
@@ -222,7 +222,7 @@ def arguments_of_analysis(experiment: Experiment, name: str) -> dict[str, Any]:
     return specification.arguments(analyse, experiment.analyse[name], f"analyse.{name}", given=("recording",))
 
 
-def rehearse(trial: Trial) -> None:
+def rehearse(rehearsal: Rehearsal) -> None:
     """Record a few trials of each stimulus, by a network of each kind, and analyse the recordings.
 
     Raises
@@ -230,24 +230,24 @@ def rehearse(trial: Trial) -> None:
     InputError
         If a network lacks a site, or an analysis cannot use what would be recorded.
     """
-    for network in one_of_each_kind(trial.networks.values()):
+    for network in one_of_each_kind(rehearsal.networks.values()):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
             recordings: dict[str, xr.Dataset] = {}
-            for split, block in trial.experiment.record.items():
+            for split, block in rehearsal.experiment.record.items():
                 path = Path(folder) / f"{split}.h5"
-                rehearse_recording(trial, network, split, block, path)
+                rehearse_recording(rehearsal, network, split, block, path)
                 recordings[split] = opened.enter_context(open_recording(path))
-            for name in trial.experiment.analyse:
-                rehearse_analysis(trial.experiment, name, recordings)
+            for name in rehearsal.experiment.analyse:
+                rehearse_analysis(rehearsal.experiment, name, recordings)
 
 
-def rehearse_recording(trial: Trial, network: Network, split: str, block: RecordBlock, path: Path) -> None:
+def rehearse_recording(rehearsal: Rehearsal, network: Network, split: str, block: RecordBlock, path: Path) -> None:
     """Record an untrained network on a few trials, with what a training leaves on a recording."""
-    train = trial.experiment.train
+    train = rehearsal.experiment.train
     curve = {"sequences": [1.0], "valid_loss": [1.0]}
     attrs = {"horizon": train.horizon, "task": train.task}
     try:
-        record(network, trial.stimuli[split], path, **block.model_dump(), curve=curve, attrs=attrs)
+        record(network, rehearsal.stimuli[split], path, **block.model_dump(), curve=curve, attrs=attrs)
     except InputError as error:
         raise InputError(f"record.{split}: {error}") from None
 
