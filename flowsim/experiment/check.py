@@ -241,7 +241,9 @@ def rehearse(rehearsal: Rehearsal) -> None:
                 rehearse_analysis(rehearsal.experiment, name, recordings)
 
 
-def rehearse_recording(rehearsal: Rehearsal, network: Network, split: str, block: RecordBlock, path: Path) -> None:
+def rehearse_recording(
+    rehearsal: Rehearsal, network: Network, split: str, block: RecordBlock, path: Path
+) -> None:
     """Record an untrained network on a few trials, with what a training leaves on a recording."""
     train = rehearsal.experiment.train
     curve = {"sequences": [1.0], "valid_loss": [1.0]}

@@ -41,7 +41,7 @@ class Readout(nn.Module):
         self.classifier = nn.Linear(channels, classes) if classes else None
 
     def forward(self, state: Tensor) -> Tensor:
-        """A frame (trial, 1, y, x)."""
+        """The predicted frame, (trial, 1, y, x)."""
         return self.decoder(self.pool(state))
 
     def logits(self, state: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Readout(nn.Module):
         Raises
         ------
         InputError
-            If there are no classes.
+            If the network was built without classes.
         """
         return class_logits(self.classifier, self.pool(state).mean((-2, -1)))
 
