@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from benchmarks.reference import Reference
 from flowsim import build
 from flowsim.scenes.sequences import Sequences
 from flowsim.training.objective import Batch, losses
+from flowsim.training.settings import TrainBlock
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,23 @@ def reference(size: Size, device: torch.device) -> Callable[[], None]:
 
 
 def flowsim(
-    size: Size, device: torch.device, *, recompute: int | None = None, precision: str = "float32"
+    size: Size,
+    device: torch.device,
+    *,
+    recompute: int | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> Callable[[], None]:
     """The same step by flowsim: with its rollout and loss, of the horizon alone."""
     torch.manual_seed(0)
     network = build("fernn", (size.pixels,) * 2, max_speed=size.speed, channels=size.channels).to(device)
     frames = size.sequences(device)
-    settings = SimpleNamespace(
-        task="predict", context=size.frames, horizon=size.frames, noise=0.0, warm_up=0, context_weight=0.0,
-        recompute=recompute, precision=precision,
-    )  # fmt: skip
+    settings = TrainBlock(
+        context=size.frames,
+        horizon=size.frames,
+        context_weight=0.0,
+        recompute=recompute,
+        precision=precision,
+    )
     batch = Batch(Sequences(frames), torch.zeros_like(frames), 0)
 
     def step() -> None:

@@ -1,7 +1,7 @@
-"""Ideas are files: find a stimulus, a network or an analysis by its name, and check what it is asked for.
+"""Ideas are files: find a stimulus, a network, an analysis, a command or an export by the name of its file.
 
-The file name is the name used in specifications, found by import. ``stimuli`` and ``analysis`` are namespace
-packages, so that a folder of the same name in the user's working directory adds to them.
+``stimuli`` and ``analysis`` are namespace packages, so that a folder of the same name in the user's working
+directory adds to them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,20 @@ from types import ModuleType
 
 from flowsim.errors import InputError
 
-KINDS = {"flowsim.models": "network model", "stimuli": "stimulus", "analysis": "analysis"}
+KINDS = {
+    "flowsim.models": "network model",
+    "stimuli": "stimulus",
+    "analysis": "analysis",
+    "flowsim.commands": "command",
+    "flowsim.exports": "export",
+}
+"""What the ideas in a package are called in error messages."""
 
 
 def names(package: str) -> list[str]:
-    """Names of all ideas in ``package``: "flowsim.models", "stimuli" or "analysis"."""
-    return sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(package).__path__))
+    """Names of all ideas in one of the packages of `KINDS`."""
+    folders = importlib.import_module(package).__path__
+    return sorted(module.name for module in pkgutil.iter_modules(folders))
 
 
 def load(package: str, name: str) -> ModuleType:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -38,7 +38,7 @@ class Step:
     ----------
     time : int
     prediction : Tensor (trial, channel, y, x) or None
-        Of frame ``time``, made before that frame was seen; None where none was asked for or none is possible.
+        Of frame ``time``, made before that frame was seen; None where none was requested or none is possible.
     """
 
     def __init__(
@@ -55,16 +55,17 @@ class Step:
     def carried(self) -> State:
         """Everything that the network carries after frame ``time``.
 
-        Worked out when first asked for, or by the next step: the last frame of a rollout need not be taken
-        in.
+        Computed when it is first needed, here or by the next step, so that the last frame of a rollout is
+        taken in only if its state is read.
         """
-        update, self._update = self._update, tuple  # what it was made from need not be kept
+        update = self._update
+        self._update = tuple  # frees the frame and the state that the update was computed from
         return update()
 
     @cached_property
     def state(self) -> Tensor:
-        """After frame ``time``: (trial, velocity, channel, y, x), with orientation after channel if there are
-        some.
+        """The state after frame ``time``, (trial, velocity, channel, y, x), with orientation after channel if
+        the network has orientations.
         """
         return self._top(self.carried)
 
@@ -79,9 +80,9 @@ class Network(nn.Module, ABC):
     grid : VelocityGrid
         The velocities along the state's velocity dimension.
     law : Law or None
-        By which law the state follows a flow of the input; None where nothing is promised.
+        The law by which the state follows a flow of the input; None where nothing is promised.
     observes : bool
-        Whether the network can be told how its observer moves (``actions``).
+        Whether the network takes the movements of its observer (``actions``).
     """
 
     frame_shape: tuple[int, int]
@@ -95,8 +96,9 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def advance(self, state: State) -> State:
-        """Carry the state to the time of the next frame, for `move`, `decode` and `update`, which may finish
-        it.
+        """Carry the state to the time of the next frame.
+
+        A network may leave a part of that to `move`, `decode` and `update`, which are given the result.
         """
 
     @abstractmethod
@@ -108,8 +110,8 @@ class Network(nn.Module, ABC):
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
     def absorb(self, state: State, frame: Tensor) -> State:
-        """`update`, where no prediction follows: it may leave to `decode`, should one be asked for, what
-        serves no other end.
+        """Like `update`, for steps after which nothing is predicted; a network may skip work that only
+        `decode` needs.
         """
         return self.update(state, frame)
 
@@ -119,14 +121,14 @@ class Network(nn.Module, ABC):
         Raises
         ------
         InputError
-            If this network knows no observer.
+            If this network takes no actions.
         """
         raise InputError("this network takes no actions of an observer; self_motion does")
 
     def top(self, state: State) -> Tensor:
-        """What is called the state, of all that is carried: (trial, velocity, channel, y, x), or with
-        orientations (trial, velocity, channel, orientation, y, x), in the static (lab) frame; the first
-        tensor.
+        """The part of what is carried that is called the state, in the static (lab) frame; the first tensor.
+
+        It is (trial, velocity, channel, y, x), or (trial, velocity, channel, orientation, y, x).
         """
         return state[0]
 
@@ -146,11 +148,11 @@ class Network(nn.Module, ABC):
         horizon : int
             How many frames to predict after the context.
         predict_from : int
-            First frame to predict (predictions of later ones are always made). Frame 0 has none: before
-            it nothing has been seen.
+            First frame to predict; all later ones are predicted, too. Frame 0 never is: before it nothing has
+            been seen.
         actions : Tensor (trial, time, component), optional
-            How far the observer moved since the frame before, for each frame of context and horizon, by a
-            network that ``observes``; not at all if not given.
+            For a network that ``observes``: how far the observer moved since the frame before, for each frame
+            of context and horizon; not at all if not given.
         """
         times = range(self._check(frames, horizon, actions) + horizon)
         return self.resume(self.start(len(frames)), times, frames, predict_from, actions)
@@ -169,7 +171,7 @@ class Network(nn.Module, ABC):
         Parameters
         ----------
         disturb : callable (frame, time), optional
-            Applied to each frame, seen or predicted, before it is taken in; training adds noise by it.
+            Applied to each frame, seen or predicted, before it is taken in; training adds noise with it.
         """
 
         def predicts(time: int) -> bool:
@@ -184,13 +186,13 @@ class Network(nn.Module, ABC):
             prediction = self.decode(state) if predicts(time) else None
             frame = frames[:, time] if seen or prediction is None else prediction
             take = self.update if predicts(time + 1) else self.absorb
-            step = Step(time, prediction, partial(_taken, take, state, frame, time, disturb), self.top)
+            step = Step(time, prediction, partial(_take_in, take, state, frame, time, disturb), self.top)
             yield step
 
     def states(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
         """States after each frame, (trial, time, velocity, channel, y, x), in the static (lab) frame.
 
-        With orientation after channel if there are some.
+        With orientation after channel if the network has orientations.
         """
         steps = self.steps(frames, predict_from=frames.shape[1], actions=actions)
         return torch.stack([step.state for step in steps], 1)
@@ -220,7 +222,7 @@ class Network(nn.Module, ABC):
         if frames.shape[1] < 1:
             raise InputError(f"this network expects {expected} with at least one frame; got none")
         if actions is not None and not self.observes:
-            self.move((), actions)  # says that it takes none
+            self.move((), actions)  # raises the error that it takes none
         needed = (frames.shape[0], frames.shape[1] + horizon, len(self.grid.group.components))
         if actions is not None and actions.shape != needed:
             raise InputError(
@@ -235,7 +237,7 @@ class Network(nn.Module, ABC):
         return frames.shape[1]
 
 
-def _taken(
+def _take_in(
     take: Callable[[State, Tensor], State],
     state: State,
     frame: Tensor,
@@ -256,3 +258,21 @@ def build(name: str, frame_shape: tuple[int, int], **spec: Any) -> Network:
     model = ideas.load("flowsim.models", name)
     arguments = specification.arguments(model.build, spec, f"network {name}", given=("frame_shape",))
     return model.build(frame_shape, **arguments)
+
+
+def build_from_settings(settings: Mapping[str, Any], frame_shape: tuple[int, int]) -> Network:
+    """Build the network that ``model`` and the arguments of its `build` describe, as experiments write them.
+
+    Raises
+    ------
+    InputError
+        If ``model`` is missing or unknown, or the arguments do not fit.
+    """
+    arguments = dict(settings)
+    model = arguments.pop("model", None)
+    if "frame_shape" in arguments:
+        raise InputError("unknown key 'frame_shape'; it follows from the stimulus")
+    if not isinstance(model, str):
+        known = ", ".join(ideas.names("flowsim.models"))
+        raise InputError(f"'model' must name one of: {known}; got {model!r}")
+    return build(model, frame_shape, **arguments)

@@ -1,4 +1,6 @@
-"""Settings, as JSON or YAML say them, checked against a signature or a model, with errors in one line."""
+"""Settings from JSON or YAML, checked against the signature of a function or a model, with errors in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from flowsim.errors import InputError
 
-M = TypeVar("M", bound=BaseModel)
+Count = Annotated[int, Field(ge=1)]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+Settings = dict[str, Any]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Block(BaseModel):
+    """A part of an experiment file, in which unknown keys are errors and no value is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def arguments(
@@ -22,13 +36,13 @@ def arguments(
     Parameters
     ----------
     function : callable
-        Every parameter but those in ``given`` has an annotation and a default.
+        Every parameter except those in ``given`` has an annotation and a default.
     spec : mapping
-        What a person asked for.
+        The settings that a user gave.
     where : str
-        Opens the message of an error.
+        The beginning of each error message.
     given : tuple of str
-        Parameters that do not come from a specification.
+        Parameters that are not settings.
 
     Raises
     ------
@@ -48,47 +62,53 @@ def arguments(
     return {name: getattr(checked, name) for name in fields}
 
 
-def validate(model: type[M], spec: Any, where: str) -> M:
-    """``spec`` as an instance of ``model``, with errors told in one line.
+def validate(model: type[Model], spec: Any, where: str) -> Model:
+    """``spec`` as an instance of ``model``.
 
-    Checked as JSON, since that is how specifications travel: lists may stand for tuples, whole numbers for
-    decimals, and nothing else is converted.
+    It is checked as JSON, the form in which specifications are passed on: lists may stand for tuples and
+    whole numbers for decimals; nothing else is converted.
+
+    Raises
+    ------
+    InputError
+        In one line that begins with ``where``, if ``spec`` does not fit the model.
     """
+    opening = f"{where}: " if where else ""
     try:
-        text = json.dumps(spec, default=_plain)
+        text = json.dumps(spec, default=_plain_number)
     except TypeError as error:
-        raise InputError(
-            f"{where + ': ' if where else ''}expected plain values (text, numbers, lists); {error}"
-        ) from None
+        raise InputError(f"{opening}expected plain values (text, numbers, lists); {error}") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(": ".join(part for part in (where, _first(error, model)) if part)) from None
+        raise InputError(f"{opening}{_first_error(error, model)}") from None
 
 
-def _plain(value: Any) -> Any:
+def _plain_number(value: Any) -> Any:
     """A numpy number as an ordinary one."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"got {value!r}")
 
 
-def _first(error: ValidationError, model: type[BaseModel]) -> str:
+def _first_error(error: ValidationError, model: type[BaseModel]) -> str:
     """The first of pydantic's errors as one line, and how many more there are."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        text = f"unknown key {place!r}; expected one of: {', '.join(_siblings(model, first['loc']))}"
+        text = f"unknown key {place!r}; expected one of: {', '.join(_allowed_keys(model, first['loc']))}"
     elif first["type"] == "missing":
         text = f"{place!r} is missing; add it"
     else:
-        text = f"{first['msg'][0].lower() + first['msg'][1:]}; got {first['input']!r}"
-        text = f"{place}: {text}" if place else text
+        message = first["msg"]
+        text = f"{message[0].lower()}{message[1:]}; got {first['input']!r}"
+        if place:
+            text = f"{place}: {text}"
     more = error.error_count() - 1
-    return text + (f" (and {more} more)" if more else "")
+    return f"{text} (and {more} more)" if more else text
 
 
-def _siblings(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+def _allowed_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """Keys allowed beside the one at ``place``."""
     for part in place[:-1]:
         field = model.model_fields.get(str(part))
@@ -99,12 +119,12 @@ def _siblings(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]
 
 
 def from_json(text: str) -> dict[str, Any]:
-    """The content of --spec.
+    """The content of the option --spec.
 
     Raises
     ------
     InputError
-        If it is no JSON object.
+        If it is not a JSON object.
     """
     try:
         spec = json.loads(text)
@@ -113,18 +133,3 @@ def from_json(text: str) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise InputError(f"--spec: expected a JSON object; got {text!r}")
     return spec
-
-
-Count = Annotated[int, Field(ge=1)]
-
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-Settings = dict[str, Any]
-
-
-class Block(BaseModel):
-    """A part of an experiment file: nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)

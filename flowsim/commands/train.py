@@ -2,90 +2,61 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from flowsim import specification
-from flowsim.experiment.read import network
-from flowsim.files.atomic import exclusive
-from flowsim.files.code_hash import training_code
-from flowsim.files.provenance import checksum, provenance
-from flowsim.progress import Progress
-from flowsim.training import devices
-from flowsim.training.batches import Stream, _check_labels, _sequences, _source
-from flowsim.training.devices import hardware, keep_freed_memory, pick_device
-from flowsim.training.objective import end_of
-from flowsim.training.settings import RunBlock
-from flowsim.training.train import train as fit
-from flowsim.training.weights import save
-
-SAME_RESULT = {"train": {"micro_batch", "recompute", "budget"}}
-"""Settings that may change between an interruption and going on: the steps taken are the same to rounding."""
+if TYPE_CHECKING:
+    from flowsim.training.run import Run
 
 
-def train(a: Namespace) -> None:
-    """Train one network."""
-    keep_freed_memory()
-    with devices.processes(pick_device(a.device)) as device:
-        _train(a, device)
+def train(arguments: Namespace) -> None:
+    """Train one network and write its weights; several processes train together, and the first one writes."""
+    from flowsim import specification
+    from flowsim.training import devices
+    from flowsim.training.run import Run
+    from flowsim.training.settings import RunBlock
+
+    devices.keep_freed_memory()
+    with devices.processes(devices.pick_device(arguments.device)) as device:
+        run_block = specification.validate(RunBlock, specification.from_json(arguments.spec), "--spec")
+        run = Run.prepare(run_block, arguments.seed, arguments.train, arguments.valid, device)
+        checkpoint = arguments.into.with_suffix(".ckpt")
+        if devices.rank():
+            run.train(checkpoint)
+        else:
+            train_and_write(run, checkpoint, arguments.into)
 
 
-def _train(a: Namespace, device: torch.device) -> None:
-    spec = specification.validate(RunBlock, specification.from_json(a.spec), "--spec")
-    settings = spec.train
-    source, valid = _source(a, settings, device), _sequences(a.valid, end_of(settings)).to(device)
-    frame_shape = (valid.frames.shape[-2], valid.frames.shape[-1])
-    torch.manual_seed(a.seed)
-    net = network(spec.network, frame_shape, "--spec: network").to(device)
-    if settings.task == "classify":
-        _check_labels(a, valid, net.logits(net.start(1)).shape[1])
-    model = spec.network["model"]
-    name, inputs = f"{spec.name or model}-seed{a.seed}", [a.train, a.valid]
-    code = training_code(model, source.family if isinstance(source, Stream) else None)
-    identity = json.dumps(
-        [spec.model_dump(exclude=SAME_RESULT), a.seed, code, [checksum(path) for path in inputs]],
-        sort_keys=True,
-    )
-    if devices.rank():
-        fit(net, settings, source, valid, a.seed, checkpoint=a.into.with_suffix(".ckpt"), identity=identity)
-        return
-    count = sum(p.numel() for p in net.parameters())
+def train_and_write(run: Run, checkpoint: Path, into: Path) -> None:
+    """Train, showing how far it is, and write the file of weights."""
+    import torch
+
+    from flowsim.files.atomic import exclusive
+    from flowsim.progress import Progress
+    from flowsim.training import devices
+    from flowsim.training.settings import task_of
+    from flowsim.training.weights import save
+
+    settings = run.specification.train
     together = f" in {devices.count()} processes" if devices.count() > 1 else ""
-    threads = torch.get_num_threads()
-    print(f"training {name} on {device}{together}: {count} parameters, {threads} threads", file=sys.stderr)
+    print(
+        f"training {run.name} on {run.device}{together}: {run.parameters} parameters, "
+        f"{torch.get_num_threads()} threads",
+        file=sys.stderr,
+    )
     note = ""
-    with exclusive(a.into), Progress(name, settings.sequences, "sequences") as progress:
+    with exclusive(into), Progress(run.name, settings.sequences, "sequences") as progress:
 
-        def report(done: int, train_loss: float | None, valid_loss: float | None) -> None:
+        def report(sequences_seen: int, train_loss: float | None, valid_loss: float | None) -> None:
             nonlocal note
             if train_loss is not None and valid_loss is not None:
                 note = f"train {train_loss:.5f}, valid {valid_loss:.5f}"
-            progress.to(min(done, settings.sequences), note, force=valid_loss is not None)
+            progress.to(min(sequences_seen, settings.sequences), note, force=valid_loss is not None)
 
-        curve, best = fit(
-            net, settings, source, valid, a.seed,
-            checkpoint=a.into.with_suffix(".ckpt"), identity=identity, report=report,
-        )  # fmt: skip
-        content = {
-            "best": best,
-            "last": {k: v.cpu() for k, v in net.state_dict().items()},
-            "curve": vars(curve),
-            "frame_shape": list(frame_shape),
-            "name": spec.name or model,
-            "parameters": count,
-            "partial": partial(curve.sequences[-1], settings.sequences),
-            "hardware": hardware(device),
-            **provenance("train", spec.model_dump(), inputs, a.seed),
-        }
-        save(content, a.into, "weights")
-    of = "MSE" if settings.task == "predict" else "cross-entropy"
-    short = f", {content['partial']}" if content["partial"] else ""
-    print(f"wrote {a.into}: best validation {of} {min(curve.valid_loss):.3g}{short}", file=sys.stderr)
-
-
-def partial(seen: int, wanted: int) -> str:
-    """What is said of a training that its budget stopped; nothing of a whole one."""
-    return "" if seen >= wanted else f"after {seen:,} of {wanted:,} sequences"
+        content = run.train(checkpoint, report)
+        save(content, into, "weights")
+    best = min(content["curve"]["valid_loss"])
+    partial = f", {content['partial']}" if content["partial"] else ""
+    print(f"wrote {into}: best validation {task_of(settings).measure} {best:.3g}{partial}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""An experiment file: its schema, reading, checking, and cutting it into jobs.
+"""An experiment file: what it may contain, reading it, checking it, and cutting it into jobs.
 
 schema  the blocks of the file
-read    from YAML to checked blocks
+read    from YAML to blocks, and what follows from them: runs, splits, settings of each training
 check   everything that would fail later on
 plan    jobs for the Snakefile
 """

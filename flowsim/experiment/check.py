@@ -1,8 +1,8 @@
 """Would an experiment fail later on? It is checked before anything runs.
 
-Every network is built on the frames that the stimulus makes, and every question is asked of a recording of
-two untrained trials. Networks are built with few channels for that: how many there are decides about time and
-memory only.
+Two trials of each stimulus are drawn, every network is built for them, and every analysis is tried on a
+recording of untrained networks. Networks are built with few channels for that: the number of channels decides
+about time and memory only.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,78 +21,16 @@ import xarray as xr
 
 from flowsim import ideas, specification
 from flowsim.errors import InputError
-from flowsim.experiment.read import architecture, network, read, splits, training
+from flowsim.experiment.read import architecture, read, splits, train_block
 from flowsim.experiment.schema import Experiment
-from flowsim.network import Network
+from flowsim.network import Network, build_from_settings
 from flowsim.recording.open import open_recording
 from flowsim.recording.record import record
-from flowsim.specification import Settings
-from flowsim.training.objective import end_of
+from flowsim.recording.settings import RecordBlock
+from flowsim.training.settings import task_of
 
-
-def one_of_each_kind(networks: Iterable[Network]) -> list[Network]:
-    """The smallest network of each kind that may matter to an analysis."""
-    smallest_last = sorted(networks, key=lambda network: len(network.grid), reverse=True)
-    return [*{_kind(network): network for network in smallest_last}.values()]
-
-
-def _kind(network: Network) -> tuple[Any, ...]:
-    """Dimensions of the state, its group, and whether it has a channel at rest."""
-    state, rest = network.top(network.start(1)), (0,) * len(network.grid.group.components)
-    return (
-        state.ndim,
-        state.shape[-2:] == network.frame_shape,
-        network.grid.group,
-        rest in network.grid.velocities,
-    )
-
-
-def rehearse(
-    network: Network,
-    shown: Mapping[str, xr.Dataset],
-    recordings: Mapping[str, Mapping[str, Any]],
-    analyses: Mapping[str, Mapping[str, Any]],
-    attrs: Mapping[str, Any],
-) -> None:
-    """Record a few trials of each stimulus and ask them every question.
-
-    Parameters
-    ----------
-    network : Network
-        Untrained.
-    shown : mapping of str to Dataset
-        Two trials of each stimulus, or one where there is one only.
-    recordings, analyses : mapping of str to settings
-        The blocks ``record`` and ``analyse`` of an experiment.
-    attrs : mapping
-        Attributes that a training leaves on recordings.
-
-    Raises
-    ------
-    InputError
-        If an analysis cannot do with what would be recorded.
-    """
-    curve = {"sequences": [1.0], "valid_loss": [1.0]}
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-        recorded = {}
-        for split, block in recordings.items():
-            path = Path(folder) / f"{split}.h5"
-            try:
-                record(network, shown[split], path, **block, curve=curve, attrs=attrs)
-            except InputError as error:
-                raise InputError(f"record.{split}: {error}") from None
-            recorded[split] = opened.enter_context(open_recording(path))
-        for name, settings in analyses.items():
-            analysis = ideas.load("analysis", name)
-            arguments = specification.arguments(
-                analysis.analyse, settings, f"analyse.{name}", given=("recording",)
-            )
-            try:
-                result = analysis.analyse(recorded[analysis.READS], **arguments).compute()
-                run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
-                analysis.answers(result.expand_dims("run").assign_coords(run))
-            except InputError as error:
-                raise InputError(f"analyse.{name}: {error}") from None
+FEW = 2
+"""Trials drawn, and channels built, for the checks."""
 
 
 def checked(path: str | Path) -> Experiment:
@@ -112,80 +51,232 @@ def checked(path: str | Path) -> Experiment:
 
 def check(experiment: Experiment) -> None:
     """Raise InputError for anything in an experiment that would fail later on."""
-    block, train = experiment.stimulus, experiment.train
-    family = ideas.load("stimuli", block.family)
-    shown = {}
-    for split in splits(experiment):
-        arguments = specification.arguments(
-            family.generate, block.spec(split), f"stimulus.{split}", given=("split", "rng")
-        )
-        few = {"trials": min(2, arguments["trials"])} if "trials" in arguments else {}
-        shown[split] = family.generate(split, np.random.default_rng(0), **{**arguments, **few})
-    frame_shape = (shown["train"].sizes["y"], shown["train"].sizes["x"])
-    for split, stimulus in shown.items():
-        if (stimulus.sizes["y"], stimulus.sizes["x"]) != frame_shape:
-            came = f"{stimulus.sizes['y']}x{stimulus.sizes['x']}"
-            raise InputError(
-                f"stimulus.{split}: frames must be {frame_shape[0]}x{frame_shape[1]} as in train; got {came}"
-            )
-    for split, recorded in experiment.record.items():
-        if (recorded.context or 1) > shown[split].sizes["time"]:
-            raise InputError(
-                f"record.{split}: context must be at most the {shown[split].sizes['time']} frames of the stimulus; "
-                f"got {recorded.context}"
-            )
-    for split, warm_up in (("train", train.warm_up), ("valid", 0)):
-        if shown[split].sizes["time"] < warm_up + end_of(train):
-            horizon = f" + horizon {train.horizon}" if train.task == "predict" else ""
-            raise InputError(
-                f"train: warm_up {warm_up} + context {train.context}{horizon} must fit in the "
-                f"{shown[split].sizes['time']} frames of stimulus.{split}; lengthen it or shorten them"
-            )
-    if train.task == "classify" and "label" not in shown["train"].coords:
-        raise InputError(
-            f"train: to classify needs labels; {block.family} has none. Use another, or task predict"
-        )
-    if train.task == "classify" and shown["train"].label.sizes.get("object", 1) > 1:
-        raise InputError(
-            f"train: to classify needs one object, whose label is meant; {block.family} shows "
-            f"{shown['train'].label.sizes['object']}. Set objects to 1"
-        )
-    world = json.loads(shown["train"].attrs.get("scene", "{}")).get("world")
-    networks = {}
-    for name, settings in experiment.networks.items():
+    check_names_of_networks(experiment)
+    check_trainings_of_networks(experiment)
+    rehearsal = Rehearsal.prepare(experiment)
+    check_frame_sizes(rehearsal)
+    check_contexts_of_recordings(rehearsal)
+    check_lengths_for_training(rehearsal)
+    check_stimulus_of_task(rehearsal)
+    check_worlds(rehearsal)
+    check_readouts(rehearsal)
+    check_analyses(experiment)
+    rehearse(rehearsal)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """An experiment, and what was built for the checks.
+
+    Attributes
+    ----------
+    experiment : Experiment
+    stimuli : dict of str to Dataset
+        A few trials of each split that the experiment needs.
+    frame_shape : (int, int)
+        Size (y, x) of a frame of split train.
+    networks : dict of str to Network
+        Each network, untrained and with few channels.
+    """
+
+    experiment: Experiment
+    stimuli: dict[str, xr.Dataset]
+    frame_shape: tuple[int, int]
+    networks: dict[str, Network]
+
+    @classmethod
+    def prepare(cls, experiment: Experiment) -> Rehearsal:
+        """Draw the stimuli and build the networks.
+
+        Raises
+        ------
+        InputError
+            If settings of a stimulus or a network do not fit.
+        """
+        stimuli = {split: draw_few_trials(experiment, split) for split in splits(experiment)}
+        frame_shape = frame_shape_of(stimuli["train"])
+        networks = {name: build_small(experiment, name, frame_shape) for name in experiment.networks}
+        return cls(experiment, stimuli, frame_shape, networks)
+
+
+def draw_few_trials(experiment: Experiment, split: str) -> xr.Dataset:
+    """The first trials of one stimulus file."""
+    generate = ideas.load("stimuli", experiment.stimulus.family).generate
+    arguments = specification.arguments(
+        generate, experiment.stimulus.spec(split), f"stimulus.{split}", given=("split", "rng")
+    )
+    if "trials" in arguments:
+        arguments["trials"] = min(FEW, arguments["trials"])
+    return generate(split, np.random.default_rng(0), **arguments)
+
+
+def frame_shape_of(stimulus: xr.Dataset) -> tuple[int, int]:
+    """Size (y, x) of a frame."""
+    return stimulus.sizes["y"], stimulus.sizes["x"]
+
+
+def build_small(experiment: Experiment, name: str, frame_shape: tuple[int, int]) -> Network:
+    """One network with few channels, but as many as are recorded."""
+    settings = architecture(experiment.networks[name])
+    channels = settings.get("channels")
+    if isinstance(channels, int):
+        recorded = [block.channels or 0 for block in experiment.record.values()]
+        settings["channels"] = min(channels, max([FEW, *recorded]))
+    try:
+        return build_from_settings(settings, frame_shape)
+    except InputError as error:
+        raise InputError(f"networks.{name}: {error}") from None
+
+
+def check_names_of_networks(experiment: Experiment) -> None:
+    """Names of networks are part of the names of files."""
+    for name in experiment.networks:
         if not re.fullmatch(r"[A-Za-z0-9_.]+", name):
             raise InputError(f"networks: a name must be letters, digits, '_' and '.'; got {name!r}")
-        training(experiment, name)
-        networks[name] = network(_modest(settings, experiment), frame_shape, f"networks.{name}")
-        if world and networks[name].observes and tuple(world) != networks[name].world:
+
+
+def check_trainings_of_networks(experiment: Experiment) -> None:
+    """A network may set little of its own training."""
+    for name in experiment.networks:
+        train_block(experiment, name)
+
+
+def check_frame_sizes(rehearsal: Rehearsal) -> None:
+    """Every stimulus has frames of the size that the networks are built for."""
+    height, width = rehearsal.frame_shape
+    for split, stimulus in rehearsal.stimuli.items():
+        if frame_shape_of(stimulus) != rehearsal.frame_shape:
+            raise InputError(
+                f"stimulus.{split}: frames must be {height}x{width} as in train; got "
+                f"{stimulus.sizes['y']}x{stimulus.sizes['x']}"
+            )
+
+
+def check_contexts_of_recordings(rehearsal: Rehearsal) -> None:
+    """The context of a recording is not longer than its stimulus."""
+    for split, block in rehearsal.experiment.record.items():
+        frames = rehearsal.stimuli[split].sizes["time"]
+        if block.context is not None and block.context > frames:
+            raise InputError(
+                f"record.{split}: context must be at most the {frames} frames of the stimulus; "
+                f"got {block.context}"
+            )
+
+
+def check_lengths_for_training(rehearsal: Rehearsal) -> None:
+    """The stimuli are as long as training and validation need."""
+    train = rehearsal.experiment.train
+    task = task_of(train)
+    for split, warm_up in (("train", train.warm_up), ("valid", 0)):
+        frames = rehearsal.stimuli[split].sizes["time"]
+        if frames < warm_up + task.frames:
+            raise InputError(
+                f"train: warm_up {warm_up} + {task.frames_in_words} must fit in the {frames} frames of "
+                f"stimulus.{split}; lengthen it or shorten them"
+            )
+
+
+def check_stimulus_of_task(rehearsal: Rehearsal) -> None:
+    """The task can be learned from the stimulus."""
+    experiment = rehearsal.experiment
+    try:
+        task_of(experiment.train).check_stimulus(rehearsal.stimuli["train"], experiment.stimulus.family)
+    except InputError as error:
+        raise InputError(f"train: {error}") from None
+
+
+def check_worlds(rehearsal: Rehearsal) -> None:
+    """A network that maps a world has a map of the size of the world of the stimulus."""
+    world = json.loads(rehearsal.stimuli["train"].attrs.get("scene", "{}")).get("world")
+    if not world:
+        return
+    for name, network in rehearsal.networks.items():
+        if network.observes and network.world != tuple(world):
             raise InputError(
                 f"networks.{name}: the world of the stimulus is {world[0]}x{world[1]} px; set world: {world}"
             )
-        if train.task == "classify":
-            try:
-                networks[name].logits(networks[name].start(1))
-            except InputError as error:
-                raise InputError(f"networks.{name}: {error}") from None
-    for name, settings in experiment.analyse.items():
-        analysis = ideas.load("analysis", name)
-        specification.arguments(analysis.analyse, settings, f"analyse.{name}", given=("recording",))
-        if analysis.READS not in experiment.record:
-            raise InputError(
-                f"analyse.{name} reads recordings of {analysis.READS}; add {analysis.READS} to record"
-            )
+
+
+def check_readouts(rehearsal: Rehearsal) -> None:
+    """Every network has the readout that the task needs."""
+    task = task_of(rehearsal.experiment.train)
+    for name, network in rehearsal.networks.items():
+        try:
+            task.check_network(network)
+        except InputError as error:
+            raise InputError(f"networks.{name}: {error}") from None
+
+
+def check_analyses(experiment: Experiment) -> None:
+    """Every analysis exists, has valid settings, and the recording that it reads is made."""
+    for name in experiment.analyse:
+        arguments_of_analysis(experiment, name)
+        split = ideas.load("analysis", name).READS
+        if split not in experiment.record:
+            raise InputError(f"analyse.{name} reads recordings of {split}; add {split} to record")
+
+
+def arguments_of_analysis(experiment: Experiment, name: str) -> dict[str, Any]:
+    """All arguments of an analysis but the recording."""
+    analyse = ideas.load("analysis", name).analyse
+    return specification.arguments(analyse, experiment.analyse[name], f"analyse.{name}", given=("recording",))
+
+
+def rehearse(rehearsal: Rehearsal) -> None:
+    """Record a few trials of each stimulus, by a network of each kind, and analyse the recordings.
+
+    Raises
+    ------
+    InputError
+        If a network lacks a site, or an analysis cannot use what would be recorded.
+    """
+    for network in one_of_each_kind(rehearsal.networks.values()):
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+            recordings: dict[str, xr.Dataset] = {}
+            for split, block in rehearsal.experiment.record.items():
+                path = Path(folder) / f"{split}.h5"
+                rehearse_recording(rehearsal, network, split, block, path)
+                recordings[split] = opened.enter_context(open_recording(path))
+            for name in rehearsal.experiment.analyse:
+                rehearse_analysis(rehearsal.experiment, name, recordings)
+
+
+def rehearse_recording(
+    rehearsal: Rehearsal, network: Network, split: str, block: RecordBlock, path: Path
+) -> None:
+    """Record an untrained network on a few trials, with what a training leaves on a recording."""
+    train = rehearsal.experiment.train
+    curve = {"sequences": [1.0], "valid_loss": [1.0]}
     attrs = {"horizon": train.horizon, "task": train.task}
-    for untrained in one_of_each_kind(networks.values()):
-        rehearse(
-            untrained,
-            shown,
-            {name: r.model_dump() for name, r in experiment.record.items()},
-            experiment.analyse,
-            attrs,
-        )
+    try:
+        record(network, rehearsal.stimuli[split], path, **block.model_dump(), curve=curve, attrs=attrs)
+    except InputError as error:
+        raise InputError(f"record.{split}: {error}") from None
 
 
-def _modest(settings: Settings, experiment: Experiment) -> Settings:
-    """An entry of ``networks`` with few channels, but as many as are recorded."""
-    enough = max([2, *(block.channels or 0 for block in experiment.record.values())])
-    modest, channels = architecture(settings), settings.get("channels")
-    return {**modest, "channels": min(channels, enough)} if isinstance(channels, int) else modest
+def rehearse_analysis(experiment: Experiment, name: str, recordings: Mapping[str, xr.Dataset]) -> None:
+    """Analyse a recording of an untrained network, and work out the numbers for the report."""
+    analysis = ideas.load("analysis", name)
+    arguments = arguments_of_analysis(experiment, name)
+    try:
+        results = analysis.analyse(recordings[analysis.READS], **arguments).compute()
+        run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
+        analysis.answers(results.expand_dims("run").assign_coords(run))
+    except InputError as error:
+        raise InputError(f"analyse.{name}: {error}") from None
+
+
+def one_of_each_kind(networks: Iterable[Network]) -> list[Network]:
+    """The network with the fewest velocities of each kind that may matter to an analysis."""
+    largest_first = sorted(networks, key=lambda network: len(network.grid), reverse=True)
+    smallest_by_kind = {kind_of(network): network for network in largest_first}
+    return list(smallest_by_kind.values())
+
+
+def kind_of(network: Network) -> tuple[Any, ...]:
+    """Dimensions of the state, whether it has space, its group, and whether it has a channel at rest."""
+    group = network.grid.group
+    state = network.top(network.start(1))
+    rest = (0,) * len(group.components)
+    has_space = state.shape[-2:] == network.frame_shape
+    return state.ndim, has_space, group, rest in network.grid.velocities

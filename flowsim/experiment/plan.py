@@ -12,11 +12,17 @@ from typing import Any
 
 from flowsim import ideas
 from flowsim.experiment.check import checked
-from flowsim.experiment.read import architecture, runs, splits, training
+from flowsim.experiment.read import architecture, runs, splits, train_block
+from flowsim.experiment.schema import Experiment
 from flowsim.files.code_hash import code_hash, training_code
 from flowsim.files.provenance import checksum
 from flowsim.splits import SEEDS
 from flowsim.training.devices import pick_device
+
+TEMPLATE = Path(__file__).parents[1] / "views" / "report.html.j2"
+
+Jobs = dict[str, dict[str, Any]]
+"""The jobs of one stage by name, as plain values."""
 
 
 def jobs(path: str | Path) -> dict[str, Any]:
@@ -25,49 +31,61 @@ def jobs(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the experiment would fail later on; see `flowsim.experiment.read.read`.
+        If the experiment would fail later on; see `flowsim.experiment.check.checked`.
     """
     experiment = checked(path)
-    family = experiment.stimulus.family
-    networks = {name: architecture(settings) for name, settings in experiment.networks.items()}
-    trainings = {name: training(experiment, name).model_dump() for name in networks}
-    streamed = family if experiment.train.stream else None
-    analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
     return {
         "specification": experiment.model_dump_json(),
-        "family": family,
+        "family": experiment.stimulus.family,
         "gpu": int(pick_device().type != "cpu"),
-        "stimuli": {
-            split: {
-                "spec": json.dumps(experiment.stimulus.spec(split)),
-                "seed": SEEDS[split],
-                "code": code_hash("flowsim.files.netcdf", f"stimuli.{family}"),
-            }
-            for split in splits(experiment)
-        },
-        "runs": {
-            run: {
-                "spec": json.dumps({"name": name, "network": networks[name], "train": trainings[name]}),
-                "seed": seed,
-                "code": training_code(networks[name]["model"], streamed),
-            }
-            for run, (name, seed) in runs(experiment).items()
-        },
-        "recordings": {
-            name: {"spec": block.model_dump_json(), "code": code_hash("flowsim.recording.record")}
-            for name, block in experiment.record.items()
-        },
-        "analyses": {
-            name: {
-                "spec": json.dumps(experiment.analyse[name]),
-                "reads": analysis.READS,
-                "code": code_hash(
-                    f"analysis.{name}", without=["flowsim.figures.plot", "flowsim.figures.velocity_plane"]
-                ),
-                "figure_code": code_hash(f"analysis.{name}", "flowsim.figures.plot", "flowsim.files.results"),
-            }
-            for name, analysis in analyses.items()
-        },
-        "report": code_hash("flowsim.views.report")
-        + checksum(Path(__file__).parents[1] / "views" / "report.html.j2")[:16],
+        "stimuli": stimulus_jobs(experiment),
+        "runs": training_jobs(experiment),
+        "recordings": recording_jobs(experiment),
+        "analyses": analysis_jobs(experiment),
+        "report": code_hash("flowsim.views.report") + checksum(TEMPLATE)[:16],
+    }
+
+
+def stimulus_jobs(experiment: Experiment) -> Jobs:
+    """One for each split."""
+    code = code_hash("flowsim.files.netcdf", f"stimuli.{experiment.stimulus.family}")
+    return {
+        split: {"spec": json.dumps(experiment.stimulus.spec(split)), "seed": SEEDS[split], "code": code}
+        for split in splits(experiment)
+    }
+
+
+def training_jobs(experiment: Experiment) -> Jobs:
+    """One for each network and seed."""
+    streamed = experiment.stimulus.family if experiment.train.stream else None
+    planned = {}
+    for run, (name, seed) in runs(experiment).items():
+        network = architecture(experiment.networks[name])
+        train = train_block(experiment, name).model_dump()
+        planned[run] = {
+            "spec": json.dumps({"name": name, "network": network, "train": train}),
+            "seed": seed,
+            "code": training_code(network["model"], streamed),
+        }
+    return planned
+
+
+def recording_jobs(experiment: Experiment) -> Jobs:
+    """One for each entry of the block ``record``; every run has each of them."""
+    code = code_hash("flowsim.recording.record")
+    return {
+        split: {"spec": block.model_dump_json(), "code": code} for split, block in experiment.record.items()
+    }
+
+
+def analysis_jobs(experiment: Experiment) -> Jobs:
+    """One for each analysis; every run has each of them."""
+    return {
+        name: {
+            "spec": json.dumps(settings),
+            "reads": ideas.load("analysis", name).READS,
+            "code": code_hash(f"analysis.{name}", without=["flowsim.figures"]),
+            "figure_code": code_hash(f"analysis.{name}", "flowsim.figures.plot", "flowsim.files.results"),
+        }
+        for name, settings in experiment.analyse.items()
     }

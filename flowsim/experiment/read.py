@@ -1,6 +1,7 @@
-"""An experiment file: one YAML, a block per stage in the order in which data flow.
+"""From an experiment file, which is YAML with a block per stage, to its blocks, and what follows from them.
 
-`read` knows what a file may say, and no more; `flowsim.experiment.check` knows what would fail later on.
+Reading checks the file against its schema and no more; `flowsim.experiment.check` finds what would fail later
+on.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from typing import Any
 
 import yaml
 
-from flowsim import ideas, specification
+from flowsim import specification
 from flowsim.errors import InputError
 from flowsim.experiment.schema import Experiment
 from flowsim.files.atomic import existing
-from flowsim.network import build
 from flowsim.specification import Settings
-from flowsim.training.settings import OwnTrainBlock, TrainBlock
+from flowsim.training.settings import OwnTrainBlock, TrainBlock, task_of
 
 
 class Loader(yaml.SafeLoader):
@@ -35,10 +35,12 @@ class Loader(yaml.SafeLoader):
 def read(path: str | Path) -> Experiment:
     """Read an experiment file.
 
+    Recordings for which the file names no sites are of the sites of the task.
+
     Raises
     ------
     InputError
-        With the file and the key in question, if it is no YAML or says what no experiment can say.
+        With the file and the key in question, if the file is not YAML or does not fit the schema.
     """
     path = existing(path, "an experiment file (YAML)")
     try:
@@ -46,24 +48,20 @@ def read(path: str | Path) -> Experiment:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected YAML; {' '.join(str(error).split())}") from None
     try:
-        return specification.validate(Experiment, content, "")
+        experiment = specification.validate(Experiment, content, "")
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    return with_sites_of_the_task(experiment)
 
 
-def network(settings: Settings, frame_shape: tuple[int, int], where: str) -> Any:
-    """Build the network of one entry of ``networks``: ``model`` and the arguments of its ``build``."""
-    settings = dict(settings)
-    model = settings.pop("model", None)
-    if "frame_shape" in settings:
-        raise InputError(f"{where}: unknown key 'frame_shape'; it follows from the stimulus")
-    if not isinstance(model, str):
-        known = ", ".join(ideas.names("flowsim.models"))
-        raise InputError(f"{where}: 'model' must name one of: {known}; got {model!r}")
-    try:
-        return build(model, frame_shape, **settings)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+def with_sites_of_the_task(experiment: Experiment) -> Experiment:
+    """The experiment with the sites of its task in each recording that names none."""
+    sites = list(task_of(experiment.train).sites)
+    record = {
+        split: block if "sites" in block.model_fields_set else block.model_copy(update={"sites": sites})
+        for split, block in experiment.record.items()
+    }
+    return experiment.model_copy(update={"record": record})
 
 
 def architecture(settings: Settings) -> Settings:
@@ -71,13 +69,19 @@ def architecture(settings: Settings) -> Settings:
     return {name: value for name, value in settings.items() if name != "train"}
 
 
-def training(experiment: Experiment, name: str) -> TrainBlock:
-    """How a network is trained: the block ``train``, with what the network has of its own."""
-    own = specification.validate(
+def train_block(experiment: Experiment, name: str) -> TrainBlock:
+    """How a network is trained: the block ``train``, with what the network sets for itself.
+
+    Raises
+    ------
+    InputError
+        If the network sets what it cannot set for itself.
+    """
+    changes = specification.validate(
         OwnTrainBlock, experiment.networks[name].get("train", {}), f"networks.{name}.train"
     )
-    given = {key: value for key in own.model_fields_set if (value := getattr(own, key)) is not None}
-    return experiment.train.model_copy(update=given)
+    values = {key: getattr(changes, key) for key in changes.model_fields_set}
+    return experiment.train.model_copy(update={k: v for k, v in values.items() if v is not None})
 
 
 def splits(experiment: Experiment) -> list[str]:

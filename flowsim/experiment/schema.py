@@ -1,6 +1,4 @@
-"""The blocks of an experiment file: one per stage, in the order in which data flow, and what may be set in
-each.
-"""
+"""The blocks of an experiment file, in the order in which data flow, and what may be set in each."""
 
 from __future__ import annotations
 
@@ -14,7 +12,9 @@ from flowsim.training.settings import TrainBlock
 
 
 class StimulusBlock(Block):
-    """The world. ``family`` is a file in ``stimuli/``; the others are arguments of its ``generate``."""
+    """The stimulus. ``family`` is a file in ``stimuli/``; the other keys are arguments of its ``generate``:
+    for ``all`` splits, and for each of them.
+    """
 
     family: str
     all: Settings = {}
@@ -25,14 +25,16 @@ class StimulusBlock(Block):
     probe: Settings = {}
 
     def spec(self, split: str) -> Settings:
-        """Arguments of ``generate`` for one file."""
+        """Arguments of ``generate`` for one split."""
         return {**self.all, **getattr(self, split)}
 
 
 class Experiment(Block):
-    """The whole file. Networks have names of a person's choice; each is ``model``, arguments of its
-    ``build``, and ``train`` where its training differs from that of the others. ``in_all`` false leaves an
-    experiment out of `snakemake all`: it needs outside data, or days.
+    """The whole file.
+
+    Networks have names of your choice. Each is a ``model``, arguments of its ``build``, and ``train`` where
+    its training differs from that of the others. An experiment with ``in_all`` false is not run by `snakemake
+    all`, because it needs outside data, or days.
     """
 
     title: str

@@ -19,7 +19,7 @@ def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
     """Hash of what the named modules, and all modules of this project that they import, do.
 
     It is taken over syntax trees without docstrings: comments, layout and documentation do not count. Modules
-    in ``without`` are left out.
+    in ``without``, and all modules of packages in it, are left out.
 
     Raises
     ------
@@ -33,16 +33,16 @@ def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
             raise ModuleNotFoundError(f"cannot hash the code of {name!r}: there is no such module", name=name)
     digest = hashlib.sha256()
     for name, source in sorted(_closure(modules).items()):
-        if name in without:
+        if any(f"{name}.".startswith(f"{left_out}.") for left_out in without):
             continue
         digest.update(f"{name}\n{_meaning(source)}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def training_code(model: str, streamed: str | None = None) -> str:
-    """`code_hash` of what decides how a training ends; ``streamed`` is the stimulus that it streams, if any."""
-    stream = [] if streamed is None else ["flowsim.training.batches", f"stimuli.{streamed}"]
-    return code_hash("flowsim.training.train", f"flowsim.models.{model}", *stream)
+    """`code_hash` of what decides the weights at the end; ``streamed`` is the streamed stimulus, if any."""
+    stream = [] if streamed is None else [f"stimuli.{streamed}"]
+    return code_hash("flowsim.training.train", "flowsim.training.batches", f"flowsim.models.{model}", *stream)
 
 
 def _closure(modules: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From a state with velocity channels to what is asked of a network: the next frame, or a class.
+"""From a state to what a network is trained to give: the next frame, or a class.
 
 Pooling over v is blind to the shift, so the frame is transported as the input is, and the class is invariant.
 
@@ -41,7 +41,7 @@ class Readout(nn.Module):
         self.classifier = nn.Linear(channels, classes) if classes else None
 
     def forward(self, state: Tensor) -> Tensor:
-        """A frame (trial, 1, y, x)."""
+        """The predicted frame, (trial, 1, y, x)."""
         return self.decoder(self.pool(state))
 
     def logits(self, state: Tensor) -> Tensor:
@@ -50,8 +50,19 @@ class Readout(nn.Module):
         Raises
         ------
         InputError
-            If there are no classes.
+            If the network was built without classes.
         """
-        if self.classifier is None:
-            raise InputError("this network has no classes; build it with classes=n")
-        return self.classifier(self.pool(state).mean((-2, -1)))
+        return class_logits(self.classifier, self.pool(state).mean((-2, -1)))
+
+
+def class_logits(classifier: nn.Linear | None, features: Tensor) -> Tensor:
+    """Logits (trial, class) from features (trial, channel), by the linear classifier of a network.
+
+    Raises
+    ------
+    InputError
+        If the network was built without classes and has no classifier.
+    """
+    if classifier is None:
+        raise InputError("this network has no classes; build it with classes=n")
+    return classifier(features)

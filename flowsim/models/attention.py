@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -76,9 +77,7 @@ class Attention(Network):
         return (seen.transpose(1, 2).unflatten(2, self.size)[:, None], tokens)
 
     def logits(self, state: State) -> Tensor:
-        if self.classifier is None:
-            raise InputError("this network has no classes; build it with classes=n")
-        return self.classifier(state[0][:, 0].mean((-2, -1)))
+        return class_logits(self.classifier, state[0][:, 0].mean((-2, -1)))
 
 
 def build(

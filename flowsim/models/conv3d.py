@@ -1,7 +1,8 @@
 """A 3D-CNN that classifies: kernels over space and time, no recurrence. The published baseline on actions; no
 law.
 
-Its state at time t is what its last layer, which sees no later frame, holds at t. It predicts no frames.
+Its state at time t is the output of its last layer at t, which depends on no later frame. It predicts no
+frames.
 
 Source: Keller (2025), the 3D-CNN baseline.
 """
@@ -20,13 +21,14 @@ from torch import Tensor, nn
 from flowsim.errors import InputError
 from flowsim.flows.group import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State, Step
 
 Count = Annotated[int, Field(ge=1)]
 
 
 class Conv3D(Network):
-    """See the module."""
+    """The network that the module describes."""
 
     law = None
 
@@ -52,22 +54,21 @@ class Conv3D(Network):
         disturb: Callable[[Tensor, int], Tensor] | None = None,
     ) -> Iterator[Step]:
         """See `Network.resume`; from all frames at once, whatever ``state`` is, and without predictions."""
-        seen = (
-            frames
-            if disturb is None
-            else torch.stack([disturb(f, t) for t, f in enumerate(frames.unbind(1))], 1)
-        )
-        x, side = seen.transpose(1, 2), self.kernel // 2
+        if disturb is not None:
+            frames = torch.stack([disturb(frame, time) for time, frame in enumerate(frames.unbind(1))], 1)
+        x = frames.transpose(1, 2)
+        side = self.kernel // 2
+        around, before = (side, side, side, side, 0, 0), (0, 0, 0, 0, self.kernel - 1, 0)
         for layer in self.layers:
-            x = F.pad(F.pad(x, (side,) * 4 + (0, 0), mode="circular"), (0, 0, 0, 0, self.kernel - 1, 0))
-            x = F.relu(layer(x))
+            padded = F.pad(F.pad(x, around, mode="circular"), before)
+            x = F.relu(layer(padded))
         for time in times:
             if time >= frames.shape[1]:
                 raise self._no_frames()
             yield Step(time, None, partial(tuple, (x[:, None, :, time],)), self.top)
 
     def logits(self, state: State) -> Tensor:
-        return self.classifier(state[0][:, 0].mean((-2, -1)))
+        return class_logits(self.classifier, state[0][:, 0].mean((-2, -1)))
 
     def _no_frames(self) -> InputError:
         return InputError("conv3d predicts no frames; it only classifies")
@@ -90,7 +91,13 @@ def build(
     layers: Count = 3,
     classes: Count = 10,
 ) -> Network:
-    """Build one for frames (y, x), with odd kernels of the same size in time and space."""
+    """Build one for frames (y, x), with odd kernels of the same size in time and space.
+
+    Raises
+    ------
+    InputError
+        If the kernel is even.
+    """
     if kernel % 2 == 0:
         raise InputError(f"kernel must be odd; got {kernel}")
     return Conv3D(frame_shape, channels, kernel, layers, classes)

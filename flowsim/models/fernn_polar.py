@@ -32,6 +32,7 @@ from flowsim.flows.law import Law
 from flowsim.flows.log_polar import LogPolar
 from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.cells import at_every_velocity
+from flowsim.layers.readout import class_logits
 from flowsim.layers.velocity_channels import lift, pool_max
 from flowsim.models.fernn_rotation import Degrees
 from flowsim.network import Network, State
@@ -101,9 +102,7 @@ class FERNNPolar(Network):
         return (torch.relu(at_every_velocity(self.recurrent, state[0]) + drive),)
 
     def logits(self, state: State) -> Tensor:
-        if self.classifier is None:
-            raise InputError("this network has no classes; build it with classes=n")
-        return self.classifier(pool_max(state[0]).mean((-2, -1)))
+        return class_logits(self.classifier, pool_max(state[0]).mean((-2, -1)))
 
 
 def build(

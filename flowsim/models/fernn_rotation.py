@@ -22,11 +22,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.errors import InputError
 from flowsim.flows.flow import Flow
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.circular import check_kernel
+from flowsim.layers.readout import class_logits
 from flowsim.layers.steerable import SteerableConv
 from flowsim.network import Network, State
 
@@ -104,9 +104,7 @@ class FERNNRotation(Network):
         return (torch.relu(recurrent + drive) * self.disc).view_as(comoving), time
 
     def logits(self, state: State) -> Tensor:
-        if self.classifier is None:
-            raise InputError("this network has no classes; build it with classes=n")
-        return self.classifier(self.top(state).amax(1).mean((-3, -2, -1)))
+        return class_logits(self.classifier, self.top(state).amax(1).mean((-3, -2, -1)))
 
 
 def disc(frame_shape: tuple[int, int]) -> Tensor:

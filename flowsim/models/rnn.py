@@ -11,9 +11,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.errors import InputError
 from flowsim.flows.group import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -64,6 +64,4 @@ class Flattened(Network):
         )
 
     def logits(self, state: State) -> Tensor:
-        if self.classifier is None:
-            raise InputError("this network has no classes; build it with classes=n")
-        return self.classifier(state[0].flatten(1))
+        return class_logits(self.classifier, state[0].flatten(1))

@@ -11,7 +11,9 @@ from flowsim.specification import Block, Count
 
 
 class UnitsBlock(Block):
-    """Only so many units, a random subset or random projections; see `flowsim.recording.thinning.Units`."""
+    """Record a few units only: a random subset, or random projections; see
+    `flowsim.recording.thinning.Units`.
+    """
 
     count: Count
     by: Literal["subset", "projection"] = "subset"
@@ -19,7 +21,11 @@ class UnitsBlock(Block):
 
 
 class RecordBlock(Block):
-    """What is recorded while a network watches one stimulus file. ``context`` None: it sees every frame."""
+    """What is recorded while a network watches one stimulus file; see `flowsim.recording.record.record`.
+
+    Without a ``context`` the network sees every frame. In an experiment, ``sites`` that are not given are
+    those of the task that the networks are trained for.
+    """
 
     context: Count | None = None
     sites: list[Literal["state", "prediction", "logits"]] = ["state", "prediction"]

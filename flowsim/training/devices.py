@@ -1,8 +1,9 @@
-"""Several processes that train one network together, each on its part of every batch (``torchrun -m flowsim
-train``).
+"""The hardware that trains: which device, how freed memory is kept, and several processes that train
+together.
 
-Every process draws the whole batch and takes its own part; gradients are added up, so that the result is that
-of one process to rounding. Without torchrun there is one process and nothing here does anything.
+With ``torchrun -m flowsim train`` several processes train one network. Each draws the whole batch and takes
+its part of it; gradients are added up, so that the result is that of one process up to rounding. Without
+torchrun there is one process, and the functions for several do nothing.
 """
 
 from __future__ import annotations
@@ -27,29 +28,38 @@ PATIENCE = timedelta(hours=2)
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[torch.device]:
-    """Join the processes that torchrun started, if it did; the device of this one."""
+    """Join the processes that torchrun started, if it did; yields the device of this process.
+
+    Raises
+    ------
+    InputError
+        If there are more processes than GPUs, or the device already names one GPU.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
-    own = device
     if device.type == "cuda":
-        place = int(os.environ.get("LOCAL_RANK", "0"))
-        if device.index is not None or place >= torch.cuda.device_count():
-            raise InputError(
-                f"torchrun gives each process a GPU of its own, of {torch.cuda.device_count()}; start at most so many "
-                f"processes and leave the device at auto or cuda; got {device} for process {place}"
-            )
-        own = torch.device("cuda", place)
-        torch.cuda.set_device(own)
-    dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=PATIENCE)
+        device = _gpu_of_this_process(device)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield own
+        yield device
     finally:
         dist.destroy_process_group()
 
 
+def _gpu_of_this_process(device: torch.device) -> torch.device:
+    number, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if device.index is not None or number >= gpus:
+        raise InputError(
+            f"torchrun gives each process a GPU of its own, of {gpus}; start at most so many processes and "
+            f"leave the device at auto or cuda; got {device} for process {number}"
+        )
+    return torch.device("cuda", number)
+
+
 def rank() -> int:
-    """The number of this process; 0 is the one that writes."""
+    """The number of this process; the one with number 0 writes files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -59,7 +69,7 @@ def count() -> int:
 
 
 def from_the_first(make: Callable[[], Any]) -> Any:
-    """What ``make`` returns in the first process, in every process, so that all go on from the same."""
+    """What ``make`` returns in the first process, sent to every process, so that all go on from the same."""
     if count() == 1:
         return make()
     shared = [make() if rank() == 0 else None]
@@ -68,7 +78,7 @@ def from_the_first(make: Callable[[], Any]) -> Any:
 
 
 def own_part(size: int) -> slice:
-    """This process's part of ``size`` things, as even as can be."""
+    """This process's part of ``size`` things, which are divided as evenly as possible."""
     return slice(size * rank() // count(), size * (rank() + 1) // count())
 
 
@@ -79,39 +89,50 @@ def add_up(tensors: Iterable[Tensor]) -> None:
             dist.all_reduce(tensor)
 
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Of mallopt: bytes that may lie free at the end of the heap, and from which on a block is a mapping of its
-own.
+TRIM_THRESHOLD = -1
+"""Parameter of mallopt: how many bytes may lie free at the end of the heap before the system gets them back.
 """
 
+MMAP_THRESHOLD = -3
+"""Parameter of mallopt: from which size on a block is mapped separately, and given back when it is freed."""
 
-LARGEST = 2**25
-"""The largest block that glibc lets be part of the heap."""
+LARGEST_HEAP_BLOCK = 2**25
+"""The largest block that glibc can be told to put on the heap."""
 
 
 def keep_freed_memory() -> bool:
-    """For the rest of this process; whether the allocator took it."""
+    """Keep freed memory for the next step instead of giving it back to the system, until this process ends.
+
+    Returns whether that is so; it needs glibc.
+    """
     if sys.platform != "linux":
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return bool(mallopt and mallopt(MMAP_THRESHOLD, LARGEST) and mallopt(TRIM_THRESHOLD, 2**31 - 1))
+    if mallopt is None:
+        return False
+    return bool(mallopt(MMAP_THRESHOLD, LARGEST_HEAP_BLOCK) and mallopt(TRIM_THRESHOLD, 2**31 - 1))
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of this name; for "auto" CUDA where there is one, else Apple's GPU, else the CPU.
+    """The device of this name; for "auto" CUDA if there is such a GPU, else Apple's GPU, else the CPU.
 
     Raises
     ------
     InputError
-        If the device asked for is not on this machine.
+        If this machine has no such device.
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available.insert(0, "cuda")
     if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there))
+        return torch.device(available[0])
     kind, _, number = name.partition(":")
-    if not available.get(kind, False) or (number and not number.isdigit()):
-        there = ", ".join(device for device, on in available.items() if on)
-        raise InputError(f"device {name!r} is not on this machine; use auto or one of: {there}")
+    if kind not in available or (number and not number.isdigit()):
+        raise InputError(
+            f"device {name!r} is not on this machine; use auto or one of: {', '.join(available)}"
+        )
     return torch.device(name)
 
 
@@ -119,5 +140,7 @@ def hardware(device: torch.device) -> str:
     """The device in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
     threads = torch.get_num_threads()
-    return f"{threads} CPU thread{'s' if threads > 1 else ''}" if device.type == "cpu" else device.type
+    return "1 CPU thread" if threads == 1 else f"{threads} CPU threads"

@@ -1,56 +1,37 @@
-"""What training descends. To predict: see a context, then roll out; the squared error of every prediction,
-those made within the context weighing less. To classify: the cross-entropy of the class after the last frame
-of the context.
+"""One batch through a network: noise, warm-up, context and horizon, and the loss that its task defines.
 
-Two things keep long rollouts from drifting, neither of which touches the law. Every frame that the network
-takes in, seen or its own, is disturbed by Gaussian noise, so that it learns to correct small errors instead
-of adding them up. And in every other step the network has been watching for a random while, up to ``warm_up``
-frames without gradient, when the context begins: a recurrence whose state keeps growing is found out there,
-which a short sequence from rest does not show.
+Two things keep long rollouts from drifting. Neither touches the law.
+
+- Gaussian noise is added to every frame that the network takes in, whether seen or predicted, so that it
+  learns to correct small errors instead of adding them up.
+- In every other step the network has already watched a random number of frames, up to ``warm_up`` and without
+  gradient, when the context begins. A recurrence whose state keeps growing shows there, but not in a short
+  sequence from rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from flowsim.errors import InputError
-from flowsim.network import Network, State
+from flowsim.network import Network, State, Step
 from flowsim.scenes.sequences import Sequences
-
-
-class Settings(Protocol):
-    """What a loss needs to know; see `flowsim.training.settings.TrainBlock`."""
-
-    task: Literal["predict", "classify"]
-    context: int
-    horizon: int
-    noise: float
-    warm_up: int
-    context_weight: float
-    recompute: int | None
-    precision: Literal["float32", "bfloat16"]
-
-
-def end_of(settings: Settings) -> int:
-    """How many frames are needed after the warm-up."""
-    return settings.context + (settings.horizon if settings.task == "predict" else 0)
+from flowsim.training.settings import TrainBlock, task_of
+from flowsim.training.task import actions_for
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences of one training step, with what was drawn for them.
+    """Sequences of one training step, with the noise and the warm-up drawn for them.
 
     Attributes
     ----------
     sequences : Sequences
-        As long as warm-up, context and horizon.
+        As long as warm-up, context and horizon together.
     noise : Tensor (trial, time, channel, y, x)
         Of unit variance.
     warm : int
@@ -62,11 +43,12 @@ class Batch:
     warm: int
 
     @classmethod
-    def drawn(cls, sequences: Sequences, settings: Settings, seed: int) -> Batch:
-        """Draw noise and warm-up, the same for the same seed however the batch is split afterwards."""
+    def drawn(cls, sequences: Sequences, settings: TrainBlock, seed: int) -> Batch:
+        """Draw noise and warm-up: the same for the same seed, however the batch is split afterwards."""
         longest = settings.warm_up if seed % 2 else 0
         warm = int(torch.randint(longest + 1, (), generator=torch.Generator().manual_seed(seed)))
-        sequences = sequences.between(settings.warm_up - warm, settings.warm_up + end_of(settings))
+        end = settings.warm_up + task_of(settings).frames
+        sequences = sequences.between(settings.warm_up - warm, end)
         frames = sequences.frames
         generator = torch.Generator(frames.device).manual_seed(seed)
         noise = torch.empty_like(frames)
@@ -82,85 +64,94 @@ class Batch:
         return Batch(self.sequences[chosen], self.noise[chosen], self.warm)
 
 
-def losses(network: Network, settings: Settings, batch: Batch) -> tuple[Tensor, Tensor]:
-    """What is descended, and the part that curves show, the error over the horizon alone; means over the
-    batch.
+def losses(network: Network, settings: TrainBlock, batch: Batch) -> tuple[Tensor, Tensor]:
+    """What is minimised, and the part of it that learning curves show; means over the batch.
+
+    See `flowsim.training.task.Task.loss`.
     """
-    frames, warm = batch.sequences.frames, batch.warm
-    end, actions = frames.shape[1], _given(network, batch.sequences)
-    classify = settings.task == "classify"
-    seen = frames[:, : warm + settings.context]
-    predict_from = warm + 1 if settings.context_weight else end - settings.horizon
-    if classify:
-        predict_from = end
-
-    def disturb(frame: Tensor, time: int) -> Tensor:
-        return frame + settings.noise * batch.noise[:, time]
-
-    def run(times: Sequence[int], *state: Tensor) -> tuple[list[Tensor], State]:
-        predicted = []
-        for step in network.resume(state, times, seen, predict_from, actions, disturb):
-            predicted += [] if step.prediction is None else [step.prediction]
-        return predicted, step.carried if classify or step.time < end - 1 else ()
-
-    def shorter() -> torch.autocast:
-        return torch.autocast(frames.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
-
+    task = task_of(settings)
+    passage = Passage(network, settings, batch)
+    end = batch.sequences.frames.shape[1]
     state = network.start(len(batch))
-    with torch.no_grad(), shorter():  # not that of below, which keeps weights cast without gradient
-        for step in network.resume(state, range(warm), seen, end, actions, disturb):
+    # An autocast of its own: it keeps the weights that it casts, and those cast here have no gradient.
+    with torch.no_grad(), passage.autocast():
+        for step in passage.steps(state, range(batch.warm), predict_from=end):
             state = step.carried
-    with shorter():
-        predicted: list[Tensor] = []
-        at_once = settings.recompute or end - warm
-        for first in range(warm, end, at_once):
-            times = range(first, min(first + at_once, end))
-            if (
-                times[-1] < end - 1
-            ):  # to stop the recomputation early would leave what it made to the garbage collector
+    with passage.autocast():
+        predictions, state = passage.run(state, range(batch.warm, end))
+        output = task.output(network, predictions, state)
+    return task.loss(output, batch.sequences)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The way of one batch through a network."""
+
+    network: Network
+    settings: TrainBlock
+    batch: Batch
+
+    def autocast(self) -> torch.autocast:
+        """Compute in the precision of the training."""
+        reduced = self.settings.precision == "bfloat16"
+        return torch.autocast(self.batch.noise.device.type, torch.bfloat16, enabled=reduced)
+
+    def steps(self, state: State, times: Sequence[int], predict_from: int) -> Iterator[Step]:
+        """Go through ``times``, with noise on each frame that is taken in; see `Network.resume`."""
+        sequences, warm = self.batch.sequences, self.batch.warm
+        visible = sequences.frames[:, : warm + self.settings.context]
+        actions = actions_for(self.network, sequences)
+
+        def disturb(frame: Tensor, time: int) -> Tensor:
+            return frame + self.settings.noise * self.batch.noise[:, time]
+
+        return self.network.resume(state, times, visible, predict_from, actions, disturb)
+
+    def run(self, state: State, times: range) -> tuple[list[Tensor], State]:
+        """Predictions made at ``times``, and what is carried afterwards if the task reads it.
+
+        With ``recompute``, all but the last so many frames are computed again in the backward pass instead of
+        being stored; the last ones are needed there at once.
+        """
+        at_once = self.settings.recompute or len(times)
+        predictions: list[Tensor] = []
+        for first in range(times.start, times.stop, at_once):
+            piece = range(first, min(first + at_once, times.stop))
+            if piece.stop < times.stop:
+                # Stopping the recomputation early would leave its tensors to the garbage collector.
                 more, state = checkpoint(
-                    run, times, *state, use_reentrant=False, preserve_rng_state=False, early_stop=False
+                    self._run_piece,
+                    piece,
+                    *state,
+                    use_reentrant=False,
+                    preserve_rng_state=False,
+                    early_stop=False,
                 )
-            else:  # what comes last is needed at once
-                more, state = run(times, *state)
-            predicted += more
-        if classify:
-            loss = F.cross_entropy(network.logits(state).to(frames.dtype), _labels(batch.sequences))
-            return loss, loss
-    shown = frames[:, -len(predicted) :]
-    error = (torch.stack(predicted, 1).to(shown.dtype) - shown).square().flatten(2).mean((0, 2))
-    before, ahead = error[: -settings.horizon], error[-settings.horizon :].mean()
-    return ahead + (settings.context_weight * before.mean() if len(before) else 0.0), ahead
+            else:
+                more, state = self._run_piece(piece, *state)
+            predictions += more
+        return predictions, state
+
+    def _run_piece(self, times: range, *state: Tensor) -> tuple[list[Tensor], State]:
+        task = task_of(self.settings)
+        end = self.batch.sequences.frames.shape[1]
+        predictions = []
+        for step in self.steps(state, times, task.first_prediction(self.batch.warm)):
+            if step.prediction is not None:
+                predictions.append(step.prediction)
+        carries_on = task.reads_last_state or times.stop < end
+        return predictions, step.carried if carries_on else ()
 
 
 @torch.no_grad()
-def evaluate(network: Network, settings: Settings, sequences: Sequences, at_once: int) -> Tensor:
-    """Sum over sequences of what `losses` shows: mean squared error per pixel over the horizon, or
-    cross-entropy.
+def evaluate(network: Network, settings: TrainBlock, sequences: Sequences, at_once: int) -> Tensor:
+    """What validation reports, summed over sequences: the `measure` of the task.
 
-    ``at_once`` are evaluated together.
+    ``at_once`` sequences are evaluated together.
     """
-    context, frames = settings.context, sequences.frames
+    task, frames = task_of(settings), sequences.frames
     total = torch.zeros((), dtype=frames.dtype, device=frames.device)
     for first in range(0, len(sequences), at_once):
-        part = sequences[first : first + at_once].between(0, end_of(settings))
-        seen, actions = part.frames[:, :context], _given(network, part)
-        if settings.task == "classify":
-            total += F.cross_entropy(network.classify(seen, actions), _labels(part), reduction="sum")
-        else:
-            error = network.rollout(seen, settings.horizon, actions) - part.frames[:, context:]
-            total += error.square().mean() * len(part)
+        part = sequences[first : first + at_once].between(0, task.frames)
+        total += task.validation_error(network, part)
     return total
-
-
-def _given(network: Network, sequences: Sequences) -> Tensor | None:
-    """The observer's actions, for a network that takes them."""
-    return sequences.actions if network.observes else None
-
-
-def _labels(sequences: Sequences) -> Tensor:
-    if sequences.label is None:
-        raise InputError(
-            "to classify needs labels; the stimulus has no coordinate label. Use another, or task predict"
-        )
-    return sequences.label

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from flowsim.specification import Block, Count, Positive, Settings
+from flowsim.training.task import TASKS, Task
+
+
+def _known_task(name: str) -> str:
+    if name not in TASKS:
+        expected = " or ".join(repr(task) for task in TASKS)
+        raise PydanticCustomError("unknown_task", "Input should be {expected}", {"expected": expected})
+    return name
 
 
 class BudgetBlock(Block):
-    """Where a training stops for now: after so many sequences seen, or so many minutes spent on it, in all
-    sittings together, whichever comes first. What it then leaves is partial, and labelled so; with a larger
-    budget, or none, it goes on from there.
+    """Where a training stops for now: after so many sequences, or so many minutes, whichever comes first.
+
+    Both count from the first start of the training, over all interruptions. The weights that it leaves are
+    marked as partial. With a larger budget, or none, the training goes on from there.
     """
 
     sequences: Count | None = None
@@ -20,25 +30,28 @@ class BudgetBlock(Block):
 
 
 class TrainBlock(Block):
-    """How every network is trained: to predict ``horizon`` frames after seeing ``context`` frames, or
-    (``task`` classify) to name the label of object 0 after ``context`` frames. With ``stream`` every batch is
-    made anew instead of taken from the file, by the file's specification, on the device that trains.
+    """How every network is trained.
 
-    ``sequences`` in all are seen, ``batch`` at a time; ``clip`` is the largest norm of a gradient, ``noise``
-    the standard deviation of what is added to every frame that is taken in, and ``warm_up`` the most frames
-    that are watched before the context. The error of predictions made within the context counts
-    ``context_weight`` times that over the horizon; 0, as published, does not make any. The learning rate
-    rises shortly and falls to 0 along half a ``cosine`` over all ``sequences``, or is ``constant``, as
-    published. A ``budget`` stops before the end.
+    ``task`` is one of `flowsim.training.task.TASKS`: to predict ``horizon`` frames after ``context`` frames,
+    or to classify, that is, to name the label of object 0 after ``context`` frames. With ``stream`` every
+    batch is generated anew, by the specification of the stimulus file and on the device that trains, instead
+    of being read from the file.
 
-    Three settings trade time for memory, or speed for precision: ``micro_batch`` splits each batch into
-    pieces of at most so many sequences, with the same result to rounding (on a GPU without enough memory this
-    is done without being asked); ``recompute`` keeps the state of every so many frames only, and computes the
-    others again in the backward pass; ``precision`` bfloat16 computes in that (torch.autocast), and keeps
+    The network sees ``sequences`` in all, ``batch`` at a time. ``clip`` is the largest norm of a gradient,
+    ``noise`` the standard deviation of what is added to every frame that the network takes in, and
+    ``warm_up`` the largest number of frames that it watches before the context. The error of predictions made
+    within the context counts ``context_weight`` times that over the horizon; with 0, as published, none are
+    made. The learning rate rises briefly and then falls to 0 along half a ``cosine`` over all ``sequences``,
+    or is ``constant``, as published. A ``budget`` stops before the end.
+
+    Three settings trade time for memory, or precision for speed. ``micro_batch`` splits each batch into
+    pieces of at most so many sequences, with the same result up to rounding (on a GPU with too little memory
+    this happens by itself). ``recompute`` stores the state of every so many frames only, and computes the
+    others again in the backward pass. ``precision`` bfloat16 computes in bfloat16 (torch.autocast) and stores
     weights in float32.
     """
 
-    task: Literal["predict", "classify"] = "predict"
+    task: Annotated[str, AfterValidator(_known_task)] = "predict"
     stream: bool = False
     context: Count = 6
     horizon: Count = 6
@@ -58,7 +71,7 @@ class TrainBlock(Block):
 
 
 class OwnTrainBlock(Block):
-    """What a network may have of its own in its training, as its key ``train``; the rest is common to all
+    """What one network may set for its own training, as its key ``train``; the rest is common to all
     networks.
     """
 
@@ -67,10 +80,23 @@ class OwnTrainBlock(Block):
 
 
 class RunBlock(Block):
-    """One training: what the network is called, what it is (``model`` and arguments of its ``build``), and
-    how.
+    """One training: the name of the network, its ``model`` with the arguments of its ``build``, and how it is
+    trained.
     """
 
     network: Settings = {"model": "fernn"}
     name: str = ""
     train: TrainBlock = TrainBlock()
+
+    def decisive(self) -> dict[str, Any]:
+        """The specification without `SAME_RESULT`: what decides the weights at the end."""
+        return self.model_dump(exclude=SAME_RESULT)
+
+
+SAME_RESULT = {"train": {"micro_batch", "recompute", "budget"}}
+"""Settings that may change between an interruption and resuming: the steps are the same up to rounding."""
+
+
+def task_of(settings: TrainBlock) -> Task:
+    """The task of a training."""
+    return TASKS[settings.task](settings.context, settings.horizon, settings.context_weight)

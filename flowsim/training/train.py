@@ -1,7 +1,7 @@
-"""Train a network to predict or to classify (`flowsim.training.objective`).
+"""The training loop.
 
-Deterministic: the order of the data follows from the seed, so a training that was killed and resumed from its
-checkpoint ends with the weights of an undisturbed one.
+Deterministic: the order of the data, the noise and the warm-up follow from the seed and the number of the
+step. A training that was killed and resumed from its checkpoint ends with the weights of an undisturbed one.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.layers import padded_gather
 from flowsim.network import Network
 from flowsim.scenes.sequences import Sequences
-from flowsim.training import devices, objective
+from flowsim.training import devices
 from flowsim.training.objective import Batch, evaluate, losses
+from flowsim.training.settings import BudgetBlock, TrainBlock
 from flowsim.training.weights import load_checkpoint, save
+
+Report = Callable[[int, float | None, float | None], None]
+"""Called with the number of sequences seen, and the training and validation loss, None between validations.
+"""
 
 
 class Source(Protocol):
@@ -34,31 +38,19 @@ class Source(Protocol):
         """Batch number 0, 1, 2, ..."""
 
 
-class Budget(Protocol):
-    """Where to stop for now; see `flowsim.training.settings.BudgetBlock`."""
-
-    sequences: int | None
-    minutes: float | None
-
-
-class Settings(objective.Settings, Protocol):
-    """What `train` needs to know; see `flowsim.training.settings.TrainBlock`."""
-
-    sequences: int
-    batch: int
-    learning_rate: float
-    schedule: Literal["cosine", "constant"]
-    clip: float
-    validate_every: int
-    micro_batch: int | None
-
-    @property
-    def budget(self) -> Budget: ...
-
-
 @dataclass
 class Curve:
-    """Losses (mean squared error over the horizon, or cross-entropy), one entry per validation."""
+    """The learning curve, with an entry per validation.
+
+    Attributes
+    ----------
+    sequences : list of int
+        Sequences seen so far.
+    train_loss, valid_loss : list of float
+        The `measure` of the task: mean squared error over the horizon, or cross-entropy.
+    seconds : list of float
+        Time spent so far, over all interruptions.
+    """
 
     sequences: list[int] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
@@ -68,39 +60,40 @@ class Curve:
 
 def train(
     network: Network,
-    settings: Settings,
+    settings: TrainBlock,
     source: Source,
     valid: Sequences,
     seed: int,
     *,
     checkpoint: Path | None = None,
     identity: str = "",
-    report: Callable[[int, float | None, float | None], None] = lambda *_: None,
+    report: Report = lambda *_: None,
 ) -> tuple[Curve, dict[str, Tensor]]:
     """Train ``network`` in place.
+
+    Of several processes (`flowsim.training.devices`) each trains on its part of every batch, and the first
+    one writes the checkpoint.
 
     Parameters
     ----------
     network : Network
-    settings : Settings
-        Of the experiment's ``train`` block. A batch that does not fit into the memory of a GPU is split in
-        halves until it does, and its gradients are added up.
+    settings : TrainBlock
+        A batch that does not fit into the memory of a GPU is split in halves until it does, and the gradients
+        of its pieces are added up.
     source : Source
-        What to train on: batches of sequences at least as long as warm-up, context and horizon.
+        Batches of sequences at least as long as warm-up, context and horizon.
     valid : Sequences
         What to validate on.
     seed : int
         Decides the noise and the warm-up.
     checkpoint : Path, optional
-        Where to keep everything that is needed to go on after an interruption, or with a larger budget;
-        written at each validation, of which there is one whenever training stops.
+        Where to store everything that is needed to go on after an interruption, or with a larger budget. It
+        is written at each validation; there is one whenever training stops.
     identity : str
-        What this training is. A checkpoint of another identity is not resumed from, but replaced.
+        Which training this is; see `flowsim.training.weights.Identity`. A checkpoint of another identity is
+        set aside, and training starts anew.
     report : callable (sequences seen, training loss, validation loss)
-        Told after every step; the validation loss is None between validations.
-
-    Of several processes (`flowsim.training.devices`) each trains on its part of every batch, and the first
-    one keeps the checkpoint.
+        Called after every step; both losses are None between validations.
 
     Returns
     -------
@@ -111,75 +104,147 @@ def train(
     Raises
     ------
     InputError
-        If a loss is no longer a number, there are more processes than sequences in a batch, or not even one
+        If a loss becomes NaN or infinite, there are more processes than sequences in a batch, or not even one
         sequence fits into the memory of the GPU.
     """
     if settings.batch < devices.count():
         raise InputError(f"batch must be at least the {devices.count()} processes; got {settings.batch}")
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    steps = math.ceil(settings.sequences / settings.batch)
-    last = min(steps, math.ceil((settings.budget.sequences or settings.sequences) / settings.batch))
+    training = Training(network, settings)
+    training.resume(checkpoint, identity)
+    started = time.monotonic() - training.seconds
+    final_step = last_step(settings)
     validate_every = max(1, round(settings.validate_every / settings.batch))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: _rate(settings.schedule, step, steps)
-    )
-    curve, best, done = Curve(), _weights(network), 0
-    saved = devices.from_the_first(lambda: load_checkpoint(checkpoint, identity))
-    if saved:
-        network.load_state_dict(saved["network"])
-        optimiser.load_state_dict(saved["optimiser"])
-        schedule.load_state_dict(saved["schedule"])
-        curve, best, done = Curve(**saved["curve"]), saved["best"], saved["step"]
-    started = time.monotonic() - (curve.seconds[-1] if curve.seconds else 0)
-    recent: list[Tensor] = []
-    pieces = SplitBatch(settings.micro_batch or settings.batch)
-    step, over = done, bool(done) and _out_of_time(settings.budget, started)
-    while step < last and not over:
-        step += 1
-        batch = Batch.drawn(source[step - 1], settings, seed * 1_000_003 + step)
-        horizon_loss = pieces.descend(network, settings, batch)
-        nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-        optimiser.step()
-        schedule.step()
-        recent.append(horizon_loss)
-        over = _out_of_time(settings.budget, started)
-        if step % validate_every and step < last and not over:
-            report(step * settings.batch, None, None)
+    losses_since_validation: list[Tensor] = []
+    out_of_time = bool(training.step) and is_out_of_time(settings.budget, started)
+    while training.step < final_step and not out_of_time:
+        batch = Batch.drawn(source[training.step], settings, seed * 1_000_003 + training.step + 1)
+        losses_since_validation.append(training.take_step(batch))
+        sequences_seen = training.step * settings.batch
+        out_of_time = is_out_of_time(settings.budget, started)
+        stops_here = training.step == final_step or out_of_time
+        if training.step % validate_every and not stops_here:
+            report(sequences_seen, None, None)
             continue
-        curve.sequences.append(step * settings.batch)
-        curve.train_loss.append(torch.stack(recent).mean().item())
-        curve.valid_loss.append(_validate(network, settings, valid, pieces.size))
-        curve.seconds.append(time.monotonic() - started)
-        recent = []
-        if not math.isfinite(curve.train_loss[-1] + curve.valid_loss[-1]):
-            raise InputError(
-                f"the training diverged: loss {curve.train_loss[-1]} after {step * settings.batch} sequences; use a "
-                f"learning_rate below {settings.learning_rate} or a smaller clip"
-            )
-        if curve.valid_loss[-1] <= min(curve.valid_loss):
-            best = _weights(network)
+        train_loss = torch.stack(losses_since_validation).mean().item()
+        losses_since_validation = []
+        valid_loss = training.validate(valid)
+        training.note(sequences_seen, train_loss, valid_loss, time.monotonic() - started)
         if checkpoint and devices.rank() == 0:
-            content = {
-                "identity": identity,
-                "network": network.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-                "curve": vars(curve),
-                "best": best,
-                "step": step,
-            }
-            save(content, checkpoint, "checkpoint")
-        report(step * settings.batch, curve.train_loss[-1], curve.valid_loss[-1])
-    return curve, best
+            save(training.content(identity), checkpoint, "checkpoint")
+        report(sequences_seen, train_loss, valid_loss)
+    return training.curve, training.best
 
 
-def _out_of_time(budget: Budget, started: float) -> bool:
-    """Whether its minutes are over: in the first of several processes, since they must agree."""
-    minutes = math.inf if budget.minutes is None else budget.minutes
-    return minutes < math.inf and devices.from_the_first(lambda: time.monotonic() - started >= 60 * minutes)
+class Training:
+    """A training under way: everything that its next step depends on, and that a checkpoint holds.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken so far.
+    curve : Curve
+    best : dict of Tensor
+        Weights at the lowest validation loss so far, on the CPU.
+    """
+
+    def __init__(self, network: Network, settings: TrainBlock) -> None:
+        steps = total_steps(settings)
+        self.network, self.settings = network, settings
+        self.optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: relative_learning_rate(settings.schedule, step, steps)
+        )
+        self.pieces = SplitBatch(settings.micro_batch or settings.batch)
+        self.curve = Curve()
+        self.best = copy_of_weights(network)
+        self.step = 0
+
+    @property
+    def seconds(self) -> float:
+        """Time spent until the last validation."""
+        return self.curve.seconds[-1] if self.curve.seconds else 0
+
+    def resume(self, checkpoint: Path | None, identity: str) -> None:
+        """Go on from a checkpoint of this training, if there is one; the same in every process."""
+        saved = devices.from_the_first(lambda: load_checkpoint(checkpoint, identity))
+        if saved is None:
+            return
+        self.network.load_state_dict(saved["network"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.curve = Curve(**saved["curve"])
+        self.best = saved["best"]
+        self.step = saved["step"]
+
+    def take_step(self, batch: Batch) -> Tensor:
+        """Change the weights by one step; returns the part of the loss that curves show."""
+        shown_loss = self.pieces.descend(self.network, self.settings, batch)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        return shown_loss
+
+    def validate(self, valid: Sequences) -> float:
+        """The measure of the task per sequence, over all processes together."""
+        part = valid[devices.own_part(len(valid))]
+        total = evaluate(self.network, self.settings, part, self.pieces.size)
+        devices.add_up([total])
+        return (total / len(valid)).item()
+
+    def note(self, sequences_seen: int, train_loss: float, valid_loss: float, seconds: float) -> None:
+        """Add a validation to the curve, and copy the weights if they are the best so far.
+
+        Raises
+        ------
+        InputError
+            If a loss is NaN or infinite.
+        """
+        if not math.isfinite(train_loss + valid_loss):
+            raise InputError(
+                f"the training diverged: loss {train_loss} after {sequences_seen} sequences; use a "
+                f"learning_rate below {self.settings.learning_rate} or a smaller clip"
+            )
+        self.curve.sequences.append(sequences_seen)
+        self.curve.train_loss.append(train_loss)
+        self.curve.valid_loss.append(valid_loss)
+        self.curve.seconds.append(seconds)
+        if valid_loss <= min(self.curve.valid_loss):
+            self.best = copy_of_weights(self.network)
+
+    def content(self, identity: str) -> dict[str, Any]:
+        """What a checkpoint holds; `resume` reads it."""
+        return {
+            "identity": identity,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "curve": vars(self.curve),
+            "best": self.best,
+            "step": self.step,
+        }
 
 
-def _rate(schedule: str, step: int, steps: int) -> float:
+def total_steps(settings: TrainBlock) -> int:
+    """Steps of the whole training."""
+    return math.ceil(settings.sequences / settings.batch)
+
+
+def last_step(settings: TrainBlock) -> int:
+    """The step after which training stops, by its budget of sequences if that comes first."""
+    sequences = settings.budget.sequences or settings.sequences
+    return min(total_steps(settings), math.ceil(sequences / settings.batch))
+
+
+def is_out_of_time(budget: BudgetBlock, started: float) -> bool:
+    """Whether the minutes of a budget are over; the first of several processes decides for all."""
+    if budget.minutes is None:
+        return False
+    seconds = 60 * budget.minutes
+    return devices.from_the_first(lambda: time.monotonic() - started >= seconds)
+
+
+def relative_learning_rate(schedule: str, step: int, steps: int) -> float:
     """Learning rate relative to its peak: constant, or a short linear rise, then half a cosine down to 0."""
     if schedule == "constant":
         return 1.0
@@ -187,52 +252,59 @@ def _rate(schedule: str, step: int, steps: int) -> float:
     return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+def copy_of_weights(network: Network) -> dict[str, Tensor]:
+    """A copy of all weights, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+Losses = Callable[[Network, TrainBlock, Batch], tuple[Tensor, Tensor]]
+
+
 class SplitBatch:
-    """Splits each batch into pieces of at most ``size`` sequences, fewer once they turn out not to fit."""
+    """Splits each batch into pieces of at most ``size`` sequences, and fewer once these turn out not to fit.
 
-    def __init__(self, size: int) -> None:
+    Parameters
+    ----------
+    size : int
+    losses : callable (network, settings, batch)
+        See `flowsim.training.objective.losses`.
+    """
+
+    def __init__(self, size: int, losses: Losses = losses) -> None:
         self.size = size
+        self.losses = losses
 
-    def descend(self, network: Network, settings: Settings, batch: Batch) -> Tensor:
-        """Leave in ``grad`` the gradient of the loss over the whole batch; returns the error over the
-        horizon.
+    def descend(self, network: Network, settings: TrainBlock, batch: Batch) -> Tensor:
+        """Leave in ``grad`` the gradient of the loss over the whole batch.
+
+        Returns the part of the loss that learning curves show.
         """
-        own = batch.part(devices.own_part(len(batch)))
+        part = batch.part(devices.own_part(len(batch)))
         while True:
             network.zero_grad()
             try:
-                ahead = self._accumulate(network, settings, own, len(batch))
+                shown_loss = self._accumulate(network, settings, part, len(batch))
                 break
             except torch.OutOfMemoryError:
-                fitting = min(self.size, len(own))
-                if fitting == 1:
+                size_tried = min(self.size, len(part))
+                if size_tried == 1:
                     raise InputError(
-                        "not even one sequence fits into the memory of the GPU; shorten context or horizon, use fewer "
-                        "channels, or set recompute"
+                        "not even one sequence fits into the memory of the GPU; shorten context or horizon, "
+                        "use fewer channels, or set recompute"
                     ) from None
-            self.size = (fitting + 1) // 2  # outside of the handler, which holds on to what did not fit
-            padded_gather.rows.cache_clear()
+            # Outside of the handler, which holds on to the tensors that did not fit.
+            self.size = (size_tried + 1) // 2
             torch.cuda.empty_cache()
-        devices.add_up([ahead, *(p.grad for p in network.parameters() if p.grad is not None)])
-        return ahead
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        devices.add_up([shown_loss, *gradients])
+        return shown_loss
 
-    def _accumulate(self, network: Network, settings: Settings, own: Batch, whole: int) -> Tensor:
-        total = torch.zeros((), dtype=own.noise.dtype, device=own.noise.device)
-        for first in range(0, len(own), self.size):
-            piece = own.part(slice(first, first + self.size))
-            loss, ahead = losses(network, settings, piece)
-            share = len(piece) / whole
+    def _accumulate(self, network: Network, settings: TrainBlock, part: Batch, batch_size: int) -> Tensor:
+        total = torch.zeros((), dtype=part.noise.dtype, device=part.noise.device)
+        for first in range(0, len(part), self.size):
+            piece = part.part(slice(first, first + self.size))
+            loss, shown_loss = self.losses(network, settings, piece)
+            share = len(piece) / batch_size
             (loss * share).backward()
-            total += ahead.detach() * share
+            total += shown_loss.detach() * share
         return total
-
-
-def _validate(network: Network, settings: Settings, valid: Sequences, at_once: int) -> float:
-    """What `flowsim.training.objective.evaluate` gives, per sequence, of all processes together."""
-    total = evaluate(network, settings, valid[devices.own_part(len(valid))], at_once)
-    devices.add_up([total])
-    return (total / len(valid)).item()
-
-
-def _weights(network: Network) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}

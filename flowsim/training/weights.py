@@ -1,10 +1,11 @@
-"""Files of weights: tensors and plain values only, so that loading one never runs code."""
+"""Files of weights and checkpoints: tensors and plain values only, so that loading one never runs code."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,26 +13,68 @@ import torch
 
 from flowsim.errors import InputError
 from flowsim.files.atomic import existing, whole
-from flowsim.network import Network, build
+from flowsim.network import Network, build_from_settings
 
 FORMAT = 2
 Kind = Literal["weights", "checkpoint"]
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Which training a checkpoint belongs to: everything that decides the weights at its end.
+
+    Attributes
+    ----------
+    specification : dict
+        `flowsim.training.settings.RunBlock.decisive`.
+    seed : int
+    code : str
+        `flowsim.files.code_hash.training_code`.
+    inputs : tuple of str
+        Checksums (sha256) of the stimulus files.
+    """
+
+    specification: dict[str, Any]
+    seed: int
+    code: str
+    inputs: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """As a text that is the same for the same training."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Identity:
+        """From what `to_json` returned.
+
+        Raises
+        ------
+        InputError
+            If it is something else.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(**{**fields, "inputs": tuple(fields["inputs"])})
+        except (ValueError, TypeError, KeyError):
+            raise InputError(
+                "expected the identity of a training; this one is of another version; train again"
+            ) from None
+
+
 def save(content: Mapping[str, Any], path: Path, kind: Kind) -> None:
-    """Write tensors and plain values; the file appears whole or not at all."""
+    """Write tensors and plain values to a file that appears whole or not at all."""
     with whole(path) as temporary:
         torch.save({"format": FORMAT, "kind": kind, **content}, temporary)
         load(temporary, kind)
 
 
 def load(path: str | Path, kind: Kind) -> dict[str, Any]:
-    """Read a file that `save` wrote, checking the checksums within it.
+    """Read a file that `save` wrote, and compare it with the checksums within it.
 
     Raises
     ------
     InputError
-        If it is missing, damaged, of another format or another kind.
+        If it is missing, damaged, of another format or of another kind.
     """
     path = existing(path, f"{kind} of a network")
     again = f"delete {path.name} and train again"
@@ -54,10 +97,10 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
-    """What `save` left at ``path`` for a training of this identity; None where there is no such checkpoint.
+    """The checkpoint of a training of this identity; None where there is none at ``path``.
 
-    One of another training (settings, code or stimuli have changed) may have cost hours: it is kept, as
-    ``.before``.
+    A checkpoint of another training (settings, code or stimuli have changed) may have cost hours: it is not
+    overwritten, but renamed to end in ``.before``.
 
     Raises
     ------
@@ -83,8 +126,9 @@ def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:
     """
     content = load(path, "weights")
     settings = json.loads(content["specification"])["network"]
+    height, width = content["frame_shape"]
     try:
-        network = build(settings.pop("model"), tuple(content["frame_shape"]), **settings)
+        network = build_from_settings(settings, (height, width))
         network.load_state_dict(content["best"])
     except (InputError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -173,12 +173,13 @@ def _torch(path: Path, check: bool) -> tuple[str, Lines]:
     curve = content["curve"]
     done, best = curve["sequences"][-1], f"best validation loss {min(curve['valid_loss']):.3g}"
     if content["kind"] == "checkpoint":
-        spec, seed, code, inputs = json.loads(content["identity"])
-        told = {"specification": json.dumps(spec), "seed": seed, "inputs": "{}"}
+        identity = weights.Identity.from_json(content["identity"])
+        spec = identity.specification
+        told = {"specification": json.dumps(spec), "seed": identity.seed, "inputs": "{}"}
         of, tensors, law = spec.get("name") or spec["network"]["model"], content["network"], ""
         trained = f"{done} of {spec['train']['sequences']} sequences, {best}; the same train command goes on from here"
-        made: Lines = [*origin(told, check), ("code", f"hash {code}")]
-        made += [("from", f"a file of sha256 {value[:SHORT]}") for value in inputs]
+        made: Lines = [*origin(told, check), ("code", f"hash {identity.code}")]
+        made += [("from", f"a file of sha256 {value[:SHORT]}") for value in identity.inputs]
     else:
         told, of, tensors, law = content, content["name"], content["best"], _law(path)
         whole = f"partial, {content['partial']}" if content["partial"] else f"{done} sequences"

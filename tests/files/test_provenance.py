@@ -11,6 +11,7 @@ import pytest
 
 from flowsim.files.code_hash import code_hash, imports
 from flowsim.files.provenance import checksum, provenance
+from flowsim.ideas import names
 
 FOLDERS = ("flowsim", "stimuli", "analysis", "benchmarks", "examples", "docs", "tests", "experiments")
 
@@ -64,6 +65,17 @@ def test_imported_modules_count():
     assert code_hash("flowsim.layers.velocity_channels") == code_hash(
         "flowsim.layers.velocity_channels", without=["flowsim.training.train"]
     )
+
+
+def test_a_package_is_left_out_with_all_that_is_in_it():
+    """And no other whose name begins in the same way."""
+    without_wing = code_hash("analysis.equivariance_error", without=["flowsim.figures"])
+    figures = ["flowsim.figures", *(f"flowsim.figures.{name}" for name in names("flowsim.figures"))]
+    assert without_wing == code_hash("analysis.equivariance_error", without=figures)
+    assert without_wing != code_hash("analysis.equivariance_error")
+    model = code_hash("flowsim.models.gru")
+    assert code_hash("flowsim.models.gru", without=["flowsim.models"]) != model
+    assert code_hash("flowsim.models.gru", without=["flowsim.models.fernn"]) == model
 
 
 def test_imports_are_found_wherever_they_are():

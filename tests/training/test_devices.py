@@ -1,4 +1,4 @@
-"""Freed memory stays with the process that trains: pages are not asked for, and cleared, again at each step."""
+"""Devices by name, freed memory that stays with the process that trains, and several processes that train like one."""
 
 import os
 import platform
@@ -6,8 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from flowsim.training.devices import keep_freed_memory
+from flowsim import InputError
+from flowsim.scenes.sequences import Sequences
+from flowsim.training.devices import hardware, keep_freed_memory, pick_device
 
 
 def faults(keep):
@@ -42,3 +45,60 @@ def test_freed_memory_is_kept():
 def test_elsewhere_nothing_is_done(monkeypatch):
     monkeypatch.setattr("sys.platform", "darwin")
     assert not keep_freed_memory()
+
+
+def test_devices():
+    assert pick_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(
+            InputError, match="device 'cuda' is not on this machine; use auto or one of: .*cpu"
+        ):
+            pick_device("cuda")
+    with pytest.raises(InputError, match="device 'tpu' is not on this machine"):
+        pick_device("tpu")
+
+
+def test_two_processes_train_like_one(data, tmp_path, network, fit, small):
+    """By torchrun on the CPU (gloo); with a batch that splits unevenly, and float64 to see rounding only."""
+    script = tmp_path / "together.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from flowsim import build\n"
+        "from flowsim.scenes.sequences import Sequences\n"
+        "from flowsim.training import devices\n"
+        "from flowsim.training.batches import Shuffled\n"
+        "from flowsim.training.settings import TrainBlock\n"
+        "from flowsim.training.train import train\n"
+        "data = torch.load(sys.argv[1])\n"
+        "torch.manual_seed(0)\n"
+        "net = build('fernn', (9, 8), max_speed=1, channels=4, decoder_layers=1).double()\n"
+        "with devices.processes(torch.device('cpu')):\n"
+        "    source = Shuffled(Sequences(data['train']), data['settings']['batch'], 3)\n"
+        "    curve, best = train(net, TrainBlock(**data['settings']), source, Sequences(data['valid']), seed=3)\n"
+        "    if devices.rank() == 0:\n"
+        "        torch.save({'curve': vars(curve), 'best': best, 'count': devices.count()}, sys.argv[2])\n"
+    )
+    settings = small.model_copy(update={"batch": 7, "sequences": 28, "validate_every": 14})
+    frames = {"train": data[0].frames.double(), "valid": data[1].frames.double()}
+    torch.save({**frames, "settings": settings.model_dump()}, tmp_path / "data.pt")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
+    ran = subprocess.run(
+        [*command, str(script), str(tmp_path / "data.pt"), str(tmp_path / "out.pt")],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    together, alone = torch.load(tmp_path / "out.pt"), network().double()
+    curve, best = fit(alone, settings, (Sequences(frames["train"]), Sequences(frames["valid"])), seed=3)
+    assert together["count"] == 2
+    assert together["curve"]["valid_loss"] == pytest.approx(curve.valid_loss, rel=1e-12)
+    for name, weight in best.items():
+        torch.testing.assert_close(together["best"][name], weight, rtol=0, atol=1e-12)
+
+
+def test_hardware_in_words(monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    assert hardware(torch.device("cpu")) == "1 CPU thread"
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    assert hardware(torch.device("cpu")) == "4 CPU threads"
+    assert hardware(torch.device("mps")) == "mps"

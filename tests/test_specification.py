@@ -1,0 +1,75 @@
+"""Settings are checked against a signature or a model, and each error is one line."""
+
+from typing import Annotated
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+from flowsim import InputError
+from flowsim.specification import Block, Count, arguments, from_json, validate
+
+
+def draw(
+    split, *, size: Annotated[int, Field(ge=3)] = 8, speeds: tuple[float, ...] = (1.0,), name: str = "a"
+):
+    """A function with settings."""
+
+
+class Inner(Block):
+    count: Count = 1
+
+
+class Outer(Block):
+    title: str
+    inner: Inner = Inner()
+
+
+def test_defaults_are_filled_in():
+    assert arguments(draw, {}, "here", given=("split",)) == {"size": 8, "speeds": (1.0,), "name": "a"}
+    chosen = arguments(draw, {"size": 4, "speeds": [1, 2.5]}, "here", given=("split",))
+    assert chosen == {"size": 4, "speeds": (1.0, 2.5), "name": "a"}
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert arguments(draw, {"size": np.int64(4)}, "here", given=("split",))["size"] == 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"size": 2}, "here: size: input should be greater than or equal to 3; got 2"),
+        ({"size": "4"}, "here: size: input should be a valid integer; got '4'"),
+        ({"sise": 4}, "here: unknown key 'sise'; expected one of: size, speeds, name"),
+        ({"size": 2, "name": 3}, r"here: size: .*; got 2 \(and 1 more\)"),
+        ({"size": draw}, r"here: expected plain values \(text, numbers, lists\); got <function draw"),
+    ],
+)
+def test_errors_of_arguments(spec, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        arguments(draw, spec, "here", given=("split",))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({}, "'title' is missing; add it"),
+        (
+            {"title": "a", "inner": {"count": 0}},
+            "inner.count: input should be greater than or equal to 1; got 0",
+        ),
+        ({"title": "a", "inner": {"cuont": 1}}, "unknown key 'inner.cuont'; expected one of: count"),
+        ([1], r"input should be an object; got \[1\]"),
+    ],
+)
+def test_errors_of_a_block(spec, message):
+    with pytest.raises(InputError, match=f"^{message}$"):
+        validate(Outer, spec, "")
+
+
+def test_a_specification_as_json():
+    assert from_json('{"a": 1}') == {"a": 1}
+    with pytest.raises(InputError, match="--spec: expected JSON; Expecting"):
+        from_json("{a: 1}")
+    with pytest.raises(InputError, match=r"--spec: expected a JSON object; got '\[1\]'"):
+        from_json("[1]")
