@@ -4,36 +4,61 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from flowsim.commands.parser import add_data, add_device, add_into, add_seed, add_spec
 
-from flowsim import specification
-from flowsim.experiment.read import network
-from flowsim.files.atomic import exclusive
-from flowsim.files.code_hash import training_code
-from flowsim.files.provenance import checksum, provenance
-from flowsim.progress import Progress
-from flowsim.training import devices
-from flowsim.training.batches import Stream, _check_labels, _sequences, _source
-from flowsim.training.devices import hardware, keep_freed_memory, pick_device
-from flowsim.training.objective import end_of
-from flowsim.training.settings import RunBlock
-from flowsim.training.train import train as fit
-from flowsim.training.weights import save
+if TYPE_CHECKING:
+    import torch
 
+HELP = (
+    "Train a network. Reads two stimulus files; writes weights and learning curve (.pt), and beside them a "
+    "checkpoint (.ckpt) from which the same command resumes."
+)
 SAME_RESULT = {"train": {"micro_batch", "recompute", "budget"}}
 """Settings that may change between an interruption and going on: the steps taken are the same to rounding."""
 
 
-def train(a: Namespace) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the settings, the seed, the two stimulus files, the device and the file to write."""
+    add_spec(parser, '{"name": ..., "network": {"model": ..., ...}, "train": {...}}')
+    add_seed(parser)
+    parser.add_argument("--train", required=True, type=Path, metavar="FILE", help="stimuli to train on")
+    parser.add_argument("--valid", required=True, type=Path, metavar="FILE", help="stimuli to validate on")
+    add_device(parser)
+    add_data(parser)
+    add_into(parser, "weights (.pt)")
+
+
+def run(a: Namespace) -> None:
     """Train one network."""
+    from flowsim.training import devices
+    from flowsim.training.devices import keep_freed_memory, pick_device
+
     keep_freed_memory()
     with devices.processes(pick_device(a.device)) as device:
         _train(a, device)
 
 
 def _train(a: Namespace, device: torch.device) -> None:
+    import torch
+
+    from flowsim import specification
+    from flowsim.experiment.read import network
+    from flowsim.files.atomic import exclusive
+    from flowsim.files.code_hash import training_code
+    from flowsim.files.provenance import checksum, provenance
+    from flowsim.progress import Progress
+    from flowsim.training import devices
+    from flowsim.training.batches import Stream, _check_labels, _sequences, _source
+    from flowsim.training.devices import hardware
+    from flowsim.training.objective import end_of
+    from flowsim.training.settings import RunBlock
+    from flowsim.training.train import train as fit
+    from flowsim.training.weights import save
+
     spec = specification.validate(RunBlock, specification.from_json(a.spec), "--spec")
     settings = spec.train
     source, valid = _source(a, settings, device), _sequences(a.valid, end_of(settings)).to(device)
