@@ -1,6 +1,6 @@
 """What the formats share.
 
-A format is a file ``as_<format>.py`` in this folder, which ``flowsim export --as <format>`` finds by its name.
+A format is a file ``as_<format>.py`` in this folder; ``flowsim export --as <format>`` finds it by name.
 It has
 
 ENDINGS : tuple of str

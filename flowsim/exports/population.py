@@ -130,7 +130,7 @@ class Population:
 
 
 def columns(table: Table) -> Table:
-    """Columns as vectors: one per object, with its number at the end of the name; none that changes in time."""
+    """Columns as vectors, one per object (its number ends the name), without those that change in time."""
     vectors = {}
     for name, values in table.items():
         axes = values.dims[1:]
