@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> None:
     split, into = arguments.split, arguments.into
     if into.suffix != ".png":
         raise InputError(f"--into: expected a file ending in .png (a .gif is written beside it); got {into}")
-    family, settings = preview.chosen(arguments.stimulus, split)
+    family, settings = preview.family_and_spec(arguments.stimulus, split)
     settings = {**settings, **specification.from_json(arguments.spec)}
-    preview.write(preview.few(family, split, settings, arguments.seed), into)
+    preview.write(preview.sample(family, split, settings, arguments.seed), into)
     print(f"wrote {into} and .gif", file=sys.stderr)
