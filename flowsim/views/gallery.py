@@ -25,7 +25,7 @@ WIDTH = 328
 """Width of a picture in px: what a phone shows without shrinking it."""
 HEAD = """# Stimuli
 
-<!-- Made by `python -m flowsim gallery --into docs/stimuli.md` from docstrings and signatures: edit those. -->
+<!-- Made by `python -m flowsim gallery --into docs/stimuli.md` from docstrings and signatures. -->
 
 Each stimulus is one file in [`stimuli/`](../stimuli); an experiment file names it as its `family`. A picture
 shows three trials of the split `test`, with every argument at its default, enlarged so that single pixels

@@ -151,9 +151,6 @@ def test_files_written_from_python(tmp_path, capsys):
     assert "1 of translation, (vy, vx) (0, 0) px/frame" in text
 
 
-# ---- --check
-
-
 def test_check_compares_everything(folder, tmp_path, capsys):
     assert "probe.h5, sha256 " in told(folder / "rec.h5", "--check", capsys=capsys)
     text = told(folder / "rec.h5", "--check", capsys=capsys)
@@ -218,9 +215,6 @@ def test_check_sees_a_flipped_byte(name, folder, tmp_path, capsys):
     assert "cannot be read" in error or "is damaged" in error
 
 
-# ---- what is none of ours, or damaged
-
-
 def foreign(path, **attrs):
     with h5py.File(path, "w") as h5:
         h5.attrs.update(attrs)
@@ -278,9 +272,6 @@ def test_a_network_that_is_no_longer_what_it_was(folder, tmp_path):
     }
     torch.save(changed, tmp_path / "b.pt")
     assert "law        none is promised" in describe(tmp_path / "b.pt")
-
-
-# ---- parts
 
 
 def test_velocities_in_short():
