@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def write_assembly(assembly: xr.DataArray, into: Path) -> None:
     """Write an assembly as netCDF-4, chunk by chunk; the file appears whole or not at all."""
     require_room(into, assembly.nbytes)
     dims = {"presentation": "trial", "time_bin": "time"}  # as `chunks` knows them
-    sizes = {dims.get(str(dim), str(dim)): size for dim, size in assembly.sizes.items()}
+    sizes: dict[Hashable, int] = {dims.get(str(dim), dim): size for dim, size in assembly.sizes.items()}
     name = str(assembly.name or "assembly")
     encoding = {name: {**COMPRESSED, "chunksizes": chunks(sizes, assembly.dtype.itemsize)}}
     dataset = assembly.to_dataset(name=name, promote_attrs=True)
