@@ -18,6 +18,8 @@ from pathlib import Path
 
 import yaml
 
+from flowsim.splits import SPLIT_OF
+
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
 DEVICE = config.get("device", "auto")
 DATA = (  # where MNIST or KTH lie, for the jobs that read stimuli or the experiment
@@ -65,7 +67,7 @@ def of_every_run(pattern):
 wildcard_constraints:
     experiment="[^/]+",
     run="[^/]+-seed[0-9]+",
-    split="train|valid|test|sweep|probe",
+    split="|".join(SPLIT_OF),
     analysis="[^/]+",
 
 

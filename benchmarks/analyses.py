@@ -77,7 +77,7 @@ def only(analysis: str, recording: str) -> None:
     """Do one analysis, with its progress on stderr, and print memory, time and how many trials it used."""
     chosen = ideas.load("analysis", analysis)
     idle, started = resident(), time.perf_counter()
-    with open_recording(recording) as opened, Progress(analysis, 1, "blocks") as bar, listening(bar.told):
+    with open_recording(recording) as opened, Progress(analysis, 1, "blocks") as bar, listening(bar.listen):
         results = chosen.analyse(opened).compute()
         read = int(results.trials.max()) if "trials" in results else opened.sizes["trial"]
     print(idle, resident(), time.perf_counter() - started, read)

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowsim import ideas
-from flowsim.commands.stimulus import stimulus as write_file
+from flowsim.commands.stimulus import run as write_file
 from flowsim.scenes.sources.digits import digits
 from flowsim.training.batches import POOL, Stream
 

@@ -1,16 +1,16 @@
-r"""By how much do networks differ, and how sure is that, given the seeds that were trained?
+r"""By how much do networks differ, and how certain is that, given the seeds that were trained?
 
 A seed is one draw of first weights and order of training: the unit over which a statement about a network is
 to hold. A network a and the reference r, with values x over n_a and n_r seeds, are compared by
 
     d = mean(x_a) - mean(x_r),    d +- t(0.975, nu) sqrt(s_a^2 / n_a + s_r^2 / n_r)
 
-with the degrees of freedom nu of Welch (1947), Biometrika 34, who asks for no equal variances. Errors differ
-by factors: x is then their logarithm, and exp(d) the ratio of geometric means.
+with the degrees of freedom nu of Welch (1947), Biometrika 34, who does not assume equal variances. Errors
+differ by factors: x is then their logarithm, and exp(d) the ratio of geometric means.
 
 The same seed gives two networks the same order of training and, if their weights have the same shapes, the
-same first weights, so their values may go together (log validation MSE of a small FERNN and G-RNN over 8
-seeds: r = 0.58, with a 95 % interval of -0.21 to 0.91). From `PAIRED` common seeds on the interval is
+same first weights, so their values may be correlated (log validation MSE of a small FERNN and G-RNN over 8
+seeds: r = 0.58, with a 95 % interval of -0.21 to 0.91). With `PAIRED` or more common seeds, the interval is
 therefore that of the paired differences; with fewer, their n - 1 degrees of freedom cost more than pairing
 gains, and Welch's interval errs on the wide side.
 
@@ -32,19 +32,20 @@ from scipy import optimize, special, stats
 from flowsim.errors import InputError
 
 LEVEL = 0.95
-"""Of every interval; of each comparison by itself, not corrected for how many there are."""
+"""Level of every interval; of each comparison by itself, not corrected for how many there are."""
 PAIRED = 5
-"""Common seeds from which on the interval is of paired differences: where seeds are unrelated, it is then a
-fifth wider than Welch's, and narrower where they go together.
+"""With this many common seeds or more, the interval is that of paired differences. It is then a fifth wider
+than Welch's where seeds are unrelated, and narrower where they are correlated.
 """
 NODES = 2000
+"""Quantiles over which `noncentrality` takes a mean."""
 
 
 def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     """Every network's mean over seeds, and how it differs from the reference.
 
-    The reference is named before the data are seen: a comparison with whichever network came out best would
-    take the luck of its seeds for an effect.
+    Name the reference before you see the data: a comparison with whichever network came out best would take
+    the luck of its seeds for an effect.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     reference : str
         One of the networks.
     ratio : bool
-        Compare by ratio, and take geometric means: for positive quantities that differ by factors, such as
+        Compare by ratio, and take geometric means; for positive quantities that differ by factors, such as
         errors.
 
     Returns
@@ -67,7 +68,7 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If no run is of the reference, or a ratio is asked of values that are not positive.
+        If no run is of the reference, or values to be compared by ratio are not positive.
     """
     names = list(dict.fromkeys(values["network"].values.tolist()))
     if reference not in names:
@@ -84,11 +85,11 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     rows = {
         n: _mean(x) | (_NONE if n == reference else _effect(x, known[reference])) for n, x in known.items()
     }
-    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
+    compared = pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
     if ratio:
-        located = found.columns[found.columns.str.match("mean|effect")]
-        found[located] = np.exp(found[located])
-    return found
+        logarithms = compared.columns[compared.columns.str.match("mean|effect")]
+        compared[logarithms] = np.exp(compared[logarithms])
+    return compared
 
 
 _NONE = dict.fromkeys(("effect", "effect_low", "effect_high", "g", "g_low", "g_high"), np.nan) | {
@@ -98,41 +99,45 @@ _NONE = dict.fromkeys(("effect", "effect_low", "effect_high", "g", "g_low", "g_h
 
 def _mean(x: pd.Series[float]) -> dict[str, float]:
     mean = float(x.mean())
-    half = _half(np.sqrt(_squared(x)), len(x) - 1)
+    half = _half_width(np.sqrt(_squared_error(x)), len(x) - 1)
     return {"n": len(x), "mean": mean, "mean_low": mean - half, "mean_high": mean + half}
 
 
 def _effect(a: pd.Series[float], r: pd.Series[float]) -> dict[str, float]:
     """Difference between a network and the reference, with intervals and g."""
-    d, n, m = float(a.mean() - r.mean()), (len(a), len(r)), len(a) + len(r) - 2
-    va, vr = _squared(a), _squared(r)
-    if not va + vr > 0:
+    n_a, n_r = len(a), len(r)
+    m = n_a + n_r - 2
+    d = float(a.mean() - r.mean())
+    error_a, error_r = _squared_error(a), _squared_error(r)
+    if not error_a + error_r > 0:
         return _NONE | {"effect": d}
-    paired = len(a) >= PAIRED and set(a.index) == set(r.index)
+    paired = n_a >= PAIRED and set(a.index) == set(r.index)
     if paired:
-        half = _half(np.sqrt(_squared(a - r)), len(a) - 1)
+        half = _half_width(np.sqrt(_squared_error(a - r)), n_a - 1)
     else:
-        half = _half(np.sqrt(va + vr), (va + vr) ** 2 / (va**2 / (n[0] - 1) + vr**2 / (n[1] - 1)))
-    pooled = np.sqrt((a.var(ddof=0) * n[0] + r.var(ddof=0) * n[1]) / m)
-    per = float(np.sqrt(1 / n[0] + 1 / n[1]))
-    low, high = noncentrality(float(d / pooled / per), m)
+        freedom = (error_a + error_r) ** 2 / (error_a**2 / (n_a - 1) + error_r**2 / (n_r - 1))
+        half = _half_width(np.sqrt(error_a + error_r), freedom)
+    pooled = np.sqrt((a.var(ddof=0) * n_a + r.var(ddof=0) * n_r) / m)
+    scale = float(np.sqrt(1 / n_a + 1 / n_r))
+    low, high = noncentrality(float(d / pooled / scale), m)
     correction = np.exp(special.gammaln(m / 2) - special.gammaln((m - 1) / 2)) / np.sqrt(m / 2)
-    g = {"g": float(correction * d / pooled), "g_low": low * per, "g_high": high * per}
+    g = {"g": float(correction * d / pooled), "g_low": low * scale, "g_high": high * scale}
     return {"effect": d, "effect_low": d - half, "effect_high": d + half, **g, "paired": paired}
 
 
-def _squared(x: pd.Series[float]) -> float:
+def _squared_error(x: pd.Series[float]) -> float:
     """Squared standard error of the mean; NaN below two values."""
     return float(x.var()) / max(1, len(x))
 
 
-def _half(error: float, freedom: float) -> float:
-    """Half the width of an interval; NaN without spread, which is no proof that there is none."""
+def _half_width(error: float, freedom: float) -> float:
+    """Half the width of an interval; NaN where seeds do not differ, which does not prove that none would."""
     return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * error) if error > 0 else np.nan
 
 
 def noncentrality(t: float, freedom: float) -> tuple[float, float]:
-    """Noncentralities for which a t of at least, or at most, the one seen has probability (1 - `LEVEL`) / 2.
+    """Noncentralities for which a t at least, or at most, as large as the observed one has probability
+    (1 - `LEVEL`) / 2.
 
     P(T <= t) is the mean, over the distribution of the pooled variance, of a normal probability; taken at
     `NODES` of its quantiles it is within 1 / (2 `NODES`), also where t is so large that scipy's noncentral t

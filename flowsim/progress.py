@@ -1,6 +1,7 @@
-"""Progress: a bar when a person watches, plain lines when a log does.
+"""Progress: a bar on a terminal, plain lines in a log.
 
-What computes does not print. It says how far it is (`steps`), and the command line listens (`listening`).
+Code that computes does not print: it reports how far it is (`steps`), and the command line listens
+(`listening`).
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ LOG_EVERY = 10.0
 """Seconds between two plain lines."""
 Item = TypeVar("Item")
 Listener = Callable[[int, int, str], None]
-"""Is told the amount done, the amount in all, and its unit."""
+"""Called with the amount done, the total amount and its unit."""
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Have what is computed within tell ``listener`` how far it is."""
+    """Call ``listener`` for each of the `steps` that are taken within."""
     token = _listener.set(listener)
     try:
         yield
@@ -34,7 +35,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def steps(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
-    """The same items; whoever listens is told how many are done.
+    """The same items; a listener is called with how many are done.
 
     Parameters
     ----------
@@ -54,19 +55,21 @@ def steps(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
 
 
 class Progress:
-    """Use as a context manager and call `to` with the amount done so far.
+    """A context manager; call `to` with the amount done so far.
 
     Parameters
     ----------
     title : str
     total : int
-        Amount in all.
+        The total amount.
     unit : str
-        Of the amount, in the plural.
+        Unit of the amount, in the plural.
     """
 
     def __init__(self, title: str, total: int, unit: str) -> None:
-        self.title, self.total, self.unit = title, total, unit
+        self.title = title
+        self.total = total
+        self.unit = unit
         self.watched = sys.stderr.isatty()
         self.started = self.logged = time.monotonic()
         self.first: int | None = None
@@ -82,7 +85,10 @@ class Progress:
         return self
 
     def to(self, done: int, note: str = "", force: bool = False) -> None:
-        """``done`` of the total is done; ``force`` a line into the log even if there was one just now."""
+        """Show that ``done`` of the total is done.
+
+        ``force`` writes a line into a log even if there was one just now.
+        """
         self.first = done if self.first is None else self.first
         if self.watched:
             self.bar.set_postfix_str(note, refresh=False)
@@ -96,11 +102,21 @@ class Progress:
             text = f"{self.title}: {done}/{self.total} {self.unit}{', ' + note if note else ''}{left}"
             print(text, file=sys.stderr, flush=True)
 
-    def told(self, done: int, total: int, unit: str) -> None:
-        """A listener: as `to`, of one amount after the other. What is soon done leaves no line in a log."""
+    def set_total(self, total: int) -> None:
+        """Change the total amount, where it is known only after the start."""
+        self.total = total
+        self.bar.total = total
+
+    def listen(self, done: int, total: int, unit: str) -> None:
+        """A listener: like `to`, for one amount after another.
+
+        An amount that is soon done leaves no line in a log.
+        """
         now = time.monotonic()
         if not done or (total, unit) != (self.total, self.unit):
-            self.total, self.unit, self.first = total, unit, None
+            self.total = total
+            self.unit = unit
+            self.first = None
             self.started = self.logged = now
             self.bar.unit = f" {unit}"
             self.bar.reset(total)

@@ -1,4 +1,4 @@
-"""The verbs of the command line, one file each.
+"""The command line, and one file for each verb, which has the verb's name.
 
-parser  the command line itself
+parser  the command line itself: finds the verbs, reads their arguments and runs one
 """

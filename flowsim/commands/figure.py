@@ -1,33 +1,47 @@
-"""TODO"""
+"""Draw one analysis of several runs."""
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
-from flowsim import ideas
-from flowsim.errors import InputError
-from flowsim.files.atomic import exclusive
-from flowsim.files.results import side_by_side, write_tidy
+from flowsim.commands.parser import add_into
+
+HELP = "Draw one analysis of several runs. Reads its results; writes SVG and, beside it, PNG and CSV."
 
 
-def figure(a: Namespace) -> None:
-    """Draw one analysis of several runs."""
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the analysis, the results of its runs and the file to write."""
+    parser.add_argument("analysis", help="a file in analysis/")
+    parser.add_argument(
+        "--results", required=True, nargs="+", type=Path, metavar="FILE", help="results of each run (.h5)"
+    )
+    add_into(parser, "figure (.svg)")
+
+
+def run(arguments: Namespace) -> None:
+    """Draw the figure and write it, and the numbers in it."""
     import matplotlib as mpl
 
+    from flowsim import ideas
+    from flowsim.errors import InputError
     from flowsim.figures import plot
+    from flowsim.files.atomic import exclusive
+    from flowsim.files.results import side_by_side, write_tidy
 
-    if a.into.suffix != ".svg":
+    into = arguments.into
+    if into.suffix != ".svg":
         raise InputError(
-            f"--into: expected a file ending in .svg (.png and .csv are written beside it); got {a.into}"
+            f"--into: expected a file ending in .svg (.png and .csv are written beside it); got {into}"
         )
     mpl.use("agg")
-    analysis = ideas.load("analysis", a.analysis)
-    with exclusive(a.into), mpl.rc_context(plot.STYLE):
-        results = side_by_side(a.results, a.analysis)
-        data = getattr(analysis, analysis.DATA)(results) if hasattr(analysis, "DATA") else results
-        write_tidy(data, a.into.with_suffix(".csv"))
-        drawn = analysis.figure(results)
-        for path in (a.into.with_suffix(".png"), a.into):
-            plot.save(drawn, path)
-    print(f"wrote {a.into}, .png and .csv", file=sys.stderr)
+    analysis = ideas.load("analysis", arguments.analysis)
+    with exclusive(into), mpl.rc_context(plot.STYLE):
+        results = side_by_side(arguments.results, arguments.analysis)
+        plotted = getattr(analysis, analysis.DATA)(results) if hasattr(analysis, "DATA") else results
+        write_tidy(plotted, into.with_suffix(".csv"))
+        figure = analysis.figure(results)
+        plot.save(figure, into.with_suffix(".png"))
+        plot.save(figure, into)
+    print(f"wrote {into}, .png and .csv", file=sys.stderr)

@@ -1,19 +1,30 @@
-"""TODO"""
+"""Write the page of all stimuli."""
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
-from flowsim import ideas
-from flowsim.errors import InputError
+from flowsim.commands.parser import add_into
+
+HELP = (
+    "Make the page of all stimuli. Reads nothing; writes Markdown and, in a folder of the same name beside "
+    "it, an animation (.gif) of each."
+)
 
 
-def gallery(a: Namespace) -> None:
-    """Write the page of all stimuli."""
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the file."""
+    add_into(parser, "page (.md)")
+
+
+def run(arguments: Namespace) -> None:
+    """Write the page and its pictures."""
+    from flowsim import ideas
+    from flowsim.errors import InputError
     from flowsim.views.gallery import write
 
-    if a.into.suffix != ".md":
-        raise InputError(f"--into: expected a file ending in .md; got {a.into}")
-    write(ideas.names("stimuli"), a.into)
-    print(f"wrote {a.into}", file=sys.stderr)
+    if arguments.into.suffix != ".md":
+        raise InputError(f"--into: expected a file ending in .md; got {arguments.into}")
+    write(ideas.names("stimuli"), arguments.into)
+    print(f"wrote {arguments.into}", file=sys.stderr)

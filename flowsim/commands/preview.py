@@ -1,22 +1,40 @@
-"""TODO"""
+"""Draw a few trials of a stimulus."""
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
-from flowsim import specification
-from flowsim.errors import InputError
+from flowsim.commands.parser import add_data, add_into, add_seed, add_spec, add_split
+
+HELP = (
+    "Look at a stimulus: a few trials, or the flows of a probe, with their ground truth. Reads at most an "
+    "experiment file; writes a contact sheet (.png) and, beside it, an animation (.gif)."
+)
 
 
-def preview(a: Namespace) -> None:
-    """Draw a few trials of a stimulus."""
-    from flowsim.views import preview as look
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the stimulus, the split, the settings, the seed and the file."""
+    parser.add_argument(
+        "stimulus", metavar="SPEC", help="a file in stimuli/, such as moving_digits, or an experiment (.yaml)"
+    )
+    add_split(parser, default="test")
+    add_spec(parser, "arguments of its generate, before those of the experiment")
+    add_seed(parser)
+    add_data(parser)
+    add_into(parser, "contact sheet (.png)")
 
-    if a.into.suffix != ".png":
-        raise InputError(
-            f"--into: expected a file ending in .png (a .gif is written beside it); got {a.into}"
-        )
-    family, spec = look.chosen(a.stimulus, a.split)
-    look.write(look.few(family, a.split, {**spec, **specification.from_json(a.spec)}, a.seed), a.into)
-    print(f"wrote {a.into} and .gif", file=sys.stderr)
+
+def run(arguments: Namespace) -> None:
+    """Draw the contact sheet and the animation."""
+    from flowsim import specification
+    from flowsim.errors import InputError
+    from flowsim.views import preview
+
+    split, into = arguments.split, arguments.into
+    if into.suffix != ".png":
+        raise InputError(f"--into: expected a file ending in .png (a .gif is written beside it); got {into}")
+    family, settings = preview.family_and_spec(arguments.stimulus, split)
+    settings = {**settings, **specification.from_json(arguments.spec)}
+    preview.write(preview.sample(family, split, settings, arguments.seed), into)
+    print(f"wrote {into} and .gif", file=sys.stderr)

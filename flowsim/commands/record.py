@@ -1,57 +1,93 @@
-"""The stages that run a network: train and record. Apart from the others, which need not wait for torch."""
+"""Record a trained network."""
 
 from __future__ import annotations
 
 import json
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
+from flowsim.commands.parser import add_device, add_into, add_spec
 
-from flowsim import specification
-from flowsim.files import netcdf
-from flowsim.files.provenance import provenance
-from flowsim.progress import Progress
-from flowsim.recording.record import record as write_recording
-from flowsim.recording.settings import RecordBlock
-from flowsim.training.batches import FRAMES
-from flowsim.training.devices import pick_device
-from flowsim.training.weights import load_network
+HELP = (
+    "Record a trained network watching a stimulus. Reads weights and a stimulus file; writes HDF5 (states, "
+    "predictions, frames and ground truth)."
+)
 
 
-def record(a: Namespace) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the settings, the two files to read, the device and the file to write."""
+    add_spec(parser, "one entry of an experiment's record block")
+    parser.add_argument("--model", required=True, type=Path, metavar="FILE", help="weights (.pt)")
+    parser.add_argument("--stimulus", required=True, type=Path, metavar="FILE", help="stimulus file (.h5)")
+    add_device(parser)
+    add_into(parser, "recording (.h5)")
+
+
+def run(arguments: Namespace) -> None:
     """Record one network on one stimulus."""
-    block = specification.validate(RecordBlock, specification.from_json(a.spec), "record")
-    net, content = load_network(a.model)
-    net.to(pick_device(a.device))
-    torch.backends.cudnn.allow_tf32 = False  # a law that holds in float32 should be seen to hold
-    shown = netcdf.read(a.stimulus, "stimulus", {"frames": _dims(a.stimulus)})
-    attrs = provenance("recording", block.model_dump(), [a.model, a.stimulus], int(content["seed"]))
-    train_block = json.loads(content["specification"])["train"]
-    attrs |= {
-        "network": content["name"],
-        "horizon": train_block["horizon"],
-        "task": train_block["task"],
-        "parameters": content["parameters"],
-        "partial": content["partial"],
-        "training_seconds": round(content["curve"]["seconds"][-1], 1),
-        "hardware": content["hardware"],
+    import torch
+
+    from flowsim import specification
+    from flowsim.files import netcdf
+    from flowsim.files.provenance import provenance
+    from flowsim.progress import Progress
+    from flowsim.recording.record import record
+    from flowsim.recording.settings import RecordBlock
+    from flowsim.training.devices import pick_device
+    from flowsim.training.weights import load_network
+
+    model, stimulus, into = arguments.model, arguments.stimulus, arguments.into
+    block = specification.validate(RecordBlock, specification.from_json(arguments.spec), "record")
+    network, weights = load_network(model)
+    network.to(pick_device(arguments.device))
+    torch.backends.cudnn.allow_tf32 = False  # so that a law that holds in float32 is seen to hold
+    frames = netcdf.read(stimulus, "stimulus", {"frames": _frame_dims(stimulus)})
+    origin = provenance("recording", block.model_dump(), [model, stimulus], int(weights["seed"]))
+    with Progress(f"recording {into}", 1, "MB") as progress:
+
+        def report(done_bytes: int, total_bytes: int) -> None:
+            progress.set_total(_megabytes(total_bytes))
+            progress.to(_megabytes(done_bytes))
+
+        record(
+            network,
+            netcdf.load(frames, stimulus),
+            into,
+            **block.model_dump(),
+            curve=weights["curve"],
+            attrs={**origin, **_training_attributes(weights)},
+            announce=lambda text: print(text, file=sys.stderr, flush=True),
+            report=report,
+        )
+    print(f"wrote {into}: {into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _frame_dims(stimulus: Path) -> tuple[str, ...]:
+    """The dimensions that frames must have: those of a probe if the file has flows."""
+    from flowsim.files import netcdf
+    from flowsim.training.batches import FRAMES
+
+    has_flows = "flow" in netcdf.read(stimulus, "stimulus").dims
+    return ("flow", *FRAMES["frames"]) if has_flows else FRAMES["frames"]
+
+
+def _training_attributes(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recording says about the training of its network."""
+    settings = json.loads(weights["specification"])["train"]
+    return {
+        "network": weights["name"],
+        "horizon": settings["horizon"],
+        "task": settings["task"],
+        "parameters": weights["parameters"],
+        "partial": weights["partial"],
+        "training_seconds": round(weights["curve"]["seconds"][-1], 1),
+        "hardware": weights["hardware"],
     }
-    with Progress(f"recording {a.into}", 1, "MB") as progress:
-
-        def report(done: int, total: int) -> None:
-            progress.total = progress.bar.total = -(-total // 10**6)
-            progress.to(-(-done // 10**6))
-
-        write_recording(
-            net, netcdf.load(shown, a.stimulus), a.into, **block.model_dump(), curve=content["curve"], attrs=attrs,
-            announce=lambda text: print(text, file=sys.stderr, flush=True), report=report,
-        )  # fmt: skip
-    print(f"wrote {a.into}: {a.into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
-def _dims(path: Path) -> tuple[str, ...]:
-    """Dimensions that frames must have: those of a probe if the file has flows."""
-    flows = "flow" in netcdf.read(path, "stimulus").dims
-    return ("flow", *FRAMES["frames"]) if flows else FRAMES["frames"]
+def _megabytes(count: int) -> int:
+    """Whole megabytes, rounded up."""
+    return -(-count // 10**6)

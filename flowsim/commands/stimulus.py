@@ -1,26 +1,43 @@
-"""TODO"""
+"""Generate one stimulus file."""
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
-import dask
-import numpy as np
+from flowsim.commands.parser import add_data, add_into, add_seed, add_spec, add_split
 
-from flowsim import ideas, specification
-from flowsim.files import netcdf
-from flowsim.files.atomic import exclusive
-from flowsim.files.provenance import provenance
+HELP = "Generate one file of moving stimuli. Reads nothing; writes HDF5 (frames and ground truth)."
 
 
-def stimulus(a: Namespace) -> None:
-    """Generate one stimulus file."""
-    family, spec = ideas.load("stimuli", a.family), specification.from_json(a.spec)
-    arguments = specification.arguments(family.generate, spec, f"stimulus {a.family}", given=("split", "rng"))
-    with exclusive(a.into):
-        made = family.generate(a.split, np.random.default_rng(a.seed), **arguments)
-        origin = {"family": a.family, "split": a.split, **arguments}
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the family, the split, the settings, the seed and the file."""
+    parser.add_argument("family", help="a file in stimuli/, such as moving_digits")
+    add_split(parser)
+    add_spec(parser, "arguments of its generate")
+    add_seed(parser)
+    add_data(parser)
+    add_into(parser, "stimulus file (.h5)")
+
+
+def run(arguments: Namespace) -> None:
+    """Generate the stimulus and write it with its provenance."""
+    import dask
+    import numpy as np
+
+    from flowsim import ideas, specification
+    from flowsim.files import netcdf
+    from flowsim.files.atomic import exclusive
+    from flowsim.files.provenance import provenance
+
+    family, split, seed, into = arguments.family, arguments.split, arguments.seed, arguments.into
+    generate = ideas.load("stimuli", family).generate
+    settings = specification.arguments(
+        generate, specification.from_json(arguments.spec), f"stimulus {family}", given=("split", "rng")
+    )
+    with exclusive(into):
+        stimulus = generate(split, np.random.default_rng(seed), **settings)
+        origin = provenance("stimulus", {"family": family, "split": split, **settings}, seed=seed)
         with dask.config.set(scheduler="synchronous"):  # rendering has threads of its own
-            netcdf.write(made, a.into, provenance("stimulus", origin, seed=a.seed))
-    print(f"wrote {a.into}: frames {dict(made.frames.sizes)}", file=sys.stderr)
+            netcdf.write(stimulus, into, origin)
+    print(f"wrote {into}: frames {dict(stimulus.frames.sizes)}", file=sys.stderr)

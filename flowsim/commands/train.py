@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from flowsim.commands.parser import add_data, add_device, add_into, add_seed, add_spec
 
 if TYPE_CHECKING:
     from flowsim.training.run import Run
 
+HELP = (
+    "Train a network. Reads two stimulus files; writes weights and learning curve (.pt), and beside them a "
+    "checkpoint (.ckpt) from which the same command resumes."
+)
 
-def train(arguments: Namespace) -> None:
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the settings, the seed, the two stimulus files, the device and the file to write."""
+    add_spec(parser, '{"name": ..., "network": {"model": ..., ...}, "train": {...}}')
+    add_seed(parser)
+    parser.add_argument("--train", required=True, type=Path, metavar="FILE", help="stimuli to train on")
+    parser.add_argument("--valid", required=True, type=Path, metavar="FILE", help="stimuli to validate on")
+    add_device(parser)
+    add_data(parser)
+    add_into(parser, "weights (.pt)")
+
+
+def run(arguments: Namespace) -> None:
     """Train one network and write its weights; several processes train together, and the first one writes."""
     from flowsim import specification
     from flowsim.training import devices
@@ -21,15 +39,15 @@ def train(arguments: Namespace) -> None:
     devices.keep_freed_memory()
     with devices.processes(devices.pick_device(arguments.device)) as device:
         run_block = specification.validate(RunBlock, specification.from_json(arguments.spec), "--spec")
-        run = Run.prepare(run_block, arguments.seed, arguments.train, arguments.valid, device)
+        training = Run.prepare(run_block, arguments.seed, arguments.train, arguments.valid, device)
         checkpoint = arguments.into.with_suffix(".ckpt")
         if devices.rank():
-            run.train(checkpoint)
+            training.train(checkpoint)
         else:
-            train_and_write(run, checkpoint, arguments.into)
+            train_and_write(training, checkpoint, arguments.into)
 
 
-def train_and_write(run: Run, checkpoint: Path, into: Path) -> None:
+def train_and_write(training: Run, checkpoint: Path, into: Path) -> None:
     """Train, showing how far it is, and write the file of weights."""
     import torch
 
@@ -39,15 +57,15 @@ def train_and_write(run: Run, checkpoint: Path, into: Path) -> None:
     from flowsim.training.settings import task_of
     from flowsim.training.weights import save
 
-    settings = run.specification.train
+    settings = training.specification.train
     together = f" in {devices.count()} processes" if devices.count() > 1 else ""
     print(
-        f"training {run.name} on {run.device}{together}: {run.parameters} parameters, "
+        f"training {training.name} on {training.device}{together}: {training.parameters} parameters, "
         f"{torch.get_num_threads()} threads",
         file=sys.stderr,
     )
     note = ""
-    with exclusive(into), Progress(run.name, settings.sequences, "sequences") as progress:
+    with exclusive(into), Progress(training.name, settings.sequences, "sequences") as progress:
 
         def report(sequences_seen: int, train_loss: float | None, valid_loss: float | None) -> None:
             nonlocal note
@@ -55,7 +73,7 @@ def train_and_write(run: Run, checkpoint: Path, into: Path) -> None:
                 note = f"train {train_loss:.5f}, valid {valid_loss:.5f}"
             progress.to(min(sequences_seen, settings.sequences), note, force=valid_loss is not None)
 
-        content = run.train(checkpoint, report)
+        content = training.train(checkpoint, report)
         save(content, into, "weights")
     best = min(content["curve"]["valid_loss"])
     partial = f", {content['partial']}" if content["partial"] else ""

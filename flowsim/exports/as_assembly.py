@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,28 @@ import dask
 import numpy as np
 import xarray as xr
 
-from flowsim.exports.common import plain, require_chunks, room, stimuli, stimulus_set
+from flowsim.exports.common import (
+    plain_attributes,
+    presentation_names,
+    require_chunks,
+    require_room,
+    stimulus_set,
+)
 from flowsim.exports.population import Population, Time, columns
 from flowsim.files.atomic import whole
 from flowsim.files.netcdf import COMPRESSED, chunks
 
+ENDINGS = (".nc", ".h5")
+OPTIONS = ("site", "time")
+ASSEMBLY_DIMS = {"presentation": "presentation", "unit": "neuroid", "time": "time_bin"}
+"""What an assembly calls the axes of a population."""
 FRAME_NAMES = {"y": "channel_y", "x": "channel_x"}
 """What an assembly calls the places of a unit on the frame."""
+
+
+def write(recording: xr.Dataset, into: Path, *, site: str = "state", time: Time = None) -> None:
+    """Write one site; see `to_assembly`."""
+    write_assembly(to_assembly(recording, site, time), into)
 
 
 def to_assembly(recording: xr.Dataset, site: str = "state", time: Time = None) -> xr.DataArray:
@@ -49,42 +65,49 @@ def to_assembly(recording: xr.Dataset, site: str = "state", time: Time = None) -
     InputError
         If there is no such site or frame.
     """
-    of = Population(recording, site)
-    values = of.at(time)
-    renamed = dict(
-        zip(("presentation", "unit", "time"), ("presentation", "neuroid", "time_bin"), strict=True)
-    )
-    coords: dict[str, Any] = {}
-    ids = stimuli(of)
-    for name, entry in {"stimulus_id": ids, "image_id": ids, **columns(of.presentations)}.items():
-        coords[name] = ("presentation", entry.values, entry.attrs)
-    number = np.arange(values.sizes["unit"])
-    coords["neuroid_id"] = ("neuroid", np.array([f"{of.model}.{site}.{n}" for n in number]))
-    coords["neuroid_num"] = ("neuroid", number)
-    coords |= {
-        n: ("neuroid", np.full(len(number), text)) for n, text in (("model", of.model), ("layer", site))
-    }
-    for name, entry in of.units.items():
-        coords[FRAME_NAMES.get(name, name)] = ("neuroid", entry.values, entry.attrs)
+    population = Population(recording, site)
+    values = population.at(time)
+    coords = {**_presentation_coords(population), **_neuroid_coords(population)}
     if "time" in values.dims:
-        for name, edge in (("time_bin_start", of.frames), ("time_bin_end", of.frames + 1)):
-            coords[name] = ("time_bin", edge, {"units": "frame"})
-    attrs = {**plain(recording.attrs), **values.attrs, "stimulus_set_identifier": stimulus_set(recording)}
-    return xr.DataArray(values.data, coords, [renamed[str(d)] for d in values.dims], site, attrs)
+        start, unit = population.frames, {"units": "frame"}
+        coords["time_bin_start"] = ("time_bin", start, unit)
+        coords["time_bin_end"] = ("time_bin", start + 1, unit)
+    attrs = {**plain_attributes(recording.attrs), **values.attrs}
+    attrs["stimulus_set_identifier"] = stimulus_set(recording)
+    dims = [ASSEMBLY_DIMS[str(dim)] for dim in values.dims]
+    return xr.DataArray(values.data, coords, dims, site, attrs)
+
+
+def _presentation_coords(population: Population) -> dict[str, Any]:
+    names = presentation_names(population)
+    table = {"stimulus_id": names, "image_id": names, **columns(population.presentations)}
+    return {name: ("presentation", column.values, column.attrs) for name, column in table.items()}
+
+
+def _neuroid_coords(population: Population) -> dict[str, Any]:
+    numbers = np.arange(int(np.prod(list(population.place.values()))))
+    names = [f"{population.model}.{population.site}.{number}" for number in numbers]
+    coords: dict[str, Any] = {
+        "neuroid_id": ("neuroid", np.array(names)),
+        "neuroid_num": ("neuroid", numbers),
+        "model": ("neuroid", np.full(len(numbers), population.model)),
+        "layer": ("neuroid", np.full(len(numbers), population.site)),
+    }
+    for name, column in population.units.items():
+        coords[FRAME_NAMES.get(name, name)] = ("neuroid", column.values, column.attrs)
+    return coords
 
 
 def write_assembly(assembly: xr.DataArray, into: Path) -> None:
     """Write an assembly as netCDF-4, chunk by chunk; the file appears whole or not at all."""
-    room(into, assembly.nbytes)
-    names = {"presentation": "trial", "time_bin": "time"}
-    cut = chunks({names.get(str(d), d): size for d, size in assembly.sizes.items()}, assembly.dtype.itemsize)
-    name = assembly.name or "assembly"
+    require_room(into, assembly.nbytes)
+    dims = {"presentation": "trial", "time_bin": "time"}  # as `chunks` knows them
+    sizes: dict[Hashable, int] = {dims.get(str(dim), dim): size for dim, size in assembly.sizes.items()}
+    name = str(assembly.name or "assembly")
+    encoding = {name: {**COMPRESSED, "chunksizes": chunks(sizes, assembly.dtype.itemsize)}}
+    dataset = assembly.to_dataset(name=name, promote_attrs=True)
     with whole(into) as temporary:
-        encoding = {name: {**COMPRESSED, "chunksizes": cut}}
-        with dask.config.set(
-            scheduler="synchronous"
-        ):  # a thread still at work would make the file again after an error
-            assembly.to_dataset(name=name, promote_attrs=True).to_netcdf(
-                temporary, engine="h5netcdf", encoding=encoding
-            )
-        require_chunks(temporary, [str(name)], into)
+        # With threads, one still at work could write the file again after an error.
+        with dask.config.set(scheduler="synchronous"):
+            dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+        require_chunks(temporary, [name], into)

@@ -10,9 +10,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowsim.exports.common import plain, room
+from flowsim.exports.common import plain_attributes, require_room
+from flowsim.files import coordinates
 from flowsim.files.atomic import whole
 from flowsim.files.pieces import pieces
+
+ENDINGS = (".npz",)
+OPTIONS = ("site",)
+
+
+def write(recording: xr.Dataset, into: Path, *, site: str | None = None) -> None:
+    """Write one site with its coordinates, or all of a recording; see `to_numpy`."""
+    if site is not None:
+        coordinates.variable(recording, site)  # raises if there is no such site
+        recording = recording[[site]]
+    to_numpy(recording, into)
 
 
 def to_numpy(recording: xr.Dataset, into: str | Path) -> None:
@@ -35,30 +47,32 @@ def to_numpy(recording: xr.Dataset, into: str | Path) -> None:
         If the disk has too little room.
     """
     into = Path(into)
-    room(into, recording.nbytes)
+    require_room(into, recording.nbytes)
     variables = recording.variables
-    attributes = {"": plain(recording.attrs), **{str(n): plain(v.attrs) for n, v in variables.items()}}
-    told = {"dimensions": {str(n): v.dims for n, v in variables.items()}, "attributes": attributes}
+    dimensions = {str(name): values.dims for name, values in variables.items()}
+    attributes = {"": plain_attributes(recording.attrs)}
+    attributes |= {str(name): plain_attributes(values.attrs) for name, values in variables.items()}
     with whole(into) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:
             for name, values in variables.items():
-                text = values.dtype.kind == "O"
-                _store(archive, str(name), np.asarray(values.values, str) if text else values.data)
-            for name, text_of in told.items():
-                _store(archive, name, np.array(json.dumps(text_of)))
-        expected = sum(v.nbytes for v in recording.data_vars.values())
-        with zipfile.ZipFile(temporary) as written:
-            if sum(entry.file_size for entry in written.infolist()) < expected:
+                is_text = values.dtype.kind == "O"
+                _store(archive, str(name), np.asarray(values.values, str) if is_text else values.data)
+            _store(archive, "dimensions", np.array(json.dumps(dimensions)))
+            _store(archive, "attributes", np.array(json.dumps(attributes)))
+        expected = sum(values.nbytes for values in recording.data_vars.values())
+        with zipfile.ZipFile(temporary) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) < expected:
                 raise OSError(f"{into} was not written completely; is the disk full?")
 
 
 def _store(archive: zipfile.ZipFile, name: str, array: Any) -> None:
+    """Write one array into an archive, piece by piece."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(array.dtype),
-            "fortran_order": False,
-            "shape": array.shape,
-        }
         np.lib.format.write_array_header_1_0(entry, header)
         for piece in pieces(array):
             entry.write(piece.data)

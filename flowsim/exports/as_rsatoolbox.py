@@ -10,9 +10,17 @@ from typing import Any
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.exports.common import plain, room, stimuli
+from flowsim.exports.common import plain_attributes, presentation_names, require_room
 from flowsim.exports.population import Population, Time, columns
 from flowsim.files.atomic import whole
+
+ENDINGS = (".h5", ".hdf5")
+OPTIONS = ("site", "time")
+
+
+def write(recording: xr.Dataset, into: Path, *, site: str = "state", time: Time = None) -> None:
+    """Write one site; see `to_rsatoolbox`."""
+    write_rsatoolbox(to_rsatoolbox(recording, site, time), into)
 
 
 def to_rsatoolbox(recording: xr.Dataset, site: str = "state", time: Time = None) -> dict[str, Any]:
@@ -42,20 +50,19 @@ def to_rsatoolbox(recording: xr.Dataset, site: str = "state", time: Time = None)
     InputError
         If there is no such site or frame.
     """
-    of = Population(recording, site)
-    values = of.at(time)
-    attrs = {**plain(recording.attrs), **plain(values.attrs)}
-    told = {name: json.dumps(value) if isinstance(value, list) else value for name, value in attrs.items()}
+    population = Population(recording, site)
+    values = population.at(time)
+    attrs = {**plain_attributes(recording.attrs), **plain_attributes(values.attrs)}
+    texts = {name: json.dumps(value) if isinstance(value, list) else value for name, value in attrs.items()}
+    observations = {"stimulus": presentation_names(population), **columns(population.presentations)}
     arguments = {
         "measurements": values.values,
-        "descriptors": {"model": of.model, "site": site, **told},
-        "obs_descriptors": {
-            n: v.values for n, v in {"stimulus": stimuli(of), **columns(of.presentations)}.items()
-        },
-        "channel_descriptors": {name: entry.values for name, entry in of.units.items()},
+        "descriptors": {"model": population.model, "site": site, **texts},
+        "obs_descriptors": {name: column.values for name, column in observations.items()},
+        "channel_descriptors": {name: column.values for name, column in population.units.items()},
     }
     if "time" in values.dims:
-        arguments["time_descriptors"] = {"time": of.frames}
+        arguments["time_descriptors"] = {"time": population.frames}
     return arguments
 
 
@@ -70,13 +77,14 @@ def write_rsatoolbox(arguments: Mapping[str, Any], into: Path) -> None:
     try:
         from rsatoolbox.data import Dataset, TemporalDataset
     except ImportError:
-        raise InputError('to write a file of rsatoolbox, install it: pip install "flowsim[rsa]"') from None
-    room(into, arguments["measurements"].nbytes)
+        raise InputError("to write a file of rsatoolbox, install it: pip install rsatoolbox") from None
+    require_room(into, arguments["measurements"].nbytes)
     for name, values in {**arguments["obs_descriptors"], **arguments["channel_descriptors"]}.items():
         if values.dtype.kind == "U" and not all(map(str.isascii, values.tolist())):
             raise InputError(
-                f"{name} holds text beyond ASCII, which files of rsatoolbox cannot; drop it before"
+                f"{name} holds text beyond ASCII, which files of rsatoolbox cannot; drop it before the export"
             )
-    made = (TemporalDataset if "time_descriptors" in arguments else Dataset)(**arguments)
+    dataset_class = TemporalDataset if "time_descriptors" in arguments else Dataset
+    dataset = dataset_class(**arguments)
     with whole(into) as temporary:
-        made.save(str(temporary), file_type="hdf5")
+        dataset.save(str(temporary), file_type="hdf5")

@@ -1,5 +1,5 @@
-"""A recorded site as other packages think of it: a population of units, and what is known of each and of each
-trial.
+"""A recorded site as other packages think of it: a population of units, with what is known of each unit and
+each trial.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Table = dict[str, xr.Variable]
 
 
 def sites(recording: xr.Dataset) -> list[str]:
-    """What was recorded over (flow, trial, time, ...), the shown frames included."""
+    """Names of what was recorded over (flow, trial, time, ...), the stimulus frames included."""
     return [str(name) for name, values in recording.data_vars.items() if values.dims[:3] == LEADING]
 
 
@@ -31,6 +31,8 @@ class Population:
 
     Attributes
     ----------
+    site : str
+        Its name.
     values : DataArray (flow, trial, time, *place)
         As recorded. A unit is one entry over place; the last axis runs fastest.
     frames : array (time)
@@ -45,12 +47,12 @@ class Population:
         What the recording says of each flow and trial, the trials of a flow together: flow and trial, counted
         from 0, flow_vy, flow_vx, and the truth about objects, whose axes follow.
     model : str
-        Name of the network that was recorded, with its seed, as far as the recording knows them.
+        Name of the network that was recorded, with its seed, as far as the recording has them.
 
     Raises
     ------
     InputError
-        If there is no such site, or the recording is several.
+        If there is no such site, or the recording holds several runs.
     """
 
     def __init__(self, recording: xr.Dataset, site: str) -> None:
@@ -58,7 +60,8 @@ class Population:
             raise InputError(
                 f"expected one recording; got {recording.sizes['run']} along run. Choose: isel(run=0)"
             )
-        self.values, self.site = variable(recording, site), site
+        self.site = site
+        self.values = variable(recording, site)
         dims = self.values.dims
         if dims[:3] != LEADING:
             known, came = ", ".join(sites(recording)), ", ".join(map(str, dims))
@@ -66,21 +69,36 @@ class Population:
                 f"expected a site over (flow, trial, time, ...), one of: {known}; {site} is over ({came})"
             )
         self.frames = recording["time"].values
-        sizes = {d: recording.sizes[d] for d in dims}
-        self.place: dict[Hashable, int] = {d: sizes[d] for d in dims[3:]}
-        told = {str(n): c.variable.load().to_base_variable() for n, c in recording.coords.items() if c.dims}
-        said = {v.dims[0] for v in told.values() if len(v.dims) == 1}
-        counted = {d: xr.Variable((d,), np.arange(s)) for d, s in sizes.items()}
-        each = {n: v for n, v in told.items() if set(v.dims) <= set(self.place)}
-        each |= {str(d): counted[d] for d in self.place if d not in said}
-        order = sorted(each, key=lambda name: list(self.place).index(each[name].dims[0]))
-        named = {name.removeprefix(f"{site}_").removeprefix("unit_"): each[name] for name in order}
-        self.units = _flat(named, self.place, "unit")
-        of_trials = {n: v for n, v in told.items() if {"flow", "trial"} & set(v.dims)}
-        leading: dict[Hashable, int] = {d: sizes[d] for d in LEADING[:2]}
-        self.presentations = _flat({d: counted[d] for d in LEADING[:2]} | of_trials, leading, "presentation")
+        self.place: dict[Hashable, int] = {dim: recording.sizes[dim] for dim in dims[3:]}
+        coords = {
+            str(name): coord.variable.load().to_base_variable()
+            for name, coord in recording.coords.items()
+            if coord.dims
+        }
+        self.units = self._unit_table(coords)
+        self.presentations = self._presentation_table(coords)
         name, seed = recording.attrs.get("network", "network"), recording.attrs.get("seed", "")
         self.model = f"{name}-seed{seed}" if seed != "" else str(name)
+
+    def _unit_table(self, coords: Table) -> Table:
+        """Columns in the order of the axes that they lie along."""
+        described = {coord.dims[0] for coord in coords.values() if len(coord.dims) == 1}
+        along = {name: coord for name, coord in coords.items() if set(coord.dims) <= set(self.place)}
+        along |= {str(dim): self._count(dim) for dim in self.place if dim not in described}
+        axes = list(self.place)
+        order = sorted(along, key=lambda name: axes.index(along[name].dims[0]))
+        named = {name.removeprefix(f"{self.site}_").removeprefix("unit_"): along[name] for name in order}
+        return _flattened(named, self.place, "unit")
+
+    def _presentation_table(self, coords: Table) -> Table:
+        counts = {dim: self._count(dim) for dim in ("flow", "trial")}
+        described = {name: coord for name, coord in coords.items() if {"flow", "trial"} & set(coord.dims)}
+        leading: dict[Hashable, int] = {dim: self.values.sizes[dim] for dim in ("flow", "trial")}
+        return _flattened({**counts, **described}, leading, "presentation")
+
+    def _count(self, dim: Hashable) -> xr.Variable:
+        """Whole numbers from 0 along one axis of the site."""
+        return xr.Variable((dim,), np.arange(self.values.sizes[dim]))
 
     def at(self, time: Time) -> xr.Variable:
         """Values (presentation, unit, time), or (presentation, unit) at one time; lazy where the recording
@@ -99,37 +117,38 @@ class Population:
                 recorded = ", ".join(map(str, frames))
                 raise InputError(f"frame {time} was not recorded; expected mean, or one of {recorded}")
             values = values.isel(time=frames.index(time))
-        flows = [
-            values.isel(flow=i) for i in range(values.sizes["flow"])
-        ]  # joined, not reshaped: chunks stay as they are
-        joined = xr.Variable.concat(flows, "trial")
+        each_flow = [values.isel(flow=i) for i in range(values.sizes["flow"])]
+        joined = xr.Variable.concat(each_flow, "trial")  # not reshaped: chunks stay as they are
         if list(self.place) == ["unit"]:
             flat = joined
+        elif self.place:
+            flat = joined.stack(unit=list(self.place))
         else:
-            flat = joined.stack(unit=list(self.place)) if self.place else joined.expand_dims("unit")
+            flat = joined.expand_dims("unit")
         flat = flat.transpose("trial", "unit", ...)
         return xr.Variable(("presentation", *flat.dims[1:]), flat.data, values.attrs)
 
 
 def columns(table: Table) -> Table:
-    """Columns as vectors: one per object, numbered at the end of its name; what changes in time is left out."""
-    found = {}
+    """Columns as vectors, one per object (its number ends the name), without those that change in time."""
+    vectors = {}
     for name, values in table.items():
         axes = values.dims[1:]
         if "time" in axes:
             continue
-        for at in product(*(range(values.sizes[d]) for d in axes)):
-            found["_".join(map(str, (name, *at)))] = values.isel(dict(zip(axes, at, strict=True)))
-    return found
+        for index in product(*(range(values.sizes[axis]) for axis in axes)):
+            vector = values.isel(dict(zip(axes, index, strict=True)))
+            vectors["_".join(map(str, (name, *index)))] = vector
+    return vectors
 
 
-def _flat(told: Mapping[str, xr.Variable], over: Mapping[Hashable, int], into: str) -> Table:
-    """Variables over all of ``over``, flattened into one axis, the first; text as such."""
-    table = {}
-    for name, values in told.items():
-        rest = {d: values.sizes[d] for d in values.dims if d not in over}
+def _flattened(table: Mapping[str, xr.Variable], over: Mapping[Hashable, int], into: str) -> Table:
+    """Variables over all axes of ``over``, which become one axis ``into``, the first; text as such."""
+    flat_table = {}
+    for name, values in table.items():
+        rest = {dim: values.sizes[dim] for dim in values.dims if dim not in over}
         full = values.set_dims({**over, **rest}).transpose(*over, *rest)
         flat = full.stack(flat=list(over)).transpose("flat", ...)
-        data = flat.values.astype(str) if flat.dtype.kind == "O" else flat.values
-        table[name] = xr.Variable((into, *rest), data, values.attrs)
-    return table
+        entries = flat.values.astype(str) if flat.dtype.kind == "O" else flat.values
+        flat_table[name] = xr.Variable((into, *rest), entries, values.attrs)
+    return flat_table

@@ -92,8 +92,16 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
             f"{path}: expected {kind} of format {FORMAT}; this is another file, or of another version"
         )
     if content["kind"] != kind:
-        raise InputError(f"{path}: expected {kind}; this is a file of {content['kind']}")
+        raise WrongKind(f"{path}: expected {kind}; this is a file of {content['kind']}", content["kind"])
     return content
+
+
+class WrongKind(InputError):
+    """A checkpoint where weights are expected, or the other way round; ``kind`` is that of the file."""
+
+    def __init__(self, message: str, kind: Kind) -> None:
+        super().__init__(message)
+        self.kind: Kind = kind
 
 
 def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:

@@ -5,4 +5,5 @@ preview      a few trials of a stimulus
 gallery      the page of all stimuli
 inspection   what a file is, in words
 model_table  every network, its parameters and law
+idea_table   every stimulus or analysis, in a line each
 """

@@ -1,4 +1,4 @@
-"""What stimuli there are: one page with a picture of each and a table of its arguments, from the stimuli
+"""What stimuli are there? One page with a picture of each and a table of its arguments, from the stimuli
 themselves.
 """
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
@@ -22,18 +22,17 @@ from flowsim.views import preview
 WITHHELD = {"moving_kth": "No picture is shown, since the videos may not be passed on."}
 """What the page says instead of a picture that must not be published."""
 WIDTH = 328
-"""Of a picture in px: as much as a phone shows without shrinking it."""
+"""Width of a picture in px: what a phone shows without shrinking it."""
 HEAD = """# Stimuli
 
-<!-- Made by `python -m flowsim gallery --into docs/stimuli.md`, from docstrings and signatures. Change those.
--->
+<!-- Made by `python -m flowsim gallery --into docs/stimuli.md` from docstrings and signatures. -->
 
-Each of these is one file in [`stimuli/`](../stimuli), and what an experiment file calls its `family`. A
-picture shows three trials of the split `test`, with every argument at its default, enlarged so that single
-pixels are seen. Beneath is the ground truth of each object at the first frame: its label, and its velocity in
+Each stimulus is one file in [`stimuli/`](../stimuli); an experiment file names it as its `family`. A picture
+shows three trials of the split `test`, with every argument at its default, enlarged so that single pixels
+can be seen. The ground truth of each object at the first frame stands below: its label, and its velocity in
 the components `vy` (positive down), `vx` (positive right), `omega` (positive counter-clockwise) and
-`expansion` (positive growing), of which those of a unit are left out where they are 0. Other specifications
-are looked at by
+`expansion` (positive growing); components that are 0 are left out where those of another unit are not. To
+look at other specifications:
 
 ```sh
 python -m flowsim preview moving_digits --split probe --spec '{{"objects": 1}}' --into look.png
@@ -41,13 +40,14 @@ python -m flowsim preview experiments/digits.yaml --split train --into look.png
 ```
 
 {contents}"""
-KINDS = {
+TYPES = {
     "integer": "integer",
     "number": "number",
     "boolean": "true or false",
     "string": "text",
     "null": "null",
 }
+"""Types of a JSON schema in words."""
 REFERENCE = re.compile(r"As in `stimuli\.(\w+)`([.;,]?)")
 
 
@@ -57,123 +57,140 @@ def write(names: Sequence[str], path: Path) -> None:
     Raises
     ------
     InputError
-        If the folder cannot be written to, or a stimulus cannot be made by its defaults.
+        If the folder cannot be written to, or a stimulus cannot be made with its defaults.
     """
     text = page(names, path.stem)
-    for name in (name for name in names if name not in WITHHELD):
+    for name in names:
+        if name in WITHHELD:
+            continue
         try:
-            shown = preview.few(name, "test", {})
+            few = preview.sample(name, "test", {})
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
-        preview.animate(preview.animation(shown, WIDTH), path.with_suffix("") / f"{name}.gif")
+        preview.write_animation(preview.animation(few, WIDTH), path.with_suffix("") / f"{name}.gif")
     with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def page(names: Sequence[str], folder: str) -> str:
     """The page of these stimuli, in Markdown, with pictures in ``folder``."""
-    loaded = {name: ideas.load("stimuli", name) for name in names}
-    contents = "\n".join(f"- [{name}](#{name}): {headline(module)}" for name, module in loaded.items())
-    sections = [HEAD.format(contents=contents)]
-    for name, module in loaded.items():
+    modules = {name: ideas.load("stimuli", name) for name in names}
+    contents = "\n".join(f"- [{name}](#{name}): {headline(module)}" for name, module in modules.items())
+    parts = [HEAD.format(contents=contents)]
+    for name, module in modules.items():
         picture = WITHHELD.get(name, f"![Three trials of {name}, moving]({folder}/{name}.gif)")
-        sections += [f"## {name}", *summary(module), picture, table(module)]
-        splits = linked(described(module.generate).get("split", ""))
+        parts += [f"## {name}", *opening(module), picture, argument_table(module)]
+        splits = with_links(parameter_texts(module.generate).get("split", ""))
         if splits:
-            sections.append(f"**Splits.** {splits}")
-    return "\n\n".join(sections) + "\n"
+            parts.append(f"**Splits.** {splits}")
+    return "\n\n".join(parts) + "\n"
 
 
-def summary(module: ModuleType) -> list[str]:
-    """What its docstring opens with: one line, and the first paragraph, with the formula it holds, if any."""
-    head, *others = (inspect.getdoc(module) or "").split("\n\n")
-    parts = [head]
+def opening(module: ModuleType) -> list[str]:
+    """How its docstring opens: the first line and the first paragraph, with the formula in it, if any."""
+    first, *others = (inspect.getdoc(module) or "").split("\n\n")
+    parts = [first]
     for text in others:
         if text.endswith(":") or text.startswith(("Source", "After")):
             break
         parts.append(text)
-        if text.endswith(".") and not text.startswith(" "):
+        if text.endswith(".") and not _is_formula(text):
             break
-    if len(parts) == 2 and not parts[1].startswith(" "):
+    if len(parts) == 2 and not _is_formula(parts[1]):
         parts = [" ".join(parts)]
-    return [text if text.startswith(" ") else flat(text) for text in parts]
+    return [text if _is_formula(text) else one_line(text) for text in parts]
+
+
+def _is_formula(paragraph: str) -> bool:
+    """Whether a paragraph of a docstring is indented."""
+    return paragraph.startswith(" ")
 
 
 def headline(module: ModuleType) -> str:
-    """The first line of its docstring."""
-    return flat((inspect.getdoc(module) or "").split("\n\n")[0])
+    """The first paragraph of its docstring, as one line of Markdown."""
+    return one_line((inspect.getdoc(module) or "").split("\n\n")[0])
 
 
-def table(module: ModuleType) -> str:
+def argument_table(module: ModuleType) -> str:
     """Arguments of ``generate`` with their values, default and meaning."""
     generate = module.generate
-    hints, texts = get_type_hints(generate, include_extras=True), described(generate)
-    rows = [("argument", "values", "default", "meaning"), ("---",) * 4]
+    hints, texts = get_type_hints(generate, include_extras=True), parameter_texts(generate)
+    rows = [("argument", "values", "default", "meaning"), ("---", "---", "---", "---")]
     for name, parameter in inspect.signature(generate).parameters.items():
-        if name not in ("split", "rng"):
-            meaning = resolved(texts.get(name, ""), name)
-            if not meaning and name.startswith(("sweep_", "probe_")):
-                meaning = "See splits."
-            default = json.dumps(parameter.default)
-            rows.append((f"`{name}`", kind(TypeAdapter(hints[name]).json_schema()), f"`{default}`", meaning))
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+        if name in ("split", "rng"):
+            continue
+        meaning = without_reference(texts.get(name, ""), name)
+        if not meaning and name.startswith(("sweep_", "probe_")):
+            meaning = "See splits."
+        values = values_in_words(TypeAdapter(hints[name]).json_schema())
+        rows.append((f"`{name}`", values, f"`{json.dumps(parameter.default)}`", meaning))
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)
 
 
-def described(function: Callable[..., Any]) -> dict[str, str]:
-    """The texts of the numpy docstring's section Parameters, by the names of the parameters."""
+def parameter_texts(function: Callable[..., Any]) -> dict[str, str]:
+    """The texts in the section Parameters of a numpy docstring, by the names of the parameters."""
     section = re.search(
         r"^Parameters\n-+\n(.*?)(?=^\w+\n-+$|\Z)", inspect.getdoc(function) or "", re.DOTALL | re.MULTILINE
     )
+    entries = re.findall(r"^(\S[^:\n]*).*\n((?:[ ]+.*\n|\n)*)", section[1] if section else "", re.MULTILINE)
     texts: dict[str, str] = {}
-    for names, text in re.findall(
-        r"^(\S[^:\n]*).*\n((?:[ ]+.*\n|\n)*)", section[1] if section else "", re.MULTILINE
-    ):
-        texts |= dict.fromkeys((name.strip() for name in names.split(",")), flat(text))
+    for names, text in entries:
+        texts |= dict.fromkeys((name.strip() for name in names.split(",")), one_line(text))
     return texts
 
 
-def resolved(text: str, name: str) -> str:
-    """A description; if it is nothing but "As in `stimuli.moving_digits`.", what is written there."""
+def without_reference(text: str, name: str) -> str:
+    """The description of one parameter, with links.
+
+    If it is nothing but "As in `stimuli.moving_digits`.", it is what is written there.
+    """
     reference = REFERENCE.match(text)
     if reference and reference.end() == len(text):
-        return resolved(described(ideas.load("stimuli", reference[1]).generate).get(name, ""), name)
-    return linked(text)
+        generate = ideas.load("stimuli", reference[1]).generate
+        return without_reference(parameter_texts(generate).get(name, ""), name)
+    return with_links(text)
 
 
-def linked(text: str) -> str:
+def with_links(text: str) -> str:
     """A description with links to the stimuli it refers to."""
     return REFERENCE.sub(r"As in [\1](#\1)\2", text)
 
 
-def flat(text: str) -> str:
+def one_line(text: str) -> str:
     """Text of a docstring as one line of Markdown."""
     return " ".join(text.split()).replace("``", "`")
 
 
-def kind(schema: dict[str, Any], many: bool = False) -> str:
-    """The values that a JSON schema allows, in words; of a list's entries if ``many``."""
+def values_in_words(schema: Mapping[str, Any], plural: bool = False) -> str:
+    """The values that a JSON schema allows, in words."""
     if "anyOf" in schema:
-        words = [kind(one) for one in schema["anyOf"]]
+        words = [values_in_words(one) for one in schema["anyOf"]]
         return f"{', '.join(words[:-1])}, or {words[-1]}"
     if "const" in schema or "enum" in schema:
-        values = [f"`{json.dumps(value)}`" for value in schema.get("enum", [schema.get("const")])]
-        return " or ".join([", ".join(values[:-1]), values[-1]] if values[1:] else values)
+        *values, last = [f"`{json.dumps(value)}`" for value in schema.get("enum", [schema.get("const")])]
+        return f"{', '.join(values)} or {last}" if values else last
+    if schema.get("type") == "array" and schema.get("prefixItems"):
+        return f"[{', '.join(values_in_words(one) for one in schema['prefixItems'])}]"
     if schema.get("type") == "array":
-        fixed = schema.get("prefixItems")
-        if fixed:
-            return f"[{', '.join(kind(one) for one in fixed)}]"
-        return f"list{'s' * many} of {kind(schema.get('items', {}), many=True)}"
-    word = KINDS.get(schema.get("type", ""), "anything")
+        return f"{'lists' if plural else 'list'} of {values_in_words(schema.get('items', {}), plural=True)}"
+    word = TYPES.get(schema.get("type", ""), "anything")
     if word not in ("integer", "number"):
         return word
-    word += "s" * many
-    low, high = (
-        schema.get(key, schema.get(f"exclusive{key.capitalize()}")) for key in ("minimum", "maximum")
-    )
-    if low is None and high is None:
-        return word
-    if high is None:
-        return f"{word} {'≥' if 'minimum' in schema else '>'} {low:g}"
-    if low is None:
-        return f"{word} {'≤' if 'maximum' in schema else '<'} {high:g}"
-    return f"{word} in {'[' if 'minimum' in schema else '('}{low:g}, {high:g}{']' if 'maximum' in schema else ')'}"
+    return f"{word}{'s' if plural else ''} {_bounds(schema)}".rstrip()
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    """The range of a number, such as "in [0, 1)" or "≥ 1"; "" if it has none."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    sign_low, bracket_low = (">", "(") if low is None else ("≥", "[")
+    sign_high, bracket_high = ("<", ")") if high is None else ("≤", "]")
+    low = schema.get("exclusiveMinimum") if low is None else low
+    high = schema.get("exclusiveMaximum") if high is None else high
+    if low is not None and high is not None:
+        return f"in {bracket_low}{low:g}, {high:g}{bracket_high}"
+    if low is not None:
+        return f"{sign_low} {low:g}"
+    if high is not None:
+        return f"{sign_high} {high:g}"
+    return ""

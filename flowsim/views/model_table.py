@@ -1,4 +1,4 @@
-"""What networks there are: one line each, from the models themselves."""
+"""What networks are there? One line for each, from the model itself."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ def models() -> pd.DataFrame:
     The law is the one on a grid closed under addition where the model can have such a grid; "none" where
     nothing is promised.
     """
-    rows = []
-    for name in ideas.names("flowsim.models"):
-        text = inspect.getdoc(ideas.load("flowsim.models", name)) or ""
-        network = build(name, FRAME_SHAPE)
-        closed = "velocities" in inspect.signature(ideas.load("flowsim.models", name).build).parameters
-        law = build(name, (4, 4), velocities="closed").law if closed else network.law
-        source = re.search(r"^Sources?: (.*?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
-        rows.append(
-            {
-                "model": name,
-                "parameters": sum(parameter.numel() for parameter in network.parameters()),
-                "law": str(law) if law else "none",
-                "what": re.split(r"[.:;]", text)[0],
-                "source": " ".join(source[1].split()).rstrip(".") if source else "",
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row(name) for name in ideas.names("flowsim.models")])
+
+
+def _row(name: str) -> dict[str, object]:
+    module = ideas.load("flowsim.models", name)
+    text = inspect.getdoc(module) or ""
+    source = re.search(r"^Sources?: (.*?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    network = build(name, FRAME_SHAPE)
+    law = network.law
+    if "velocities" in inspect.signature(module.build).parameters:
+        law = build(name, (4, 4), velocities="closed").law
+    return {
+        "model": name,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "law": str(law) if law else "none",
+        "what": re.split(r"[.:;]", text)[0],
+        "source": " ".join(source[1].split()).rstrip(".") if source else "",
+    }
 
 
 def table() -> str:

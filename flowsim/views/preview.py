@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,35 +26,58 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image, ImageFont
 
-TRIALS, VELOCITIES = 3, 9
-"""Rows at most: trials, or flows of a probe and velocities of a sweep."""
-OBJECTS, COLUMNS, FRAMES = 3, 8, 60
-"""Of so many objects the truth is told; so many frames are on the sheet, and in the animation."""
+TRIALS = 3
+"""Rows at most, where a row is a trial."""
+VELOCITIES = 9
+"""Rows at most, where a row is a flow of a probe or a velocity of a sweep."""
+FRAMES = 60
+"""Frames of a trial at most."""
+OBJECTS = 3
+"""Objects at most whose truth is written beside a trial."""
+KEEP = "\N{NO-BREAK SPACE}"
+"""Keeps words on one line, such as a number and its unit."""
+
 DPI = int(plot.STYLE["savefig.dpi"])
-SHEET, TOP, LINE, LETTER, LETTERS = 1200, 60, 24, 11, 38
-"""Px of the contact sheet: width of its frames, margin above, height of a line of text and width of a letter,
-of which there are so many in a line.
-"""
-SCREEN, GAP, FONT, INK, EDGE = 960, 6, 10, 40, 128
-"""Px of the animation: its width, distance between panels, size of its letters; and grey of these, and of
-outlines.
-"""
+SHEET_WIDTH = 1200
+"""Of the frames on the contact sheet, in px, as are the next three."""
+SHEET_TOP = 60
+LINE_HEIGHT = 24
+LETTER_WIDTH = 11
+LINE_LETTERS = 38
+"""Letters of a line of text at most."""
+COLUMNS = 8
+"""Frames in a row of the contact sheet at most; half as many at least."""
 GROUND = "#d5e3f0"
 """Behind the frames, which are grey."""
-KEEP = "\N{NO-BREAK SPACE}"
-MS, PAUSE = 120, 700
-"""How long a frame of the animation is seen, and the last one, in ms."""
+
+SCREEN = 960
+"""Width of the animation in px, as are the next two."""
+GAP = 6
+FONT = 10
+TEXT_GREY, EDGE_GREY = 40, 128
+FRAME_MS, LAST_FRAME_MS = 120, 700
+"""How long a frame of the animation is seen, and the last one."""
 
 
-class Shown(NamedTuple):
-    """Frames (row, time, y, x) in [0, 1], what each row is, and what is known of it, in lines of text."""
+class Sample(NamedTuple):
+    """A few trials of a stimulus.
+
+    Attributes
+    ----------
+    frames : array (row, time, y, x)
+        In [0, 1].
+    names : list of str
+        What each row is.
+    truth : list of list of str
+        What is known of each row, in lines of text.
+    """
 
     frames: np.ndarray
     names: list[str]
     truth: list[list[str]]
 
 
-def chosen(name: str, split: str) -> tuple[str, dict[str, Any]]:
+def family_and_spec(name: str, split: str) -> tuple[str, dict[str, Any]]:
     """The family and the arguments for one split: of a stimulus by its name, or of an experiment by its file.
 
     Raises
@@ -67,8 +91,8 @@ def chosen(name: str, split: str) -> tuple[str, dict[str, Any]]:
     return block.family, block.spec(split)
 
 
-def few(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> Shown:
-    """A few trials of a stimulus, or flows of its probe, which are those of one trial.
+def sample(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> Sample:
+    """A few trials of a stimulus, or one trial under the flows of its probe.
 
     Raises
     ------
@@ -77,136 +101,191 @@ def few(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> Show
     """
     generate = ideas.load("stimuli", family).generate
     arguments = specification.arguments(generate, spec, f"stimulus {family}", given=("split", "rng"))
+    rows_are_trials = split in ("train", "valid", "test")
     if "trials" in arguments:
-        arguments["trials"] = TRIALS if split in ("train", "valid", "test") else 1
-    made = generate(split, np.random.default_rng(seed), **arguments)
-    row = "flow" if "flow" in made.dims else "trial"
-    if row == "flow":
-        made = made.isel(trial=0)
-    most = TRIALS if split in ("train", "valid", "test") else VELOCITIES
-    chosen = np.linspace(0, made.sizes[row] - 1, min(made.sizes[row], most)).round().astype(int)
-    made = made.isel({row: chosen, "time": slice(FRAMES)})
+        arguments["trials"] = TRIALS if rows_are_trials else 1
+    stimulus = generate(split, np.random.default_rng(seed), **arguments)
+    axis = "flow" if "flow" in stimulus.dims else "trial"
+    if axis == "flow":
+        stimulus = stimulus.isel(trial=0)
+    count = min(stimulus.sizes[axis], TRIALS if rows_are_trials else VELOCITIES)
+    rows = np.linspace(0, stimulus.sizes[axis] - 1, count).round().astype(int)
+    stimulus = stimulus.isel({axis: rows, "time": slice(FRAMES)})
     with dask.config.set(scheduler="synchronous"):  # rendering has threads of its own
-        frames = made.frames.transpose(row, "time", "y", "x").values
-    each = [made.isel({row: i}) for i in range(len(chosen))]
-    truth = [known(one) for one in each]
-    if row == "flow":
-        truth = [["reference", *truth[0]], *([motion(one, "flow_", "")] for one in each[1:])]
-    return Shown(frames, [f"{row} {i}" for i in chosen], truth)
+        frames = stimulus.frames.transpose(axis, "time", "y", "x").values
+    each = [stimulus.isel({axis: i}) for i in range(count)]
+    if axis == "flow":
+        truth = [[velocity_text(one, "flow_", "")] for one in each]
+        truth[0] = ["reference", *trial_truth(each[0])]
+    else:
+        truth = [trial_truth(one) for one in each]
+    return Sample(frames, [f"{axis} {row}" for row in rows], truth)
 
 
-def known(trial: xr.Dataset) -> list[str]:
+def trial_truth(trial: xr.Dataset) -> list[str]:
     """Label and velocity of each object of one trial, where there are any, one line each."""
-    objects = (
-        [trial.isel(object=k) for k in range(trial.sizes["object"])] if "object" in trial.dims else [trial]
-    )
-    first = [one.isel(time=0) for one in objects]
-    lines = [
-        ": ".join(text for text in (named(one), motion(one, "velocity_", "at rest")) if text) for one in first
-    ]
+    objects = [trial]
+    if "object" in trial.dims:
+        objects = [trial.isel(object=k) for k in range(trial.sizes["object"])]
+    lines = []
+    for one in objects:
+        at_start = one.isel(time=0)
+        parts = [label_text(at_start), velocity_text(at_start, "velocity_", "at rest")]
+        lines.append(": ".join(part for part in parts if part))
     lines = [line for line in lines if line]
     if len(lines) > OBJECTS:
         lines = [*lines[:OBJECTS], f"and {len(lines) - OBJECTS} more"]
-    changing = any("time" in c.dims for name, c in trial.coords.items() if str(name).startswith("velocity_"))
-    return [*lines, "at frame 0"] if changing else lines
+    velocities = [coord for name, coord in trial.coords.items() if str(name).startswith("velocity_")]
+    if any("time" in velocity.dims for velocity in velocities):
+        lines.append("at frame 0")
+    return lines
 
 
-def named(one: xr.Dataset) -> str:
-    """The label of one object in words: as its attributes name it (``flag_meanings``, or "0 walking, 1 ..."),
-    if so.
+def label_text(one: xr.Dataset) -> str:
+    """The label of one object in words, "" if it has none.
+
+    The words are those of the label's attributes, where they name each value: ``flag_meanings``, or a
+    ``long_name`` such as "action: 0 walking, 1 running".
     """
     if "label" not in one.coords or one.label.ndim:
         return ""
     value, attrs = int(one.label), one.label.attrs
     if "flag_meanings" in attrs:
-        values = list(attrs.get("flag_values", range(len(attrs["flag_meanings"].split()))))
-        return str(attrs["flag_meanings"].split()[values.index(value)])
-    what = attrs.get("long_name", "label")
-    listed = re.search(rf"(?:^|[\s,:]){value} ([^\W\d]\w*)", what)
-    return listed[1] if listed else f"{what} {value}"
+        meanings = attrs["flag_meanings"].split()
+        values = list(attrs.get("flag_values", range(len(meanings))))
+        return str(meanings[values.index(value)])
+    meaning = attrs.get("long_name", "label")
+    word = re.search(rf"(?:^|[\s,:]){value} ([^\W\d]\w*)", meaning)
+    return word[1] if word else f"{meaning} {value}"
 
 
-def motion(one: xr.Dataset, prefix: str, rest: str) -> str:
-    """Velocity of one object or flow, with units; ``rest`` where all components are 0. Components of a unit
-    are told together, and not at all where they are 0 and others are not.
+def velocity_text(one: xr.Dataset, prefix: str, at_rest: str) -> str:
+    """Velocity of one object or flow, with units; ``at_rest`` where all components are 0.
+
+    Components of the same unit stand together; they are left out where they are 0 and others are not.
     """
-    parts: dict[str, list[tuple[str, float]]] = {}
-    for name, c in one.coords.items():
-        if str(name).startswith(prefix) and not c.ndim:
-            parts.setdefault(c.attrs.get("units", ""), []).append((str(name).removeprefix(prefix), float(c)))
-    moving = {unit: of for unit, of in parts.items() if any(value for _, value in of)}
-    texts = [
-        ", ".join(f"{name}~{f'{v:+.3g}' if v else 0}" for name, v in of) + f"~{u}" for u, of in moving.items()
-    ]
-    texts = [text.replace("~", KEEP) for text in texts]
-    return ", ".join(texts) if texts or not parts else rest
+    by_unit: dict[str, list[tuple[str, float]]] = {}
+    for name, coord in one.coords.items():
+        if str(name).startswith(prefix) and not coord.ndim:
+            component = str(name).removeprefix(prefix)
+            by_unit.setdefault(coord.attrs.get("units", ""), []).append((component, float(coord)))
+    if not by_unit:
+        return ""
+    texts = []
+    for unit, components in by_unit.items():
+        if any(value for _, value in components):
+            numbers = [f"{name}{KEEP}{f'{value:+.3g}' if value else 0}" for name, value in components]
+            texts.append(f"{', '.join(numbers)}{KEEP}{unit}")
+    return ", ".join(texts) if texts else at_rest
 
 
-def sheet(shown: Shown) -> Figure:
-    """The contact sheet: a row per trial or flow, its frames from left to right, every so many if there are
-    many.
-    """
+class _Layout(NamedTuple):
+    """Of a contact sheet: which frames are columns, the texts of its rows, and sizes in pixels of a frame."""
+
+    times: range
+    texts: list[str]
+    factor: int
+    across: int
+    down: int
+    gap: int
+    longest_line: int
+
+
+def contact_sheet(few: Sample) -> Figure:
+    """A row per trial or flow, its frames from left to right: each, or every so many if there are many."""
     from matplotlib.figure import Figure
 
-    height, width = shown.frames.shape[2:]
-    gap = max(1, width // 8)
-    each = zip(shown.names, shown.truth, strict=True)
-    told = [[name, *(part for line in truth for part in wrap(line, LETTERS))] for name, truth in each]
-    for columns in range(COLUMNS, COLUMNS // 2 - 1, -1):  # fewer where rows would be too low for what is told
-        times = range(0, shown.frames.shape[1], -(-shown.frames.shape[1] // columns))
-        down, across = len(told) * (height + gap) - gap, len(times) * (width + gap) - gap
-        factor = max(1, SHEET // across)
-        room = max(1, (height + gap) * factor // LINE)
-        if max(map(len, told)) <= room:
-            break
-    texts = ["\n".join(lines[:room]) for lines in told]
-    rows = {text: list(frames[list(times)]) for text, frames in zip(texts, shown.frames, strict=True)}
-    margin = LETTER * (2 + max(len(line) for lines in told for line in lines))
-    wide, high = (
-        (across + 2 * gap) * factor,
-        (down + 2 * gap) * factor,
-    )  # a pixel of a frame is `factor` of the picture
-    size = margin + wide, TOP + high
-    figure = Figure(figsize=(size[0] / DPI, size[1] / DPI))
-    ax = figure.add_axes((margin / size[0], 0, wide / size[0], high / size[1]), facecolor=GROUND)
+    layout = _layout(few)
+    times, gap, across, down = layout.times, layout.gap, layout.across, layout.down
+    rows = {text: [frames[t] for t in times] for text, frames in zip(layout.texts, few.frames, strict=True)}
+    margin = LETTER_WIDTH * (2 + layout.longest_line)
+    frames_width = (across + 2 * gap) * layout.factor
+    frames_height = (down + 2 * gap) * layout.factor
+    width, height = margin + frames_width, SHEET_TOP + frames_height
+    figure = Figure(figsize=(width / DPI, height / DPI))
+    place = (margin / width, 0, frames_width / width, frames_height / height)
+    ax = figure.add_axes(place, facecolor=GROUND)
     plot.mosaic(ax, rows, [f"frame {times[0]}", *map(str, times[1:])], "gray")
     ax.set(xlim=(-0.5 - gap, across + gap - 0.5), ylim=(down + gap - 0.5, -0.5 - gap))
     ax.tick_params(axis="y", labelsize=7)
     return figure
 
 
-def animation(shown: Shown, width: int = SCREEN) -> list[Image.Image]:
-    """The rows of ``shown`` side by side, about ``width`` px wide, one image per frame.
+def _layout(few: Sample) -> _Layout:
+    """As many columns as leave rows high enough for their texts; texts that still do not fit are cut."""
+    rows, duration, height, width = few.frames.shape
+    gap = max(1, width // 8)
+    lines_of_rows = [
+        [name, *(part for line in truth for part in wrap(line, LINE_LETTERS))]
+        for name, truth in zip(few.names, few.truth, strict=True)
+    ]
+    most_lines = max(map(len, lines_of_rows))
+    for columns in range(COLUMNS, COLUMNS // 2 - 1, -1):
+        times = range(0, duration, ceil(duration / columns))
+        across = len(times) * (width + gap) - gap
+        factor = max(1, SHEET_WIDTH // across)
+        fitting_lines = max(1, (height + gap) * factor // LINE_HEIGHT)
+        if most_lines <= fitting_lines:
+            break
+    return _Layout(
+        times=times,
+        texts=["\n".join(lines[:fitting_lines]) for lines in lines_of_rows],
+        factor=factor,
+        across=across,
+        down=rows * (height + gap) - gap,
+        gap=gap,
+        longest_line=max(len(line) for lines in lines_of_rows for line in lines),
+    )
+
+
+def animation(few: Sample, width: int = SCREEN) -> list[Image.Image]:
+    """The rows side by side, about ``width`` px wide, one image per frame.
 
     More than four rows are put in a square.
     """
-    from matplotlib import get_data_path
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image
 
-    count, times, high, wide = shown.frames.shape
-    across = count if count <= TRIALS + 1 else int(np.ceil(np.sqrt(count)))
-    factor = max(1, (width - 2 - GAP * (across - 1)) // (across * wide))
-    panel = wide * factor, high * factor
-    font = ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT)
-    captions = [[part for line in truth for part in wrapped(line, font, panel[0])] for truth in shown.truth]
-    step = panel[0] + GAP, panel[1] + GAP + max(map(len, captions)) * (FONT + 3)
-    corners = [(1 + i % across * step[0], 1 + i // across * step[1]) for i in range(count)]
-    ground = Image.new("L", (across * step[0] - GAP + 2, -(-count // across) * step[1]), 255)
-    pen = ImageDraw.Draw(ground)
-    for (left, top), lines in zip(corners, captions, strict=True):
-        pen.rectangle((left - 1, top - 1, left + panel[0], top + panel[1]), outline=EDGE)
-        for i, line in enumerate(lines):
-            pen.text(
-                (left, top + panel[1] + 2 + i * (FONT + 3)), line.replace(KEEP, " "), fill=INK, font=font
-            )
-    pixels = (255 * shown.frames).round().astype(np.uint8)
+    count, duration, frame_height, frame_width = few.frames.shape
+    across = count if count <= TRIALS + 1 else ceil(np.sqrt(count))
+    factor = max(1, (width - 2 - GAP * (across - 1)) // (across * frame_width))
+    panel = frame_width * factor, frame_height * factor
+    background, corners = _background(few.truth, across, panel)
+    pixels = (255 * few.frames).round().astype(np.uint8)
     images = []
-    for t in range(times):
-        image = ground.copy()
+    for t in range(duration):
+        image = background.copy()
         for corner, frames in zip(corners, pixels, strict=True):
             image.paste(Image.fromarray(frames[t]).resize(panel, Image.Resampling.NEAREST), corner)
         images.append(image)
     return images
+
+
+def _background(
+    truth: Sequence[Sequence[str]], across: int, panel: tuple[int, int]
+) -> tuple[Image.Image, list[tuple[int, int]]]:
+    """What does not move: outlines of the panels with the truth beneath; and the corner of each panel."""
+    from matplotlib import get_data_path
+    from PIL import Image, ImageDraw, ImageFont
+
+    width, height = panel
+    line_height = FONT + 3
+    font = ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT)
+    captions = [[part for line in lines for part in wrapped(line, font, width)] for lines in truth]
+    step_x = width + GAP
+    step_y = height + GAP + max(map(len, captions)) * line_height
+    down = ceil(len(captions) / across)
+    image = Image.new("L", (across * step_x - GAP + 2, down * step_y), 255)
+    pen = ImageDraw.Draw(image)
+    corners = []
+    for i, lines in enumerate(captions):
+        row, column = divmod(i, across)
+        left, top = 1 + column * step_x, 1 + row * step_y
+        corners.append((left, top))
+        pen.rectangle((left - 1, top - 1, left + width, top + height), outline=EDGE_GREY)
+        for number, line in enumerate(lines):
+            place = (left, top + height + 2 + number * line_height)
+            pen.text(place, line.replace(KEEP, " "), fill=TEXT_GREY, font=font)
+    return image, corners
 
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
@@ -222,19 +301,25 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     return lines
 
 
-def animate(images: Sequence[Image.Image], path: Path) -> None:
+def write_animation(images: Sequence[Image.Image], path: Path) -> None:
     """Write an animated GIF that starts again and again, with a pause before it does."""
-    durations = [*[MS] * (len(images) - 1), PAUSE]
+    durations = [FRAME_MS] * (len(images) - 1) + [LAST_FRAME_MS]
     with whole(path) as temporary:
         images[0].save(
-            temporary, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0
-        )  # fmt: skip
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=durations,
+            loop=0,
+        )
 
 
-def write(shown: Shown, path: Path) -> None:
-    """Write the contact sheet (.png), and the animation (.gif) beside it; both are drawn before either is
-    written.
+def write(few: Sample, path: Path) -> None:
+    """Write the contact sheet (.png), and the animation (.gif) beside it.
+
+    Both are drawn before either is written.
     """
-    figure, images = sheet(shown), animation(shown)
-    animate(images, path.with_suffix(".gif"))
+    figure, images = contact_sheet(few), animation(few)
+    write_animation(images, path.with_suffix(".gif"))
     plot.save(figure, path)

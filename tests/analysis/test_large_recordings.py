@@ -243,11 +243,11 @@ def test_those_who_listen_are_told(file):
 def test_a_log_has_lines_of_what_takes_long(capsys, monkeypatch):
     with Progress("slow", 1, "blocks") as bar:
         for done in range(4):
-            bar.told(done, 3, "blocks")
+            bar.listen(done, 3, "blocks")
         assert capsys.readouterr().err == ""
         monkeypatch.setattr(progress, "LOG_EVERY", -1)
         for amount in ((0, 3, "blocks"), (2, 3, "blocks"), (0, 5, "frames"), (5, 5, "frames")):
-            bar.told(*amount)
+            bar.listen(*amount)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in lines] == [
         "slow: 0/3 blocks", "slow: 2/3 blocks", "slow: 0/5 frames", "slow: 5/5 frames"

@@ -1,4 +1,4 @@
-"""`flowsim inspect` says what each file is, and of files that are none of ours, or damaged, that they are."""
+"""`flowsim inspect` says what each file is, and which files are damaged or none of flowsim's."""
 
 import json
 
@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     return at
 
 
-def told(path, *more, capsys):
+def inspected(path, *more, capsys):
     capsys.readouterr()
     assert run("inspect", path, *more) == 0
     out, err = capsys.readouterr()
@@ -59,7 +59,7 @@ def told(path, *more, capsys):
 
 
 def test_a_stimulus(folder, capsys):
-    text = told(folder / "probe.h5", capsys=capsys)
+    text = inspected(folder / "probe.h5", capsys=capsys)
     assert text.startswith(f"{folder / 'probe.h5'}: stimulus (moving_digits), ")
     for line in (
         "family moving_digits, split probe, source bundled, height 8, width 9",
@@ -75,11 +75,11 @@ def test_a_stimulus(folder, capsys):
         assert line in text, line
     assert "law" not in text
     assert "check" not in text
-    assert "  flows  " not in told(folder / "train.h5", capsys=capsys)
+    assert "  flows  " not in inspected(folder / "train.h5", capsys=capsys)
 
 
 def test_weights(folder, capsys):
-    text = told(folder / "a.pt", capsys=capsys)
+    text = inspected(folder / "a.pt", capsys=capsys)
     assert ": weights (small), " in text.splitlines()[0]
     for line in (
         "network (model fernn, max_speed 1, channels 3, decoder_layers 1)",
@@ -94,17 +94,17 @@ def test_weights(folder, capsys):
 
 
 def test_a_checkpoint(folder, capsys):
-    text = told(folder / "a.ckpt", capsys=capsys)
+    text = inspected(folder / "a.ckpt", capsys=capsys)
     assert ": checkpoint (small), " in text.splitlines()[0]
     assert "8 of 8 sequences, best validation loss 0." in text
     assert "model fernn" in text
     assert "a file of sha256 " in text
     (folder / "renamed.pt").write_bytes((folder / "a.ckpt").read_bytes())
-    assert ": checkpoint (small), " in told(folder / "renamed.pt", capsys=capsys)
+    assert ": checkpoint (small), " in inspected(folder / "renamed.pt", capsys=capsys)
 
 
 def test_a_recording(folder, capsys):
-    text = told(folder / "rec.h5", capsys=capsys)
+    text = inspected(folder / "rec.h5", capsys=capsys)
     assert ": recording (small), " in text.splitlines()[0]
     for line in (
         "sites [state, prediction], every 1, ",
@@ -123,7 +123,7 @@ def test_a_recording(folder, capsys):
 
 
 def test_results_of_an_analysis(folder, capsys):
-    text = told(folder / "err.h5", capsys=capsys)
+    text = inspected(folder / "err.h5", capsys=capsys)
     assert ": results of an analysis (equivariance_error), " in text.splitlines()[0]
     assert f"{folder / 'rec.h5'}, sha256 " in text
     assert "network      small" in text
@@ -131,38 +131,35 @@ def test_results_of_an_analysis(folder, capsys):
 
 
 def test_figures(folder, capsys):
-    assert "err.svg: figure (SVG), " in told(folder / "err.svg", capsys=capsys)
-    assert "err.png: figure (PNG), " in told(folder / "err.png", capsys=capsys)
+    assert "err.svg: figure (SVG), " in inspected(folder / "err.svg", capsys=capsys)
+    assert "err.png: figure (PNG), " in inspected(folder / "err.png", capsys=capsys)
 
 
 def test_files_written_from_python(tmp_path, capsys):
     """They have no specification, and say so; a network of somebody else's has no law."""
     made = moving_digits.generate("test", np.random.default_rng(0), height=9, width=8, trials=2, frames=4)
     made.to_netcdf(tmp_path / "made.h5", engine="h5netcdf")
-    text = told(tmp_path / "made.h5", capsys=capsys)
+    text = inspected(tmp_path / "made.h5", capsys=capsys)
     assert ": stimulus, " in text.splitlines()[0]
     assert "not said in this file" in text
     gru = torch.nn.GRU(72, 5, batch_first=True)
     record(gru, made, tmp_path / "gru.h5", sites={"state": Site("", ("trial", "time", "unit"), (0,))})
-    text = told(tmp_path / "gru.h5", capsys=capsys)
+    text = inspected(tmp_path / "gru.h5", capsys=capsys)
     assert ": recording, " in text.splitlines()[0]
     assert "none is promised" in text
     assert "state (flow, trial, time, unit): float32" in text
     assert "1 of translation, (vy, vx) (0, 0) px/frame" in text
 
 
-# ---- --check
-
-
 def test_check_compares_everything(folder, tmp_path, capsys):
-    assert "probe.h5, sha256 " in told(folder / "rec.h5", "--check", capsys=capsys)
-    text = told(folder / "rec.h5", "--check", capsys=capsys)
+    assert "probe.h5, sha256 " in inspected(folder / "rec.h5", "--check", capsys=capsys)
+    text = inspected(folder / "rec.h5", "--check", capsys=capsys)
     assert text.count(", unchanged") == 2
     assert "frames, state, prediction are what was written; all else can be read" in text
-    assert "no checksums of data in this file; all of it can be read" in told(
+    assert "no checksums of data in this file; all of it can be read" in inspected(
         folder / "probe.h5", "--check", capsys=capsys
     )
-    assert "the file fits its checksums" in told(folder / "a.pt", "--check", capsys=capsys)
+    assert "the file fits its checksums" in inspected(folder / "a.pt", "--check", capsys=capsys)
 
 
 def test_check_tells_the_fate_of_inputs(folder, tmp_path, capsys):
@@ -179,10 +176,10 @@ def test_check_tells_the_fate_of_inputs(folder, tmp_path, capsys):
     )
     (tmp_path / "a.pt").unlink()
     (tmp_path / "probe.h5").write_bytes(b"another")
-    text = told(tmp_path / "rec.h5", "--check", capsys=capsys)
+    text = inspected(tmp_path / "rec.h5", "--check", capsys=capsys)
     assert text.count(", not there now\n") == 1
     assert text.count(", changed since\n") == 1
-    assert "not there" not in told(tmp_path / "rec.h5", capsys=capsys)
+    assert "not there" not in inspected(tmp_path / "rec.h5", capsys=capsys)
 
 
 def test_check_sees_a_changed_value(folder, tmp_path, capsys):
@@ -216,9 +213,6 @@ def test_check_sees_a_flipped_byte(name, folder, tmp_path, capsys):
     assert len(error.splitlines()) == 1
     assert f"{name}: " in error
     assert "cannot be read" in error or "is damaged" in error
-
-
-# ---- what is none of ours, or damaged
 
 
 def foreign(path, **attrs):
@@ -280,22 +274,19 @@ def test_a_network_that_is_no_longer_what_it_was(folder, tmp_path):
     assert "law        none is promised" in describe(tmp_path / "b.pt")
 
 
-# ---- parts
-
-
 def test_velocities_in_short():
-    def of(*each, group="translation"):
+    def in_short(*each, group="translation"):
         coords = coordinates.velocity_coords("flow", Translation(), each)
         return velocities(xr.Dataset(coords=coords, attrs={"flow_group": group}), "flow")
 
-    assert of((0, 0)) == "1 of translation, (vy, vx) (0, 0) px/frame"
-    assert of((0, 1), (0.5, 1)) == "2 of translation, (vy, vx) (0, 1), (0.5, 1) px/frame"
+    assert in_short((0, 0)) == "1 of translation, (vy, vx) (0, 0) px/frame"
+    assert in_short((0, 1), (0.5, 1)) == "2 of translation, (vy, vx) (0, 1), (0.5, 1) px/frame"
     assert (
-        of(*((0, v) for v in range(9)))
+        in_short(*((0, v) for v in range(9)))
         == "9 of translation, (vy, vx) (0, 0), (0, 1), (0, 2), ..., (0, 8) px/frame"
     )
     assert (
-        of(*((a, b) for a in (-1, 0, 1) for b in (1, 0, -1)))
+        in_short(*((a, b) for a in (-1, 0, 1) for b in (1, 0, -1)))
         == "9 of translation, (vy, vx) in {-1..1}^2 px/frame"
     )
     assert velocities(xr.Dataset(), "flow") == ""

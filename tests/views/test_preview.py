@@ -1,34 +1,28 @@
-"""A look at a stimulus shows its frames pixel by pixel and says what is true; the page of all stimuli is up
-to date.
-"""
+"""A look at a stimulus shows its frames pixel by pixel and says what is true."""
 
 import functools
 import re
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
-from pydantic import Field, TypeAdapter
 
-from flowsim import InputError, Translation
+from flowsim import Translation
 from flowsim.__main__ import main
 from flowsim.scenes.scene import Scene, stimulus
 from flowsim.views import gallery, preview
 from stimuli import moving_digits
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "stimuli.md"
-NAMES = sorted(path.stem for path in (ROOT / "stimuli").glob("*.py"))
 
 
 def run(*arguments):
     return main([str(a) for a in arguments])
 
 
-def shown(truth, frames=2):
+def black(truth, frames=2):
     """Black frames of 6x8 px with this truth."""
 
     def render(scene: Scene, device):
@@ -55,8 +49,8 @@ def test_the_animation_shows_every_pixel(tmp_path):
 
 
 def test_the_contact_sheet_shows_every_pixel(tmp_path):
-    few = preview.few("moving_digits", "test", {}, seed=3)
-    figure = preview.sheet(few)
+    few = preview.sample("moving_digits", "test", {}, seed=3)
+    figure = preview.contact_sheet(few)
     figure.set_dpi(preview.DPI)
     extent = figure.axes[0].get_window_extent()
     preview.write(few, tmp_path / "a.png")
@@ -74,7 +68,7 @@ def test_the_contact_sheet_shows_every_pixel(tmp_path):
 
 
 def test_rows_of_a_probe_are_its_flows():
-    few = preview.few("moving_digits", "probe", {"objects": 1})
+    few = preview.sample("moving_digits", "probe", {"objects": 1})
     assert few.names == [f"flow {i}" for i in range(9)]
     assert few.truth[0][0] == "reference"
     assert re.fullmatch(r"digit \d: at rest", few.truth[0][1])
@@ -82,7 +76,7 @@ def test_rows_of_a_probe_are_its_flows():
         "vy -1, vx -1 px/frame".replace(" -", f"{preview.KEEP}-").replace(" px", f"{preview.KEEP}px")
     ]
     np.testing.assert_array_equal(np.roll(few.frames[0, 4], (-4, -4), (0, 1)), few.frames[1, 4])
-    ticks = [label.get_text() for label in preview.sheet(few).axes[0].get_yticklabels()]
+    ticks = [label.get_text() for label in preview.contact_sheet(few).axes[0].get_yticklabels()]
     assert [text.split("\n")[0] for text in ticks] == few.names
 
 
@@ -97,34 +91,36 @@ def test_few_trials_whatever_is_asked_for(split, rows, monkeypatch):
 
     monkeypatch.setattr(moving_digits, "generate", spied)
     asked = {"trials": 10**9, "frames": 200, "sweep_speed": 5, "probe_speed": 2}
-    few = preview.few("moving_digits", split, asked)
+    few = preview.sample("moving_digits", split, asked)
     assert made == [3 if split == "train" else 1]
     assert few.frames.shape == (rows, preview.FRAMES, 16, 16)
     assert len(few.names) == len(set(few.names)) == rows
 
 
-def test_an_experiment_file(tmp_path, monkeypatch):
+def test_an_experiment_file(tmp_path):
     text = (ROOT / "experiments" / "digits.yaml").read_text()
     text = re.sub(r"(?m)^  fernn.*\n", "", text).replace("{height: 16, width: 16,", "{height: 17, width: 15,")
     (tmp_path / "own.yaml").write_text(text)
-    family, spec = preview.chosen(str(tmp_path / "own.yaml"), "train")
+    family, spec = preview.family_and_spec(str(tmp_path / "own.yaml"), "train")
     assert family == "moving_digits"
     assert spec == {"height": 17, "width": 15, "objects": 2, "max_speed": 1, "trials": 4096, "frames": 24}
-    monkeypatch.setattr(preview, "specification", lambda name, split: (family, spec))
     into = tmp_path / "a.png"
-    assert run("preview", "own.yaml", "--split", "train", "--spec", '{"width": 30}', "--into", into) == 0
+    assert (
+        run("preview", tmp_path / "own.yaml", "--split", "train", "--spec", '{"width": 30}', "--into", into)
+        == 0
+    )
     with Image.open(tmp_path / "a.gif") as picture:
         factor = (picture.width - 2 - 2 * preview.GAP) // (3 * 30)
         assert picture.width == 3 * 30 * factor + 2 * preview.GAP + 2
 
 
-def told(made, trial=0):
-    return [line.replace(preview.KEEP, " ") for line in preview.known(made.isel(trial=trial))]
+def truth_of(made, trial=0):
+    return [line.replace(preview.KEEP, " ") for line in preview.trial_truth(made.isel(trial=trial))]
 
 
 def test_the_truth_is_told_in_short():
     each, always = ("trial", "object"), ("trial", "object", "time")
-    made = shown(
+    made = black(
         {
             "label": (each, np.array([[3, 7], [0, 1]]), "", "digit"),
             "velocity_vy": (each, np.array([[-1, 0], [0, 0]]), "px/frame", ""),
@@ -132,22 +128,22 @@ def test_the_truth_is_told_in_short():
             "velocity_omega": (each, np.array([[0, -10.0], [20, 0]]), "deg/frame", ""),
         }
     )
-    assert told(made) == [
+    assert truth_of(made) == [
         "digit 3: vy -1, vx 0 px/frame",
         "digit 7: vy 0, vx +0.5 px/frame, omega -10 deg/frame",
     ]
-    assert told(made, 1) == ["digit 0: omega +20 deg/frame", "digit 1: at rest"]
-    changing = shown({"velocity_vx": (always, np.arange(10).reshape(1, 5, 2), "px/frame", "")})
-    assert told(changing) == ["at rest", "vx +2 px/frame", "vx +4 px/frame", "and 2 more", "at frame 0"]
-    assert told(shown({"depth": (each, np.ones((1, 1)), "", "depth")})) == []
-    assert told(shown({"velocity_vy": (("trial",), np.array([2]), "px/frame", "")})) == ["vy +2 px/frame"]
+    assert truth_of(made, 1) == ["digit 0: omega +20 deg/frame", "digit 1: at rest"]
+    changing = black({"velocity_vx": (always, np.arange(10).reshape(1, 5, 2), "px/frame", "")})
+    assert truth_of(changing) == ["at rest", "vx +2 px/frame", "vx +4 px/frame", "and 2 more", "at frame 0"]
+    assert truth_of(black({"depth": (each, np.ones((1, 1)), "", "depth")})) == []
+    assert truth_of(black({"velocity_vy": (("trial",), np.array([2]), "px/frame", "")})) == ["vy +2 px/frame"]
 
 
 def test_labels_are_told_by_their_names():
-    def named(what, **attrs):
-        made = shown({"label": (("trial", "object"), np.array([[1]]), "", what)})
+    def named(meaning, **attrs):
+        made = black({"label": (("trial", "object"), np.array([[1]]), "", meaning)})
         made.label.attrs |= attrs
-        return told(made)
+        return truth_of(made)
 
     assert named("action: 0 boxing, 1 hand_clapping, 11 walking") == ["hand_clapping"]
     assert named("action", flag_values=np.array([0, 1]), flag_meanings="boxing waving") == ["waving"]
@@ -156,7 +152,7 @@ def test_labels_are_told_by_their_names():
 
 
 def test_lines_are_no_wider_than_their_panel():
-    few = preview.few("optic_flow", "test", {"motions": ["mixture"]})
+    few = preview.sample("optic_flow", "test", {"motions": ["mixture"]})
     images = preview.animation(few, gallery.WIDTH)
     assert images[0].width <= gallery.WIDTH
     panel = (images[0].width - 2 - 2 * preview.GAP) // 3
@@ -169,7 +165,7 @@ def test_lines_are_no_wider_than_their_panel():
 
 def test_the_same_look_has_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        preview.write(preview.few("random_dots", "test", {}), tmp_path / f"{name}.png")
+        preview.write(preview.sample("random_dots", "test", {}), tmp_path / f"{name}.png")
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
@@ -207,99 +203,3 @@ def test_help_says_what_is_read_and_written(verb, capsys):
     text = capsys.readouterr().out
     assert "Reads" in text
     assert "writes" in text
-
-
-def test_the_page_of_stimuli_is_up_to_date():
-    text = PAGE.read_text(encoding="utf-8")
-    current = gallery.page(NAMES, "stimuli")
-    assert text == current, (
-        "docs/stimuli.md is out of date; make it again: python -m flowsim gallery --into docs/stimuli.md"
-    )
-    assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == NAMES
-    readme = (ROOT / "README.md").read_text()
-    assert "(docs/stimuli.md)" in readme
-    assert all(f"`{name}`" in readme for name in NAMES)
-
-
-def test_every_stimulus_has_a_moving_picture():
-    pictures = sorted((PAGE.parent / "stimuli").iterdir())
-    assert [path.name for path in pictures] == [
-        f"{name}.gif" for name in NAMES if name not in gallery.WITHHELD
-    ]
-    for path in pictures:
-        with Image.open(path) as picture:
-            assert picture.n_frames >= 12
-            assert picture.width <= gallery.WIDTH
-        assert path.stat().st_size < 150_000
-    assert sum(path.stat().st_size for path in pictures) < 1_500_000
-    assert list(gallery.WITHHELD) == ["moving_kth"]
-    assert "moving_kth.gif" not in PAGE.read_text(encoding="utf-8")
-
-
-def test_the_page_is_written_with_its_pictures(tmp_path, monkeypatch):
-    assert run("gallery", "--into", tmp_path / "all.md") == 0
-    text = (tmp_path / "all.md").read_text(encoding="utf-8")
-    assert text.replace("(all/", "(stimuli/") == PAGE.read_text(encoding="utf-8")
-    assert {path.name for path in (tmp_path / "all").iterdir()} == set(re.findall(r"\(all/(\w+.gif)\)", text))
-    monkeypatch.setattr(gallery, "WITHHELD", {})
-    monkeypatch.delenv("FLOWSIM_DATA", raising=False)
-    with pytest.raises(InputError, match="moving_kth: expected the KTH action videos"):
-        gallery.write(["moving_kth"], tmp_path / "other.md")
-    assert not (tmp_path / "other.md").exists()
-
-
-@pytest.mark.parametrize(
-    ("annotation", "words"),
-    [
-        (Annotated[int, Field(ge=1)], "integer ≥ 1"),
-        (Annotated[float, Field(gt=0)], "number > 0"),
-        (Annotated[float, Field(le=2)], "number ≤ 2"),
-        (Annotated[float, Field(lt=2)], "number < 2"),
-        (Annotated[float, Field(ge=0, lt=1)], "number in [0, 1)"),
-        (Annotated[float, Field(gt=0, le=0.5)], "number in (0, 0.5]"),
-        (float, "number"),
-        (bool, "true or false"),
-        (str | None, "text, or null"),
-        (Literal["a", "b", "c"], '`"a"`, `"b"` or `"c"`'),
-        (Literal[1], "`1`"),
-        (list[tuple[float, int]] | Literal["real"] | None, 'list of [number, integer], `"real"`, or null'),
-        (Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)], "list of numbers ≥ 0"),
-        (dict[str, int], "anything"),
-    ],
-)
-def test_allowed_values_in_words(annotation, words):
-    assert gallery.kind(TypeAdapter(annotation).json_schema()) == words
-
-
-def test_descriptions_come_from_the_docstring():
-    def generate(a, b, c, d):
-        """Make.
-
-        Parameters
-        ----------
-        a, b : int
-            Of ``both``,
-            in px.
-        c : {"x", "y"}
-        d
-            As in `stimuli.moving_digits`.
-
-        Returns
-        -------
-        nothing : None
-            At all.
-        """
-
-    texts = gallery.described(generate)
-    assert texts == {
-        "a": "Of `both`, in px.",
-        "b": "Of `both`, in px.",
-        "c": "",
-        "d": "As in `stimuli.moving_digits`.",
-    }
-    assert gallery.resolved(texts["d"], "occluder").startswith("Width in px of a grey bar")
-    assert (
-        gallery.resolved("As in `stimuli.moving_digits`; but other.", "noise")
-        == "As in [moving_digits](#moving_digits); but other."
-    )
-    assert gallery.described(len) == {}

@@ -88,9 +88,7 @@ def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
         import av
         from av.video.reformatter import VideoReformatter
     except ImportError:
-        raise InputError(
-            'videos are decoded by PyAV, which is not installed; pip install "flowsim[kth]"'
-        ) from None
+        raise InputError("videos are decoded by PyAV, which is not installed; pip install av") from None
     frames: list[np.ndarray] = []
     to_grey = (
         VideoReformatter()

@@ -1,0 +1,130 @@
+"""The command line. Every other file of this folder is a verb and is found by its name; it has
+
+HELP : str
+    What the verb does, reads and writes. The first sentence is its line in ``flowsim --help``.
+add_arguments : function of a parser
+    Adds the verb's arguments. Those that several verbs share are functions of this file.
+run : function of the parsed arguments
+    Does the work. Whatever is slow to import (torch, xarray, numpy, matplotlib) is imported there, so that
+    ``--help`` stays fast.
+ECHO : bool, optional
+    False for a verb that does not repeat its command line on stderr, as the others do for their logs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from flowsim import ideas
+from flowsim.errors import InputError
+from flowsim.splits import SPLIT_OF
+
+PACKAGE = "flowsim.commands"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def verbs() -> dict[str, ModuleType]:
+    """The module of each verb, by its name."""
+    return {name: ideas.load(PACKAGE, name) for name in ideas.names(PACKAGE) if name != "parser"}
+
+
+def build_parser() -> Parser:
+    """The parser of all verbs."""
+    top = Parser(
+        prog="flowsim",
+        description="How does a recurrent network's inner state move when the world moves?",
+        epilog="An experiment runs stimulus, train, record, analyse, figure and report, in this order.",
+    )
+    subparsers = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, verb in verbs().items():
+        first_sentence = verb.HELP.split(".")[0]
+        verb.add_arguments(subparsers.add_parser(name, help=first_sentence, description=verb.HELP))
+    return top
+
+
+def add_spec(parser: argparse.ArgumentParser, content: str) -> None:
+    """Add ``--spec``: settings as JSON."""
+    text = f"{content}; defaults for all that is not given"
+    parser.add_argument("--spec", default="{}", metavar="JSON", help=text)
+
+
+def add_into(parser: argparse.ArgumentParser, content: str) -> None:
+    """Add ``--into``: the file to write."""
+    parser.add_argument("--into", required=True, type=Path, metavar="FILE", help=f"{content} to write")
+
+
+def add_split(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Add a split: an option if it has a default, otherwise the next positional argument."""
+    if default is None:
+        parser.add_argument("split", choices=list(SPLIT_OF))
+    else:
+        parser.add_argument("--split", choices=list(SPLIT_OF), default=default)
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """Add an experiment file, as the next positional argument."""
+    parser.add_argument("experiment", type=Path, help="the experiment file (.yaml)")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add ``--seed``."""
+    parser.add_argument("--seed", type=_seed, default=0)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    text = "auto (CUDA or Apple's GPU where there is one), cuda, mps or cpu"
+    parser.add_argument("--device", default="auto", help=text)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data``, which `main` passes on as the environment variable FLOWSIM_DATA."""
+    text = "the folder of MNIST or KTH; if not given, the environment variable FLOWSIM_DATA"
+    parser.add_argument("--data", metavar="FOLDER", help=text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0; got {text!r}")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns
+    -------
+    int
+        The exit status: 2, and one line on stderr, for an error in what a person gave.
+    """
+    if os.getcwd() not in sys.path:  # so that the console script, too, finds a user's own ideas
+        sys.path.insert(0, os.getcwd())
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = build_parser().parse_args(argv)
+    verb = verbs()[arguments.verb]
+    if getattr(verb, "ECHO", True):
+        print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
+    if getattr(arguments, "data", None):
+        os.environ["FLOWSIM_DATA"] = arguments.data
+    try:
+        verb.run(arguments)
+    except InputError as error:
+        print(f"flowsim {arguments.verb}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"flowsim {arguments.verb}: interrupted; run the same command to continue", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,169 @@
+"""The command line finds every verb, every stage does its work, and every mistake ends in one readable line,
+status 2 and nothing half-written.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+from flowsim.__main__ import main
+from flowsim.commands.parser import verbs
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def test_every_stage_wrote_its_file_and_nothing_else(folder):
+    names = {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
+    assert names == {
+        "train.h5", "valid.h5", "probe.h5", "a.pt", "a.ckpt", "rec.h5", "err.h5", "err.svg", "err.png", "err.csv",
+    }  # fmt: skip
+
+
+def truncated(path, into):
+    content = Path(path).read_bytes()
+    into.write_bytes(content[: len(content) // 2])
+    return into
+
+
+def flipped(path, into):
+    """A copy with one byte changed within the frames."""
+    with h5py.File(path) as file:
+        chunk = file["frames"].id.get_chunk_info(0)
+    content = bytearray(Path(path).read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 255
+    into.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stimulus", "stars", "train"], "unknown stimulus 'stars'; expected one of: .*moving_digits"),
+        (["stimulus", "moving_digits", "train", "--spec", "{"], "--spec: expected JSON"),
+        (["stimulus", "moving_digits", "train", "--spec", "[]"], "--spec: expected a JSON object; got '\\[\\]'"),
+        (["stimulus", "moving_digits", "train", "--spec", '{"hight": 9}'], "unknown key 'hight'; expected one of: source, height"),
+        (["stimulus", "moving_digits", "train", "--spec", '{"height": 3}'], "at least 8x8 px; got 3x16"),
+        (["train", "--train", "{at}/none.h5", "--valid", "{at}/valid.h5"], "none.h5: expected a file of stage stimulus, found no such file"),
+        (["train", "--train", "{at}/probe.h5", "--valid", "{at}/valid.h5"], r"expected frames \(trial, time, y, x\); found \(flow"),
+        (["train", "--train", "{at}/half.h5", "--valid", "{at}/valid.h5"], "half.h5: expected a whole HDF5 file"),
+        (["train", "--spec", '{"train": {"horizon": 0}, "network": {"model": "fernn"}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: train.horizon: input should be greater than or equal to 1; got 0"),
+        (["train", "--spec", '{"train": {"horizon": 9}, "network": {"model": "fernn"}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "at least 15 frames .*; it has 6"),
+        (["train", "--spec", '{"network": {"model": "lstm2"}, "train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "unknown network model 'lstm2'"),
+        (["train", "--spec", '{"network": {}, "train": {"context": 3, "horizon": 3}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: network: 'model' must name one of"),
+        (["train", "--spec", '{"train": {"context": 3, "horizon": 3}, "network": {"model": "fernn"}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5", "--device", "tpu"], "device 'tpu' is not on this machine"),
+        (["record", "--model", "{at}/half.pt", "--stimulus", "{at}/probe.h5"], "half.pt: expected weights, but it cannot be read"),
+        (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/rec.h5"], "expected a file of stage stimulus; this one is of stage recording"),
+        (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/probe.h5", "--spec", '{"every": 0}'], "record: every: input should be greater"),
+        (["analyse", "equivariance_error", "--recording", "{at}/half.rec.h5"], "half.rec.h5: expected a whole HDF5 file"),
+        (["analyse", "equivariance", "--recording", "{at}/rec.h5"], "unknown analysis 'equivariance'"),
+        (["analyse", "velocity_generalisation", "--recording", "{at}/rec.h5"], "rec.h5: expected frames after the context of 6"),
+        (["figure", "equivariance_error", "--results", "{at}/rec.h5"], "expected a file of stage analysis; this one is of stage recording"),
+        (["figure", "stabilised_maps", "--results", "{at}/err.h5"], "err.h5: expected results of stabilised_maps; these are of equivariance_error"),
+        (["train", "--spec", '{"tarin": {}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: unknown key 'tarin'; expected one of: network, name, train"),
+        (["train", "--spec", '{"network": "fernn"}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: network: input should be"),
+        (["record", "--model", "{at}/a.ckpt", "--stimulus", "{at}/probe.h5"], "a.ckpt: expected weights; this is a file of checkpoint"),
+        (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/flipped.h5"], "flipped.h5: expected a whole HDF5 file"),
+        (["report", "{at}/none.yaml", "--results", "{at}"], "none.yaml: expected an experiment file"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(folder, tmp_path, capsys, arguments, message):
+    truncated(folder / "train.h5", folder / "half.h5")
+    truncated(folder / "rec.h5", folder / "half.rec.h5")
+    truncated(folder / "a.pt", folder / "half.pt")
+    flipped(folder / "probe.h5", folder / "flipped.h5")
+    arguments = [a.replace("{at}", str(folder)) for a in arguments]
+    try:
+        assert run(*arguments, "--into", tmp_path / "out.svg") == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        problems = [line for line in lines if "error:" in line]
+        assert len(problems) == 1
+        assert lines[-1] == problems[0]
+        assert re.search(message, problems[0]), problems[0]
+        assert not [p for p in tmp_path.iterdir() if not p.name.endswith(".lock")]
+    finally:
+        for damaged in (*folder.glob("half*"), folder / "flipped.h5"):
+            damaged.unlink()
+
+
+def test_usage_errors_are_one_line(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["stimulus", "moving_digits", "holdout", "--into", "x"])
+    assert stopped.value.code == 2
+    assert "invalid choice: 'holdout'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_a_verb_has_what_the_parser_needs(verb, capsys):
+    """Its help says what it reads and writes."""
+    module = verbs()[verb]
+    assert callable(module.run)
+    assert callable(module.add_arguments)
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    text = capsys.readouterr().out
+    assert "Reads" in text
+    assert "rites" in text or verb == "plan"
+
+
+def test_every_verb_is_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    words = capsys.readouterr().out.split()
+    assert set(verbs()) <= set(words)
+    assert {"stimulus", "train", "record", "analyse", "figure", "report"} <= set(verbs())
+    assert "parser" not in verbs()
+
+
+def test_the_parser_is_fast():
+    """Whatever is slow to import is imported when a verb runs."""
+    code = "import sys; from flowsim.commands.parser import build_parser; build_parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    slow = {"torch", "xarray", "numpy", "matplotlib", "pandas", "pydantic", "h5py", "dask", "tqdm", "yaml"}
+    assert not slow & set(done.stdout.split())
+
+
+def test_commands_repeat_themselves_unless_their_output_is_read(tmp_path, capsys):
+    arguments = [
+        "stimulus",
+        "moving_digits",
+        "train",
+        "--spec",
+        '{"height": 3}',
+        "--into",
+        str(tmp_path / "a.h5"),
+    ]
+    assert main(arguments) == 2
+    echo = "$ python -m flowsim stimulus moving_digits train --spec '{\"height\": 3}' --into "
+    assert capsys.readouterr().err.startswith(echo)
+    assert main(["inspect", str(tmp_path / "none.h5")]) == 2
+    assert "$" not in capsys.readouterr().err
+
+
+def test_an_interrupted_command_says_how_to_continue(monkeypatch, capsys):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verbs()["models"], "run", interrupted)
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "flowsim models: interrupted; run the same command to continue\n"
+
+
+def test_a_users_own_folder_adds_ideas(tmp_path):
+    """`stimuli/` and `analysis/` in the working directory extend flowsim, for the module and the console
+    script.
+    """
+    (tmp_path / "stimuli").mkdir()
+    (tmp_path / "stimuli" / "my_stars.py").write_text(
+        "def generate(split, rng, *, trials: int = 1):\n    raise KeyError\n"
+    )
+    script = Path(sys.executable).parent / "flowsim"
+    for command in ([sys.executable, "-m", "flowsim"], [str(script)]):
+        arguments = [*command, "stimulus", "no_stars", "train", "--into", "x.h5"]
+        done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "my_stars" in done.stderr
