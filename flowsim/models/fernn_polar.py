@@ -27,9 +27,10 @@ from torch import Tensor, nn
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import Flow
-from flowsim.flows.group import Spiral, Translation
 from flowsim.flows.law import Law
 from flowsim.flows.log_polar import LogPolar
+from flowsim.flows.spiral import Spiral
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.velocity_channels import lift, pool_max

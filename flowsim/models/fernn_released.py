@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.circular import CircularConv2d, convolve_each
