@@ -33,7 +33,9 @@ def swept(recording: xr.Dataset, trained_speed: float | None = None) -> tuple[pd
     """
     components = coordinates.object_components(recording)
     if not components:
-        raise _no_velocities()
+        raise InputError(
+            "expected the velocity of each object (object_velocity_vy, _vx); the recording has none"
+        )
     velocity = {}
     for component in components:
         of_object = recording[coordinates.OBJECT_VELOCITY + component].isel(object=0)
@@ -46,42 +48,6 @@ def swept(recording: xr.Dataset, trained_speed: float | None = None) -> tuple[pd
             "the recording does not say which velocities were trained (trained); give trained_speed"
         )
     return table, recording.trained.values.astype(bool)
-
-
-def resting(recording: xr.Dataset, components: Sequence[str] | None = None) -> np.ndarray:
-    """Indices of the trials whose objects all rest in the reference.
-
-    Parameters
-    ----------
-    recording : Dataset
-        With the velocity of each object, ``object_velocity_<component>`` over (trial, object), and time where
-        it changes.
-    components : sequence of str, optional
-        Components of velocity that must be 0; all that were recorded, if not given.
-
-    Raises
-    ------
-    InputError
-        If a velocity was not recorded, or no trial rests.
-    """
-    prefix = coordinates.OBJECT_VELOCITY
-    recorded = [str(name) for name in recording.coords if str(name).startswith(prefix)]
-    names = recorded if components is None else [f"{prefix}{component}" for component in components]
-    if not names or not {*names} <= {*recorded}:
-        raise _no_velocities()
-    speeds = [abs(recording[name]) for name in names]
-    speed = sum(speeds[1:], speeds[0])
-    still = (speed == 0).all([dim for dim in speed.dims if dim != "trial"])
-    trials = np.flatnonzero(still.values)
-    if not len(trials):
-        raise InputError("expected a trial whose objects all rest in the reference; the recording has none")
-    return trials
-
-
-def _no_velocities() -> InputError:
-    return InputError(
-        "expected the velocity of each object (object_velocity_vy, _vx); the recording has none"
-    )
 
 
 def labels(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | None:
@@ -154,3 +120,39 @@ def _positions_in_reference(
         start.values[:, None] + each[:, None] * recording.time.values
         for start, each in zip(positions, moved_by, strict=True)
     ]
+
+
+def resting_trials(recording: xr.Dataset, components: Sequence[str] | None = None) -> np.ndarray:
+    """Indices of the trials in which all objects rest in the reference, at all times.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``object_velocity_<component>`` (trial, object) or (trial, object, time).
+    components : sequence of str, optional
+        Which components of their velocity count, all of which must be recorded; by default those that were
+        recorded.
+
+    Raises
+    ------
+    InputError
+        If the velocity of the objects was not recorded, or no trial rests.
+    """
+    recorded = [str(name) for name in recording.coords if str(name).startswith("object_velocity_")]
+    names = recorded if components is None else [f"object_velocity_{name}" for name in components]
+    if not names or not set(names) <= set(recorded):
+        raise InputError(
+            "expected the velocity of each object (object_velocity_vy, _vx); the recording has none. "
+            "Record a stimulus whose objects have velocities"
+        )
+    speed = abs(recording[names[0]])
+    for name in names[1:]:
+        speed = speed + abs(recording[name])
+    rests = (speed == 0).all([dim for dim in speed.dims if dim != "trial"])
+    resting = np.flatnonzero(rests.values)
+    if not len(resting):
+        raise InputError(
+            "expected a probe with a trial whose objects all rest in the reference; "
+            f"something moves in each of its {rests.size} trials. Make a probe in which some rest"
+        )
+    return resting

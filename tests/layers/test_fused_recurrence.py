@@ -219,12 +219,12 @@ def test_any_number_of_velocities_at_once(monkeypatch, group):
 @pytest.mark.parametrize("drives", [1, 9])
 @pytest.mark.parametrize("group", [1, 10**9])
 def test_a_state_that_is_the_same_everywhere(monkeypatch, group, drives):
-    """Expanded as it is at the start, over all velocities, or over all of space too."""
+    """Over all velocities, or over all of space too, as at the start."""
     monkeypatch.setattr("flowsim.layers.fused_recurrence.GROUP", group)
     grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
     drive = random(2, drives, 2, 4, 5, seed=1)
     for one in (random(2, 1, 2, 4, 5), random(2, 1, 2, 1, 1), random(1, 1, 1, 1, 1)):
-        state = one.expand(2, 1, 2, 4, 5)
+        state = one.expand(2, 1, 2, -1, -1)
         groups, highest = recur([state], cell.recurrent.weight, [drive], grid.velocities, "tanh", pooled=True)
         torch.testing.assert_close(highest, maximum_when_advanced(groups, grid.velocities), rtol=0, atol=0)
         (expected,) = RNNTanh(cell)(advance(state.expand(2, 9, 2, 4, 5), grid), drive)
