@@ -101,7 +101,7 @@ def component_unit(dataset: xr.Dataset, component: str) -> str:
         if component in flow_group.components:
             return flow_group.units[flow_group.components.index(component)]
     raise InputError(
-        f"expected the attribute units on {component}; the file has none, and no flow group has this component"
+        f"expected the attribute units on {component}; there is none, and no flow group has this component"
     )
 
 

@@ -33,12 +33,15 @@ def _groups_in(folders: tuple[str, ...]) -> dict[str, FlowGroup]:
             for other in groups.values():
                 if group.name == other.name or set(group.components) == set(other.components):
                     raise InputError(
-                        f"each flow group needs a name and components of its own; {type(other).__qualname__} and "
-                        f"{type(group).__qualname__} are both {group.name} ({', '.join(group.components)}). "
-                        "Rename one of them"
+                        f"each flow group needs a name and components of its own; got {_described(other)} and "
+                        f"{_described(group)}. Rename one of them"
                     )
             groups[group.name] = group
     return groups
+
+
+def _described(group: FlowGroup) -> str:
+    return f"{type(group).__qualname__} {group.name!r} ({', '.join(group.components)})"
 
 
 def _groups_of(module: ModuleType) -> Iterator[FlowGroup]:

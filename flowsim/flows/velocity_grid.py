@@ -72,7 +72,7 @@ class VelocityGrid:
 
     @classmethod
     def closed(cls, group: FlowGroup, period: Sequence[int]) -> VelocityGrid:
-        """Every whole velocity modulo ``period``: closed under addition, so that each channel has a partner."""
+        """Every whole velocity modulo ``period``: closed under addition, so each channel has a partner."""
         return cls(group, tuple(product(*(range(int(p)) for p in period))), tuple(period))
 
     def __len__(self) -> int:
@@ -88,7 +88,7 @@ class VelocityGrid:
         )
 
     def velocity_of(self, flow: Flow) -> Velocity | None:
-        """The velocity of this grid's group that moves everything as ``flow`` does; None where there is none."""
+        """The velocity of this grid's group that moves everything as ``flow`` does; None if there is none."""
         return self.group.counterpart(flow.group, flow.velocity)
 
     def partner(self, u: Velocity) -> tuple[int | None, ...]:
@@ -152,10 +152,10 @@ def translation_grid(
     if velocities is not None:
         return VelocityGrid(Translation(), tuple(velocities), period=frame_shape)
     if 2 * max_speed + 1 > min(frame_shape) and max_speed:
+        largest = (min(frame_shape) - 1) // 2
         raise InputError(
             f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of "
-            f"{frame_shape[0]}x{frame_shape[1]} pixels; use max_speed at most {(min(frame_shape) - 1) // 2} or larger "
-            "frames"
+            f"{frame_shape[0]}x{frame_shape[1]} pixels; use max_speed at most {largest} or larger frames"
         )
     return VelocityGrid.box(Translation(), max_speed, period=frame_shape)
 

@@ -13,8 +13,8 @@ copy of the gradient serves both the state and the weights,
 where g is the gradient before the activation. Forward mode differentiates too (``jvp``).
 
 Memory is laid out (velocity, trial, y, x, channel), whatever the order of the dimensions. Whole-pixel
-velocities only. `flowsim.layers.velocity_channels.advance` and `flowsim.layers.cells.RNN` do the same in plain
-steps; tests compare with them.
+velocities only. `flowsim.layers.velocity_channels.advance` and `flowsim.layers.cells.RNN` do the same in
+plain steps; tests compare with them.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def grouped(state: Tensor) -> Groups:
 
 
 def _sizes_of_groups(state: Sequence[Tensor], drive: Sequence[Tensor], velocities: int) -> list[int]:
-    """How many velocities each group has: as in the state, or the drive, if these are groups, else as pays."""
+    """How many velocities each group has: as the state or the drive is split, or if neither is, as pays."""
     if len(state) > 1:
         groups = state
     elif len(drive) > 1:
@@ -235,7 +235,7 @@ class _Step:
 
 
 class _Recurrence(torch.autograd.Function):
-    """`recur` on groups (velocity, trial, y, x, channel): those of the drive first, then those of the state."""
+    """`recur` on groups (velocity, trial, y, x, channel), first those of the drive and then of the state."""
 
     @staticmethod
     def forward(ctx: Any, step: _Step, weight: Tensor, *groups: Tensor) -> Groups:

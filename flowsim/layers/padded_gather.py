@@ -16,7 +16,6 @@ from torch import Tensor
 
 from flowsim.flows.group import Velocity
 
-
 TABLE_BYTES = 2**29
 """Bytes of index tables that are held."""
 Key = tuple[tuple[int, int, int], tuple[Velocity, ...], int, torch.device]
@@ -150,7 +149,7 @@ def weight_gradient(images: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
 
 
 def as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """In the precision of torch.autocast where that is on, as for torch's convolutions; float64 stays as it is."""
+    """In the precision of torch.autocast where it is on, as in torch's convolutions; float64 stays."""
     kind = tensors[0].device.type
     exempt = tensors[0].dtype == torch.float64 or not torch.amp.is_autocast_available(kind)
     if exempt or not torch.is_autocast_enabled(kind):

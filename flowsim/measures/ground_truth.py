@@ -103,7 +103,7 @@ def _group_of_flows(recording: xr.Dataset) -> FlowGroup | None:
 def _positions_in_reference(
     recording: xr.Dataset, group: FlowGroup, places: list[str], trials: int | None
 ) -> list[np.ndarray] | None:
-    """Position (trial, time) of object 0 along y and along x, in px, while no flow moves it; None if unknown."""
+    """Position (trial, time) of object 0 along y and along x, in px, under no flow; None if unknown."""
     positions = [recording[place].isel(object=0, trial=slice(trials)) for place in places]
     if all("time" in position.dims for position in positions):
         return [position.transpose("trial", "time").values for position in positions]

@@ -1,9 +1,9 @@
-r"""Tuning curves: preferred direction, selectivity, width and reliability, and whether there is tuning at all.
+r"""Tuning curves: preferred direction, selectivity, width, reliability, and whether there is tuning at all.
 
 Velocities are complex numbers in a plane, in which each flow group places its components, and directions are
 angles in it. For translation 0 degrees is right, counter-clockwise as displayed. For spirals, whose
-components have different units, 0 is expansion and 90 counter-clockwise rotation, each in units of its largest
-(Graziano, Andersen and Snowden 1994), or if only one of them varies its two directions are 0 and 180.
+components have different units, 0 is expansion and 90 counter-clockwise rotation, each in units of its
+largest (Graziano, Andersen and Snowden 1994), or if only one of them varies its two directions are 0 and 180.
 Responses are (trial, flow, unit); trials are blocks, as each has seen every flow.
 
 A lattice has directions at uneven angles, and speeds that not all of them have. So with S(s) the mean
@@ -53,8 +53,8 @@ def plane(flows: list[Flow]) -> np.ndarray:
     components = varying.shape[1]
     if components > 2:
         raise InputError(
-            f"expected flows whose velocities vary along at most 2 components; those of {group.name} vary along "
-            f"{components}. Make a probe with fewer"
+            f"expected flows whose velocities vary along at most 2 components; those of {group.name} vary "
+            f"along {components}. Make a probe with fewer"
         )
     if components == 2:
         varying = varying / abs(varying).max(0)
@@ -229,8 +229,9 @@ def half_width(length: np.ndarray) -> np.ndarray:
 def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) -> np.ndarray:
     """Reliability (unit) of curves over all trials, from the mean correlation r of halves of the trials.
 
-    ``responses`` are (trial, flow, unit), and curves are correlated over flows. It is 2 r / (1 + r) where r is positive; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one
-    split of two trials; with one trial, and where a curve is flat, it is NaN.
+    ``responses`` are (trial, flow, unit), and curves are correlated over flows. It is 2 r / (1 + r) where r is
+    positive; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two trials; with one
+    trial, and where a curve is flat, it is NaN.
     """
     trials, _, units = responses.shape
     splits = {1: 0, 2: 1}.get(trials, splits)
