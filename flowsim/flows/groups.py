@@ -33,7 +33,7 @@ def _groups_in(folders: tuple[str, ...]) -> dict[str, FlowGroup]:
             for other in groups.values():
                 if group.name == other.name or set(group.components) == set(other.components):
                     raise InputError(
-                        f"each flow group needs a name and components of its own; got {_described(other)} and "
+                        f"flow groups need different names and components; got {_described(other)} and "
                         f"{_described(group)}. Rename one of them"
                     )
             groups[group.name] = group

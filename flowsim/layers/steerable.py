@@ -4,7 +4,7 @@ A field with orientations has N channels for each of its own, at 0, 360/N, ... d
 one step turns every map and shifts the orientations by one. Kernels are sums of circular harmonics on
 Gaussian rings,
 
-    B_(r,m)(rho, phi) = exp(-(rho - r)^2 / 2 s^2) {cos, sin}(m phi),   r = 0, 1, ..., k // 2,   m <= min(2 r, 3)
+    B_(r,m)(rho, phi) = exp(-(rho - r)^2 / 2 s^2) {cos, sin}(m phi),   r = 0, ..., k // 2,   m <= min(2 r, 3)
 
 within rho <= k / 2. They are turned by any angle exactly, phi -> phi - angle, before they are sampled on
 pixels: no kernel is interpolated.

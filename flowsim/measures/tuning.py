@@ -229,8 +229,8 @@ def half_width(length: np.ndarray) -> np.ndarray:
 def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) -> np.ndarray:
     """Reliability (unit) of curves over all trials, from the mean correlation r of halves of the trials.
 
-    ``responses`` are (trial, flow, unit), and curves are correlated over flows. It is 2 r / (1 + r) where r is
-    positive; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two trials; with one
+    ``responses`` are (trial, flow, unit), and curves are correlated over flows. It is 2 r / (1 + r) for positive
+    r; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two trials; with one
     trial, and where a curve is flat, it is NaN.
     """
     trials, _, units = responses.shape

@@ -1,6 +1,7 @@
 r"""A flow-equivariant RNN for rotation and expansion, in log-polar coordinates.
 
-There both are translations (`flowsim.flows.log_polar`), so the recurrence on (rho, theta) is that of the FERNN,
+There both are translations (`flowsim.flows.log_polar`), so on (rho, theta) the recurrence is that of the
+FERNN,
 
     h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in V,
 
