@@ -6,7 +6,6 @@ from torch.autograd import forward_ad
 
 from flowsim import Translation, VelocityGrid, build
 from flowsim.layers.cells import RNN
-from flowsim.layers.circular import CircularConv2d, convolve
 from flowsim.layers.fused_recurrence import Highest, maximum_when_advanced, recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
@@ -142,25 +141,6 @@ def test_gradients_of_a_part(part):
         return highest if part == "highest" else first
 
     assert torch.autograd.gradcheck(step, (state, weight, drive), check_forward_ad=True)
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 7])
-def test_circular_convolutions(kernel):
-    """Equal to torch's, with both derivatives, whatever the memory of the input looks like."""
-    ours = CircularConv2d(2, 3, kernel, bias=True).double()
-    theirs = torch.nn.Conv2d(2, 3, kernel, padding="same", padding_mode="circular").double()
-    theirs.load_state_dict(ours.state_dict())
-    x = random(4, 2, 7, 8)
-    for image in (
-        x,
-        x.detach().contiguous(memory_format=torch.channels_last),
-        x.detach()[:, :, ::2].transpose(2, 3),
-    ):
-        if kernel // 2 <= min(image.shape[-2:]):  # torch's wraps around once only
-            torch.testing.assert_close(ours(image), theirs(image))
-    small = random(1, 2, 3, 4)
-    assert torch.autograd.gradcheck(lambda x, w: convolve(x, w), (small, ours.weight), check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(lambda x, w: convolve(x, w), (small, ours.weight))
 
 
 def test_second_derivatives_of_a_whole_step():
