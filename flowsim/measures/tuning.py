@@ -48,7 +48,7 @@ def plane(flows: list[Flow]) -> np.ndarray:
     group = flows[0].group
     velocity = np.array([flow.velocity for flow in flows], float)
     if group.shares_unit and len(group.plane) == len(group.components):
-        return velocity @ np.array(group.plane)
+        return velocity @ np.array(group.plane, complex)
     varying = velocity[:, velocity.any(0)]
     components = varying.shape[1]
     if components > 2:
