@@ -37,7 +37,7 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.figures import plot
 from flowsim.files import coordinates
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.measures import recorded
 from flowsim.measures.nearest_translate import nearest, norm, ratio, split
 

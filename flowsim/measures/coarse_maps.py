@@ -49,7 +49,7 @@ def coarse(recording: xr.Dataset, pixels: int, trials: int | None = None, seed: 
     Raises
     ------
     InputError
-        If there is no such state, or it holds values that are no numbers.
+        If there is no such state, or it contains NaN or infinity.
     """
     state = coordinates.variable(
         recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS

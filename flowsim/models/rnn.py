@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State

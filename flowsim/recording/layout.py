@@ -12,7 +12,7 @@ import xarray as xr
 
 from flowsim.files import coordinates, netcdf
 from flowsim.files.hdf5_chunks import FILTERS, Codec
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 from flowsim.recording.thinning import Thinned

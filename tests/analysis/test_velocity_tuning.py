@@ -11,7 +11,7 @@ from analysis import velocity_tuning
 from flowsim import Flow, InputError, Law, Rotation, Translation, VelocityGrid
 from flowsim.figures import plot
 from flowsim.files import coordinates
-from flowsim.flows.group import Spiral
+from flowsim.flows.spiral import Spiral
 from flowsim.measures import tuning
 
 mpl.use("agg")
