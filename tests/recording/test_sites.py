@@ -264,7 +264,7 @@ MISTAKES = [
         {"prediction": Site("cells.1", ("trial", "channel", "y", "x"), (0,))},
         r"expected 9x8 px; 'cells.1' gives \(4, 9, 8\)",
     ),
-    (["state"], "a ConvLSTM is no flowsim network and has no site 'state' of its own"),
+    (["state"], "a ConvLSTM is not a flowsim network and has no site 'state'"),
     ({}, r"unknown site \(none\)"),
 ]
 
