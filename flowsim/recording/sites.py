@@ -89,8 +89,8 @@ class Site:
         if not isinstance(output, Tensor) or output.ndim != len(self.axes):
             raise InputError(
                 f"site {name}: expected an output with the axes {', '.join(self.axes)}; "
-                f"{self.module!r} gives {_described(output)}. Give its axes, or the index of the entry that is "
-                "meant"
+                f"{self.module!r} gives {_described(output)}. Give its axes, or the index of the entry that "
+                "is meant"
             )
         order = [axis for axis in ("trial", "time", *self.activity_axes) if axis in self.axes]
         output = output.detach().permute([self.axes.index(axis) for axis in order])
