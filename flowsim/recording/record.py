@@ -26,6 +26,7 @@ from flowsim.files import netcdf
 from flowsim.files.atomic import exclusive, spare, whole
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec
 from flowsim.flows.group import Translation
+from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 from flowsim.recording.layout import Layout
@@ -133,16 +134,15 @@ def record(
             channels=None if whole_site else channels,
             units=None if whole_site else units,
         )
-    # a network's velocities and law are declared of its own state alone
-    declares = isinstance(network, Network) and "state" in named_sites and named_sites["state"] is None
+    grid, law = _declared(network, named_sites)
     layout = Layout(
         stimulus=stimulus,
         sites=thinnings,
         flows=range(session.frames.sizes["flow"])[:flows],
         trials=min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
         times=np.array(session.times),
-        grid=network.grid if declares else VelocityGrid(Translation(), ((0, 0),)),
-        law=network.law if declares else None,
+        grid=grid,
+        law=law,
         dtype=np.dtype(dtype),
         codec=codec,
         frame_bytes=sum(4 * activity[:, :1].numel() for activity in trial.values()),
@@ -290,6 +290,13 @@ def _write_blocks(
             writer.put(values, position, first)
             done += sum(array.nbytes for array in values.values())
             report(done, layout.bytes)
+
+
+def _declared(network: nn.Module, sites: Mapping[str, Site | None]) -> tuple[VelocityGrid, Law | None]:
+    """Velocities and law of the recorded state: a flowsim network declares them of its own state alone."""
+    if isinstance(network, Network) and "state" in sites and sites["state"] is None:
+        return network.grid, network.law
+    return VelocityGrid(Translation(), ((0, 0),)), None
 
 
 def _copied(values: torch.Tensor) -> torch.Tensor:

@@ -111,7 +111,7 @@ def stimulus(
     """
     values = {name: entry[1] for name, entry in truth.items()}
     scene = Scene(values, frames, frame_shape, dict(settings or {}))
-    rendered = _lazily_rendered(scene, render)
+    rendered: Any = _lazily_rendered(scene, render)
     dims: tuple[str, ...] = ("trial", "time", "y", "x")
     coords: dict[str, Any] = {"time": ("time", np.arange(frames), {"units": "frame", "long_name": "frame"})}
     for name, (over, of_all, unit, long_name) in truth.items():
