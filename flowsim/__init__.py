@@ -10,9 +10,9 @@ __version__ = "0.1.0"
 
 HOMES = {
     "Flow": "flows.flow",
-    "Rotation": "flows.group",
-    "Spiral": "flows.group",
-    "Translation": "flows.group",
+    "Rotation": "flows.rotation",
+    "Spiral": "flows.spiral",
+    "Translation": "flows.translation",
     "Law": "flows.law",
     "VelocityGrid": "flows.velocity_grid",
     "Network": "network",

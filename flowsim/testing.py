@@ -16,9 +16,8 @@ from torch.autograd import forward_ad
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import Flow, transport
-from flowsim.flows.group import FlowGroup, Translation, Velocity
+from flowsim.flows.group import FlowGroup, Velocity
 from flowsim.flows.law import ORIENTED, Law
-from flowsim.flows.resampling import shift
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 
@@ -28,7 +27,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 3e-2, to
 
 @dataclass(frozen=True)
 class Equivariance:
-    """What `equivariance_error` found.
+    """The result of `equivariance_error`.
 
     Attributes
     ----------
@@ -92,11 +91,12 @@ def equivariance_error(
         raise InputError(
             f"expected states (trial, time, velocity, channel, y, x); got {tuple(reference.shape)}"
         )
-    said = ~law.predict(torch.zeros_like(reference), flow, grid).isnan()
-    missed = (moved - law.predict(reference, flow, grid)).where(said, 0).square()
-    over = tuple(dim for dim in range(reference.ndim) if dim != 1)
-    size = moved.where(said, 0).square().sum(over)
-    error = torch.where(missed.sum(over) == 0, 0, (missed.sum(over) / size).sqrt())
+    predicted = ~law.predict(torch.zeros_like(reference), flow, grid).isnan()
+    missed = (moved - law.predict(reference, flow, grid)).where(predicted, 0).square()
+    all_but_time = tuple(dim for dim in range(reference.ndim) if dim != 1)
+    size = moved.where(predicted, 0).square().sum(all_but_time)
+    missed_in_all = missed.sum(all_but_time)
+    error = torch.where(missed_in_all == 0, 0, (missed_in_all / size).sqrt())
     covered = law.coverage(flow, grid)
     if not covered:
         return Equivariance(torch.full_like(error, torch.nan), torch.nan, 0, 0, 0, 0.0)
@@ -119,16 +119,17 @@ def assert_flow_equivariant(
 
     A law that covers no channel cannot be judged, and is an error too.
     """
-    found = equivariance_error(network, flow, frames, law, grid)
+    measured = equivariance_error(network, flow, frames, law, grid)
     limit = TOLERANCE[frames.dtype] if tolerance is None else tolerance
-    if not found.coverage:
+    if not measured.coverage:
         raise AssertionError(
             f"no velocity channel has a partner under the flow {flow.velocity}: nothing to judge"
         )
-    if not found.worst <= limit:
+    if not measured.worst <= limit:  # NaN is not within the limit either
         raise AssertionError(
-            f"not equivariant under the flow {flow.velocity}: relative error {found.worst:.2g} at step {found.time} "
-            f"exceeds {limit:.2g}; largest in velocity {found.velocity}, channel {found.channel}"
+            f"not equivariant under the flow {flow.velocity}: relative error {measured.worst:.2g} at step "
+            f"{measured.time} exceeds {limit:.2g}; largest in velocity {measured.velocity}, channel "
+            f"{measured.channel}"
         )
 
 
@@ -153,9 +154,9 @@ def lie_derivative(
         In float64.
     step : float, optional
         The s of central differences, whose error is of the order of its square. None: exactly, by
-        forward-mode differentiation, for translations and where all operations of the map know it, which
-        those of flowsim's networks do unless they sample frames anew (rotation, polar) or attend to them
-        (attention).
+        forward-mode differentiation. That works for groups that translate, and for maps whose operations all
+        have a forward mode: those of flowsim's networks have, unless they resample frames (rotation, polar)
+        or attend to them (attention).
 
     Returns
     -------
@@ -165,7 +166,7 @@ def lie_derivative(
     Raises
     ------
     InputError
-        If frames are not in float64, or forward mode is asked for where there is none.
+        If frames are not in float64, or no step is given and there is no forward mode.
     """
     if frames.dtype != torch.float64:
         raise InputError(
@@ -191,15 +192,16 @@ def _times(factor: float, u: Velocity) -> Velocity:
 
 
 def _forward(states_of: Callable[[Tensor], Tensor], group: FlowGroup, u: Velocity, frames: Tensor) -> Tensor:
-    if not isinstance(group, Translation):
+    """The Lie derivative by forward-mode differentiation with respect to s, at s = 0."""
+    if not group.translates:
         raise InputError(
-            f"the forward mode of lie_derivative knows translation only; give a step for {group.name}"
+            f"the forward mode of lie_derivative works for translations only; give a step for {group.name}"
         )
     time = torch.arange(frames.shape[1], dtype=frames.dtype, device=frames.device)
 
     def moved(x: Tensor, s: Tensor) -> Tensor:
-        by = (s * time).reshape(-1, *[1] * (x.ndim - 4))
-        return shift(x, by * u[0], by * u[1])
+        factor = (s * time).reshape(-1, *[1] * (x.ndim - 4))
+        return group.act_each(x, [factor * component for component in u])
 
     with torch.no_grad(), forward_ad.dual_level():
         s = forward_ad.make_dual(frames.new_zeros(()), frames.new_ones(()))
@@ -208,6 +210,6 @@ def _forward(states_of: Callable[[Tensor], Tensor], group: FlowGroup, u: Velocit
         except (NotImplementedError, RuntimeError) as error:
             reason = str(error).splitlines()[0][:80]
             raise InputError(
-                f"an operation of this network knows no forward mode ({reason}...); give a step"
+                f"an operation of this network has no forward mode ({reason}...); give a step"
             ) from None
         return forward_ad.unpack_dual(states).tangent

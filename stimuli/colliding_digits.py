@@ -18,7 +18,7 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels

@@ -22,7 +22,7 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import heading, probes
 from flowsim.splits import check_split

@@ -16,7 +16,7 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Spiral
+from flowsim.flows.spiral import Spiral
 from flowsim.scenes.canvas import frame_of, moved, overlaid, turned
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels

@@ -20,7 +20,7 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import moved
 from flowsim.scenes.human_actions import ACTIONS, TABLE
 from flowsim.scenes.human_body import BONES, HABITS, JOINTS, POINTS, SPAN, habits, joint_positions

@@ -17,7 +17,7 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.kth import ACTIONS, annotated_clips, ranges

@@ -22,7 +22,7 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import splatted
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import box, number_of_trials, probes, within

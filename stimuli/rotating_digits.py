@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.flows.group import Rotation
+from flowsim.flows.rotation import Rotation
 from flowsim.scenes.canvas import frame_of, overlaid, turned
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels

@@ -41,8 +41,8 @@ imports what it likes; an analysis never another, and no network.
 """
 EVERYTHING = {"commands"}
 STANDARD = {
-    *("__future__", "abc", "collections", "contextlib", "dataclasses", "functools"),
-    *("itertools", "math", "types", "typing"),
+    *("__future__", "abc", "collections", "contextlib", "dataclasses", "functools", "importlib", "inspect"),
+    *("itertools", "math", "pkgutil", "re", "types", "typing"),
 }
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

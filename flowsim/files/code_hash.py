@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.metadata
 import importlib.util
+import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from flowsim import HOMES
 
 PACKAGES = ("flowsim", "stimuli", "analysis")
+FOUND_BY_PLACE = {"flowsim.flows.groups": "flowsim.flows"}
+"""Modules that import every module of a package, which no import statement names."""
 
 
 def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
@@ -56,7 +59,14 @@ def _closure(modules: Sequence[str]) -> dict[str, str]:
             continue
         found[name] = Path(spec.origin).read_text(encoding="utf-8")
         todo += imports(found[name], name, spec.submodule_search_locations is not None)
+        todo += _modules_of(FOUND_BY_PLACE[name]) if name in FOUND_BY_PLACE else []
     return found
+
+
+def _modules_of(package: str) -> list[str]:
+    """Names of all modules of a package."""
+    folders = importlib.import_module(package).__path__
+    return [module.name for module in pkgutil.iter_modules(folders, f"{package}.")]
 
 
 def _find(name: str) -> importlib.machinery.ModuleSpec | None:

@@ -20,6 +20,7 @@ class Flow:
 
     Examples
     --------
+    >>> from flowsim import Translation
     >>> frame = torch.tensor([[1.0, 0.0, 0.0]])
     >>> Flow(Translation(), (0, 1)).act(frame, 2)
     tensor([[0., 0., 1.]])

@@ -5,25 +5,24 @@ translation v = (vy, vx) in pixels per frame, positive moves down and right, and
 
     psi_t(v) f (x) = f(x - t v)
 
-This is the only implementation of "act by a flow": stimuli, networks and analyses all use it.
+This is the only implementation of "act by a flow": stimuli, networks and analyses all use it. Each group has
+a file of its own in this folder, which is all that a new one takes: `flowsim.flows.groups` finds it there,
+and whatever needs to know about a group reads it from the properties below.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: flows as one-parameter subgroups.
 """
 
 from __future__ import annotations
 
-import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import final
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from flowsim.errors import InputError
-from flowsim.flows.resampling import shift, sources, turn
+from flowsim.flows.resampling import shift
 
 Velocity = tuple[float, ...]
 
@@ -31,12 +30,16 @@ Velocity = tuple[float, ...]
 class FlowGroup(ABC):
     """An abelian Lie group that acts on the last two dimensions (y, x) of a tensor.
 
+    A subclass can be made without arguments.
+
     Attributes
     ----------
     name : str
-        As written in files and specifications.
+        As written in files and specifications; no two groups share it.
     components : tuple of str
-        Names of the components of a velocity, in order.
+        Names of the components of a velocity, in order. A component of the same name is the same motion in
+        every group that has it: "omega" of a rotation is "omega" of a spiral. No two groups have the same set
+        of components.
     units : tuple of str
         Unit of each component.
     """
@@ -50,16 +53,71 @@ class FlowGroup(ABC):
         """Move ``x`` (..., y, x) by exp(``element``), the element being t v in the units of the group."""
 
     def act_oriented(self, x: Tensor, element: Velocity) -> Tensor:
-        """Move ``x`` (..., orientation, y, x), whose orientations turn with the grid where the group turns
-        it.
+        """Move ``x`` (..., orientation, y, x), whose orientations turn with the frame.
+
+        By default the group does not turn frames, and orientations stay as they are.
         """
         return self.act(x, element)
+
+    def act_each(self, x: Tensor, element: Sequence[Tensor]) -> Tensor:
+        """Move each frame of ``x`` (..., y, x) by its own element, differentiably with respect to it.
+
+        Parameters
+        ----------
+        x : Tensor (..., y, x)
+        element : sequence of Tensor
+            For each component its values, which broadcast with the leading dimensions of ``x``.
+
+        Raises
+        ------
+        InputError
+            If the group does not translate.
+        """
+        displacement = self.displacement(element)
+        if displacement is None:
+            raise InputError(
+                f"expected a group that translates, to move each frame by its own element; got {self.name}"
+            )
+        return shift(x, *displacement)
 
     @abstractmethod
     def period(self, frame_shape: tuple[int, int]) -> Velocity:
         """Smallest positive displacement along each component that moves nothing, for a frame (y, x); inf for
         none.
         """
+
+    def displacement(self, element: Sequence[Any]) -> tuple[Any, Any] | None:
+        """By how many px (y, x) an element translates frames; None, the default, for groups that do not
+        translate.
+
+        Components may be numbers, arrays or tensors. A displacement by whole pixels is exact.
+        """
+        return None
+
+    @property
+    def translates(self) -> bool:
+        """Whether the group translates frames on the torus; see `displacement`."""
+        return self.displacement((0,) * len(self.components)) is not None
+
+    @property
+    def shares_unit(self) -> bool:
+        """Whether all components have one unit, so that velocities have a speed in that unit."""
+        return len(set(self.units)) == 1
+
+    @property
+    def plane(self) -> tuple[complex, ...]:
+        """Where each component points when velocities are drawn in a plane: 1 is right and 1j is up.
+
+        By default the first component points right and the second up.
+        """
+        return (1, 1j)[: len(self.components)]
+
+    @property
+    def plane_label(self) -> str:
+        """What to write beside velocities that are drawn in a plane."""
+        if len(self.components) > 1 and self.shares_unit:
+            return f"→ and ↑ ({self.units[0]})"
+        return "velocity"
 
     def velocity(self, value: float | Sequence[float]) -> Velocity:
         """``value`` as a velocity of this group: whole components as int, others as float.
@@ -77,107 +135,49 @@ class FlowGroup(ABC):
             )
         return tuple(int(c) if float(c).is_integer() else float(c) for c in components)
 
+    def counterpart(self, group: FlowGroup, velocity: Velocity) -> Velocity | None:
+        """The velocity of this group that moves everything as ``velocity`` of ``group`` does.
 
-@final
-@dataclass(frozen=True)
-class Translation(FlowGroup):
-    """Translation on a torus; velocities (vy, vx) in px/frame, positive down and right.
+        Every component that is not 0 must be a component of this group, too. Rest is a velocity of all
+        groups.
 
-    Whole-pixel displacements are exact rolls. Others are band-limited shifts (each Fourier mode turned by
-    its phase): an exact one-parameter group for any real displacement where a side is odd. On an even side
-    the Nyquist mode cannot turn and stay real; it is scaled by cos(pi s) instead, so that there
-    psi_s psi_t = psi_(s+t) holds only for what has no energy at Nyquist.
-    """
+        Returns
+        -------
+        velocity, or None
+            Where there is none.
+        """
+        given = dict(zip(group.components, velocity, strict=True))
+        if any(value for component, value in given.items() if component not in self.components):
+            return None
+        return tuple(given.get(component, 0) for component in self.components)
 
-    name = "translation"
-    components = ("vy", "vx")
-    units = ("px/frame", "px/frame")
+    def write(self, velocity: Velocity) -> str:
+        """A velocity with its components and units, such as "vy = 1 px/frame, vx = -0.5 px/frame"."""
+        parts = zip(self.components, velocity, self.units, strict=True)
+        return ", ".join(f"{component} = {_shortest(value)} {unit}" for component, value, unit in parts)
 
-    def act(self, x: Tensor, element: Velocity) -> Tensor:
-        dy, dx = element
-        if float(dy).is_integer() and float(dx).is_integer():
-            return torch.roll(x, (int(dy), int(dx)), (-2, -1))
-        return shift(x, dy, dx)
+    def parse(self, text: str) -> Velocity:
+        """The velocity that `write` writes like this.
 
-    def period(self, frame_shape: tuple[int, int]) -> Velocity:
-        return tuple(frame_shape)
-
-
-@final
-@dataclass(frozen=True)
-class Rotation(FlowGroup):
-    """Rotation about the image centre; velocity in deg/frame, positive counter-clockwise as displayed.
-
-    Quarter turns of square frames are exact. Others are sampled bicubically with 0 outside the frame: no
-    isometry, laws hold to a tolerance only, and sharp edges overshoot. To keep errors from piling up, turn
-    once by t v rather than t times by v. On 28x28 MNIST digits, there and back by 10 degrees comes out with a
-    relative error of 0.09 (bilinearly 0.20), and 50 degrees and back by 20 is off 30 by 0.07 (0.11).
-    """
-
-    name = "rotation"
-    components = ("omega",)
-    units = ("deg/frame",)
-
-    def act(self, x: Tensor, element: Velocity) -> Tensor:
-        (angle,) = element
-        quarters, rest = divmod(angle, 90)
-        if rest == 0 and (x.shape[-2] == x.shape[-1] or quarters % 2 == 0):
-            return torch.rot90(x, int(quarters) % 4, (-2, -1))
-        return _about_centre(x, angle, 1.0)
-
-    def act_oriented(self, x: Tensor, element: Velocity) -> Tensor:
-        return _turn_orientations(self.act(x, element), element[0])
-
-    def period(self, frame_shape: tuple[int, int]) -> Velocity:
-        return (360,)
+        Raises
+        ------
+        InputError
+            If it is not written like that.
+        """
+        names = list(zip(self.components, self.units, strict=True))
+        pattern = ", ".join(rf"{re.escape(component)} = (\S+) {re.escape(unit)}" for component, unit in names)
+        match = re.fullmatch(pattern, text)
+        try:
+            numbers = [float(number) for number in match.groups()] if match else []
+            return self.velocity(numbers)
+        except (InputError, ValueError):
+            form = ", ".join(f"{component} = <number> {unit}" for component, unit in names)
+            raise InputError(
+                f"expected a velocity of {self.name} written as {form!r}; got {text!r}"
+            ) from None
 
 
-@final
-@dataclass(frozen=True)
-class Spiral(FlowGroup):
-    """Expansion and rotation about the image centre, which commute; positive grows and turns
-    counter-clockwise.
-
-    After t frames everything is exp(t expansion) times as large and as far from the centre, and turned by t
-    omega. Sampled as `Rotation` is; what a growing frame loses at its edge does not come back.
-    """
-
-    name = "spiral"
-    components = ("expansion", "omega")
-    units = ("1/frame", "deg/frame")
-
-    def act(self, x: Tensor, element: Velocity) -> Tensor:
-        expansion, angle = element
-        return _about_centre(x, angle, math.exp(expansion)) if expansion else Rotation().act(x, (angle,))
-
-    def act_oriented(self, x: Tensor, element: Velocity) -> Tensor:
-        return _turn_orientations(self.act(x, element), element[1])
-
-    def period(self, frame_shape: tuple[int, int]) -> Velocity:
-        return (math.inf, 360)
-
-
-def _about_centre(x: Tensor, angle: float, scale: float) -> Tensor:
-    """Turn by ``angle`` degrees and grow by ``scale`` about the centre, sampled bicubically."""
-    exact = torch.promote_types(x.dtype, torch.float32)
-    grid = _sources((x.shape[-2], x.shape[-1]), angle, scale, exact, x.device)
-    images = x.reshape(x.shape[0] if x.ndim > 3 else 1, -1, *x.shape[-2:])
-    return turn(images, grid).reshape(x.shape)
-
-
-@lru_cache(256)
-def _sources(
-    shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """Where each pixel comes from, (1, y, x, 2); see `flowsim.flows.resampling`."""
-    exact = torch.tensor([[angle], [scale]], dtype=torch.float64)
-    return sources(shape, exact[0], exact[1]).to(device, dtype)
-
-
-def _turn_orientations(x: Tensor, angle: float) -> Tensor:
-    """Shift (..., orientation, y, x) along its orientations; between two of them by a band-limited shift."""
-    turned = x.movedim(-3, -1)
-    return Translation().act(turned, (0, angle / 360 * x.shape[-3])).movedim(-1, -3)
-
-
-GROUPS: dict[str, FlowGroup] = {group.name: group for group in (Translation(), Rotation(), Spiral())}
+def _shortest(value: float) -> str:
+    """A number in six digits if these are exact, else in as many as it takes."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

@@ -1,4 +1,13 @@
-"""LAWDOC"""
+r"""The law by which a state follows the world, declared by a network or measured.
+
+When the input flows by u, the state may be transported, its velocity channels may shift, or both:
+
+    h_t[psi(u) f](v) = psi_t(u) . h_t[f](v - u)                                  (transport+shift)
+
+`flowsim.flows.velocity_grid` says which channel v - u is, and which channels have none.
+
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: the flow equivariance of the FERNN.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +29,7 @@ ORIENTED = 7
 @final
 @dataclass(frozen=True)
 class Law:
-    """How a state answers when the input flows by u: it is transported, its channels shift, both or neither.
+    """How a state follows when the input flows by u: it is transported, its channels shift, both or neither.
 
     Prints as, and is read from, "invariant", "transport", "shift" or "transport+shift".
     """
@@ -29,10 +38,8 @@ class Law:
     shift: bool
 
     def __str__(self) -> str:
-        return (
-            "+".join(n for n, on in (("transport", self.transport), ("shift", self.shift)) if on)
-            or "invariant"
-        )
+        parts = ["transport"] * self.transport + ["shift"] * self.shift
+        return "+".join(parts) or "invariant"
 
     @classmethod
     def parse(cls, text: str) -> Law:
@@ -55,9 +62,8 @@ class Law:
 
         Parameters
         ----------
-        state : Tensor (trial, time, velocity, channel, y, x) or (trial, time, velocity, channel, orientation,
-        y, x)
-            What the network did on the reference input f.
+        state : Tensor (trial, time, velocity, channel, y, x), with orientation before y if there are any
+            The state on the reference input f.
         flow : Flow
             The flow psi(u) applied to the input.
         grid : VelocityGrid
@@ -70,7 +76,8 @@ class Law:
         Tensor of the same shape, NaN in channels that have no partner (only where the law shifts).
         """
         if self.transport:
-            state = transport(flow.act_oriented if state.ndim == ORIENTED else flow.act, state, times)
+            act = flow.act_oriented if state.ndim == ORIENTED else flow.act
+            state = transport(act, state, times)
         if not self.shift:
             return state
         u = grid.velocity_of(flow)

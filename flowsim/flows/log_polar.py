@@ -10,7 +10,8 @@ retina, receptive fields grow with eccentricity: a sample is the mean over a fie
 weighted by a triangle, or edges between samples would come and go as the frame turns. That loses detail.
 There and back, a Gaussian blob (of standard deviation 4/28 of the frame) comes out with a relative error of
 0.006 on 28x28 pixels with 28 rings and 72 angles, 0.004 on twice and 0.002 on four times as fine a grid,
-within the last px before the rim; tests/test_polar.py holds the table.
+within the last px before the rim; tests/flows/test_log_polar.py holds the
+table.
 
 Source: Schwartz (1977), Spatial mapping in the primate sensory projection.
 """
@@ -65,7 +66,7 @@ class LogPolar:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Of the frame, (y, x) in px."""
+        """Centre (y, x) of the frame in px."""
         return (self.frame_shape[0] - 1) / 2, (self.frame_shape[1] - 1) / 2
 
     @property
@@ -83,16 +84,12 @@ class LogPolar:
         within = (torch.arange(2 * FINER, dtype=torch.float64) + 0.5) / FINER - 1  # in rings or angles
         weight = ((1 - within.abs()) / FINER).to(frames)
         rho = (torch.arange(self.rings, dtype=torch.float64)[:, None] + within).flatten()
-        theta = (
-            (torch.arange(self.angles, dtype=torch.float64)[:, None] + within).flatten()
-            * 2
-            * math.pi
-            / self.angles
-        )
-        radius = (self.inner * self.growth ** rho[:, None]).clamp(
-            max=self.outer
-        )  # nothing is seen beyond the rim
-        rows, columns = self.centre[0] - radius * torch.sin(theta), self.centre[1] + radius * torch.cos(theta)
+        angle = (torch.arange(self.angles, dtype=torch.float64)[:, None] + within).flatten()
+        theta = angle * 2 * math.pi / self.angles
+        radius = self.inner * self.growth ** rho[:, None]
+        radius = radius.clamp(max=self.outer)  # nothing is seen beyond the rim
+        rows = self.centre[0] - radius * torch.sin(theta)
+        columns = self.centre[1] + radius * torch.cos(theta)
         fine = _sample(frames, rows, columns).unflatten(-1, (self.angles, -1)).unflatten(-3, (self.rings, -1))
         return torch.einsum("...rsat,s,t->...ra", fine, weight, weight)
 
@@ -111,7 +108,7 @@ class LogPolar:
         angle = torch.atan2(up, right) / (2 * math.pi) * self.angles % self.angles
         beyond = [
             (j - 2) % self.angles for j in range(self.angles + 5)
-        ]  # bicubic samples need two on either side
+        ]  # bicubic samples need 2 on each side
         inside = (self.outer - radius).clamp(0, 1).to(polar)
         return _sample(polar[..., beyond], ring.clamp(max=self.rings - 1), angle + 2) * inside
 

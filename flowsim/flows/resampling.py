@@ -1,11 +1,12 @@
-"""Frames moved by amounts that are no whole pixels: band-limited shifts, and turning and growing about a
-point.
+"""Frames moved by other than whole pixels: band-limited shifts, and turning and growing about a point.
 
-Amounts may differ from item to item, so that a batch of images is moved at once. `flowsim.flows.group` gives
-these their meaning as flows.
+Amounts may differ from item to item, so that a batch of images is moved at once. The groups of this folder
+give these their meaning as flows.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,8 @@ def shift(x: Tensor, dy: float | Tensor, dx: float | Tensor) -> Tensor:
     dy, dx : float, or Tensor (...) that broadcasts with the leading dimensions of ``x``
     """
     height, width = x.shape[-2:]
-    down, right = (torch.as_tensor(d, dtype=x.dtype, device=x.device)[..., None, None] for d in (dy, dx))
+    down = torch.as_tensor(dy, dtype=x.dtype, device=x.device)[..., None, None]
+    right = torch.as_tensor(dx, dtype=x.dtype, device=x.device)[..., None, None]
     ky = torch.fft.fftfreq(height, dtype=x.dtype, device=x.device)[:, None]
     kx = torch.fft.rfftfreq(width, dtype=x.dtype, device=x.device)
     turned = torch.fft.rfft2(x) * _phase(ky, down) * _phase(kx, right)
@@ -32,9 +34,29 @@ def shift(x: Tensor, dy: float | Tensor, dx: float | Tensor) -> Tensor:
 
 
 def _phase(frequency: Tensor, displacement: Tensor) -> Tensor:
+    """The factor of each Fourier mode that shifts by ``displacement``."""
     nyquist = frequency.abs() == 0.5
     angle = -2 * torch.pi * torch.where(nyquist, 0.0, frequency * displacement)
     return torch.polar(torch.where(nyquist, torch.cos(torch.pi * displacement), 1.0).expand_as(angle), angle)
+
+
+def about_centre(x: Tensor, angle: float, scale: float) -> Tensor:
+    """``x`` (..., y, x) turned by ``angle`` degrees and grown by ``scale`` about the centre, sampled
+    bicubically.
+    """
+    exact = torch.promote_types(x.dtype, torch.float32)
+    grid = _sources_about_centre((x.shape[-2], x.shape[-1]), angle, scale, exact, x.device)
+    images = x.reshape(x.shape[0] if x.ndim > 3 else 1, -1, *x.shape[-2:])
+    return turn(images, grid).reshape(x.shape)
+
+
+@lru_cache(256)
+def _sources_about_centre(
+    shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Where each pixel comes from, (1, y, x, 2); see `sources`."""
+    exact = torch.tensor([[angle], [scale]], dtype=torch.float64)
+    return sources(shape, exact[0], exact[1]).to(device, dtype)
 
 
 def turn(x: Tensor, grid: Tensor, interpolation: str = "bicubic") -> Tensor:
@@ -70,13 +92,18 @@ def sources(
     """
     height, width = shape
     angle = torch.deg2rad(angle)
-    cos, sin = (f(angle)[:, None, None] / scale[:, None, None] for f in (torch.cos, torch.sin))
-    middle = (height - 1) / 2, (width - 1) / 2
-    rows = torch.arange(height, dtype=angle.dtype, device=angle.device)[:, None] - middle[0]
-    columns = torch.arange(width, dtype=angle.dtype, device=angle.device) - middle[1]
-    y0, x0 = (
-        (0.0, 0.0) if about is None else ((p[:, None, None] - m) for p, m in zip(about, middle, strict=True))
-    )
-    rows, columns = rows - y0, columns - x0
-    source = [(cos * columns - sin * rows + x0) * 2 / width, (sin * columns + cos * rows + y0) * 2 / height]
-    return torch.stack(source, -1)
+    cos = torch.cos(angle)[:, None, None] / scale[:, None, None]
+    sin = torch.sin(angle)[:, None, None] / scale[:, None, None]
+    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
+    rows = torch.arange(height, dtype=angle.dtype, device=angle.device)[:, None] - middle_y
+    columns = torch.arange(width, dtype=angle.dtype, device=angle.device) - middle_x
+    about_y: float | Tensor = 0.0
+    about_x: float | Tensor = 0.0
+    if about is not None:
+        about_y = about[0][:, None, None] - middle_y
+        about_x = about[1][:, None, None] - middle_x
+    rows = rows - about_y
+    columns = columns - about_x
+    source_x = (cos * columns - sin * rows + about_x) * 2 / width
+    source_y = (sin * columns + cos * rows + about_y) * 2 / height
+    return torch.stack([source_x, source_y], -1)

@@ -1,4 +1,4 @@
-r"""The velocities that a network carries, and the law by which its state follows the world.
+r"""The finite set V of velocities that a network has state channels for, and which takes whose place.
 
 A flow-equivariant network holds one state channel per velocity v of a finite set V. When its input flows by
 u, the channel v takes the place of its *partner* v - u:
@@ -23,7 +23,9 @@ from torch import Tensor
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import Flow
-from flowsim.flows.group import FlowGroup, Rotation, Spiral, Translation, Velocity
+from flowsim.flows.group import FlowGroup, Velocity
+from flowsim.flows.rotation import Rotation
+from flowsim.flows.translation import Translation
 
 
 @final
@@ -70,13 +72,14 @@ class VelocityGrid:
 
     @classmethod
     def closed(cls, group: FlowGroup, period: Sequence[int]) -> VelocityGrid:
-        """Every whole velocity modulo ``period``: closed under addition, so that each channel has a partner."""
+        """Every whole velocity modulo ``period``: closed under addition, so each channel has a partner."""
         return cls(group, tuple(product(*(range(int(p)) for p in period))), tuple(period))
 
     def __len__(self) -> int:
         return len(self.velocities)
 
     def _reduce(self, velocity: Iterable[float]) -> Velocity:
+        """A velocity modulo the period, rounded so that equal ones compare equal."""
         components = tuple(velocity)
         period = self.period or (math.inf,) * len(components)
         return tuple(
@@ -85,22 +88,18 @@ class VelocityGrid:
         )
 
     def velocity_of(self, flow: Flow) -> Velocity | None:
-        """The velocity of this grid's group that moves everything as ``flow`` does; None where there is none."""
-        if flow.group == self.group:
-            return flow.velocity
-        if isinstance(self.group, Spiral) and isinstance(flow.group, Rotation):
-            return (0, *flow.velocity)
-        if isinstance(self.group, Rotation) and isinstance(flow.group, Spiral) and not flow.velocity[0]:
-            return flow.velocity[1:]
-        return None if any(flow.velocity) else (0,) * len(self.group.components)
+        """The velocity of this grid's group that moves everything as ``flow`` does; None if there is none."""
+        return self.group.counterpart(flow.group, flow.velocity)
 
     def partner(self, u: Velocity) -> tuple[int | None, ...]:
         """For each channel v, the index of the channel v - u, or None where that lies outside the grid."""
         index = {self._reduce(v): i for i, v in enumerate(self.velocities)}
         u = self.group.velocity(u)
-        return tuple(
-            index.get(self._reduce(a - b for a, b in zip(v, u, strict=True))) for v in self.velocities
-        )
+        partners = []
+        for v in self.velocities:
+            difference = self._reduce(a - b for a, b in zip(v, u, strict=True))
+            partners.append(index.get(difference))
+        return tuple(partners)
 
     def coverage(self, u: Velocity) -> float:
         """Share of channels that have a partner under the flow u, from 0 to 1."""
@@ -132,7 +131,16 @@ def translation_grid(
     max_speed: int,
     velocities: list[tuple[float, float]] | Literal["closed"] | None,
 ) -> VelocityGrid:
-    """The grid that the arguments of ``build`` name.
+    """The grid of translations that the arguments of a network's ``build`` stand for.
+
+    Parameters
+    ----------
+    frame_shape : (int, int)
+        Size (y, x) of a frame in px, after which everything repeats.
+    max_speed : int
+        {-max_speed..max_speed}^2, unless ``velocities`` are given.
+    velocities : list of (vy, vx), or "closed"
+        In px/frame; or every whole velocity of the torus.
 
     Raises
     ------
@@ -144,10 +152,10 @@ def translation_grid(
     if velocities is not None:
         return VelocityGrid(Translation(), tuple(velocities), period=frame_shape)
     if 2 * max_speed + 1 > min(frame_shape) and max_speed:
+        largest = (min(frame_shape) - 1) // 2
         raise InputError(
             f"the velocity grid {{-{max_speed}..{max_speed}}}^2 is too large for frames of "
-            f"{frame_shape[0]}x{frame_shape[1]} pixels; use max_speed at most {(min(frame_shape) - 1) // 2} or larger "
-            "frames"
+            f"{frame_shape[0]}x{frame_shape[1]} pixels; use max_speed at most {largest} or larger frames"
         )
     return VelocityGrid.box(Translation(), max_speed, period=frame_shape)
 
@@ -155,23 +163,30 @@ def translation_grid(
 def rotation_grid(
     max_speed: float, step: float, velocities: list[float] | Literal["closed"] | None
 ) -> VelocityGrid:
-    """The grid of angular velocities that the arguments of ``build`` name.
+    """The grid of angular velocities that the arguments of a network's ``build`` stand for.
+
+    Parameters
+    ----------
+    max_speed, step : float
+        {-max_speed, ..., -step, 0, step, ..., max_speed}, in deg/frame, unless ``velocities`` are given.
+    velocities : list of float, or "closed"
+        In deg/frame; or every multiple of ``step`` on the circle.
 
     Raises
     ------
     InputError
         If the steps do not fit into max_speed, or for a closed grid into the circle.
     """
-    group, whole = Rotation(), 360 if velocities == "closed" else max_speed
+    circle = 360
+    closed = velocities == "closed"
+    if velocities is not None and velocities != "closed":
+        return VelocityGrid(Rotation(), tuple((v,) for v in velocities), period=(circle,))
+    whole = circle if closed else max_speed
     steps = round(whole / step)
-    if velocities != "closed" and velocities is not None:
-        return VelocityGrid(group, tuple((v,) for v in velocities), period=(360,))
     if abs(steps * step - whole) > 1e-9:
-        what = (
-            "a closed grid needs a step that divides 360"
-            if velocities
-            else "max_speed must be a multiple of step"
-        )
-        raise InputError(f"{what}; got max_speed {max_speed} and step {step} (deg/frame)")
-    numbers = range(steps) if velocities == "closed" else range(-steps, steps + 1)
-    return VelocityGrid(group, tuple((n * step,) for n in numbers), period=(360,))
+        rule = "max_speed must be a multiple of step"
+        if closed:
+            rule = f"a closed grid needs a step that divides {circle}"
+        raise InputError(f"{rule}; got max_speed {max_speed} and step {step} (deg/frame)")
+    numbers = range(steps) if closed else range(-steps, steps + 1)
+    return VelocityGrid(Rotation(), tuple((n * step,) for n in numbers), period=(circle,))

@@ -1,9 +1,9 @@
 r"""One step of a recurrence at every velocity at once: rnn, gru and lstm, convolutional.
 
-Each takes what it carries, already advanced, and a drive (what the frame, or the layer below, contributes),
-both (trial, velocity, channel, y, x); a drive of velocity size 1 is the same for all velocities. Gates,
-biases and non-linearities act pointwise and the convolutions commute with translation, so every cell keeps
-the law of what it carries.
+Each takes the tensors that it carries from frame to frame, already advanced, and a drive, the input from the
+frame or the layer below, all (trial, velocity, channel, y, x); a drive of velocity size 1 is the same for all
+velocities. Gates, biases and non-linearities act pointwise and the convolutions commute with translation, so
+that every cell preserves the law of the tensors it carries.
 
 Sources: Keller (2025) for the rnn; Cho et al. (2014) and Shi et al. (2015) for the gates, with convolutions.
 """
@@ -48,7 +48,7 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, carried: State, drive: Tensor) -> State:
-        """What is carried after this frame."""
+        """The tensors carried after this frame."""
 
 
 @final
@@ -81,14 +81,18 @@ class GRU(Cell):
         (h,) = carried
         drive_z, drive_r, drive_n = drive.chunk(3, 2)
         z, r = at_every_velocity(self.gating, h).chunk(2, 2)
-        z, r = torch.sigmoid(z + drive_z), torch.sigmoid(r + drive_r)
+        z = torch.sigmoid(z + drive_z)
+        r = torch.sigmoid(r + drive_r)
         candidate = torch.tanh(at_every_velocity(self.recurrent, r * h) + drive_n)
         return (z * h + (1 - z) * candidate,)
 
 
 @final
 class LSTM(Cell):
-    """c <- f c + i tanh(g), h <- o tanh(c), with i, f, o = sigmoid and g from W * h + drive; carries h and c."""
+    """c <- f c + i tanh(g), h <- o tanh(c), with gates i, f, o = sigmoid(...) and g from W * h + drive.
+
+    Carries h and c.
+    """
 
     gates, carried = 4, 2
 
@@ -107,5 +111,5 @@ CELLS: dict[str, type[RNN] | type[GRU] | type[LSTM]] = {"rnn": RNN, "gru": GRU, 
 
 
 def make_cell(kind: str, channels: int, kernel: int, activation: str) -> Cell:
-    """The cell of this kind; the rnn alone has an activation to choose."""
+    """A cell of this kind; only the rnn has an activation to choose."""
     return RNN(channels, kernel, activation) if kind == "rnn" else CELLS[kind](channels, kernel)

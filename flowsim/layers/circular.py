@@ -1,6 +1,6 @@
-"""Convolutions on the torus: what `torch.nn.Conv2d` with circular padding computes, with fewer copies.
+"""Convolutions on the torus: the same as `torch.nn.Conv2d` with circular padding, with fewer copies.
 
-Padded inputs are not kept for the backward pass. The gradient with respect to the input is a circular
+Padded inputs are not stored for the backward pass. The gradient with respect to the input is a circular
 convolution like any other, with the adjoint kernel; the padded gradient that it needs
 (`flowsim.layers.padded_gather`), correlated with the input, is the gradient with respect to the kernel.
 """
@@ -58,22 +58,26 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        side, gradient = weight.shape[-1] // 2, gradient.contiguous()
-        if not ctx.needs_input_grad[0]:  # of a frame: it has fewer channels than its gradient would have
+        side = weight.shape[-1] // 2
+        gradient = gradient.contiguous()
+        needs_x, needs_weight = ctx.needs_input_grad
+        if not needs_x:  # as of frames, which have fewer channels and are cheaper to pad than the gradient
             return None, weight_gradient(gathered(x[None], REST, side), gradient, weight)
-        back, flipped = gathered(gradient[None], REST, side), adjoint(weight)
-        to_weight = adjoint(weight_gradient(back, x, flipped)) if ctx.needs_input_grad[1] else None
-        return convolved(back, flipped), to_weight
+        backwards = gathered(gradient[None], REST, side)
+        flipped = adjoint(weight)
+        to_weight = adjoint(weight_gradient(backwards, x, flipped)) if needs_weight else None
+        return convolved(backwards, flipped), to_weight
 
     @staticmethod
     def jvp(ctx: Any, along_x: Tensor | None, along_weight: Tensor | None) -> Tensor | None:
         x, weight = ctx.saved_tensors
-        side, along = weight.shape[-1] // 2, None
+        side = weight.shape[-1] // 2
+        along = None
         if along_x is not None:
             along = convolved(gathered(along_x.contiguous()[None], REST, side), weight)
         if along_weight is not None:
-            own = convolved(gathered(x[None], REST, side), along_weight)
-            along = own if along is None else along + own
+            by_weight = convolved(gathered(x[None], REST, side), along_weight)
+            along = by_weight if along is None else along + by_weight
         return along
 
 
@@ -87,7 +91,7 @@ def check_kernel(kernel: int, frame_shape: tuple[int, int]) -> None:
 
 
 def convolve_each(state: Tensor, kernels: Tensor) -> Tensor:
-    """Cross-correlate each velocity (trial, velocity, channel, y, x) with its own kernel (velocity, 1, y, x)."""
+    """Cross-correlate each velocity (trial, velocity, channel, y, x) with its kernel (velocity, 1, y, x)."""
     velocities, side = len(kernels), kernels.shape[-1]
     images = state.transpose(1, 2).flatten(0, 1)
     padded = F.pad(images, (side // 2,) * 4, mode="circular")

@@ -1,13 +1,14 @@
-"""Frames moved over the torus and padded circularly in one copy, and convolutions of what was copied.
+"""Frames moved over the torus and padded circularly in one copy, and convolutions of these copies.
 
 A circular convolution copies its input into a padded one in any case; one gather can move it as well. Memory
-is laid out with the channel last, (velocity, trial, y, x, channel), so that what is copied are whole pixels.
+is laid out with the channel last, (velocity, trial, y, x, channel), so that whole pixels are copied.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
@@ -15,21 +16,81 @@ from torch import Tensor
 
 from flowsim.flows.group import Velocity
 
+TABLE_BYTES = 2**29
+"""Bytes of index tables that are held."""
+Key = tuple[tuple[int, int, int], tuple[Velocity, ...], int, torch.device]
 
-@lru_cache(256)
-def rows(
-    shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int, device: torch.device
-) -> Tensor:
-    """Where everything comes from when (velocity, trial, y, x) is moved and padded: row by (velocity, place)."""
+
+class IndexTables:
+    """Index tables by what they are for, as many as fit: the least recently used go first.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes that all tables together may take. The last one is held even if it alone takes more.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self._tables: OrderedDict[Key, Tensor] = OrderedDict()
+        self._lock = Lock()  # the backward pass may run in a thread of its own
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def get(
+        self, shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int, device: torch.device
+    ) -> Tensor:
+        """The `index_table` for these arguments on a device, made if it is not at hand."""
+        key = (shape, velocities, side, device)
+        with self._lock:
+            table = self._tables.get(key)
+            if table is None:
+                table = index_table(shape, velocities, side).to(device)
+                self._hold(key, table)
+            else:
+                self._tables.move_to_end(key)
+        return table
+
+    def _hold(self, key: Key, table: Tensor) -> None:
+        self._tables[key] = table
+        self.bytes += table.nbytes
+        while self.bytes > self.limit and len(self._tables) > 1:
+            _, oldest = self._tables.popitem(last=False)
+            self.bytes -= oldest.nbytes
+
+
+def index_table(shape: tuple[int, int, int], velocities: tuple[Velocity, ...], side: int) -> Tensor:
+    """Where everything comes from when frames are moved and padded circularly.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Trials, and size (y, x) of a frame.
+    velocities : tuple of (int, int)
+        By which frames move, in px.
+    side : int
+        Padding on each side of a frame, in px.
+
+    Returns
+    -------
+    Tensor (velocity trial padded-y padded-x,)
+        The index into (velocity trial y x,) of each entry of what is moved and padded.
+    """
     trials, height, width = shape
-    frames = torch.arange(trials)[:, None] * height * width
+    pixels = height * width
+    first_of_trial = torch.arange(trials)[:, None] * pixels
     tables = []
-    for i, (vy, vx) in enumerate(velocities):
+    for number, (vy, vx) in enumerate(velocities):
         from_y = (torch.arange(-side, height + side) - int(vy)) % height
         from_x = (torch.arange(-side, width + side) - int(vx)) % width
-        within = (from_y[:, None] * width + from_x).flatten()
-        tables.append((i * trials * height * width + frames + within).flatten())
-    return torch.stack(tables).to(device)
+        within_frame = (from_y[:, None] * width + from_x).flatten()
+        tables.append((number * trials * pixels + first_of_trial + within_frame).flatten())
+    return torch.cat(tables)
+
+
+TABLES = IndexTables(TABLE_BYTES)
 
 
 def outward(x: Tensor) -> Tensor:
@@ -38,19 +99,21 @@ def outward(x: Tensor) -> Tensor:
 
 
 def inward(x: Tensor) -> Tensor:
-    """Back again."""
+    """The reverse of `outward`: (velocity, trial, y, x, channel) as (trial, velocity, channel, y, x)."""
     return x.permute(1, 0, 4, 2, 3)
 
 
 def joined(groups: Sequence[Tensor]) -> Tensor:
-    """Groups of velocities (trial, velocity, channel, y, x) as one, which lies in memory as they do."""
+    """Groups of velocities (trial, velocity, channel, y, x) as one, laid out in memory as they are."""
     return groups[0] if len(groups) == 1 else inward(torch.cat([outward(group) for group in groups]))
 
 
 def gathered(state: Tensor, velocities: tuple[Velocity, ...], side: int) -> Tensor:
-    """(velocity, trial, y, x, channel) moved and padded, as images (velocity trial, channel, y, x)."""
+    """A state (velocity, trial, y, x, channel) moved and padded by ``side`` px, as images (velocity trial,
+    channel, y, x).
+    """
     _, trials, height, width, channels = state.shape
-    places = rows((trials, height, width), velocities, side, state.device).flatten()
+    places = TABLES.get((trials, height, width), velocities, side, state.device)
     moved = state.view(-1, channels).index_select(0, places)
     return moved.view(-1, height + 2 * side, width + 2 * side, channels).permute(0, 3, 1, 2)
 
@@ -61,20 +124,32 @@ def convolved(images: Tensor, weight: Tensor) -> Tensor:
 
 
 def adjoint(weight: Tensor) -> Tensor:
-    """The kernel of the adjoint convolution: of the gradient with respect to the input."""
+    """The kernel of the adjoint convolution, which takes gradients from the output back to the input."""
     return weight.transpose(0, 1).flip(2, 3)
 
 
 def weight_gradient(images: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
-    """Of a kernel, from the padded images it saw and the gradient (image, y, x, channel) of what came out."""
-    outputs = gradient.permute(0, 3, 1, 2)
-    return torch.ops.aten.convolution_backward(
-        outputs, images, weight, None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (False, True, False)
-    )[1]
+    """Gradient with respect to a kernel, from its padded input and the gradient (image, y, x, channel) of its
+    output.
+    """
+    _, of_weight, _ = torch.ops.aten.convolution_backward(
+        gradient.permute(0, 3, 1, 2),
+        images,
+        weight,
+        bias_sizes=None,
+        stride=(1, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        transposed=False,
+        output_padding=(0, 0),
+        groups=1,
+        output_mask=(False, True, False),
+    )
+    return of_weight
 
 
 def as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """In the precision of torch.autocast where that is on, as its own convolutions would be: all but float64."""
+    """In the precision of torch.autocast where it is on, as in torch's convolutions; float64 stays."""
     kind = tensors[0].device.type
     exempt = tensors[0].dtype == torch.float64 or not torch.amp.is_autocast_available(kind)
     if exempt or not torch.is_autocast_enabled(kind):

@@ -32,6 +32,7 @@ class Readout(nn.Module):
     def __init__(self, channels: int, decoder_layers: int, classes: int | None, pool: str = "max") -> None:
         super().__init__()
         self.pool = POOLS[pool]
+        self.pools_by_maximum = pool == "max"
         hidden = [
             layer
             for _ in range(decoder_layers)

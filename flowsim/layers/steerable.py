@@ -4,8 +4,7 @@ A field with orientations has N channels for each of its own, at 0, 360/N, ... d
 one step turns every map and shifts the orientations by one. Kernels are sums of circular harmonics on
 Gaussian rings,
 
-    B_(r,m)(rho, phi) = exp(-(rho - r)^2 / 2 s^2) {cos, sin}(m phi),      r = 0, 1, ..., k // 2,   m <= min(2
-    r, 3)
+    B_(r,m)(rho, phi) = exp(-(rho - r)^2 / 2 s^2) {cos, sin}(m phi),   r = 0, ..., k // 2,   m <= min(2 r, 3)
 
 within rho <= k / 2. They are turned by any angle exactly, phi -> phi - angle, before they are sampled on
 pixels: no kernel is interpolated.
@@ -48,9 +47,8 @@ def harmonics(kernel: int, orientations: int) -> Tensor:
     quarter, rest = divmod(orientations, 4)
     if rest:
         return bank
-    return torch.cat(
-        [torch.rot90(bank[:quarter], turns, (-2, -1)) for turns in range(4)]
-    )  # equal to the last bit
+    quarters = [torch.rot90(bank[:quarter], turns, (-2, -1)) for turns in range(4)]
+    return torch.cat(quarters)  # quarter turns are equal to the last bit
 
 
 class SteerableConv(nn.Module):
@@ -88,7 +86,8 @@ class SteerableConv(nn.Module):
         super().__init__()
         bank = harmonics(kernel, orientations).to(torch.get_default_dtype())
         self.register_buffer("bank", bank, persistent=False)
-        self.own, self.others = 1 if projects else orientations, 1 if lifts else orientations
+        self.own = 1 if projects else orientations
+        self.others = 1 if lifts else orientations
         step = torch.arange(orientations)
         relative = (step - step[:, None]) % orientations  # (of the output, of the input)
         self.register_buffer("relative", relative, persistent=False)
@@ -97,7 +96,7 @@ class SteerableConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kinds, bank.shape[1]).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (trial, channel, orientation, y, x) to the same with the output's channels and orientations."""
+        """From (trial, channel, orientation, y, x) to the channels and orientations of the output."""
         weight = self.kernels().flatten(2, 3).flatten(0, 1)
         return F.conv2d(x.flatten(1, 2), weight, padding="same").unflatten(1, (-1, self.own))
 

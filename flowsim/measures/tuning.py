@@ -1,9 +1,9 @@
-r"""What a tuning curve says: preferred direction, selectivity, width, reliability, and whether it is one at
-all.
+r"""Tuning curves: preferred direction, selectivity, width, reliability, and whether there is tuning at all.
 
-Directions are angles in the plane of velocities, which are complex numbers in it: of translation 0 degrees is
-right, counter-clockwise as displayed; of spiral flows 0 is expansion and 90 counter-clockwise rotation, each
-in units of its largest (Graziano, Andersen and Snowden 1994); where one component varies, 0 and 180.
+Velocities are complex numbers in a plane, in which each flow group places its components, and directions are
+angles in it. For translation 0 degrees is right, counter-clockwise as displayed. For spirals, whose
+components have different units, 0 is expansion and 90 counter-clockwise rotation, each in units of its
+largest (Graziano, Andersen and Snowden 1994), or if only one of them varies its two directions are 0 and 180.
 Responses are (trial, flow, unit); trials are blocks, as each has seen every flow.
 
 A lattice has directions at uneven angles, and speeds that not all of them have. So with S(s) the mean
@@ -38,14 +38,27 @@ FLAT = 1e-5
 
 
 def plane(flows: list[Flow]) -> np.ndarray:
-    """The velocity of each flow as a complex number (flow), its absolute value the speed."""
-    velocity, group = np.array([flow.velocity for flow in flows], float), flows[0].group
-    if group.name == "translation":
-        return velocity[:, 1] - 1j * velocity[:, 0]
+    """The velocity of each flow as a complex number (flow), its absolute value the speed.
+
+    Raises
+    ------
+    InputError
+        If velocities vary along more components than a plane has room for.
+    """
+    group = flows[0].group
+    velocity = np.array([flow.velocity for flow in flows], float)
+    if group.shares_unit and len(group.plane) == len(group.components):
+        return velocity @ np.array(group.plane)
     varying = velocity[:, velocity.any(0)]
-    if varying.shape[1] > 1:
+    components = varying.shape[1]
+    if components > 2:
+        raise InputError(
+            f"expected flows whose velocities vary along at most 2 components; those of {group.name} vary "
+            f"along {components}. Make a probe with fewer"
+        )
+    if components == 2:
         varying = varying / abs(varying).max(0)
-    return varying @ np.array([1, 1j])[: varying.shape[1]]
+    return varying @ np.array([1, 1j])[:components]
 
 
 def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: str) -> np.ndarray:
@@ -63,19 +76,17 @@ def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: 
     Raises
     ------
     InputError
-        If states hold values that are no numbers.
+        If the state contains NaN or infinity.
     """
-    made = []
+    by_flow = []
     for trial in trials:
         for j in range(state.sizes["flow"]):
             values = np.asarray(state[j, trial, frames].values, np.float64)
             if not np.isfinite(values).all():
-                raise InputError(
-                    "states hold values that are no numbers; the network diverged. Train it again"
-                )
+                raise InputError("the state contains NaN or infinity: the network diverged; train it again")
             values = abs(values) if how == "magnitude" else values.clip(min=0)
-            made.append(values.mean((0, *range(3, values.ndim))).ravel())
-    return np.stack(made).reshape(len(trials), state.sizes["flow"], -1)
+            by_flow.append(values.mean((0, *range(3, values.ndim))).ravel())
+    return np.stack(by_flow).reshape(len(trials), state.sizes["flow"], -1)
 
 
 def directions(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,9 +104,8 @@ def directions(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean : array (direction, flow)
         Takes the mean over the flows of each direction.
     """
-    angle = ((np.angle(plane) + 1e-7) % (2 * np.pi) - 1e-7).round(
-        6
-    ) + 0.0  # -pi is pi, and a rounding below 0 is 0
+    within_turn = (np.angle(plane) + 1e-7) % (2 * np.pi) - 1e-7  # -pi is pi, and a rounding below 0 is 0
+    angle = within_turn.round(6) + 0.0
     angle = np.where(plane == 0, np.nan, angle)
     angles = np.unique(angle[plane != 0])
     gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
@@ -104,8 +114,12 @@ def directions(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def moment(plane: np.ndarray) -> np.ndarray:
-    """What takes responses to sum w r exp(i theta), as real and imaginary part (2, flow), r being means over
-    speeds.
+    """The matrix that takes responses to sum w r exp(i theta), with r their means over speeds.
+
+    Returns
+    -------
+    array (2, flow)
+        Of the real and the imaginary part.
     """
     angles, arcs, mean = directions(plane)
     return np.stack([np.cos(angles), np.sin(angles)]) * arcs @ mean
@@ -114,7 +128,7 @@ def moment(plane: np.ndarray) -> np.ndarray:
 def measures(
     responses: np.ndarray, plane: np.ndarray, splits: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Of each unit (unit), by name; NaN where a unit is silent, or flat and so prefers nothing.
+    """Measures of each unit (unit), by name; NaN where a unit is silent, or flat and so prefers nothing.
 
     Parameters
     ----------
@@ -122,9 +136,9 @@ def measures(
         Not negative.
     plane : complex array (flow)
     splits : int
-        Of trials into halves.
+        Number of splits of the trials into halves.
     rng : numpy.random.Generator
-        Draws these.
+        Draws the splits.
     """
     curves = responses.mean(0)
     active = np.ptp(curves, axis=0) > FLAT * curves.mean(0)
@@ -133,7 +147,7 @@ def measures(
     length, angle = _circular(curves, plane)
     above, _ = _circular(curves - curves.min(0), plane)
     plain, held_out = direction_selectivity(responses, plane)
-    found = {
+    by_name = {
         "direction": np.where(length > FLAT, angle, np.nan),
         "circular_variance": 1 - length,
         "half_width": half_width(above),
@@ -142,7 +156,7 @@ def measures(
         "speed_selectivity": _ratio(np.ptp(by_speed, axis=0), by_speed.max(0) + by_speed.min(0)),
         "reliability": reliability(responses, splits, rng),
     }
-    return {name: np.where(active, values, np.nan) for name, values in found.items()}
+    return {name: np.where(active, values, np.nan) for name, values in by_name.items()}
 
 
 def _circular(curves: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,21 +227,23 @@ def half_width(length: np.ndarray) -> np.ndarray:
 
 
 def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) -> np.ndarray:
-    """Of the curve over all trials (trial, flow, unit), from the mean correlation r over flows of halves of
-    the trials.
+    """Reliability (unit) of curves over all trials, from the mean correlation r of halves of the trials.
 
-    2 r / (1 + r) where r is positive; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one
-    split of two trials; with one trial, and where a curve is flat, it is NaN.
+    ``responses`` are (trial, flow, unit), and curves are correlated over flows. It is 2 r / (1 + r) for positive
+    r; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two trials; with one
+    trial, and where a curve is flat, it is NaN.
     """
     trials, _, units = responses.shape
     splits = {1: 0, 2: 1}.get(trials, splits)
-    found = np.full((splits, units), np.nan)
-    for correlation in found:
+    correlations = np.full((splits, units), np.nan)
+    for correlation in correlations:
         order = rng.permutation(trials)
-        a, b = (responses[half].mean(0) for half in (order[: trials // 2], order[trials // 2 :]))
-        a, b = a - a.mean(0), b - b.mean(0)
+        a = responses[order[: trials // 2]].mean(0)
+        b = responses[order[trials // 2 :]].mean(0)
+        a = a - a.mean(0)
+        b = b - b.mean(0)
         correlation[:] = _ratio((a * b).sum(0), np.sqrt((a**2).sum(0) * (b**2).sum(0)))
-    r = found.mean(0) if splits else np.full(units, np.nan)
+    r = correlations.mean(0) if splits else np.full(units, np.nan)
     return 2 * r / (1 + abs(r))
 
 
@@ -237,9 +253,9 @@ def exchangeable(
     """p-value of the hypothesis that within each trial the labels of the flows could be exchanged (unit).
 
     The statistic is the length of ``onto`` (any, flow) times the mean over trials, each less its own mean
-    over flows. Exact, whatever the distribution, where responses do not depend on the flow. Rejected also
-    where each trial has a smooth tuning of its own (as to one grating): whether trials agree is told by
-    `reliability`.
+    over flows. Exact, whatever the distribution, where responses do not depend on the flow. It is rejected
+    also where each trial has a smooth tuning of its own (as to one grating): `reliability` measures whether
+    trials agree.
 
     Parameters
     ----------
@@ -253,7 +269,7 @@ def exchangeable(
         return ((onto @ np.take_along_axis(deviation, order[..., None], 1).mean(0)) ** 2).sum(0)
 
     plain = np.tile(np.arange(flows), (trials, 1))
-    least = statistic(plain) * (1 - 1e-9)  # ties that rounding would part
+    least = statistic(plain) * (1 - 1e-9)  # or rounding would separate ties
     exceeding = np.zeros(responses.shape[2])
     for _ in range(permutations):
         exceeding += statistic(rng.permuted(plain, axis=1)) >= least

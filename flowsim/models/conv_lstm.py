@@ -27,8 +27,14 @@ def build(
 ) -> Network:
     """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`."""
     network = fernn.build(
-        frame_shape, max_speed=0, cell="lstm", layers=layers, channels=channels, kernel=kernel,
-        decoder_layers=decoder_layers, classes=classes,
-    )  # fmt: skip
+        frame_shape,
+        max_speed=0,
+        cell="lstm",
+        layers=layers,
+        channels=channels,
+        kernel=kernel,
+        decoder_layers=decoder_layers,
+        classes=classes,
+    )
     network.law = None
     return network

@@ -25,7 +25,7 @@ from flowsim.layers.circular import CircularConv2d, check_kernel
 from flowsim.layers.fused_recurrence import maximum_when_advanced, recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
-from flowsim.layers.velocity_channels import POOLS, advance, lift
+from flowsim.layers.velocity_channels import advance, lift
 from flowsim.network import Network, State
 
 Count = Annotated[int, Field(ge=1)]
@@ -83,9 +83,10 @@ class FERNN(Network):
         updated: State = ()
         below = lift(frame)
         for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
-            own = state[layer * self.carried : (layer + 1) * self.carried]
-            own = cell(own, at_every_velocity(encoder, below))
-            updated, below = (*updated, *own), own[0]
+            before = state[layer * self.carried : (layer + 1) * self.carried]
+            after = cell(before, at_every_velocity(encoder, below))
+            below = after[0]
+            updated = (*updated, *after)
         return updated
 
     def logits(self, state: State) -> Tensor:
@@ -93,13 +94,13 @@ class FERNN(Network):
 
 
 class FusedFERNN(FERNN):
-    """The same network with the rnn cell at whole-pixel velocities, of which no state is ever moved in
-    memory.
+    """The same network with the rnn cell and whole-pixel velocities, whose state is never moved in memory.
 
-    `advance` is folded into what comes after it (`flowsim.layers.fused_recurrence`), so that between the two
-    the state is that of the frame before. At the start it is one number, expanded over all but velocity.
-    Carried are, layer by layer, the state in groups of velocities, and last the maximum over velocity of the
-    top layer once it is advanced, which the prediction is decoded from; empty where nothing asked for it.
+    `advance` is folded into the step that follows it (`flowsim.layers.fused_recurrence`), so that between the
+    two the state is that of the frame before. At the start it is 0 everywhere, which its size of 1 along
+    velocity, y and x stands for. Carried are, layer by layer, the state in groups of velocities, and last the
+    maximum over velocity of the top layer once it is advanced, from which the prediction is decoded; it is
+    empty after `absorb`.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
@@ -107,49 +108,54 @@ class FusedFERNN(FERNN):
         self.activation = activation
 
     def start(self, trials: int) -> State:
-        nothing = next(self.parameters()).new_zeros(())
-        layer = nothing.expand(trials, 1, self.channels, *self.frame_shape)
-        return *(layer for _ in self.cells), layer[:, 0]
+        zero = next(self.parameters()).new_zeros(())
+        layer = zero.expand(trials, 1, self.channels, 1, 1)
+        highest = zero.expand(trials, self.channels, *self.frame_shape)
+        return *(layer for _ in self.cells), highest
 
     def groups(self, state: State, layer: int | None = None) -> State:
-        """State of a layer, of the top one if none is named, in groups of velocities."""
-        count = (len(state) - 1) // len(self.cells)
-        first = count * (len(self.cells) - 1 if layer is None else layer)
-        return state[first : first + count]
+        """State of a layer, of the top one if none is given, in groups of velocities."""
+        groups_per_layer = (len(state) - 1) // len(self.cells)
+        layer = len(self.cells) - 1 if layer is None else layer
+        first = layer * groups_per_layer
+        return state[first : first + groups_per_layer]
 
     def top(self, state: State) -> Tensor:
-        return joined(self.groups(state)).expand(-1, len(self.grid), -1, -1, -1)
+        return joined(self.groups(state)).expand(-1, len(self.grid), -1, *self.frame_shape)
 
     def advance(self, state: State) -> State:
         return state
 
     def decode(self, state: State) -> Tensor:
-        if self.readout.pool is not POOLS["max"]:
+        if not self.readout.pools_by_maximum:
             return self.readout(advance(self.top(state), self.grid))
-        highest = (
-            state[-1]
-            if state[-1].numel()
-            else maximum_when_advanced(self.groups(state), self.grid.velocities)
-        )
+        highest = state[-1]
+        if not highest.numel():
+            highest = maximum_when_advanced(self.groups(state), self.grid.velocities)
         return self.readout.decoder(highest)
 
     def update(self, state: State, frame: Tensor) -> State:
-        return self.updated(state, frame, self.readout.pool is POOLS["max"])
+        return self.updated(state, frame, pooled=self.readout.pools_by_maximum)
 
     def absorb(self, state: State, frame: Tensor) -> State:
-        return self.updated(state, frame, False)
+        return self.updated(state, frame, pooled=False)
 
     def updated(self, state: State, frame: Tensor, pooled: bool) -> State:
-        """Both of them: the maximum is taken on the way only where it is wanted."""
+        """`update`, or with ``pooled`` false `absorb`, which does not take the maximum over velocity."""
         after: State = ()
         below: State = (lift(frame),)
         for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
             recurrent: Any = cell.recurrent
             drive = [at_every_velocity(encoder, group) for group in below]
+            is_top = layer == len(self.cells) - 1
             below, highest = recur(
-                self.groups(state, layer), recurrent.weight, drive, self.grid.velocities, self.activation,
-                pooled and layer == len(self.cells) - 1,
-            )  # fmt: skip
+                self.groups(state, layer),
+                recurrent.weight,
+                drive,
+                self.grid.velocities,
+                self.activation,
+                pooled and is_top,
+            )
             after = (*after, *below)
         return *after, highest
 
@@ -202,8 +208,15 @@ def build(
     grid = translation_grid(frame_shape, max_speed, velocities)
     readout = Readout(channels, decoder_layers, classes, pool)
     whole = all(isinstance(component, int) for v in grid.velocities for component in v)
-    kind = FusedFERNN if whole and cell == "rnn" else FERNN
-    return kind(
-        frame_shape, grid, readout, channels, kernel,
-        kind=cell, activation=activation, layers=layers, encoder=encoder or (),
-    )  # fmt: skip
+    network_type = FusedFERNN if whole and cell == "rnn" else FERNN
+    return network_type(
+        frame_shape,
+        grid,
+        readout,
+        channels,
+        kernel,
+        kind=cell,
+        activation=activation,
+        layers=layers,
+        encoder=encoder or (),
+    )

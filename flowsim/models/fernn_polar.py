@@ -1,14 +1,14 @@
 r"""A flow-equivariant RNN for rotation and expansion, in log-polar coordinates.
 
-There both are translations (`flowsim.flows.log_polar`), so the recurrence is that of the FERNN on (rho,
-theta),
+There both are translations (`flowsim.flows.log_polar`), so on (rho, theta) the recurrence is that of the
+FERNN,
 
     h_t(v) = relu( psi_1(v) . (W * h_(t-1)(v)) + U * f_t ),     h_(-1) = 0,     for every v in V,
 
 with psi_1(v) a shift by whole angles and rings: the state is never interpolated, and a kernel's orientation
 follows its place, so that there is no orientation axis. `Network.top` maps the state back to pixels. Law:
-transport+shift, to the tolerance of the sampling (tests/test_rotation.py holds the table by resolution);
-where V has expansions, only for what neither leaves nor enters.
+transport+shift, to the tolerance of the sampling (tests/models/test_fernn_rotation.py holds the table by
+resolution); where V has expansions, only for what neither leaves the frame nor enters it.
 
 Sources: Keller (2025), Flow Equivariant Recurrent Neural Networks; Schwartz (1977), Spatial mapping in the
 primate sensory projection.
@@ -27,9 +27,10 @@ from torch import Tensor, nn
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import Flow
-from flowsim.flows.group import Spiral, Translation
 from flowsim.flows.law import Law
 from flowsim.flows.log_polar import LogPolar
+from flowsim.flows.spiral import Spiral
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.velocity_channels import lift, pool_max
@@ -66,14 +67,17 @@ class FERNNPolar(Network):
         classes: int | None,
     ) -> None:
         super().__init__()
-        self.frame_shape, self.polar, self.grid, self.shifts = polar.frame_shape, polar, grid, shifts
+        self.frame_shape = polar.frame_shape
+        self.polar = polar
+        self.grid = grid
+        self.shifts = shifts
         self.channels = channels
         self.recurrent = PolarConv(channels, channels, kernel, bias=False)
         self.encoder = PolarConv(1, channels, kernel, bias=False)
         hidden = [
-            m
+            layer
             for _ in range(decoder_layers)
-            for m in (PolarConv(channels, channels, 3, bias=False), nn.ReLU())
+            for layer in (PolarConv(channels, channels, 3, bias=False), nn.ReLU())
         ]
         self.decoder = nn.Sequential(*hidden, PolarConv(channels, 1, 3, bias=False))
         self.classifier = nn.Linear(channels, classes) if classes else None
@@ -142,16 +146,16 @@ def build(
     """
     if kernel % 2 == 0 or kernel // 2 > min(rings, angles):
         raise InputError(
-            f"kernel must be odd and, on {rings} rings and {angles} angles, at most {2 * min(rings, angles) + 1}; got "
-            f"{kernel}"
+            f"kernel must be odd and, on {rings} rings and {angles} angles, at most "
+            f"{2 * min(rings, angles) + 1}; got {kernel}"
         )
     polar = LogPolar(frame_shape, rings, angles)
     turning = rotation_grid(max_speed, step, velocities)
     turns = [omega / 360 * angles for (omega,) in turning.velocities]
     if any(abs(turn - round(turn)) > 1e-9 for turn in turns):
         raise InputError(
-            f"velocities must be multiples of {360 / angles:g} deg/frame, a whole number of the {angles} angles; got "
-            f"{', '.join(f'{omega:g}' for (omega,) in turning.velocities)}"
+            f"velocities must be multiples of {360 / angles:g} deg/frame, a whole number of the {angles} "
+            f"angles; got {', '.join(f'{omega:g}' for (omega,) in turning.velocities)}"
         )
     shifts = list(product(range(-max_rings, max_rings + 1), map(round, turns)))
     grid = turning

@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.circular import CircularConv2d, convolve_each
@@ -62,11 +62,11 @@ class ReleasedTranslation(Network):
     def start(self, trials: int) -> State:
         conv_h: Any = self.cell.conv_h
         weight = conv_h.weight
-        rest = weight.new_zeros(()).expand(trials, 1, weight.shape[0], *self.frame_shape)
+        rest = weight.new_zeros(()).expand(trials, 1, weight.shape[0], 1, 1)
         return rest, weight.new_zeros(trials, 1, *self.frame_shape)
 
     def top(self, state: State) -> Tensor:
-        return joined(state[:-1]).expand(-1, len(self.grid), -1, -1, -1)
+        return joined(state[:-1]).expand(-1, len(self.grid), -1, *self.frame_shape)
 
     def advance(self, state: State) -> State:
         return state  # `recur` moves it on its way

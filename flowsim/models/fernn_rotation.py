@@ -3,13 +3,12 @@ r"""A flow-equivariant RNN for rotation about the centre, with an orientation ax
 In the co-moving frame, g_t(w) = psi_(-t)(w) . h_t(w), the recurrence runs on copies of the input that turn
 along,
 
-    g_t(w) = relu( W * g_(t-1)(w) + U * psi_(-t)(w) . f_t ),     g_(-1) = 0,     for every angular velocity w
-    in V
+    g_t(w) = relu( W * g_(t-1)(w) + U * psi_(-t)(w) . f_t ),   g_(-1) = 0,   for every angular velocity w in V
 
 with steerable convolutions over space and the orientations C_N, within the largest disc of the frame. Every
 frame is turned once and the state never; `Network.top` turns it once to the static frame, where the law is
 transport+shift and transport turns the maps and shifts the orientations. A frame is interpolated, and so the
-law holds to a tolerance: tests/test_rotation.py holds the table by resolution.
+law holds to a tolerance: tests/models/test_fernn_rotation.py holds the table by resolution.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: rotating MNIST (C_36, 10 deg/frame).
 """
@@ -55,12 +54,10 @@ class FERNNRotation(Network):
         classes: int | None,
     ) -> None:
         super().__init__()
-        self.frame_shape, self.grid, self.channels, self.orientations = (
-            frame_shape,
-            grid,
-            channels,
-            orientations,
-        )
+        self.frame_shape = frame_shape
+        self.grid = grid
+        self.channels = channels
+        self.orientations = orientations
         self.recurrent = SteerableConv(channels, channels, kernel, orientations)
         self.encoder = SteerableConv(1, channels, kernel, orientations, lifts=True)
         hidden = [SteerableConv(channels, channels, 3, orientations) for _ in range(decoder_layers)]

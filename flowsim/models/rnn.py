@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.flows.group import Translation
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network, State
 

@@ -25,8 +25,8 @@ from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.atomic import exclusive, spare, whole
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec
-from flowsim.flows.group import Translation
 from flowsim.flows.law import Law
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 from flowsim.recording.layout import Layout

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowsim.flows.group import Translation, Velocity
+from flowsim.flows.group import Velocity
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 
 

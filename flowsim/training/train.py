@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.layers import padded_gather
 from flowsim.network import Network
 from flowsim.scenes.sequences import Sequences
 from flowsim.training import devices, objective
@@ -211,7 +210,6 @@ class SplitBatch:
                         "channels, or set recompute"
                     ) from None
             self.size = (fitting + 1) // 2  # outside of the handler, which holds on to what did not fit
-            padded_gather.rows.cache_clear()
             torch.cuda.empty_cache()
         devices.add_up([ahead, *(p.grad for p in network.parameters() if p.grad is not None)])
         return ahead

@@ -145,7 +145,7 @@ def test_forward_mode_of_rectified_networks(kind):
 
 def test_attention_knows_no_forward_mode():
     network = build("attention", (8, 8)).double()
-    with pytest.raises(InputError, match="knows no forward mode"):
+    with pytest.raises(InputError, match="has no forward mode"):
         lie_derivative(network, Translation(), U, torch.rand(1, 4, 1, 8, 8, dtype=torch.float64), None)
 
 
@@ -178,9 +178,9 @@ def test_lie_derivative_of_a_linear_network(step, max_speed):
 def test_where_there_is_no_forward_mode(grnn):
     frames = torch.rand(1, 4, 1, 9, 8, dtype=torch.float64)
     network = grnn.double()
-    with pytest.raises(InputError, match="knows no forward mode"):
+    with pytest.raises(InputError, match="has no forward mode"):
         lie_derivative(lambda f: lifted(_Known.apply(f)), Translation(), (0, 0.5), frames, None)
-    with pytest.raises(InputError, match="knows translation only; give a step for rotation"):
+    with pytest.raises(InputError, match="works for translations only; give a step for rotation"):
         lie_derivative(network, Rotation(), (1,), frames, None)
     with pytest.raises(InputError, match=r"float64, by .double\(\); got torch.float32"):
         lie_derivative(network, Translation(), (0, 1), frames.float())
@@ -338,5 +338,5 @@ def test_states_without_space_and_recordings_without_flows(recording, rng):
     assert result.derivative.sel(law="invariant", time=[0, 1, 2]).notnull().all()
     with pytest.raises(InputError, match="needs flows besides the reference"):
         analysis.analyse(recording(np.zeros((1, 1, 5, 1, 1, 3, 3))))
-    with pytest.raises(InputError, match="hold values that are no numbers"):
+    with pytest.raises(InputError, match="contains NaN or infinity"):
         analysis.analyse(recording(np.full((2, 1, 5, 1, 1, 3, 3), np.nan), [(0, 0), (0, 1)]))

@@ -12,9 +12,9 @@ def test_flows_need_their_coordinates(probe):
     ):
         coordinates.flows(probe.drop_vars("flow_vx"))
     assert coordinates.group(probe.drop_attrs(), "flow").name == "translation"
-    with pytest.raises(InputError, match="flow_group to be one of translation, rotation, spiral; got None"):
+    with pytest.raises(InputError, match="flow_group to be one of rotation, spiral, translation; got None"):
         coordinates.flows(probe.drop_attrs().drop_vars(["flow_vx", "velocity_vx"]))
     with pytest.raises(
-        InputError, match="flow_group to be one of translation, rotation, spiral; got 'shear'"
+        InputError, match="flow_group to be one of rotation, spiral, translation; got 'shear'"
     ):
         coordinates.flows(probe.assign_attrs(flow_group="shear"))

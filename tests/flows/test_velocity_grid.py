@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowsim import Flow, InputError, Law, Rotation, Translation, VelocityGrid
-from flowsim.flows.law import LAWS
+from flowsim import InputError, Rotation, Translation, VelocityGrid
 
 speeds = st.integers(-4, 4)
 velocities = st.tuples(speeds, speeds)
@@ -68,22 +67,3 @@ def test_bad_grids():
         VelocityGrid.box(T, -1)
     with pytest.raises(InputError, match="expected 9 velocity channels along dimension 2; got 4"):
         VelocityGrid.box(T, 1).shift(torch.zeros(1, 1, 4, 1, 1, 1), (0, 0))
-
-
-def test_laws_print_and_parse():
-    names = ["invariant", "transport", "shift", "transport+shift"]
-    assert [str(law) for law in LAWS] == names
-    assert [Law.parse(name) for name in names] == list(LAWS)
-    with pytest.raises(InputError, match=r"expected one of the laws invariant, .* got 'moves'"):
-        Law.parse("moves")
-
-
-def test_laws_predict_what_they_say():
-    grid, flow = VelocityGrid.closed(T, (3, 3)), Flow(T, (1, 2))
-    state = torch.rand(2, 3, 9, 1, 3, 3)
-    assert torch.equal(Law(False, False).predict(state, flow, grid), state)
-    assert torch.equal(Law(True, False).predict(state, flow, grid), flow.transport(state))
-    assert torch.equal(Law(False, True).predict(state, flow, grid), grid.shift(state, (1, 2)))
-    assert torch.equal(Law(True, True).predict(state, flow, grid), flow.transport(grid.shift(state, (1, 2))))
-    assert Law(True, False).coverage(flow, VelocityGrid.box(T, 0)) == 1
-    assert Law(True, True).coverage(flow, VelocityGrid.box(T, 0)) == 0

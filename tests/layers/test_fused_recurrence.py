@@ -6,7 +6,6 @@ from torch.autograd import forward_ad
 
 from flowsim import Translation, VelocityGrid, build
 from flowsim.layers.cells import RNN
-from flowsim.layers.circular import CircularConv2d, convolve
 from flowsim.layers.fused_recurrence import Highest, maximum_when_advanced, recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
@@ -144,25 +143,6 @@ def test_gradients_of_a_part(part):
     assert torch.autograd.gradcheck(step, (state, weight, drive), check_forward_ad=True)
 
 
-@pytest.mark.parametrize("kernel", [1, 3, 7])
-def test_circular_convolutions(kernel):
-    """Equal to torch's, with both derivatives, whatever the memory of the input looks like."""
-    ours = CircularConv2d(2, 3, kernel, bias=True).double()
-    theirs = torch.nn.Conv2d(2, 3, kernel, padding="same", padding_mode="circular").double()
-    theirs.load_state_dict(ours.state_dict())
-    x = random(4, 2, 7, 8)
-    for image in (
-        x,
-        x.detach().contiguous(memory_format=torch.channels_last),
-        x.detach()[:, :, ::2].transpose(2, 3),
-    ):
-        if kernel // 2 <= min(image.shape[-2:]):  # torch's wraps around once only
-            torch.testing.assert_close(ours(image), theirs(image))
-    small = random(1, 2, 3, 4)
-    assert torch.autograd.gradcheck(lambda x, w: convolve(x, w), (small, ours.weight), check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(lambda x, w: convolve(x, w), (small, ours.weight))
-
-
 def test_second_derivatives_of_a_whole_step():
     """A Jacobian-vector product by the double backward, against finite differences."""
     fused, _ = pair((5, 6), activation="tanh")
@@ -219,12 +199,12 @@ def test_any_number_of_velocities_at_once(monkeypatch, group):
 @pytest.mark.parametrize("drives", [1, 9])
 @pytest.mark.parametrize("group", [1, 10**9])
 def test_a_state_that_is_the_same_everywhere(monkeypatch, group, drives):
-    """Expanded as it is at the start, over all velocities, or over all of space too."""
+    """Over all velocities, or over all of space too, as at the start."""
     monkeypatch.setattr("flowsim.layers.fused_recurrence.GROUP", group)
     grid, cell = VelocityGrid.box(Translation(), 1), RNN(2, 3).double()
     drive = random(2, drives, 2, 4, 5, seed=1)
     for one in (random(2, 1, 2, 4, 5), random(2, 1, 2, 1, 1), random(1, 1, 1, 1, 1)):
-        state = one.expand(2, 1, 2, 4, 5)
+        state = one.expand(2, 1, 2, -1, -1)
         groups, highest = recur([state], cell.recurrent.weight, [drive], grid.velocities, "tanh", pooled=True)
         torch.testing.assert_close(highest, maximum_when_advanced(groups, grid.velocities), rtol=0, atol=0)
         (expected,) = RNNTanh(cell)(advance(state.expand(2, 9, 2, 4, 5), grid), drive)

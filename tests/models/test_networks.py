@@ -4,14 +4,11 @@ import inspect
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowsim import Flow, InputError, Law, Translation, build, ideas
 from flowsim.flows.law import LAWS
-from flowsim.layers.cells import make_cell
-from flowsim.models.fernn import FERNN
 from flowsim.testing import assert_flow_equivariant, equivariance_error
 
 MODELS = ideas.names("flowsim.models")
@@ -31,7 +28,7 @@ SMALL = {
     "angles": 8,
 }
 TURNING = ("fernn_polar", "fernn_rotation")
-"""Networks for rotations: exact for quarter turns of square frames. tests/test_rotation.py has the others."""
+"""Networks for rotations: exact for quarter turns of square frames. tests/models/test_fernn_rotation.py has the others."""
 VARIANTS = [
     ("fernn", {"cell": cell, "pool": pool, "layers": layers})
     for cell in ("rnn", "gru", "lstm")
@@ -144,52 +141,6 @@ def test_models_without_a_law_obey_none(name):
         assert not said.any() or far(moved[said], predicted[said]) > 0.05, law
 
 
-def test_grnn_is_not_flow_equivariant():
-    torch.manual_seed(0)
-    network, flow = build("fernn", SHAPE, max_speed=0, channels=3).double(), Flow(Translation(), (1, 0))
-    state, moved = network.states(frames()), network.states(flow.transport(frames()))
-    assert network.grid.coverage((1, 0)) == 0
-    assert far(moved, state) > 0.1
-    assert far(moved, flow.transport(state)) > 0.1
-
-
-def test_truncated_grid_obeys_the_law_where_it_has_partners():
-    torch.manual_seed(0)
-    network, flow = build("fernn", (7, 6), max_speed=1, channels=3).double(), Flow(Translation(), (1, -1))
-    predicted = network.law.predict(network.states(frames((7, 6))), flow, network.grid)
-    moved = network.states(flow.transport(frames((7, 6))))
-    covered = ~predicted.isnan()
-    assert covered.float().mean() == pytest.approx(4 / 9)
-    assert far(moved[covered], predicted[covered]) < 1e-12
-
-
-def test_states_equal_the_equation():
-    """The recurrence, written once more from the paper for one velocity at a time."""
-    torch.manual_seed(0)
-    network = build("fernn", (5, 6), max_speed=1, channels=2).double()
-    assert isinstance(network, FERNN)
-    x = frames((5, 6))
-
-    def convolve(image, weight):
-        return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="circular"), weight)
-
-    for i, (vy, vx) in enumerate(network.grid.velocities):
-        h = torch.zeros(2, 2, 5, 6, dtype=torch.float64)
-        for t in range(4):
-            moved = convolve(h, network.cells[0].recurrent.weight).roll((vy, vx), (-2, -1))
-            h = torch.relu(moved + convolve(x[:, t], network.encoders[0].weight))
-            torch.testing.assert_close(network.states(x)[:, t, i], h, rtol=0, atol=1e-13)
-
-
-def test_parameter_counts():
-    """As published for 128 channels, and the same for every velocity grid."""
-    counts = {
-        n: sum(p.numel() for p in build("fernn", (28, 28), max_speed=n, channels=128).parameters())
-        for n in (0, 1, 2)
-    }
-    assert set(counts.values()) == {739_584}
-
-
 def test_prediction_is_made_before_the_frame_is_seen():
     network, x = closed("fernn"), frames()
     other = x.clone()
@@ -230,65 +181,11 @@ def test_bad_frames():
         network.rollout(frames(), 0)
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ({"max_speed": 3}, r"\{-3..3\}\^2 is too large for frames of 6x7 pixels; use max_speed at most 2"),
-        ({"kernel": 4}, "kernel must be odd"),
-        ({"kernel": 15}, "kernel must be odd and, on frames of 6x7 pixels, at most 13; got 15"),
-        ({"cell": "lstm2"}, "cell: input should be 'rnn', 'gru' or 'lstm'; got 'lstm2'"),
-        ({"velocities": [[0, 0], [6, 7]]}, r"lists each velocity once; \(0, 0\) and \(6, 7\) are the same"),
-        ({"speed": 1}, "network fernn: unknown key 'speed'; expected one of: max_speed"),
-        ({"channels": "many"}, "network fernn: channels: input should be a valid integer; got 'many'"),
-        ({"channels": 0}, "channels: input should be greater than or equal to 1; got 0"),
-    ],
-)
-def test_bad_specifications(spec, message):
-    with pytest.raises(InputError, match=message):
-        build("fernn", (6, 7), **spec)
-
-
 def test_unknown_model():
     with pytest.raises(
         InputError, match="unknown network model 'transformer'; expected one of: attention, .*fernn"
     ):
         build("transformer", (6, 7))
-
-
-@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
-def test_gradients_of_every_cell(kind):
-    torch.manual_seed(0)
-    cell = make_cell(kind, 2, 3, "tanh").double()
-    carried = tuple(
-        torch.rand(1, 2, 2, 3, 3, dtype=torch.float64, requires_grad=True) for _ in range(cell.carried)
-    )
-    drive = torch.rand(1, 1, 2 * cell.gates, 3, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda d, *c: cell(c, d), (drive, *carried))
-    assert torch.autograd.gradcheck(
-        lambda *w: torch.func.functional_call(
-            cell, dict(zip(dict(cell.named_parameters()), w, strict=True)), (carried, drive)
-        ),
-        tuple(cell.parameters()),
-    )
-
-
-def test_gradients_of_the_flow_convolution():
-    network = closed("fernn_mixing", (3, 3), channels=1).requires_grad_()
-    state = torch.rand(1, 9, 1, 3, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(network.mix, state)
-    assert torch.autograd.gradcheck(
-        lambda kernels: torch.func.functional_call(_Mix(network), {"network.kernels": kernels}, (state,)),
-        network.kernels.detach().requires_grad_(),
-    )
-
-
-class _Mix(torch.nn.Module):
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, state):
-        return self.network.mix(state)
 
 
 def test_a_rollout_takes_in_no_more_frames_than_it_must():
@@ -307,32 +204,6 @@ def test_no_frames_at_all():
     for name in ("fernn", "conv_gru", "self_motion"):
         network = small(name)
         assert network.rollout(frames()[:0], 2).shape == (0, 2, 1, *SHAPE)
-
-
-def test_the_flow_convolution_equals_its_sum():
-    network, state = (
-        closed("fernn_mixing", (3, 4), channels=2),
-        torch.rand(2, 12, 2, 3, 4, dtype=torch.float64),
-    )
-    mixed, grid = network.mix(state), network.grid
-    for i, v in enumerate(grid.velocities):
-        total = 0
-        for j, w in enumerate(grid.velocities):
-            difference = network.index[0, grid.velocities.index(((w[0] - v[0]) % 3, (w[1] - v[1]) % 4))]
-            kernel = network.kernels[difference] * (1 if v == w else 1 / 12)
-            total = total + F.conv2d(F.pad(state[:, j], (1, 1, 1, 1), mode="circular"), kernel)
-        torch.testing.assert_close(mixed[:, i], total)
-
-
-@pytest.mark.parametrize(("activation", "limit"), [("linear", 1e-10), ("relu", 0.5)])
-def test_half_pixel_velocities(activation, limit):
-    """Exact for a linear recurrence; a ReLU makes frequencies that the grid cannot hold, and errs."""
-    steps = [[y / 2, x / 2] for y in range(10) for x in range(10)]
-    network = small("fernn", (5, 5), velocities=steps, activation=activation)
-    found = equivariance_error(network, Flow(Translation(), (0.5, 1.5)), frames((5, 5)))
-    assert found.coverage == 1
-    assert found.worst < limit
-    assert activation == "linear" or found.worst > 0.01
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -370,38 +241,3 @@ def test_baselines_without_classes_or_frames():
             small(name).classify(frames())
     with pytest.raises(InputError, match="conv3d predicts no frames"):
         small("conv3d").rollout(frames(), 1)
-
-
-def test_mixing_promises_nothing_on_a_truncated_grid():
-    assert build("fernn_mixing", (7, 6), max_speed=1).law is None
-    assert build("fernn_mixing", (5, 5), max_speed=2).law == Law(True, True)
-
-
-def test_the_permuted_control_is_the_fernn_but_for_its_permutation():
-    control, lawful = small("fernn_permuted"), small("fernn", velocities=None)
-    parameters = dict(lawful.named_parameters())
-    assert {name: p.shape for name, p in control.named_parameters()} == {
-        n: p.shape for n, p in parameters.items()
-    }
-    lawful.load_state_dict({n: v for n, v in control.state_dict().items() if n != "handed"})
-    flow, x = flow_of(control, (1, 0)), frames(time=6)
-    assert far(control.states(x), lawful.states(x)) > 0.1
-    with pytest.raises(AssertionError, match="not equivariant under the flow"):
-        assert_flow_equivariant(control, flow, x, law=lawful.law)
-    control.handed[:] = torch.arange(len(control.grid))
-    torch.testing.assert_close(control.states(x), lawful.states(x))
-    torch.testing.assert_close(control.rollout(x, 3), lawful.rollout(x, 3))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_permutation_is_one_cycle(seed):
-    torch.manual_seed(seed)
-    control = build("fernn_permuted", SHAPE, max_speed=1, channels=1)
-    place, visited = 0, []
-    for _ in control.grid.velocities:
-        place = int(control.handed[place])
-        visited.append(place)
-    assert sorted(visited) == list(range(len(control.grid)))
-    again = build("fernn_permuted", SHAPE, max_speed=1, channels=1)
-    again.load_state_dict(control.state_dict())
-    assert torch.equal(again.handed, control.handed)
