@@ -31,7 +31,7 @@ from benchmarks.measure import resident
 from benchmarks.recording import make
 from flowsim import ideas, open_recording
 from flowsim.files import netcdf
-from flowsim.files.hdf5_chunks import FILTERS
+from flowsim.files.hdf5_chunks import CODECS
 from flowsim.progress import Progress, listening
 
 ANALYSES = ("equivariance_error", "linear_decoding", "representational_similarity")
@@ -52,7 +52,7 @@ def repeated(source: Path, trials: int, into: Path) -> None:
         for name, size in zip(taken.dimensions, taken.shape, strict=True):
             if name not in new.dimensions:
                 new.dimensions[name] = size
-        options = {"chunks": taken.chunks, "fillvalue": np.nan, **FILTERS["gzip"]}
+        options = {"chunks": taken.chunks, "fillvalue": np.nan, **CODECS["gzip"].options}
         state = new.create_variable("state", taken.dimensions, taken.dtype, **options)
         stored = taken._h5ds.id
         for i in range(stored.get_num_chunks()):

@@ -1,6 +1,5 @@
-"""Record a network that is not flowsim's, here a GRU that predicts frames, and ask by which law its state
-moves, and whether it predicts velocities that were never trained. Any torch module is recorded in the same
-way.
+"""Record a network of your own, here a GRU that predicts frames: by which law does its state move, and does
+it predict velocities that were never trained? Any torch module is recorded in the same way.
 """
 
 import numpy as np

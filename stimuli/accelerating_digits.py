@@ -1,8 +1,8 @@
 """Handwritten digits whose velocities change: they accelerate, switch velocity, or swing to and fro.
 
 The velocity v(t) of the step from frame t to t + 1 is one of the paths of `flowsim.flows.path`: v + t a,
-constant pieces, or amplitude cos(2 pi t / period). No law of constant velocities holds for long. Steps that
-are no whole pixels are band-limited shifts, held to [0, 1].
+constant pieces, or amplitude cos(2 pi t / period). No law of constant velocities holds for long. Steps of a
+fraction of a pixel are band-limited shifts, limited to [0, 1].
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import frame_of, moved, overlaid
-from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
-from flowsim.scenes.velocities import box, probes
+from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -49,7 +49,7 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        As in `stimuli.moving_digits`; in "sweep" the velocity of object 0 at frame 0 is what is varied.
+        As in `stimuli.moving_digits`; "sweep" varies the velocity of object 0 at frame 0.
     rng : numpy.random.Generator
     source, height, width, objects, sweep_speed, probe_speed, overlap, trials, frames
         As in `stimuli.moving_digits`.
@@ -84,58 +84,53 @@ def generate(
             f"accelerating_digits needs frames of at least {side}x{side} px; got {height}x{width}"
         )
     swept = box(sweep_speed)
-    if split == "sweep":
-        trials *= len(swept)
+    trials = number_of_trials(split, trials, swept)
     drawn = rng.integers(len(images.labels), size=(trials, objects))
     start = rng.integers((height, width), size=(trials, objects, 2))
     pieces = -(-frames // piece)
-    velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, pieces, 2))
+    piece_velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, pieces, 2))
     acceleration = rng.uniform(-max_acceleration, max_acceleration, size=(trials, objects, 1, 2))
-    if split == "sweep":
-        velocity[:, 0, 0] = np.resize(swept, (trials, 2))
+    piece_velocity[:, :, 0] = for_split(split, piece_velocity[:, :, 0], swept)
     if split == "probe":
-        velocity[::2], acceleration[::2] = 0, 0
+        piece_velocity[::2] = 0
+        acceleration[::2] = 0
     time = np.arange(frames)[:, None]
-    first = velocity[:, :, :1]
+    first_velocity = piece_velocity[:, :, :1]
     if motion == "acceleration":
-        path = first + time * acceleration
+        velocity = first_velocity + time * acceleration
     elif motion == "piecewise":
-        path = velocity[:, :, time[:, 0] // piece]
-    else:  # a float even where it is whole
-        path = first * np.cos(2 * np.pi * time / period)
-    position = start[:, :, None] + np.cumsum(path, 2) - path
-    each, always = ("trial", "object"), ("trial", "object", "time")
+        velocity = piece_velocity[:, :, time[:, 0] // piece]
+    else:
+        velocity = first_velocity * np.cos(2 * np.pi * time / period)
+    position = start[:, :, None] + np.cumsum(velocity, 2) - velocity
+    each = ("trial", "object")
+    always = ("trial", "object", "time")
+    step = "velocity of the step to the next frame"
     truth = {
         "label": (each, images.labels[drawn], "", "digit"),
         "image": (each, images.number[drawn], "", "index in the source"),
-        "velocity_vy": (
-            always,
-            path[..., 0],
-            "px/frame",
-            "velocity of the step to the next frame, positive down",
-        ),
-        "velocity_vx": (
-            always,
-            path[..., 1],
-            "px/frame",
-            "velocity of the step to the next frame, positive right",
-        ),
+        "velocity_vy": (always, velocity[..., 0], "px/frame", f"{step}, positive down"),
+        "velocity_vx": (always, velocity[..., 1], "px/frame", f"{step}, positive right"),
         "position_y": (always, position[..., 0], "px", "upper edge of the image"),
         "position_x": (always, position[..., 1], "px", "left edge of the image"),
     }
     if split == "sweep":
-        trained = abs(first[:, 0, 0]).max(-1) <= max_speed
-        truth["trained"] = of_trials(trained, "whether object 0 starts as in training")
+        trained = within(first_velocity[:, 0, 0], max_speed)
+        truth["trained"] = truth_value(trained, "whether object 0 starts as in training")
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
-        flows=probes(probe_speed) if split == "probe" else None, settings={"source": source, "overlap": overlap},
-    )  # fmt: skip
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None,
+        settings={"source": source, "overlap": overlap},
+    )
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
     still = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device)
-    where = np.stack([scene["position_y"], scene["position_x"]], -1)
-    return overlaid(
-        [moved(still[:, k], where[:, k]) for k in range(still.shape[1])], scene.settings["overlap"]
-    )
+    position = np.stack([scene["position_y"], scene["position_x"]], -1)
+    layers = [moved(still[:, k], position[:, k]) for k in range(still.shape[1])]
+    return overlaid(layers, scene.settings["overlap"])

@@ -1,11 +1,11 @@
 """Handwritten digits that collide: rigid bodies of equal mass that bounce off each other, and off walls if
-any.
+there are any.
 
-A digit's body is the rectangle around its ink, so that what collides can be seen. Where two bodies would
-overlap in the next frame, they exchange the components of their velocities along the axis on which they were
-apart: the elastic collision of equal masses. Speeds stay whole numbers of pixels, and energy and momentum are
-conserved exactly (energy alone where there are walls). A network with one state channel per velocity must
-pass what it knows of a digit from one channel to another to keep predicting it.
+A digit's body is the rectangle around its ink, so that collisions can be seen. Two bodies that would overlap
+in the next frame exchange the components of their velocities along the axis on which they were apart: the
+elastic collision of equal masses. Speeds stay whole numbers of pixels, and energy and momentum are conserved
+exactly (only energy where there are walls). To keep predicting a digit, a network with one state channel per
+velocity must pass what it knows about it from one channel to another.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import frame_of, moved, overlaid
-from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
-from flowsim.scenes.velocities import box, probes
+from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
 INK = 0.25
 """Brightness from which a pixel belongs to a digit's body."""
 ATTEMPTS = 1000
+"""To draw positions at which no bodies overlap."""
 
 
 def generate(
@@ -52,16 +53,16 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        As in `stimuli.moving_digits`; in "sweep" the velocity at frame 0 is what is varied.
+        As in `stimuli.moving_digits`; "sweep" varies the velocity of object 0 at frame 0.
     rng : numpy.random.Generator
     max_speed : int
         Velocities at frame 0 are drawn from {-max_speed..max_speed}^2, in px/frame.
     source, height, width, objects, sweep_speed, probe_speed, trials, frames
         As in `stimuli.moving_digits`.
     along : {"both", "x"}
-        "x": digits move to the left or right only, and meet more often.
+        With "x", digits move to the left or right only, and meet more often.
     walls : bool
-        The frame has walls that reflect, instead of being a torus.
+        Whether the frame has walls that reflect, instead of being a torus.
 
     Returns
     -------
@@ -73,87 +74,102 @@ def generate(
     Raises
     ------
     InputError
-        If the split is unknown or the digits do not fit side by side.
+        If the split is unknown, the frame is too small for the digits, or they are too fast to collide.
     """
-    chosen, shape = digits(split, source), np.array((height, width))
-    side = chosen.pixels.shape[-1]
+    images = digits(split, source)
+    side = images.pixels.shape[-1]
     fastest = max_speed + (max(max_speed, sweep_speed) if split == "sweep" else max_speed)
-    largest = int(extent(chosen.pixels)[1].max())
-    least = max(2 * side, 2 * largest + 2 * fastest - 1)
+    _check_room(images.pixels, (height, width), fastest, along)
+    swept = box(sweep_speed)
+    if along == "x":
+        swept = swept[swept[:, 0] == 0]
+    trials = number_of_trials(split, trials, swept)
+    drawn = rng.integers(len(images.labels), size=(trials, objects))
+    first_velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
+    if along == "x":
+        first_velocity[..., 0] = 0
+    first_velocity = for_split(split, first_velocity, swept)
+    bodies = extent(pixels(source, images.number[drawn]))
+    shape = np.array((height, width))
+    first_position = apart(rng, bodies, shape - (side if walls else 0), None if walls else shape)
+    position, velocity = _simulated(first_position, first_velocity, bodies, frames, shape, side, walls)
+
+    each = ("trial", "object")
+    always = ("trial", "object", "time")
+    step = "velocity of the step to the next frame"
+    truth = {
+        "label": (each, images.labels[drawn], "", "digit"),
+        "image": (each, images.number[drawn], "", "index in the source"),
+        "velocity_vy": (always, velocity[..., 0], "px/frame", f"{step}, positive down"),
+        "velocity_vx": (always, velocity[..., 1], "px/frame", f"{step}, positive right"),
+        "position_y": (always, position[..., 0], "px", "upper edge of the image"),
+        "position_x": (always, position[..., 1], "px", "left edge of the image"),
+    }
+    if split == "sweep":
+        trained = within(first_velocity[:, 0], max_speed)
+        truth["trained"] = truth_value(trained, "whether object 0 moves as in training")
+    return stimulus(
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None,
+        settings={"source": source},
+    )
+
+
+def _check_room(images: np.ndarray, frame_shape: tuple[int, int], fastest: int, along: str) -> None:
+    """Raise an error if digits whose speeds add up to ``fastest`` could meet on both sides of a torus at
+    once, or pass through each other between two frames.
+    """
+    height, width = frame_shape
+    side = images.shape[-1]
+    _, size = extent(images)
+    least = max(2 * side, 2 * int(size.max()) + 2 * fastest - 1)
     least_height = least if along == "both" else side
     if height < least_height or width < least:
         raise InputError(
-            f"colliding_digits needs frames of at least {least_height}x{least} px, so that digits this fast cannot "
-            f"meet on both sides at once; got {height}x{width}"
+            f"colliding_digits needs frames of at least {least_height}x{least} px, so that digits this fast "
+            f"cannot meet on both sides at once; got {height}x{width}"
         )
-    narrowest = int(extent(chosen.pixels)[1].min())
+    narrowest = int(size.min())
     if fastest > 2 * narrowest:
         raise InputError(
-            f"digits as narrow as {narrowest} px would pass through each other between two frames at speeds that add "
-            f"up to {fastest} px/frame; use max_speed (and sweep_speed) that add up to at most {2 * narrowest}"
+            f"digits as narrow as {narrowest} px would pass through each other between two frames at speeds "
+            f"that add up to {fastest} px/frame; use max_speed (and sweep_speed) that add up to at most "
+            f"{2 * narrowest}"
         )
-    swept = box(sweep_speed)
-    swept = swept if along == "both" else swept[swept[:, 0] == 0]
-    if split == "sweep":
-        trials *= len(swept)
-    drawn = rng.integers(len(chosen.labels), size=(trials, objects))
-    velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
-    if along == "x":
-        velocity[..., 0] = 0
-    if split == "sweep":
-        velocity[:, 0] = np.resize(swept, (trials, 2))
-    if split == "probe":
-        velocity[::2] = 0
-    bodies = extent(pixels(source, chosen.number[drawn]))
-    position = apart(rng, bodies, shape - (side if walls else 0), None if walls else shape)
 
+
+def _simulated(
+    position: np.ndarray,
+    velocity: np.ndarray,
+    bodies: Bodies,
+    frames: int,
+    shape: np.ndarray,
+    side: int,
+    walls: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and velocities (trial, object, time, 2) from those at frame 0, (trial, object, 2)."""
     positions, velocities = [], []
     for _ in range(frames):
         velocity = collide(position, velocity, bodies, shape, side, walls)
         positions.append(position)
         velocities.append(velocity)
         position = position + velocity if walls else (position + velocity) % shape
-    where, how = np.stack(positions, 2), np.stack(velocities, 2)
-    each, always = ("trial", "object"), ("trial", "object", "time")
-    truth = {
-        "label": (each, chosen.labels[drawn], "", "digit"),
-        "image": (each, chosen.number[drawn], "", "index in the source"),
-        "velocity_vy": (
-            always,
-            how[..., 0],
-            "px/frame",
-            "velocity of the step to the next frame, positive down",
-        ),
-        "velocity_vx": (
-            always,
-            how[..., 1],
-            "px/frame",
-            "velocity of the step to the next frame, positive right",
-        ),
-        "position_y": (always, where[..., 0], "px", "upper edge of the image"),
-        "position_x": (always, where[..., 1], "px", "left edge of the image"),
-    }
-    if split == "sweep":
-        trained = abs(np.resize(swept, (trials, 2))).max(1) <= max_speed
-        truth["trained"] = of_trials(trained, "whether object 0 moves as in training")
-    flows = probes(probe_speed) if split == "probe" else None
-    return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(), flows=flows,
-        settings={"source": source},
-    )  # fmt: skip
+    return np.stack(positions, 2), np.stack(velocities, 2)
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
     still = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device)
-    where = np.stack([scene["position_y"], scene["position_x"]], -1)
-    return overlaid([moved(still[:, k], where[:, k]) for k in range(still.shape[1])], "max")
+    position = np.stack([scene["position_y"], scene["position_x"]], -1)
+    return overlaid([moved(still[:, k], position[:, k]) for k in range(still.shape[1])], "max")
 
 
 Bodies = tuple[np.ndarray, np.ndarray]
-"""Of every object: where its middle is in its image, in half px from the corner, and its size in px, (..., 2)
-each.
-"""
+"""The middle of every body in its image, in half px from the corner, and its size in px, (..., 2) each."""
 
 
 def extent(images: np.ndarray) -> Bodies:
@@ -168,7 +184,10 @@ def extent(images: np.ndarray) -> Bodies:
 
 
 def distance(position: np.ndarray, bodies: Bodies, torus: np.ndarray | None) -> np.ndarray:
-    """Between the middles of bodies, in half px, (trial, object, object, 2); the shortest way round a torus."""
+    """Distances along y and x between the middles of bodies, in half px, (trial, object, object, 2).
+
+    On a torus, of this size, it is the shorter way round.
+    """
     middle = 2 * position + bodies[0]
     between = middle[:, None, :] - middle[:, :, None]
     return abs(between if torus is None else (between + torus) % (2 * torus) - torus)
@@ -186,13 +205,19 @@ def overlapping(position: np.ndarray, bodies: Bodies, torus: np.ndarray | None) 
 
 
 def apart(rng: np.random.Generator, bodies: Bodies, room: np.ndarray, torus: np.ndarray | None) -> np.ndarray:
-    """Positions (trial, object, 2) at which no bodies overlap, drawn until it is so."""
+    """Positions (trial, object, 2) at which no bodies overlap: those that do are drawn again.
+
+    Raises
+    ------
+    InputError
+        If they still overlap after many attempts.
+    """
     position = rng.integers(room, size=bodies[0].shape)
     for _ in range(ATTEMPTS):
-        bad = overlapping(position, bodies, torus).any((1, 2))
-        if not bad.any():
+        overlap = overlapping(position, bodies, torus).any((1, 2))
+        if not overlap.any():
             return position
-        position[bad] = rng.integers(room, size=position[bad].shape)
+        position[overlap] = rng.integers(room, size=position[overlap].shape)
     objects = position.shape[1]
     raise InputError(
         f"{objects} digits do not fit side by side on the frame; use fewer objects or larger frames"
@@ -207,7 +232,8 @@ def collide(
     A bounce may lead to another in the same step, so they are settled in rounds. Where three digits or two
     and a wall meet at once, bodies may still overlap for a frame.
     """
-    torus, objects = None if walls else shape, position.shape[1]
+    torus = None if walls else shape
+    objects = position.shape[1]
     before = distance(position, bodies, torus)
     for _ in range(2 * objects):
         velocity = reflected(position, velocity, shape - side) if walls else velocity.copy()
@@ -218,13 +244,14 @@ def collide(
             break
         for i in range(objects):
             for j in range(i + 1, objects):
-                own, other = velocity[:, i].copy(), velocity[:, j].copy()
-                velocity[:, i] = np.where(exchange[:, i, j], other, own)
-                velocity[:, j] = np.where(exchange[:, i, j], own, other)
+                velocity_i = velocity[:, i].copy()
+                velocity_j = velocity[:, j].copy()
+                velocity[:, i] = np.where(exchange[:, i, j], velocity_j, velocity_i)
+                velocity[:, j] = np.where(exchange[:, i, j], velocity_i, velocity_j)
     return reflected(position, velocity, shape - side) if walls else velocity
 
 
 def reflected(position: np.ndarray, velocity: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Velocities turned round wherever the next step would leave the room."""
+    """Velocities (trial, object, 2), turned round where the next step would leave the room, a size in px."""
     ahead = position + velocity
     return np.where((ahead < 0) | (ahead > room), -velocity, velocity)

@@ -1,8 +1,8 @@
-"""A world larger than the window: digits move in it, and so does an observer, by actions that are known.
+"""A world larger than the window: digits move in it, and so does an observer, by known actions.
 
 The world is a torus, of which a frame shows what lies in the observer's window. A digit that leaves the
-window goes on moving, and comes back where it must: to predict that, a network has to keep a map and to know
-what it did. The actions are coordinates of the file, and networks that take them (``self_motion``) are given
+window goes on moving and comes back elsewhere: to predict where, a network has to keep a map and to know its
+own actions. The actions are coordinates of the file, and networks that take them (``self_motion``) are given
 them in training and recording.
 
 After: Lillemark, Keller et al. (2026), Flow Equivariant World Models.
@@ -20,9 +20,9 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import frame_of, moved, overlaid
-from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
-from flowsim.scenes.velocities import box, probes
+from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -51,9 +51,9 @@ def generate(
     Parameters
     ----------
     split : {"train", "valid", "test", "sweep", "probe"}
-        As in `stimuli.moving_digits`; where the digits of a reference rest, so does the observer. The flows
-        of "probe" transport the frame, as a torus of its own; only where the window is the whole world are
-        they flows of it.
+        As in `stimuli.moving_digits`; the observer rests in the same trials of the reference as the digits.
+        The flows of "probe" transport the frame as a torus of its own; they are flows of the world only if
+        the window shows the whole world.
     rng : numpy.random.Generator
     source, objects, sweep_speed, probe_speed, overlap, trials, frames
         As in `stimuli.moving_digits`.
@@ -76,7 +76,7 @@ def generate(
     Raises
     ------
     InputError
-        If the split is unknown, or a digit does not fit into the window, or the window into the world.
+        If the split is unknown, a digit does not fit into the window, or the window into the world.
     """
     images = digits(split, source)
     side = images.pixels.shape[-1]
@@ -86,8 +86,7 @@ def generate(
             f"{height}x{width} in a world {world_height}x{world_width}"
         )
     swept = box(sweep_speed)
-    if split == "sweep":
-        trials *= len(swept)
+    trials = number_of_trials(split, trials, swept)
     drawn = rng.integers(len(images.labels), size=(trials, objects))
     position = rng.integers((world_height, world_width), size=(trials, objects, 2))
     velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
@@ -96,11 +95,10 @@ def generate(
     if split == "probe":
         action[::2] = 0
     observer = np.cumsum(action, 1) % (world_height, world_width)
-    if split == "sweep":
-        velocity[:, 0] = np.resize(swept, (trials, 2))
-    if split == "probe":
-        velocity[::2] = 0
-    each, always = ("trial", "object"), ("trial", "time")
+    velocity = for_split(split, velocity, swept)
+    each = ("trial", "object")
+    always = ("trial", "time")
+    step = "step of the observer since the frame before"
     truth = {
         "label": (each, images.labels[drawn], "", "digit"),
         "image": (each, images.number[drawn], "", "index in the source"),
@@ -108,29 +106,23 @@ def generate(
         "velocity_vx": (each, velocity[..., 1], "px/frame", "velocity in the world, positive right"),
         "position_y": (each, position[..., 0], "px", "upper edge of the image in the world at frame 0"),
         "position_x": (each, position[..., 1], "px", "left edge of the image in the world at frame 0"),
-        "action_vy": (
-            always,
-            action[..., 0],
-            "px",
-            "step of the observer since the frame before, positive down",
-        ),
-        "action_vx": (
-            always,
-            action[..., 1],
-            "px",
-            "step of the observer since the frame before, positive right",
-        ),
+        "action_vy": (always, action[..., 0], "px", f"{step}, positive down"),
+        "action_vx": (always, action[..., 1], "px", f"{step}, positive right"),
         "observer_y": (always, observer[..., 0], "px", "upper edge of the window in the world"),
         "observer_x": (always, observer[..., 1], "px", "left edge of the window in the world"),
     }
     if split == "sweep":
-        trained = abs(velocity[:, 0]).max(-1) <= max_speed
-        truth["trained"] = of_trials(trained, "whether object 0 moves as in training")
+        trained = within(velocity[:, 0], max_speed)
+        truth["trained"] = truth_value(trained, "whether object 0 moves as in training")
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None,
         settings={"source": source, "overlap": overlap, "world": [world_height, world_width]},
-    )  # fmt: skip
+    )
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:

@@ -3,13 +3,13 @@ r"""Drifting gratings and plaids: sinusoids of luminance that move across their 
     L(x, t) = 1/2 + contrast/2 . A(x) . mean_k cos(2 pi (s u_k . x - f t) + phase_k)
 
 with spatial frequency s, temporal frequency f, and u_k the unit vector of the k-th component's direction. A
-grating moves at the normal velocity f/s u; along its bars it could move at any. Of a plaid, two gratings at
-an angle, there is only one velocity that explains both (Adelson and Movshon, 1982, Phenomenal coherence of
-moving visual patterns).
+grating moves at the normal velocity f/s u; along its bars it could move at any speed. A plaid is two gratings
+at an angle; only one velocity explains both (Adelson and Movshon, 1982, Phenomenal coherence of moving visual
+patterns).
 
 A grating is periodic on the torus of the frame only if its wave vector s u has a whole number of cycles over
-the height and over the width, as the defaults have outside "sweep". Otherwise there is a seam at the border,
-which flows of a probe move along. The aperture A stands still.
+the height and over the width, as the defaults have except in "sweep". Otherwise there is a seam at the
+border, which the flows of a probe move with the frame. The aperture A stands still.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.flows.translation import Translation
-from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import heading, probes
 from flowsim.splits import check_split
 
@@ -73,25 +73,24 @@ def generate(
     spatial_frequencies : sequence of float
         In cycles/px, up to 0.5.
     temporal_frequencies : sequence of float
-        In cycles/frame, up to 0.5, at which a grating flickers and has no direction.
+        In cycles/frame, up to 0.5, where a grating flickers and has no direction.
     phases : sequence of float, or "random"
         In degrees; at phase 0 the middle of the frame is brightest at frame 0. Drawn for each component.
     contrast : float, or sequence of float
-        Of each component by itself (Michelson: the range of luminance over its sum), from 0 to 1; the mean of
-        two has half of each.
+        Michelson contrast of each component by itself, from 0 to 1; in a plaid it has half of that.
     components : {1, 2}
         A grating, or a plaid: the mean of two gratings.
     plaid_angle : float
         How much further counter-clockwise the direction of a plaid's second component is, in degrees. At 180
         they make a counterphase grating.
     aperture : {"none", "disc", "gaussian"}
-        Through which the grating is seen on a ground of 0.5, in the middle of the frame.
+        In the middle of the frame, through which the grating is seen on a ground of 0.5.
     radius : float
         Of the disc, whose edge is one px wide, or the standard deviation of the Gaussian, in px.
     sweep_directions : sequence of float
-        Directions of "sweep". Gratings aslant that have no whole number of cycles across the frame meet a
-        seam at its border, which those of the default training do not: compare directions through an
-        aperture, or with frequencies that are whole in all of them.
+        Directions of "sweep". Oblique gratings without a whole number of cycles across the frame have a seam
+        at its border, which those of the default training do not: compare directions through an aperture, or
+        with frequencies that give whole numbers in all of them.
     trials : int
         How many; in "sweep", how many of each combination.
     frames : int
@@ -113,19 +112,22 @@ def generate(
         If the split is unknown.
     """
     check_split(split)
-    offered = (directions, spatial_frequencies, temporal_frequencies, np.atleast_1d(contrast))
-    choices = [np.array(values, float) for values in offered]
+    choices = [
+        np.array(values, float)
+        for values in (directions, spatial_frequencies, temporal_frequencies, np.atleast_1d(contrast))
+    ]
     if split == "sweep":
-        every = np.array(list(product(sweep_directions, *choices[1:])))
-        first, spatial, temporal, contrasts = np.resize(every, (trials * len(every), 4)).T
+        combinations = np.array(list(product(sweep_directions, *choices[1:])))
+        first, spatial, temporal, contrasts = np.resize(combinations, (trials * len(combinations), 4)).T
     else:
         first, spatial, temporal, contrasts = (rng.choice(c, trials) for c in choices)
     if split == "probe":
         temporal[::2] = 0
     shape = (len(first), components)
-    phase = (
-        rng.uniform(0, 360, shape) if isinstance(phases, str) else rng.choice(np.array(phases, float), shape)
-    )
+    if isinstance(phases, str):
+        phase = rng.uniform(0, 360, shape)
+    else:
+        phase = rng.choice(np.array(phases, float), shape)
     direction = (first[:, None] + plaid_angle * np.arange(components)) % 360
     spatial, temporal, contrasts = (np.tile(c[:, None], components) for c in (spatial, temporal, contrasts))
     velocity = heading(direction, temporal / spatial)
@@ -146,18 +148,31 @@ def generate(
         truth["pattern_vy"] = (("trial",), pattern[:, 0], "px/frame", "velocity of the plaid, positive down")
         truth["pattern_vx"] = (("trial",), pattern[:, 1], "px/frame", "velocity of the plaid, positive right")
     if split == "sweep":
-        apart = (first[:, None] - choices[0]) % 360
-        trained = np.isclose(np.minimum(apart, 360 - apart), 0).any(1)
-        truth["trained"] = of_trials(trained, "whether the direction is one of training")
+        difference = (first[:, None] - choices[0]) % 360
+        trained = np.isclose(np.minimum(difference, 360 - difference), 0).any(1)
+        truth["trained"] = truth_value(trained, "whether the direction is one of training")
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
-        flows=probes(probe_speed) if split == "probe" else None, settings={"aperture": aperture, "radius": radius},
-    )  # fmt: skip
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None,
+        settings={"aperture": aperture, "radius": radius},
+    )
 
 
 def agreed(direction: np.ndarray, angle: float, speed: np.ndarray) -> np.ndarray:
-    """Where the constraint lines of two gratings of the same speed meet, ``angle`` apart: velocities (trial,
-    2).
+    """Velocities (trial, 2) at which the constraint lines of two gratings meet; NaN where they do not.
+
+    Parameters
+    ----------
+    direction : array (trial,)
+        Of the first grating, in degrees.
+    angle : float
+        Between the gratings, in degrees.
+    speed : array (trial,)
+        Of both gratings.
     """
     share = np.cos(np.deg2rad(angle / 2))
     return heading(direction + angle / 2, speed / (np.nan if abs(share) < 1e-9 else share))
@@ -166,10 +181,10 @@ def agreed(direction: np.ndarray, angle: float, speed: np.ndarray) -> np.ndarray
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
     rows, columns = (torch.arange(n, device=device) - (n - 1) / 2 for n in scene.frame_shape)
-    contrast, wave = scene["contrast"], heading(scene["direction"], scene["spatial_frequency"])
-    cycles = scene["phase"][..., None] / 360 - scene["temporal_frequency"][..., None] * np.arange(
-        scene.frames
-    )
+    contrast = scene["contrast"]
+    wave = heading(scene["direction"], scene["spatial_frequency"])
+    time = np.arange(scene.frames)
+    cycles = scene["phase"][..., None] / 360 - scene["temporal_frequency"][..., None] * time
     frames = torch.zeros(len(scene), scene.frames, *scene.frame_shape, device=device)
     for k in range(contrast.shape[1]):
         fy, fx, amplitude, start = (
@@ -182,12 +197,12 @@ def render(scene: Scene, device: torch.device) -> torch.Tensor:
     frames *= 0.5 / contrast.shape[1]
     if scene.settings["aperture"] != "none":
         distance = (rows[:, None] ** 2 + columns**2).sqrt()
-        frames *= seen(distance, scene.settings["aperture"], scene.settings["radius"])
+        frames *= visibility(distance, scene.settings["aperture"], scene.settings["radius"])
     return frames.add_(0.5).clamp_(0, 1)
 
 
-def seen(distance: torch.Tensor, aperture: str, radius: float) -> torch.Tensor:
-    """How much of the grating is seen at a distance from the middle, from 0 to 1."""
+def visibility(distance: torch.Tensor, aperture: str, radius: float) -> torch.Tensor:
+    """How visible the grating is at a distance from the middle, from 0 to 1."""
     if aperture == "disc":
         return (radius + 0.5 - distance).clamp(0, 1)
     return (-0.5 * (distance / radius) ** 2).exp()

@@ -2,8 +2,8 @@
 rate.
 
 After t frames a digit is exp(t expansion) times as large and as far from the focus. Halfway through a trial
-each has the size of its image. Every frame is sampled once, bicubically; a digit that shrinks far is not
-smoothed first.
+it has the size of its image. Every frame is sampled once, bicubically, without smoothing: a digit that
+becomes very small is aliased.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.spiral import Spiral
 from flowsim.scenes.canvas import frame_of, moved, overlaid, turned
-from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
-from flowsim.scenes.velocities import multiples
+from flowsim.scenes.velocities import for_split, multiples, number_of_trials
 
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -82,9 +82,9 @@ def generate(
     side = images.pixels.shape[-1]
     if min(height, width) < side:
         raise InputError(f"expanding_digits needs frames of at least {side}x{side} px; got {height}x{width}")
-    known, swept = multiples(max_rate, step), multiples(sweep_rate, step)
-    if split == "sweep":
-        trials *= len(swept)
+    known = multiples(max_rate, step)
+    swept = multiples(sweep_rate, step)
+    trials = number_of_trials(split, trials, swept)
     drawn = rng.integers(len(images.labels), size=(trials, objects))
     position = rng.integers((height - side + 1, width - side + 1), size=(trials, objects, 2))
     rate = known[rng.integers(len(known), size=(trials, objects))]
@@ -92,10 +92,7 @@ def generate(
     point = np.tile(middle, (trials, 1))
     if focus == "random":
         point = rng.uniform(middle / 2, 1.5 * middle, size=(trials, 2))
-    if split == "sweep":
-        rate[:, 0] = np.resize(swept, trials)
-    if split == "probe":
-        rate[::2] = 0
+    rate = for_split(split, rate, swept)
     each = ("trial", "object")
     truth = {
         "label": (each, images.labels[drawn], "", "digit"),
@@ -109,23 +106,28 @@ def generate(
     }
     if split == "sweep":
         trained = np.isin(rate[:, 0], known)
-        truth["trained"] = of_trials(trained, "whether object 0 expands as in training")
+        truth["trained"] = truth_value(trained, "whether object 0 expands as in training")
     flows = [(0.0, 0.0), *((float(v), 0.0) for v in multiples(probe_rate, step) if v)]
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Spiral(),
-        flows=flows if split == "probe" else None, settings={"source": source, "overlap": overlap},
-    )  # fmt: skip
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Spiral(),
+        flows=flows if split == "probe" else None,
+        settings={"source": source, "overlap": overlap},
+    )
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
     images = frame_of(pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device)
-    place = np.stack([scene["position_y"], scene["position_x"]], -1)
-    about = np.stack([scene["focus_y"], scene["focus_x"]], -1)
+    position = np.stack([scene["position_y"], scene["position_x"]], -1)
+    focus = np.stack([scene["focus_y"], scene["focus_x"]], -1)
     growth = np.exp(np.arange(scene.frames) * scene["velocity_expansion"][..., None])
     scale = scene["scale"][..., None] * growth
     layers = []
     for k in range(images.shape[1]):
-        still = moved(images[:, k], place[:, k, None])[:, 0]
-        layers.append(turned(still, np.zeros_like(scale[:, k]), scale[:, k], about))
+        still = moved(images[:, k], position[:, k, None])[:, 0]
+        layers.append(turned(still, np.zeros_like(scale[:, k]), scale[:, k], focus))
     return overlaid(layers, scene.settings["overlap"])

@@ -9,14 +9,15 @@ The movie has random phases and the amplitude (f = (fy, fx), r its length, phi i
 
 Equations and names of Sanz Leon, Vanzetta, Masson and Perrinet (2012), Motion clouds: model-based stimulus
 synthesis of natural-like random textures for the study of motion perception, with orientation and r as in
-their program since (the paper's r includes ft). Written anew from these, with three choices of its own:
+their program since (the paper's r includes ft). This is a new implementation with three choices of its own:
 
-- The speed envelope of V is that of V = 0, sheared along ft: a cloud is one that only boils, moved at V. Made
-  in this order, its velocity is exact however short the movie, and with B_V = 0 the texture moves rigidly.
-- What is shown is cut out of a longer boiling that is periodic in time (see `period`), so the end does not
-  lead back to the beginning. In space a cloud is periodic: it lives on the torus of the frame.
-- The mean luminance of each frame is 0.5: nothing flickers as a whole. Nor is there energy at half a cycle
-  per px along an axis, where a wave moves neither way.
+- The speed envelope of V is that of V = 0, sheared along ft: a cloud that only boils is made first, then
+  moved at V. Its velocity is therefore exact however short the movie, and with B_V = 0 the texture moves
+  rigidly.
+- The movie is cut out of a longer boiling that is periodic in time (see `period`), so the end does not lead
+  back to the beginning. In space a cloud is periodic: it lives on the torus of the frame.
+- The mean luminance of each frame is 0.5: the frame does not flicker as a whole. There is no energy at half a
+  cycle per px along an axis, where a wave has no direction.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import moved
-from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.velocities import box, probes, whole
+from flowsim.scenes.scene import Scene, stimulus, truth_value
+from flowsim.scenes.velocities import among, box, number_of_trials, probes, whole, within
 from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -87,16 +88,16 @@ def generate(
     theta : float, or "direction"
         Mean orientation of the wave vectors, across which the bars lie, in degrees, 0 to the right,
         counter-clockwise as displayed (published: in radians, clockwise); or the direction in which each
-        cloud moves, 0 if in none.
+        cloud moves, 0 if it does not move.
     B_theta : float, optional
         Bandwidth of orientation in degrees (published: in radians, standard pi/16); every orientation alike
         if not given.
     alpha : float
         Of the colour: 0 white, 1 pink, 2 brown.
     loggabor : bool
-        Otherwise the envelope of spatial frequency is a Gaussian, exp(-1/2 ((r - sf_0) / B_sf)^2).
+        If false, the envelope of spatial frequency is a Gaussian, exp(-1/2 ((r - sf_0) / B_sf)^2).
     contrast : float
-        Michelson: the luminance farthest from 0.5 is half of this away.
+        Michelson contrast: the luminance farthest from 0.5 differs from it by half of this.
     trials : int
         How many; in "sweep", how many of each velocity.
     frames : int
@@ -121,12 +122,12 @@ def generate(
     radii = radius((height, width), torch.device("cpu"))
     if not (bandwidths(radii[radii > 0], bands).abs() <= 3).any():
         raise InputError(
-            f"expected a spatial frequency near sf_0 = {sf_0} cycles/px; frames of {height}x{width} px have multiples "
-            f"of one over the height and width, below 0.5; use larger frames, or a B_sf larger than {B_sf}"
+            f"expected a spatial frequency near sf_0 = {sf_0} cycles/px; frames of {height}x{width} px have "
+            "multiples of one over the height and width, below 0.5; use larger frames, or a B_sf larger than "
+            f"{B_sf}"
         )
     swept = box(sweep_speed)
-    if split == "sweep":
-        trials *= len(swept)
+    trials = number_of_trials(split, trials, swept)
     known = whole(np.array(velocities if velocities and velocities != "real" else box(max_speed)))
     if split == "sweep":
         velocity = np.resize(swept, (trials, 2))
@@ -148,46 +149,43 @@ def generate(
     if B_theta is not None:
         along = np.rad2deg(np.arctan2(-velocity[:, 0], velocity[:, 1]))
         mean = (along if theta == "direction" else np.full(trials, float(theta))) % 180
-        truth["theta"] = (
-            ("trial",),
-            mean,
-            "degree",
-            "mean orientation of the wave vectors, counter-clockwise",
-        )
+        description = "mean orientation of the wave vectors, counter-clockwise"
+        truth["theta"] = (("trial",), mean, "degree", description)
     if split == "sweep":
-        inside = abs(velocity).max(1) <= max_speed
-        trained = inside if velocities == "real" else (velocity[:, None] == known).all(-1).any(-1)
-        truth["trained"] = of_trials(trained, "whether the velocity is one of training")
+        trained = within(velocity, max_speed) if velocities == "real" else among(velocity, known)
+        truth["trained"] = truth_value(trained, "whether the velocity is one of training")
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None,
         settings={**bands, "contrast": contrast},
-    )  # fmt: skip
+    )
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
     shape = (period(scene), *scene.frame_shape)
     noise = [np.random.default_rng(seed).standard_normal(shape, np.float32) for seed in scene["noise_seed"]]
+    tiny = torch.finfo(torch.float32).tiny
     spectrum = torch.fft.rfftn(torch.from_numpy(np.stack(noise)).to(device), dim=(1, 2, 3))
-    spectrum /= spectrum.abs().clamp_min_(
-        torch.finfo(torch.float32).tiny
-    )  # white noise lends its phases alone
+    spectrum /= spectrum.abs().clamp_min_(tiny)  # only the phases of the noise are used
     spectrum *= envelope(scene, device)
     boiling = torch.fft.irfftn(spectrum, s=shape, dim=(1, 2, 3))[:, : scene.frames]
     velocity = np.stack([scene["velocity_vy"], scene["velocity_vx"]], -1)
     displacement = (velocity * np.arange(scene.frames)[:, None]).reshape(-1, 1, 2)
-    frames = moved(boiling.flatten(0, 1), displacement, held=False).view_as(boiling)
-    largest = frames.abs().amax((1, 2, 3), keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)
+    frames = moved(boiling.flatten(0, 1), displacement, clamp=False).view_as(boiling)
+    largest = frames.abs().amax((1, 2, 3), keepdim=True).clamp_min_(tiny)
     return (frames / largest).mul_(0.5 * scene.settings["contrast"]).add_(0.5)
 
 
 def period(scene: Scene) -> int:
-    """Of the boiling, in frames: longer than the movie by the time in which a wave of ``sf_0`` forgets its
-    phase.
+    """Period of the boiling, in frames: longer than the movie by the time in which the phase of a wave of
+    ``sf_0`` decorrelates, or by eight movies if that is shorter.
 
-    After t frames, exp(-(pi B_V sf_0 t)^2) of it is left, and exp(-4) counts as forgotten. What takes longer
-    than eight movies hardly boils.
+    After t frames the correlation is exp(-(pi B_V sf_0 t)^2); exp(-4) counts as decorrelated.
     """
     rate = np.pi * scene.settings["B_V"] * scene.settings["sf_0"]
     return scene.frames + math.ceil(min(2 / rate, 8 * scene.frames) if rate else 0)
@@ -197,22 +195,22 @@ def envelope(scene: Scene, device: torch.device) -> torch.Tensor:
     """Amplitudes of a cloud that stands still, (trial or 1, time, y, x), on the frequencies of
     `torch.fft.rfftn`.
     """
-    s, r = scene.settings, radius(scene.frame_shape, device)
-    some = r > 0
-    r = torch.where(some, r, 1.0)
-    amplitude = (-0.5 * bandwidths(r, s) ** 2).exp() * r ** -(s["alpha"] + s["loggabor"]) * some
+    s = scene.settings
+    r = radius(scene.frame_shape, device)
+    has_energy = r > 0
+    r = torch.where(has_energy, r, 1.0)
+    spatial = (-0.5 * bandwidths(r, s) ** 2).exp() * r ** -(s["alpha"] + s["loggabor"]) * has_energy
     ft = torch.fft.fftfreq(period(scene), device=device)[:, None, None]
     speed = (-0.5 * (ft / (s["B_V"] * r)) ** 2).exp() if s["B_V"] else (ft == 0).float()
-    every = (speed * amplitude)[None]
+    amplitude = (speed * spatial)[None]
     if s["B_theta"] is None:
-        return every
+        return amplitude
     fy, fx = frequencies(scene.frame_shape, device)
-    away = (
-        torch.atan2(-fy, fx) - torch.from_numpy(np.deg2rad(scene["theta"])).to(device, r.dtype)[:, None, None]
-    )
-    # less its maximum, which is no more than a scale, so that narrow bands do not overflow
+    theta = torch.from_numpy(np.deg2rad(scene["theta"])).to(device, r.dtype)[:, None, None]
+    away = torch.atan2(-fy, fx) - theta
+    # divided by its maximum, which changes only the scale, so that narrow bands do not overflow
     orientation = (((2 * away).cos() - 1) / (2 * math.radians(s["B_theta"])) ** 2).exp()
-    return every * orientation[:, None]
+    return amplitude * orientation[:, None]
 
 
 def bandwidths(r: torch.Tensor, bands: Mapping[str, Any]) -> torch.Tensor:
@@ -223,7 +221,7 @@ def bandwidths(r: torch.Tensor, bands: Mapping[str, Any]) -> torch.Tensor:
 
 
 def frequencies(frame_shape: tuple[int, int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Along y and x, in cycles/px, (y, 1) and (x,)."""
+    """Spatial frequencies along y (y, 1) and x (x,) of `torch.fft.rfftn`, in cycles/px."""
     height, width = frame_shape
     return torch.fft.fftfreq(height, device=device)[:, None], torch.fft.rfftfreq(width, device=device)
 

@@ -1,7 +1,7 @@
 """Handwritten digits that move over a torus, each with its own constant velocity.
 
 The hidden structure that a network can use: every digit is one image transported by one flow. Digits pass
-over each other. Velocities that are no whole pixels are band-limited shifts, held to [0, 1].
+over each other. Velocities of a fraction of a pixel are band-limited shifts, limited to [0, 1].
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import degraded, frame_of, moved, overlaid
-from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
-from flowsim.scenes.velocities import box, probes, whole
+from flowsim.scenes.velocities import among, box, for_split, number_of_trials, probes, whole, within
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -63,14 +63,14 @@ def generate(
     objects : int
         Digits in each trial.
     labels : list of int, optional
-        Show these digits only, object 0 each of them equally often: few trials then suffice to ask what tells
-        them apart.
+        Show these digits only, and as object 0 each of them equally often: few trials are then enough to
+        study what distinguishes them.
     max_speed : int
         Velocities are drawn from {-max_speed..max_speed}^2, in px/frame.
     velocities : list of (vy, vx), or "real", optional
         Draw from these instead, or evenly from all of [-max_speed, max_speed]^2.
     overlap : {"max", "sum", "over"}
-        Where digits overlap the brighter wins, or they add up (to at most 1), or the later one hides the
+        Where digits overlap, the brighter wins, or they add up (to at most 1), or the later one hides the
         others.
     contrast : float
         Luminance of the brightest ink; the ground is 0.
@@ -103,20 +103,16 @@ def generate(
         raise InputError(f"moving_digits needs frames of at least {side}x{side} px; got {height}x{width}")
     if not {*(labels or ())} <= {*images.labels.tolist()}:
         raise InputError(f"moving_digits knows digits with labels from 0 to 9; got labels {labels}")
-    shown = (
-        np.arange(len(images.labels)) if labels is None else np.flatnonzero(np.isin(images.labels, labels))
-    )
     swept = box(sweep_speed)
-    if split == "sweep":
-        trials *= len(swept)
-    drawn = shown[rng.integers(len(shown), size=(trials, objects))]
-    every = np.arange(trials)
-    turns = sum(divmod(every, len(swept))) if split == "sweep" else every // 2
-    for label in (
-        labels or ()
-    ):  # in turn at each velocity, or at rest and in motion; no image twice before all were shown
-        turn = np.take(labels, turns, mode="wrap") == label
-        drawn[turn, 0] = np.resize(rng.permutation(np.flatnonzero(images.labels == label)), turn.sum())
+    trials = number_of_trials(split, trials, swept)
+    if labels is None:
+        drawn = rng.integers(len(images.labels), size=(trials, objects))
+    else:
+        rounds, velocity_number = divmod(np.arange(trials), len(swept) if split == "sweep" else 2)
+        # labels take turns at each velocity of a sweep, or from one pair of rest and motion to the next
+        turn = rounds + velocity_number if split == "sweep" else rounds
+        label_of_trial = np.take(labels, turn, mode="wrap")
+        drawn = _balanced(rng, images.labels, labels, label_of_trial, objects)
     position = rng.integers((height, width), size=(trials, objects, 2))
     if velocities == "real":
         velocity = rng.uniform(-max_speed, max_speed, size=(trials, objects, 2))
@@ -124,10 +120,7 @@ def generate(
         velocity = whole(np.array(velocities))[rng.integers(len(velocities), size=(trials, objects))]
     else:
         velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
-    if split == "sweep":
-        velocity[:, 0] = np.resize(swept, (trials, 2))
-    if split == "probe":
-        velocity[::2] = 0
+    velocity = for_split(split, velocity, swept)
 
     each = ("trial", "object")
     truth = {
@@ -139,19 +132,49 @@ def generate(
         "position_x": (each, position[..., 1], "px", "left edge of the image at frame 0"),
     }
     if split == "sweep":
-        known = velocities if velocities and velocities != "real" else box(max_speed)
-        inside = abs(velocity[:, 0]).max(-1) <= max_speed
-        trained = (
-            inside if velocities == "real" else (velocity[:, 0, None] == np.array(known)).all(-1).any(-1)
-        )
-        truth["trained"] = of_trials(trained, "whether object 0 moves as in training")
+        if velocities == "real":
+            trained = within(velocity[:, 0], max_speed)
+        else:
+            trained = among(velocity[:, 0], np.array(velocities or box(max_speed)))
+        truth["trained"] = truth_value(trained, "whether object 0 moves as in training")
     if noise:
         truth["noise_seed"] = (("trial",), rng.integers(2**31, size=trials), "", "of the noise on the frames")
+    settings = {
+        "source": source,
+        "overlap": overlap,
+        "contrast": contrast,
+        "noise": noise,
+        "occluder": occluder,
+    }
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None,
-        settings={"source": source, "overlap": overlap, "contrast": contrast, "noise": noise, "occluder": occluder},
-    )  # fmt: skip
+        settings=settings,
+    )
+
+
+def _balanced(
+    rng: np.random.Generator,
+    labels: np.ndarray,
+    wanted: list[int],
+    label_of_trial: np.ndarray,
+    objects: int,
+) -> np.ndarray:
+    """Numbers of images (trial, object) with wanted labels only, object 0 with the label of its trial.
+
+    No image is shown twice as object 0 before all images of its label were shown.
+    """
+    allowed = np.flatnonzero(np.isin(labels, wanted))
+    drawn = allowed[rng.integers(len(allowed), size=(len(label_of_trial), objects))]
+    for label in wanted:
+        chosen = label_of_trial == label
+        images = rng.permutation(np.flatnonzero(labels == label))
+        drawn[chosen, 0] = np.resize(images, chosen.sum())
+    return drawn
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:

@@ -6,7 +6,7 @@ A dot at depth Z, x px from the middle of the frame, moves from one frame to the
     Z' = Z - expansion,     x' = R(omega) (Z x + v) / Z'
 
 so that at depth 1 the scene moves by v, grows at the rate of expansion (the observer walks forward) and turns
-by omega (the observer rolls the other way); what is twice as far moves half as fast, but turns as much. A dot
+by omega (the observer rolls the other way); dots twice as far away move half as fast, but turn as much. A dot
 that leaves the frame or the range of depths is born again anywhere in both.
 
 Source: Longuet-Higgins and Prazdny (1980), The interpretation of a moving retinal image.
@@ -24,8 +24,8 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import splatted
-from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.velocities import box, probes
+from flowsim.scenes.scene import Scene, stimulus, truth_value
+from flowsim.scenes.velocities import box, number_of_trials, probes, within
 from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -99,32 +99,30 @@ def generate(
         raise InputError(
             f"optic_flow needs at least one of the motions {', '.join(MOTIONS)}; got an empty list"
         )
-    if (
-        depth == 1
-        and max_expansion
-        and {"expansion", "mixture"} & set(motions or MOTIONS)
-        and split != "sweep"
-    ):
+    expands = max_expansion > 0 and {"expansion", "mixture"} & set(motions or MOTIONS)
+    if depth == 1 and expands and split != "sweep":
         raise InputError(
             "optic_flow by expansion needs a scene with depth; got depth 1. Use more, or other motions"
         )
     swept = box(sweep_speed)
-    if split == "sweep":
-        trials *= len(swept)
+    trials = number_of_trials(split, trials, swept)
     kinds = np.array([MOTIONS.index(m) for m in motions or MOTIONS])
     motion = kinds[rng.integers(len(kinds), size=trials)]
     velocity = rng.uniform(-max_speed, max_speed, size=(trials, 2))
     expansion = rng.uniform(-max_expansion, max_expansion, size=trials)
     omega = rng.uniform(-max_rotation, max_rotation, size=trials)
     if split == "sweep":
-        motion[:], velocity = 0, np.resize(swept, (trials, 2)).astype(float)
-    for amount, kind in ((velocity, 0), (expansion, 1), (omega, 2)):
-        amount[(motion != kind) & (motion != MOTIONS.index("mixture"))] = 0
+        motion[:] = MOTIONS.index("translation")
+        velocity = np.resize(swept, (trials, 2)).astype(float)
+    amounts = {"translation": velocity, "expansion": expansion, "rotation": omega}
+    for kind, amount in amounts.items():
+        amount[(motion != MOTIONS.index(kind)) & (motion != MOTIONS.index("mixture"))] = 0
         if split == "probe":
             amount[::2] = 0
     dots = max(1, round(density * height * width))
-    position, depths, age = _seen(rng, (height, width), dots, frames, depth, velocity, expansion, omega)
-    one, always = ("trial", "object"), ("trial", "dot", "time")
+    position, depths, age = _move(rng, (height, width), dots, frames, depth, velocity, expansion, omega)
+    one = ("trial", "object")
+    always = ("trial", "dot", "time")
     truth = {
         "velocity_vy": (one, velocity[:, :1], "px/frame", "velocity of the scene at depth 1, positive down"),
         "velocity_vx": (one, velocity[:, 1:], "px/frame", "velocity of the scene at depth 1, positive right"),
@@ -137,15 +135,19 @@ def generate(
         "age": (always, age, "frame", "since the dot was born"),
     }
     if split == "sweep":
-        trained = (abs(velocity).max(-1) <= max_speed) & (0 in kinds)
-        truth["trained"] = of_trials(trained, "whether the velocity is within training's")
+        trained = within(velocity, max_speed) & (MOTIONS.index("translation") in kinds)
+        truth["trained"] = truth_value(trained, "whether the velocity is within training's")
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
         flows=probes(probe_speed) if split == "probe" else None,
-    )  # fmt: skip
+    )
 
 
-def _seen(
+def _move(
     rng: np.random.Generator,
     shape: tuple[int, int],
     dots: int,
@@ -155,10 +157,12 @@ def _seen(
     expansion: np.ndarray,
     omega: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (trial, dot, time, 2), depths and ages (trial, dot, time)."""
-    trials, corner = len(velocity), (np.array(shape) - 1) / 2
+    """Positions (trial, dot, time, 2), depths and ages (trial, dot, time) of dots that are seen in motion."""
+    trials = len(velocity)
+    corner = (np.array(shape) - 1) / 2
     angle = np.deg2rad(omega)[:, None]
-    cos, sin = np.cos(angle), np.sin(angle)
+    cos = np.cos(angle)
+    sin = np.sin(angle)
 
     def born() -> tuple[np.ndarray, np.ndarray]:
         return rng.uniform(-corner, corner, (trials, dots, 2)), rng.uniform(1, deepest, (trials, dots))
@@ -170,20 +174,20 @@ def _seen(
         history.append(((place + corner).astype(np.float32), depth.astype(np.float32), age.astype(np.int16)))
         nearer = depth - expansion[:, None]
         down, right = np.moveaxis(place * depth[..., None] + velocity[:, None], -1, 0)
-        with np.errstate(
-            divide="ignore", invalid="ignore"
-        ):  # of a dot that reaches the eye, and is born again
+        # a dot that reaches the eye divides by 0, and is born again
+        with np.errstate(divide="ignore", invalid="ignore"):
             ahead = np.stack([cos * down - sin * right, sin * down + cos * right], -1) / nearer[..., None]
         gone = (nearer < 1) | (nearer > deepest) | ~(abs(ahead) <= corner).all(-1)
-        fresh, far = born()
-        place = np.where(gone[..., None], fresh, ahead)
-        depth, age = np.where(gone, far, nearer), np.where(gone, 0, age + 1)
+        new_place, new_depth = born()
+        place = np.where(gone[..., None], new_place, ahead)
+        depth = np.where(gone, new_depth, nearer)
+        age = np.where(gone, 0, age + 1)
     positions, depths, ages = zip(*history, strict=True)
     return np.stack(positions, 2), np.stack(depths, 2), np.stack(ages, 2)
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
-    where = np.stack([scene["position_y"], scene["position_x"]], -1)
-    position = torch.from_numpy(where).to(device, torch.float32)
+    places = np.stack([scene["position_y"], scene["position_x"]], -1)
+    position = torch.from_numpy(places).to(device, torch.float32)
     return splatted(position, torch.ones_like(position[..., 0]), scene.frame_shape, torus=False).clamp_(0, 1)

@@ -1,9 +1,9 @@
 """Random dots of which some move together: the random-dot kinematogram.
 
 A share of the dots, the ``coherence``, moves at one velocity, the signal; the others are noise. The rules are
-named as in Scase, Braddick and Raymond (1996), What is noise for the motion system? Dots live on a torus; one
-between pixels is shared out among its four neighbours. Where every step of every dot is whole, dots are crisp
-pixels.
+named as in Scase, Braddick and Raymond (1996), What is noise for the motion system? Dots live on a torus; a
+dot between pixels is divided among its four neighbours. If every step of every dot is a whole number of
+pixels, dots are single pixels.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import splatted
-from flowsim.scenes.scene import Scene, of_trials, stimulus
-from flowsim.scenes.velocities import box, heading, probes
+from flowsim.scenes.scene import Scene, stimulus, truth_value
+from flowsim.scenes.velocities import box, for_split, heading, number_of_trials, probes
 from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -68,7 +68,7 @@ def generate(
     speeds : list of float, optional
         Its speed is one of these, in px/frame; 1 if not given.
     signal_rule : {"same", "different"}
-        The same dots are signal throughout, or others at every step.
+        Whether the same dots are signal throughout, or other dots at every step.
     noise_rule : {"position", "walk", "direction"}
         A noise dot jumps to a random place at every step, or steps at the signal's speed in a random
         direction of every step, or in one random direction of its own.
@@ -94,84 +94,98 @@ def generate(
         If the split is unknown or a list is empty.
     """
     check_split(split)
-    angles, rates = np.array(_given(directions, [0, 90, 180, 270])), np.array(_given(speeds, [1]))
-    known = np.concatenate([heading(angles, np.full(len(angles), rate)) for rate in rates])
+    angles = np.array(_values(directions, [0, 90, 180, 270]))
+    known = np.concatenate(
+        [heading(angles, np.full(len(angles), speed)) for speed in np.array(_values(speeds, [1]))]
+    )
     swept = box(sweep_speed)
-    if split == "sweep":
-        trials *= len(swept)
-    velocity = known[rng.integers(len(known), size=trials)]
-    if split == "sweep":
-        velocity = np.resize(swept, (trials, 2)).astype(float)
-    if split == "probe":
-        velocity[::2] = 0
-    dots = max(1, round(density * height * width))
-    # whole steps from whole places keep every dot crisp; else all are drawn between pixels, in every split,
-    # so that sharpness tells neither signal from noise nor novel velocities from trained ones
-    crisp = not (known % 1).any() and (noise_rule == "position" or coherence == 1)
-    position, signal = _walked(
-        rng, velocity, dots, frames, (height, width), coherence, (signal_rule, noise_rule), dot_life, crisp
+    trials = number_of_trials(split, trials, swept)
+    velocity = known[rng.integers(len(known), size=(trials, 1))]
+    velocity = for_split(split, velocity, swept)[:, 0]
+    # whole steps from whole places keep every dot on one pixel; if any step is not whole, all dots start
+    # between pixels in every split, so that sharpness does not give away signal dots or novel velocities
+    on_pixels = not (known % 1).any() and (noise_rule == "position" or coherence == 1)
+    position, signal = _walk(
+        rng,
+        velocity,
+        dots=max(1, round(density * height * width)),
+        frames=frames,
+        frame_shape=(height, width),
+        coherence=coherence,
+        signal_rule=signal_rule,
+        noise_rule=noise_rule,
+        dot_life=dot_life,
+        on_pixels=on_pixels,
     )
 
-    one, all_dots = ("trial", "object"), ("trial", "dot", "time")
+    one = ("trial", "object")
+    all_dots = ("trial", "dot", "time")
     direction = np.rad2deg(np.arctan2(-velocity[:, 0], velocity[:, 1])) % 360
+    description = "direction of the signal, 0 right, counter-clockwise"
     truth = {
         "velocity_vy": (one, velocity[:, :1], "px/frame", "velocity of the signal, positive down"),
         "velocity_vx": (one, velocity[:, 1:], "px/frame", "velocity of the signal, positive right"),
         "speed": (one, np.hypot(*velocity.T)[:, None], "px/frame", "speed of the signal"),
-        "direction": (
-            one,
-            direction[:, None],
-            "degree",
-            "direction of the signal, 0 right, counter-clockwise",
-        ),
+        "direction": (one, direction[:, None], "degree", description),
         "position_y": (all_dots, position[..., 0], "px", "place of a dot from the top"),
         "position_x": (all_dots, position[..., 1], "px", "place of a dot from the left"),
         "signal": (all_dots, signal.astype(np.int8), "", "whether the dot steps with the signal"),
     }
     if split == "sweep":
         trained = np.isclose(velocity[:, None], known).all(-1).any(-1)
-        truth["trained"] = of_trials(trained, "whether the signal moves as in training")
+        truth["trained"] = truth_value(trained, "whether the signal moves as in training")
     return stimulus(
-        truth, render, frames=frames, frame_shape=(height, width), group=Translation(),
-        flows=probes(probe_speed) if split == "probe" else None, settings={"dot_size": dot_size},
-    )  # fmt: skip
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(height, width),
+        group=Translation(),
+        flows=probes(probe_speed) if split == "probe" else None,
+        settings={"dot_size": dot_size},
+    )
 
 
-def _given(values: list[float] | None, default: list[float]) -> list[float]:
+def _values(values: list[float] | None, default: list[float]) -> list[float]:
     if values is not None and not values:
         raise InputError("random_dots needs at least one of directions and of speeds; got an empty list")
     return default if values is None else values
 
 
-def _walked(
+def _walk(
     rng: np.random.Generator,
     velocity: np.ndarray,
+    *,
     dots: int,
     frames: int,
     frame_shape: tuple[int, int],
     coherence: float,
-    rules: tuple[str, str],
+    signal_rule: str,
+    noise_rule: str,
     dot_life: int,
-    crisp: bool,
+    on_pixels: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (trial, dot, time, 2) and which dots are signal (trial, dot, time)."""
-    signal_rule, noise_rule = rules
-    trials, speed = len(velocity), np.hypot(*velocity.T)[:, None]
+    """Positions (trial, dot, time, 2), and whether each dot makes its next step with the signal (trial, dot,
+    time); ``velocity`` (trial, 2) is that of the signal.
+    """
+    trials = len(velocity)
+    speed = np.hypot(*velocity.T)[:, None]
     is_signal = np.arange(dots) < round(coherence * dots)
     is_signal = rng.permuted(np.broadcast_to(is_signal, (trials, dots)), axis=1)
-    own = rng.uniform(0, 360, (trials, dots))
+    constant_direction = rng.uniform(0, 360, (trials, dots))
     age = rng.integers(max(dot_life, 1), size=(trials, dots))
 
     def anywhere() -> np.ndarray:
         place = rng.integers(frame_shape, size=(trials, dots, 2))
-        return place if crisp else (place + rng.random(place.shape)) % frame_shape
+        return place if on_pixels else (place + rng.random(place.shape)) % frame_shape
 
     position = anywhere()
     positions, signals = [], []
     for _ in range(frames):
         if signal_rule == "different" and signals:
             is_signal = rng.permuted(is_signal, axis=1)
-        direction = rng.uniform(0, 360, (trials, dots)) if noise_rule == "walk" else own
+        direction = constant_direction
+        if noise_rule == "walk":
+            direction = rng.uniform(0, 360, (trials, dots))
         step = np.where(is_signal[..., None], velocity[:, None], heading(direction, speed))
         ahead = (position + step) % frame_shape
         age = age + 1
@@ -186,11 +200,11 @@ def _walked(
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
-    where = np.stack([scene["position_y"], scene["position_x"]], -1)
-    position = torch.from_numpy(where).to(device, torch.float32)
+    places = np.stack([scene["position_y"], scene["position_x"]], -1)
+    position = torch.from_numpy(places).to(device, torch.float32)
     frames = splatted(position, torch.ones_like(position[..., 0]), scene.frame_shape)
     size = scene.settings["dot_size"]
-    if size > 1:  # the sum over a square of its rows' sums over their columns
+    if size > 1:  # sum over the rows of a square, then over its columns
         frames = sum(torch.roll(frames, down, -2) for down in range(size))
         frames = sum(torch.roll(frames, right, -1) for right in range(size))
     return frames.clamp_(0, 1)

@@ -1,9 +1,9 @@
 """Handwritten digits that turn about the middle of the frame, each at its own constant angular velocity.
 
-Digits lie over each other, turn by multiples of 10 degrees per frame, and have empty ground around them, so
-that their ink stays on the frame. Every frame is sampled once from the upright image. The set released with
-the paper has MNIST digits on frames of 28 px (``padding: 0``) that add up where they overlap (``overlap:
-sum``), and starting angles that are no multiples of the step.
+Digits lie on top of each other, turn by multiples of 10 degrees per frame, and have empty ground around them,
+so that their ink stays on the frame. Every frame is sampled once, from the upright image. The data set
+released with the paper has MNIST digits on frames of 28 px (``padding: 0``) that add up where they overlap
+(``overlap: sum``), and starting angles that are not multiples of the step.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pydantic import Field
 
 from flowsim.flows.rotation import Rotation
 from flowsim.scenes.canvas import frame_of, overlaid, turned
-from flowsim.scenes.scene import Scene, of_trials, stimulus
+from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
-from flowsim.scenes.velocities import multiples
+from flowsim.scenes.velocities import for_split, multiples, number_of_trials
 
 Count = Annotated[int, Field(ge=1)]
 Angle = Annotated[float, Field(ge=0, le=180)]
@@ -61,7 +61,7 @@ def generate(
         Angular velocities are multiples of ``step`` up to ``max_speed`` in size, in deg/frame; starting
         angles are multiples of ``step``.
     interpolation : {"bicubic", "bilinear"}
-        How turned images are sampled; held to [0, 1].
+        How turned images are sampled; the result is limited to [0, 1].
     overlap, trials, frames
         As in `stimuli.moving_digits`.
 
@@ -79,16 +79,13 @@ def generate(
     """
     images = digits(split, source)
     side = images.pixels.shape[-1] + 2 * padding
-    known, swept = multiples(max_speed, step), multiples(sweep_speed, step)
-    if split == "sweep":
-        trials *= len(swept)
+    known = multiples(max_speed, step)
+    swept = multiples(sweep_speed, step)
+    trials = number_of_trials(split, trials, swept)
     drawn = rng.integers(len(images.labels), size=(trials, objects))
     angle = step * rng.integers(max(1, round(360 / step)), size=(trials, objects))
     velocity = known[rng.integers(len(known), size=(trials, objects))]
-    if split == "sweep":
-        velocity[:, 0] = np.resize(swept, trials)
-    if split == "probe":
-        velocity[::2] = 0
+    velocity = for_split(split, velocity, swept)
     each = ("trial", "object")
     truth = {
         "label": (each, images.labels[drawn], "", "digit"),
@@ -98,24 +95,28 @@ def generate(
     }
     if split == "sweep":
         trained = np.isin(velocity[:, 0], known)
-        truth["trained"] = of_trials(trained, "whether object 0 turns as in training")
-    flows = [(0.0,), *((float(v),) for v in {*multiples(probe_speed, step).tolist(), 90.0} - {0.0})]
+        truth["trained"] = truth_value(trained, "whether object 0 turns as in training")
+    omegas = {0.0, *multiples(probe_speed, step).tolist(), 90.0}
+    flows = [(omega,) for omega in sorted(omegas, key=lambda omega: (abs(omega), omega))]
     return stimulus(
-        truth, render, frames=frames, frame_shape=(side, side), group=Rotation(),
-        flows=sorted(flows, key=lambda v: (abs(v[0]), v)) if split == "probe" else None,
+        truth,
+        render,
+        frames=frames,
+        frame_shape=(side, side),
+        group=Rotation(),
+        flows=flows if split == "probe" else None,
         settings={"source": source, "interpolation": interpolation, "overlap": overlap},
-    )  # fmt: skip
+    )
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
-    still = frame_of(
-        pixels(scene.settings["source"], scene["image"]), scene.frame_shape, device, centred=True
-    )
+    images = pixels(scene.settings["source"], scene["image"])
+    still = frame_of(images, scene.frame_shape, device, centred=True)
     angle = scene["angle"][..., None] + np.arange(scene.frames) * scene["velocity_omega"][..., None]
-    same = np.ones_like(angle[:, 0])
+    scale = np.ones_like(angle[:, 0])
     layers = [
-        turned(still[:, k], angle[:, k], same, interpolation=scene.settings["interpolation"])
+        turned(still[:, k], angle[:, k], scale, interpolation=scene.settings["interpolation"])
         for k in range(still.shape[1])
     ]
     return overlaid(layers, scene.settings["overlap"])

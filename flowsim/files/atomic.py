@@ -17,7 +17,7 @@ from flowsim.errors import InputError
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; when the block ends without an error, rename it to ``path``.
 
-    The block writes and verifies. If it fails, or the machine does, nothing is left at ``path``.
+    The block writes the file and verifies it. If it fails, or the machine does, ``path`` is as it was before.
 
     Raises
     ------
@@ -43,24 +43,34 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def spare(path: Path, size: int) -> Iterator[Callable[[], None]]:
-    """Hold ``size`` bytes of the disk beside ``path``; yields what lets go of them, at the end of the block
-    at latest.
+    """Set ``size`` bytes of the disk aside beside ``path``, until the end of the block at latest.
 
-    HDF5 must write a little to close a file, and crashes the interpreter where it cannot: on a disk that has
-    filled up it then can.
+    HDF5 must write a little to close a file, and crashes the interpreter if the disk is full. Giving up the
+    reserve first makes room for that.
+
+    Yields
+    ------
+    callable
+        Gives up the reserve.
     """
-    held = path.with_name(f".{path.name}.spare")
+    reserve = path.with_name(f".{path.name}.spare")
     try:
-        with held.open("wb") as file:
+        with reserve.open("wb") as file:
             file.write(bytes(size))
-        yield partial(held.unlink, missing_ok=True)
+        yield partial(reserve.unlink, missing_ok=True)
     finally:
-        held.unlink(missing_ok=True)
+        reserve.unlink(missing_ok=True)
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the right to make ``path``; wait for another process that is making it (a killed one holds none)."""
+    """Let one process at a time make ``path``: wait while another one does. A killed process blocks nobody.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,10 +92,16 @@ def exclusive(path: Path) -> Iterator[None]:
 def existing(path: str | Path, what: str) -> Path:
     """``path``, which must be a file.
 
+    Parameters
+    ----------
+    path : path
+    what : str
+        What the file should be, for the error.
+
     Raises
     ------
     InputError
-        If it is not.
+        If there is no such file.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,9 +1,11 @@
-"""Write large variables chunk by chunk: compressed by several threads, while the next activity is being
-computed.
+"""Write and read the chunks of large HDF5 variables by several threads.
 
-The HDF5 library compresses one chunk at a time, and nobody else can use it meanwhile. Here chunks go through
-the same filters (shuffle, then deflate) outside of it, and are handed over as they are on disk; any HDF5
-program reads them.
+The HDF5 library compresses or decompresses one chunk at a time, and no other thread can use the library
+meanwhile. Here chunks go through the same filters (shuffle, then deflate) outside the library: `ChunkWriter`
+compresses chunks by several threads while the next values are computed and hands them over as they are on
+disk; `ChunkReader` takes them as they are on disk and decompresses them in the thread that asked for them.
+The files are ordinary HDF5 files, which any program reads; variables that others wrote with other filters are
+left to the library.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -28,85 +31,159 @@ import xarray as xr
 from flowsim.files.checksums import PREFIX
 
 Codec = Literal["gzip", "rounded", "none"]
-"""gzip 1 with shuffle; the same after rounding to 10 bits of mantissa (those of half precision), or
-uncompressed.
+"""How the values of a recording are stored: "gzip" (level 1, with shuffle), "rounded" (the same after
+rounding to 10 bits of mantissa, as half precision has), or "none" (as they are).
 """
-LEVEL, BITS = 1, 10
-FILTERS: dict[str, dict[str, Any]] = {
-    "gzip": {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True},
-    "rounded": {"compression": "gzip", "compression_opts": LEVEL, "shuffle": True},
-    "none": {},
-}
-AHEAD = 1
+MANTISSA_BITS = 10
+"""Of the codec "rounded"."""
+BLOCKS_AHEAD = 1
 """Blocks that may wait to be written while the next is computed."""
 
 
+@dataclass(frozen=True)
+class Filters:
+    """The HDF5 filters of a variable, in the order in which they are applied to a chunk.
+
+    Parameters
+    ----------
+    shuffle : bool
+        Store the first bytes of all values, then the second bytes, and so on.
+    level : int, optional
+        Of deflate (gzip); not compressed if not given.
+    """
+
+    shuffle: bool = False
+    level: int | None = None
+
+    @classmethod
+    def of(cls, variable: h5py.Dataset) -> Filters | None:
+        """The filters of a variable of a file; None if it has any other."""
+        deflate = variable.compression == "gzip"
+        filters = cls(bool(variable.shuffle), variable.compression_opts if deflate else None)
+        count = variable.id.get_create_plist().get_nfilters()
+        return filters if count == filters.shuffle + deflate else None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of `h5py` and `h5netcdf` for a new variable with these filters."""
+        if self.level is None:
+            return {"shuffle": True} if self.shuffle else {}
+        return {"compression": "gzip", "compression_opts": self.level, "shuffle": self.shuffle}
+
+    def apply(self, chunk: np.ndarray) -> bytes:
+        """The content of a chunk on disk."""
+        content = np.ascontiguousarray(chunk)
+        if self.shuffle:
+            content = content.view(np.uint8).reshape(-1, chunk.itemsize).T
+        return content.tobytes() if self.level is None else zlib.compress(content.tobytes(), self.level)
+
+    def undo(self, content: bytes, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+        """The chunk with this content on disk.
+
+        Raises
+        ------
+        zlib.error
+            If it cannot be decompressed.
+        """
+        plain = np.frombuffer(content if self.level is None else zlib.decompress(content), np.uint8)
+        if self.shuffle:
+            shuffled = plain.reshape(dtype.itemsize, -1)
+            plain = np.empty(shuffled.shape[::-1], np.uint8)
+            for k, kth_bytes in enumerate(shuffled):  # twice as fast as a transpose
+                plain[:, k] = kth_bytes
+        return plain.reshape(-1).view(dtype).reshape(shape)
+
+
+CODECS: dict[str, Filters] = {
+    "gzip": Filters(shuffle=True, level=1),
+    "rounded": Filters(shuffle=True, level=1),
+    "none": Filters(),
+}
+"""The filters of each `Codec`."""
+
+
 def rounded(values: np.ndarray) -> np.ndarray:
-    """Floating-point values rounded to `BITS` bits of mantissa, to even; they compress better."""
-    drop = np.finfo(values.dtype).nmant - BITS
-    if drop <= 0:
+    """Floating-point values rounded to `MANTISSA_BITS` of mantissa, half to even; they compress better."""
+    dropped_bits = np.finfo(values.dtype).nmant - MANTISSA_BITS
+    if dropped_bits <= 0:
         return values
-    whole = values.view(f"u{values.itemsize}")
-    half = whole.dtype.type((1 << (drop - 1)) - 1)
-    even = (whole >> whole.dtype.type(drop)) & whole.dtype.type(1)
-    mask = whole.dtype.type(~((1 << drop) - 1) & ((1 << 8 * values.itemsize) - 1))
-    done = ((whole + half + even) & mask).view(values.dtype)
-    return np.where(np.isfinite(values), done, values)
+    bits = values.view(f"u{values.itemsize}")
+    unsigned = bits.dtype.type
+    below_half = unsigned((1 << (dropped_bits - 1)) - 1)
+    last_bit = (bits >> unsigned(dropped_bits)) & unsigned(1)
+    mask = unsigned(~((1 << dropped_bits) - 1) & ((1 << 8 * values.itemsize) - 1))
+    result = ((bits + below_half + last_bit) & mask).view(values.dtype)
+    return np.where(np.isfinite(values), result, values)
 
 
-class Writer:
+class ChunkWriter:
     """Writes blocks of variables in the background; use as a context manager.
 
-    Blocks of a variable come in the order of the file, so that a checksum can be taken along the way. When a
-    block cannot be written, ``make_room`` is called before HDF5 tries to close what it was writing to.
+    Blocks of a variable come in the order of the file, so that a checksum can be taken along the way.
+
+    Parameters
+    ----------
+    file : h5netcdf.File
+        With its variables (flow, trial, ...), created with the filters of the codec.
+    codec : Codec
+    make_room : callable
+        Called when a block cannot be written, before HDF5 tries to close the file.
     """
 
     def __init__(self, file: h5netcdf.File, codec: Codec, make_room: Callable[[], None]) -> None:
-        self.file, self.codec, self.make_room = file, codec, make_room
+        self.file = file
+        self.codec = codec
+        self.make_room = make_room
         self.failed = False
         self.digests: dict[str, Any] = {}
-        self.packers = ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1)))
+        self.compressors = ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1)))
         self.writer = ThreadPoolExecutor(1)
         self.pending: list[Future[None]] = []
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> ChunkWriter:
         return self
 
     def put(self, blocks: dict[str, np.ndarray], flow: int, first: int) -> None:
-        """Write blocks (trial, time, ...) of some variables at one flow, from trial ``first`` on; returns at
-        once.
+        """Write blocks (trial, time, ...) of some variables, of one flow and from trial ``first`` on.
+
+        Returns before they are written, unless too many blocks wait.
         """
-        while len(self.pending) > AHEAD:
+        while len(self.pending) > BLOCKS_AHEAD:
             self.pending.pop(0).result()
         self.pending.append(self.writer.submit(self._write, blocks, flow, first))
 
     def _write(self, blocks: dict[str, np.ndarray], flow: int, first: int) -> None:
-        for name, values in blocks.items() if not self.failed else ():
-            stored = self.file[name]._h5ds
+        if self.failed:
+            return
+        for name, values in blocks.items():
             try:
-                self._store(name, stored, values, flow, first)
+                self._store(name, values, flow, first)
             except OSError:
-                self.failed = True  # what waits must not fill the room that is made
+                self.failed = True  # the blocks that wait must not fill the room that is made
                 self.make_room()
                 raise
 
-    def _store(self, name: str, stored: h5py.Dataset, values: np.ndarray, flow: int, first: int) -> None:
-        values = rounded(values) if self.codec == "rounded" else values
+    def _store(self, name: str, values: np.ndarray, flow: int, first: int) -> None:
+        variable = self.file[name]._h5ds
+        if self.codec == "rounded":
+            values = rounded(values)
         values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
         self.digests.setdefault(name, hashlib.sha256()).update(values)
-        if self.codec == "none" or any(first % c for c in stored.chunks[1:2]):
-            stored[flow, first : first + len(values)] = values
+        filters = CODECS[self.codec]
+        chunk_shape = variable.chunks[1:]
+        begins_within_chunk = len(chunk_shape) > 0 and first % chunk_shape[0] != 0
+        if filters == Filters() or begins_within_chunk:
+            variable[flow, first : first + len(values)] = values
             return
-        chunk = stored.chunks[1:]
-        corners = list(_corners(values.shape, chunk))
-        packed = self.packers.map(partial(_packed, values, chunk), corners)
-        for corner, content in zip(corners, packed, strict=True):
-            stored.id.write_direct_chunk((flow, first + corner[0], *corner[1:]), content)
+        corners = list(_corners(values.shape, chunk_shape))
+        contents = self.compressors.map(partial(_content, values, chunk_shape, filters), corners)
+        for corner, content in zip(corners, contents, strict=True):
+            variable.id.write_direct_chunk((flow, first + corner[0], *corner[1:]), content)
 
     def finish(self) -> None:
-        """Wait until all is written, and leave checksums as attributes of the file."""
-        for waiting in self.pending:
-            waiting.result()
+        """Wait until everything is written, and leave checksums as attributes of the file."""
+        for block in self.pending:
+            block.result()
         self.pending = []
         for name, digest in self.digests.items():
             self.file.attrs[f"{PREFIX}{name}"] = digest.hexdigest()
@@ -114,59 +191,67 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for waiting in self.pending:
-            waiting.cancel()
+        for block in self.pending:
+            block.cancel()
         self.writer.shutdown(wait=True, cancel_futures=True)
-        self.packers.shutdown(wait=True, cancel_futures=True)
+        self.compressors.shutdown(wait=True, cancel_futures=True)
 
 
-def _corners(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    return product(*(range(0, size, step) for size, step in zip(shape, chunk, strict=True)))
+def _corners(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Indices of the first value of every chunk."""
+    return product(*(range(0, size, step) for size, step in zip(shape, chunk_shape, strict=True)))
 
 
-def _packed(values: np.ndarray, chunk: tuple[int, ...], corner: tuple[int, ...]) -> bytes:
-    """One chunk as the filters leave it; what lies beyond the variable is 0."""
-    part = values[tuple(slice(c, c + step) for c, step in zip(corner, chunk, strict=True))]
-    if part.shape != chunk:
-        whole = np.zeros(chunk, values.dtype)
-        whole[tuple(map(slice, part.shape))] = part
-        part = whole
-    shuffled = np.ascontiguousarray(part).view(np.uint8).reshape(-1, part.itemsize).T
-    return zlib.compress(shuffled.tobytes(), LEVEL)
+def _content(
+    values: np.ndarray, chunk_shape: tuple[int, ...], filters: Filters, corner: tuple[int, ...]
+) -> bytes:
+    """One chunk as it is on disk; 0 beyond the end of the variable."""
+    chunk = values[tuple(slice(c, c + step) for c, step in zip(corner, chunk_shape, strict=True))]
+    if chunk.shape != chunk_shape:
+        padded = np.zeros(chunk_shape, values.dtype)
+        padded[tuple(map(slice, chunk.shape))] = chunk
+        chunk = padded
+    return filters.apply(chunk)
 
 
 class ChunkReader:
-    """A chunked variable of an HDF5 file, for `dask.array.from_array`; may be sent to other processes.
+    """A chunked variable of an HDF5 file, for `dask.array.from_array`; can be sent to other processes.
 
     Parameters
     ----------
     path : path
     name : str
-        One that `readable` accepts.
+        Of a variable for which `has_plain_chunks` is true.
     """
 
     def __init__(self, path: str | Path, name: str) -> None:
-        self.path, self.name = str(Path(path).resolve()), name
-        self._held: h5py.Dataset | None = None
-        held = self.held
-        self.shape, self.dtype, self.ndim, self.chunks = held.shape, held.dtype, held.ndim, held.chunks
-        self.deflated, self.shuffled = held.compression is not None, held.shuffle
+        self.path = str(Path(path).resolve())
+        self.name = name
+        self._open_variable: h5py.Dataset | None = None
+        variable = self.variable
+        self.shape: tuple[int, ...] = variable.shape
+        self.dtype: np.dtype = variable.dtype
+        self.ndim: int = variable.ndim
+        self.chunks: tuple[int, ...] = variable.chunks
+        filters = Filters.of(variable)
+        assert filters is not None, "has_plain_chunks is asked first"
+        self.filters = filters
 
     @property
-    def held(self) -> h5py.Dataset:
-        """The variable of the file, which stays open in this process."""
-        if self._held is None:
-            self._held = h5py.File(self.path)[self.name]
-        return self._held
+    def variable(self) -> h5py.Dataset:
+        """The variable; its file is opened in this process when first needed, and stays open."""
+        if self._open_variable is None:
+            self._open_variable = h5py.File(self.path)[self.name]
+        return self._open_variable
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None}
+        return {**self.__dict__, "_open_variable": None}
 
     def close(self) -> None:
         """Close the file; it is opened again if needed."""
-        if self._held is not None:
-            self._held.file.close()
-        self._held = None
+        if self._open_variable is not None:
+            self._open_variable.file.close()
+        self._open_variable = None
 
     def __getitem__(self, key: tuple[int | slice, ...]) -> np.ndarray:
         """Values at whole numbers and slices, one for each dimension.
@@ -176,81 +261,99 @@ class ChunkReader:
         OSError
             If the file is damaged.
         """
-        asked = [range(k, k + 1) if isinstance(k, int) else range(*k.indices(n))
-                 for k, n in zip(key, self.shape, strict=True)]  # fmt: skip
-        bounds = [(min(r), max(r) + 1) if r else (0, 0) for r in asked]
-        values = np.empty([high - low for low, high in bounds], self.dtype)
-        steps = [range(low // c * c, high, c) for (low, high), c in zip(bounds, self.chunks, strict=True)]
-        for corner in product(*steps) if values.size else ():
-            into, part = [], []
-            for (low, high), first, c in zip(bounds, corner, self.chunks, strict=True):
-                start, stop = max(low, first), min(high, first + c)
-                into.append(slice(start - low, stop - low))
-                part.append(slice(start - first, stop - first))
-            values[tuple(into)] = self._chunk(corner)[tuple(part)]
-        return values[
-            tuple(
-                0 if isinstance(k, int) else slice(None, None, r.step)
-                for k, r in zip(key, asked, strict=True)
-            )
+        indices = [
+            range(k, k + 1) if isinstance(k, int) else range(*k.indices(size))
+            for k, size in zip(key, self.shape, strict=True)
         ]
+        bounds = [(min(index), max(index) + 1) if index else (0, 0) for index in indices]
+        values = self._box(bounds)
+        steps = [
+            0 if isinstance(k, int) else slice(None, None, index.step)
+            for k, index in zip(key, indices, strict=True)
+        ]
+        return values[tuple(steps)]
+
+    def _box(self, bounds: list[tuple[int, int]]) -> np.ndarray:
+        """All values from a first index to an end along each dimension."""
+        values = np.empty([end - first for first, end in bounds], self.dtype)
+        if not values.size:
+            return values
+        corners = product(
+            *(
+                range(first // length * length, end, length)
+                for (first, end), length in zip(bounds, self.chunks, strict=True)
+            )
+        )
+        for corner in corners:
+            in_values, in_chunk = [], []
+            for (first, end), chunk_first, length in zip(bounds, corner, self.chunks, strict=True):
+                start = max(first, chunk_first)
+                stop = min(end, chunk_first + length)
+                in_values.append(slice(start - first, stop - first))
+                in_chunk.append(slice(start - chunk_first, stop - chunk_first))
+            values[tuple(in_values)] = self._chunk(corner)[tuple(in_chunk)]
+        return values
 
     def _chunk(self, corner: tuple[int, ...]) -> np.ndarray:
+        """The chunk whose first value is at ``corner``; may lack what lies beyond the variable."""
         try:
-            skipped, content = self.held.id.read_direct_chunk(corner)
+            skipped_filters, content = self.variable.id.read_direct_chunk(corner)
         except (OSError, RuntimeError, ValueError):
-            skipped, content = 1, b""
-        if skipped:  # never written, or by another program: the library knows; or it says what is wrong
-            part = tuple(slice(first, first + c) for first, c in zip(corner, self.chunks, strict=True))
-            return np.asarray(self.held[part])
+            skipped_filters, content = None, b""
+        if skipped_filters != 0:
+            # a chunk that was never written, is damaged, or was written by another program without some of
+            # the filters: the library gives its values, or says what is wrong
+            part = tuple(
+                slice(first, first + length) for first, length in zip(corner, self.chunks, strict=True)
+            )
+            return np.asarray(self.variable[part])
         try:
-            plain = np.frombuffer(zlib.decompress(content) if self.deflated else content, np.uint8)
+            return self.filters.undo(content, self.dtype, self.chunks)
         except zlib.error as error:
             raise OSError(f"{self.path}: a chunk of {self.name} cannot be decompressed ({error})") from None
-        if self.shuffled:
-            planes = plain.reshape(self.dtype.itemsize, -1)
-            plain = np.empty(planes.shape[::-1], np.uint8)
-            for k, plane in enumerate(planes):  # twice as fast as a transpose
-                plain[:, k] = plane
-        return plain.reshape(-1).view(self.dtype).reshape(self.chunks)
 
 
-def readable(variable: h5py.Dataset) -> bool:
-    """Is it floating-point, cut into chunks, with no filters but shuffle and deflate, and to be taken as it
-    is?
+def has_plain_chunks(variable: h5py.Dataset) -> bool:
+    """Whether `ChunkReader` can read a variable: floating-point numbers in chunks, with no other filters than
+    `Filters` has, and stored as they are (not scaled, and missing values as NaN).
     """
-    filters = variable.shuffle + (variable.compression == "gzip")
-    plain = variable.id.get_create_plist().get_nfilters() == filters and variable.dtype.kind == "f"
+    if not variable.chunks or variable.dtype.kind != "f" or Filters.of(variable) is None:
+        return False
     scaled = {"scale_factor", "add_offset", "missing_value"} & set(variable.attrs)
-    return (
-        bool(variable.chunks)
-        and plain
-        and not scaled
-        and bool(np.isnan(variable.attrs.get("_FillValue", np.nan)))
-    )
+    return not scaled and bool(np.isnan(variable.attrs.get("_FillValue", np.nan)))
 
 
 def read_in_parallel(opened: xr.Dataset, path: str | Path) -> xr.Dataset:
-    """A dataset opened lazily from a file, where threads need not wait for each other.
+    """A dataset opened lazily from a file, with its variables read by `ChunkReader` where that is possible.
 
     Parameters
     ----------
     opened : Dataset
-        Of dask arrays chunked as stored.
+        Of dask arrays chunked as in the file.
     path : path
     """
     with h5py.File(path) as file:
         names = [
-            str(n) for n in opened.data_vars if isinstance(file.get(n), h5py.Dataset) and readable(file[n])
+            str(name)
+            for name in opened.data_vars
+            if isinstance(file.get(name), h5py.Dataset) and has_plain_chunks(file[name])
         ]
-    stored = {name: ChunkReader(path, name) for name in names}
-    arrays = {name: da.from_array(s, s.chunks, name=False, fancy=False, meta=np.empty((0,) * s.ndim, s.dtype))
-              for name, s in stored.items()}  # fmt: skip
+    readers = {name: ChunkReader(path, name) for name in names}
+    arrays = {
+        name: da.from_array(
+            reader,
+            reader.chunks,
+            name=False,
+            fancy=False,
+            meta=np.empty((0,) * reader.ndim, reader.dtype),
+        )
+        for name, reader in readers.items()
+    }
     result = opened.assign({name: opened[name].copy(data=array) for name, array in arrays.items()})
 
     def close() -> None:
-        for own in stored.values():
-            own.close()
+        for reader in readers.values():
+            reader.close()
         opened.close()
 
     result.set_close(close)

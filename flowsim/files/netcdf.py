@@ -1,6 +1,6 @@
-"""The files that stages exchange: labelled arrays in netCDF-4 (HDF5), with their provenance.
+"""Write and read the files that stages exchange: labelled arrays in netCDF-4 (HDF5), with their provenance.
 
-Dimensions are always named, and ordered, ``flow, trial, time, velocity, channel, orientation, y, x``. h5py,
+Dimensions always have names, and the order ``flow, trial, time, velocity, channel, orientation, y, x``. h5py,
 xarray, ncdump and MATLAB open every file.
 """
 
@@ -17,26 +17,40 @@ from flowsim.files.atomic import existing, whole
 
 CHUNK_BYTES = 2**20
 FORMAT = 1
-"""Of these files, as their attribute ``format``; files without one are of format 1."""
+"""The version of this format, in the attribute ``format``; a file without that attribute is of format 1."""
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
 def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
-    """How to cut a variable: into about a MB, as many frames, then trials, as that holds.
+    """Sizes of the chunks of a variable: about 1 MB, with as many frames, then trials, as fit in.
 
     Smaller chunks are slow to read, larger ones waste memory.
+
+    Parameters
+    ----------
+    sizes : mapping of dimension to int
+    itemsize : int
+        Bytes of a value.
     """
-    cut = {d: 1 if d in ("flow", "trial", "time") else size for d, size in sizes.items()}
-    size = math.prod(cut.values()) * itemsize
-    for d in ("time", "trial"):
-        if d in sizes:
-            cut[d] = min(sizes[d], max(1, CHUNK_BYTES // size))
-            size *= cut[d]
-    return tuple(cut.values())
+    lengths = {dim: 1 if dim in ("flow", "trial", "time") else size for dim, size in sizes.items()}
+    chunk_bytes = math.prod(lengths.values()) * itemsize
+    for dim in ("time", "trial"):
+        if dim in sizes:
+            lengths[dim] = min(sizes[dim], max(1, CHUNK_BYTES // chunk_bytes))
+            chunk_bytes *= lengths[dim]
+    return tuple(lengths.values())
 
 
 def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
-    """Write a dataset, with its provenance as attributes; the file appears whole or not at all."""
+    """Write a dataset, with its provenance as attributes; the file appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    OSError
+        If the file is not written completely.
+    """
     dataset = dataset.assign_attrs(attrs, format=FORMAT)
     encoding = {
         name: {**COMPRESSED, "chunksizes": chunks(dict(v.sizes), v.dtype.itemsize)}
@@ -51,7 +65,7 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
 
 
 def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:
-    """Open a file lazily (dask-backed, chunked as stored) and check that it is what it should be.
+    """Open a file lazily (dask-backed, chunked as in the file) and check that it is what it should be.
 
     Parameters
     ----------
@@ -59,12 +73,12 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
     stage : str
         The stage that made it: "stimulus", "recording" or "analysis".
     variables : mapping of name to dimensions, optional
-        Variables that must be there. Dimensions are required in this order.
+        Variables that must be there, with their dimensions in this order.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged, of another stage, or lacks a variable.
+        If the file is missing, damaged, of another stage or format, or lacks a variable.
     """
     path = existing(path, f"a file of stage {stage}")
     try:
@@ -73,8 +87,8 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
         raise damaged(path, error) from None
     if int(dataset.attrs.get("format", FORMAT)) != FORMAT:
         raise InputError(
-            f"{path}: expected a file of format {FORMAT}; this one is of format {dataset.attrs['format']}, by another "
-            "version of flowsim. Use that one, or make it again"
+            f"{path}: expected a file of format {FORMAT}; this one is of format {dataset.attrs['format']}, "
+            "by another version of flowsim. Use that version, or make the file again"
         )
     if dataset.attrs.get("stage", stage) != stage:
         raise InputError(
@@ -82,15 +96,15 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
         )
     for name, dims in (variables or {}).items():
         if name not in dataset or dataset[name].dims != tuple(dims):
-            came = (
-                f"({', '.join(map(str, dataset[name].dims))})" if name in dataset else "nothing of that name"
-            )
-            raise InputError(f"{path}: expected {name} ({', '.join(dims)}); found {came}")
+            got = "nothing of that name"
+            if name in dataset:
+                got = f"({', '.join(map(str, dataset[name].dims))})"
+            raise InputError(f"{path}: expected {name} ({', '.join(dims)}); found {got}")
     return dataset
 
 
 def damaged(path: str | Path, error: Exception) -> InputError:
-    """The error to raise for a file whose content cannot be read."""
+    """The error to raise for a file that cannot be read because of ``error``."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InputError(
         f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}); delete it and make it again"
@@ -98,7 +112,7 @@ def damaged(path: str | Path, error: Exception) -> InputError:
 
 
 def load(dataset: xr.Dataset, path: str | Path) -> xr.Dataset:
-    """All of a lazily opened file.
+    """Read all of a lazily opened file into memory.
 
     Raises
     ------

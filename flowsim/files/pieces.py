@@ -1,4 +1,4 @@
-"""Large arrays piece by piece, in the order of the file: what reads them needs no more memory than a piece."""
+"""Read an array that does not fit into memory one piece after the other, in the order of the file."""
 
 from __future__ import annotations
 
@@ -12,30 +12,40 @@ PIECE_BYTES = 2**26
 
 
 def pieces(array: Any, most: int = PIECE_BYTES) -> Iterator[np.ndarray]:
-    """An array of numpy, dask or h5py as pieces, which one after the other are all of it in C order.
+    """Consecutive pieces of an array, which one after the other are all of its values in C order.
 
     Parameters
     ----------
-    array : array
+    array : array of numpy, dask or h5py
     most : int
-        Bytes of one piece. As many whole chunks are read at once as it holds, so that few are read twice.
+        Bytes of a piece, at most. Where a piece has several chunks they are whole, so that few chunks are
+        read twice.
+
+    Yields
+    ------
+    array
+        With as many dimensions as the whole array.
     """
     chunks = getattr(array, "chunks", None) or array.shape
-    lengths = [max(1, chunk if isinstance(chunk, int) else max(chunk)) for chunk in chunks]
-    for part in _parts(array.shape, lengths, max(1, most // array.dtype.itemsize)):
+    chunk_shape = [max(1, chunk if isinstance(chunk, int) else max(chunk)) for chunk in chunks]
+    for part in _parts(array.shape, chunk_shape, max(1, most // array.dtype.itemsize)):
         yield np.ascontiguousarray(array[part])
 
 
-def _parts(shape: Sequence[int], lengths: Sequence[int], room: int) -> Iterator[tuple[slice, ...]]:
+def _parts(shape: Sequence[int], chunk_shape: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
+    """Slices of consecutive parts of an array of this shape, with at most so many values each."""
     if not shape:
         yield ()
         return
-    below = math.prod(shape[1:])
-    if below > room:
-        for first in range(shape[0]):
-            yield from ((slice(first, first + 1), *rest) for rest in _parts(shape[1:], lengths[1:], room))
+    row_size = math.prod(shape[1:])
+    if row_size > most:
+        for row in range(shape[0]):
+            for rest in _parts(shape[1:], chunk_shape[1:], most):
+                yield (slice(row, row + 1), *rest)
         return
-    step = room // max(1, below)
-    step -= step % lengths[0] if step > lengths[0] else 0
-    for first in range(0, shape[0], step):
-        yield (slice(first, min(first + step, shape[0])), *(slice(0, size) for size in shape[1:]))
+    rows = most // max(1, row_size)
+    if rows > chunk_shape[0]:
+        rows -= rows % chunk_shape[0]
+    whole_rows = [slice(0, size) for size in shape[1:]]
+    for first in range(0, shape[0], rows):
+        yield (slice(first, min(first + rows, shape[0])), *whole_rows)

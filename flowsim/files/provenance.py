@@ -1,10 +1,9 @@
-"""Where a file comes from, and whether the code that made it has changed in meaning since."""
+"""Attributes that say what a file was made from: stage, specification, inputs, versions, commit and seed."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import platform
 import subprocess
@@ -19,7 +18,24 @@ VERSIONS_OF = ("flowsim", "torch", "numpy", "xarray", "h5netcdf", "scikit-learn"
 def provenance(
     stage: str, specification: Mapping[str, Any], inputs: Sequence[Path] = (), seed: int | None = None
 ) -> dict[str, str]:
-    """Attributes for a file: stage, specification and inputs' checksums (JSON), versions, commit and seed."""
+    """Attributes for a file, all of them text.
+
+    Parameters
+    ----------
+    stage : str
+        That makes the file.
+    specification : mapping
+        What the stage was asked to do; written as JSON.
+    inputs : sequence of path
+        Files that the stage read; written as JSON with their checksums.
+    seed : int, optional
+
+    Returns
+    -------
+    mapping
+        ``stage``, ``specification``, ``inputs``, ``versions`` (JSON, of Python and the main libraries),
+        ``commit`` and ``seed``.
+    """
     versions = {"python": platform.python_version()}
     versions |= {name: importlib.metadata.version(name) for name in VERSIONS_OF}
     return {
@@ -33,18 +49,19 @@ def provenance(
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache
 def commit() -> str:
-    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" where git does not
-    hold it.
+    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" if it is not a git
+    checkout.
     """
-    described = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
-    for command in (["ls-files", "--error-unmatch", Path(__file__).name], described):
+    is_tracked = ["ls-files", "--error-unmatch", Path(__file__).name]
+    describe = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
+    for command in (is_tracked, describe):
         try:
             done = subprocess.run(
                 ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20

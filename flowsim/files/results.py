@@ -1,4 +1,4 @@
-"""Results of one analysis for several runs, side by side: what a figure is drawn from."""
+"""Results of one analysis for several runs side by side, from which figures are drawn, and as a table."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
     """Results of one analysis for several runs, along ``run``, with coordinates ``network``, ``seed`` and
     ``partial``.
 
-    A network of which a training was stopped by its budget is called partial, in every table and figure;
-    ``partial`` says after how many sequences.
+    Where the training of one of its seeds was stopped by its budget, a network's name ends in "(partial)" in
+    every table and figure; ``partial`` says after how many sequences.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Results of one run each.
+    analysis : str
+        Name of the analysis.
 
     Raises
     ------
@@ -30,19 +37,29 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
     results = []
     for path in paths:
         result = load(read(path, "analysis"), path)
-        of = json.loads(result.attrs.get("specification", "{}")).get("analysis", analysis)
-        if of != analysis:
-            raise InputError(f"{path}: expected results of {analysis}; these are of {of}")
-        network, seed = result.attrs.get("network", Path(path).stem), result.attrs.get("seed", "")
-        run = {"network": ("run", [network]), "seed": ("run", [seed]), "run": [f"{network}-seed{seed}"]}
-        run["partial"] = ("run", [result.attrs.get("partial", "")])
-        results.append(result.expand_dims("run").assign_coords(run))
+        named_analysis = json.loads(result.attrs.get("specification", "{}")).get("analysis", analysis)
+        if named_analysis != analysis:
+            raise InputError(f"{path}: expected results of {analysis}; these are of {named_analysis}")
+        network = result.attrs.get("network", Path(path).stem)
+        seed = result.attrs.get("seed", "")
+        coords = {
+            "network": ("run", [network]),
+            "seed": ("run", [seed]),
+            "run": [f"{network}-seed{seed}"],
+            "partial": ("run", [result.attrs.get("partial", "")]),
+        }
+        results.append(result.expand_dims("run").assign_coords(coords))
     together = xr.concat(
-        results, "run", combine_attrs="drop_conflicts", join="outer", data_vars="all", coords="minimal",
+        results,
+        "run",
+        combine_attrs="drop_conflicts",
+        join="outer",
+        data_vars="all",
+        coords="minimal",
         compat="override",
-    )  # fmt: skip
-    stopped = set(together.network.values[together.partial.values != ""].tolist())
-    names = [f"{n} (partial)" if n in stopped else n for n in together.network.values.tolist()]
+    )
+    partial = set(together.network.values[together.partial.values != ""].tolist())
+    names = [f"{n} (partial)" if n in partial else n for n in together.network.values.tolist()]
     return together.assign_coords(network=("run", names))
 
 
@@ -53,11 +70,11 @@ def tidy(results: xr.Dataset) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``run``, ``network``, ``seed``, ``variable``, then every coordinate, ``value`` and ``units``.
-        A dimension without a coordinate is counted from 0; a coordinate that a variable does not have is
-        missing in its rows. Values that are not known (NaN) have no row.
+        A dimension without a coordinate is numbered from 0; a coordinate that a variable does not have is
+        missing in its rows. Missing values (NaN) have no row.
     """
-    counted = {dim: np.arange(n) for dim, n in results.sizes.items() if dim not in results.coords}
-    results = results.assign_coords(counted)
+    numbers = {dim: np.arange(size) for dim, size in results.sizes.items() if dim not in results.coords}
+    results = results.assign_coords(numbers)
     first = ["run", "network", "seed", "variable"]
     tables = []
     for name, values in results.data_vars.items():

@@ -1,8 +1,10 @@
-"""What a recording holds: dimensions, coordinates and variables, and how they are cut into chunks."""
+"""Dimensions, coordinates and variables of a recording, and how they are cut into chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import h5netcdf
@@ -11,114 +13,167 @@ import numpy as np
 import xarray as xr
 
 from flowsim.files import coordinates, netcdf
-from flowsim.files.hdf5_chunks import FILTERS, Codec
-from flowsim.flows.translation import Translation
+from flowsim.files.hdf5_chunks import CODECS, Codec
+from flowsim.flows.group import FlowGroup
+from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
-from flowsim.network import Network
-from flowsim.recording.thinning import Thinned
+from flowsim.recording.thinning import Thinning
 
 TRIALS_AT_ONCE = 32
+"""Trials in a block, at most."""
 MEMORY = 2**27
-"""Bytes of recorded values in a block, at most, beside those of one trial."""
-PLAIN = ("state", "prediction", "logits")
-"""Sites whose dimensions have plain names; those of others begin with the name of the site."""
+"""Bytes in a block, at most, except where one trial has more."""
+PLAIN_SITES = ("state", "prediction", "logits")
+"""Sites whose dimensions have plain names; those of other sites begin with the name of the site."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Layout:
     """The dimensions, coordinates and variables of a recording.
 
-    Attributes
+    Parameters
     ----------
-    sizes : mapping
-        Of every dimension.
-    variables : mapping
-        Dimensions of ``frames`` and of each site.
-    trials_at_once : int
-        As many as `MEMORY` holds of what is recorded, and of one frame of all activity before it is thinned.
+    stimulus : Dataset
+    sites : mapping of name to Thinning
+        What is recorded at each site.
+    flows : sequence of int
+        Which flows of the stimulus are recorded.
+    trials : int
+        How many trials are recorded, from the first.
+    times : array of int (time,)
+        Which frames are recorded.
+    grid : VelocityGrid
+        Velocities of the state.
+    law : Law, optional
+        That the network declares of its state.
+    dtype : numpy.dtype
+    codec : Codec
+    frame_bytes : int
+        Bytes of one frame of one trial of all activity before it is thinned.
     """
 
-    def __init__(
-        self,
-        network: Any,
-        stimulus: xr.Dataset,
-        sites: Mapping[str, Thinned],
-        flows: list[int],
-        trials: int | None,
-        every: int,
-        dtype: str,
-        codec: Codec,
-        own_state: bool,
-        whole_bytes: int,
-    ) -> None:
-        self.stimulus, self.sites, self.flows, self.codec = stimulus, sites, flows, codec
-        self.dtype = np.dtype(dtype)
-        own = isinstance(network, Network) and own_state  # what is declared is declared of it alone
-        self.grid = network.grid if own else VelocityGrid(Translation(), ((0, 0),))
-        self.law = network.law if own else None
-        self.times = np.arange(0, stimulus.sizes["time"], every)
-        shape = {"y": stimulus.sizes["y"], "x": stimulus.sizes["x"]}
-        self.sizes = {
-            "flow": len(flows),
-            "trial": min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
+    stimulus: xr.Dataset
+    sites: Mapping[str, Thinning]
+    flows: Sequence[int]
+    trials: int
+    times: np.ndarray
+    grid: VelocityGrid
+    law: Law | None
+    dtype: np.dtype
+    codec: Codec
+    frame_bytes: int
+
+    @cached_property
+    def _dimensions(self) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+        """Sizes of all dimensions, and the dimensions of each variable.
+
+        A dimension has a plain name only if its size fits: a state of another size than the frame, say, has
+        the dimensions ``state_y`` and ``state_x``.
+        """
+        sizes = {
+            "flow": len(self.flows),
+            "trial": self.trials,
             "time": len(self.times),
-            **shape,
+            "y": self.stimulus.sizes["y"],
+            "x": self.stimulus.sizes["x"],
         }
-        self.variables: dict[str, tuple[str, ...]] = {"frames": ("flow", "trial", "time", "y", "x")}
-        for name, thinned in sites.items():
-            named = {self._dimension(name, axis, size): size for axis, size in thinned.dims.items()}
-            self.sizes |= named
-            self.variables[name] = ("flow", "trial", "time", *named)
-        self.bytes = sum(self._count(dims) * self.dtype.itemsize for dims in self.variables.values())
-        per_trial = self.bytes // (self.sizes["flow"] * self.sizes["trial"])
-        self.trials_at_once = max(1, min(TRIALS_AT_ONCE, MEMORY // max(per_trial, whole_bytes)))
+        variables: dict[str, tuple[str, ...]] = {"frames": ("flow", "trial", "time", "y", "x")}
+        for site, thinning in self.sites.items():
+            site_sizes = {}
+            for axis, size in thinning.dims.items():
+                fits = sizes.get(axis, size) == size
+                plain = fits and (site in PLAIN_SITES or axis in ("y", "x"))
+                site_sizes[axis if plain else f"{site}_{axis}"] = size
+            sizes |= site_sizes
+            variables[site] = ("flow", "trial", "time", *site_sizes)
+        return sizes, variables
 
-    def _dimension(self, site: str, axis: str, size: int) -> str:
-        fits = (
-            self.sizes.get(axis, size) == size
-        )  # a state of another size than the frame has dimensions of its own
-        return axis if fits and (site in PLAIN or axis in ("y", "x")) else f"{site}_{axis}"
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Of every dimension."""
+        return self._dimensions[0]
 
-    def _count(self, dims: tuple[str, ...]) -> int:
-        return int(np.prod([self.sizes[d] for d in dims]))
+    @property
+    def variables(self) -> dict[str, tuple[str, ...]]:
+        """Dimensions of ``frames`` and of each site."""
+        return self._dimensions[1]
+
+    @cached_property
+    def bytes(self) -> int:
+        """Of all recorded values, before compression."""
+        counts = [int(np.prod([self.sizes[d] for d in dims])) for dims in self.variables.values()]
+        return sum(counts) * self.dtype.itemsize
+
+    @cached_property
+    def trials_at_once(self) -> int:
+        """Trials in a block: as many as `MEMORY` holds, both of what is recorded and of one frame of all
+        activity before it is thinned.
+        """
+        bytes_per_trial = self.bytes // (self.sizes["flow"] * self.sizes["trial"])
+        return max(1, min(TRIALS_AT_ONCE, MEMORY // max(bytes_per_trial, self.frame_bytes)))
 
     def __str__(self) -> str:
-        parts = [f"{n} {'x'.join(str(self.sizes[d]) for d in dims)}" for n, dims in self.variables.items()]
-        return f"{', '.join(parts)} as {self.dtype}: {self.bytes / 1e6:.1f} MB before compression"
+        shapes = [
+            f"{name} {'x'.join(str(self.sizes[d]) for d in dims)}" for name, dims in self.variables.items()
+        ]
+        return f"{', '.join(shapes)} as {self.dtype}: {self.bytes / 1e6:.1f} MB before compression"
 
-    def cut(self, dims: tuple[str, ...]) -> tuple[int, ...]:
-        """Chunks of one variable."""
+    def chunks(self, dims: tuple[str, ...]) -> tuple[int, ...]:
+        """Sizes of the chunks of one variable."""
         return netcdf.chunks({d: self.sizes[d] for d in dims}, self.dtype.itemsize)
 
     def create(self, file: h5netcdf.File, attrs: Mapping[str, Any]) -> None:
-        """Everything but the recorded values."""
+        """Write everything but the recorded values to an empty file."""
         file.dimensions = self.sizes
-        shown = self.grid.group
-        if "flow" in self.stimulus.dims or "flow_group" in self.stimulus.attrs:
-            shown = coordinates.group(self.stimulus, "flow")
-        groups = {"flow_group": shown.name}
-        if "velocity" in self.sizes:
-            groups["velocity_group"] = self.grid.group.name
-            if self.grid.period is not None:
-                file.attrs["velocity_period"] = np.array(self.grid.period, np.float64)
-        for name, value in {**attrs, **groups, "format": netcdf.FORMAT}.items():
+        for name, value in {**self._grid_attributes(), **attrs, **self._group_attributes()}.items():
             file.attrs[name] = value
-        coords = self._coordinates(shown)
+        file.attrs["format"] = netcdf.FORMAT
+        coords = self._coordinates()
         for name, (dims, values, coord_attrs) in coords.items():
-            over = (dims,) if isinstance(dims, str) else dims
-            for dim, size in zip(over, values.shape, strict=True):
-                if dim not in file.dimensions:
-                    file.dimensions[dim] = size
-            dtype = h5py.string_dtype() if values.dtype.kind == "O" else values.dtype
-            file.create_variable(name, over, dtype, data=values).attrs.update(coord_attrs)
-        for name, over in self.variables.items():
-            options = {"chunks": self.cut(over), "fillvalue": np.nan, **FILTERS[self.codec]}
-            variable = file.create_variable(name, over, self.dtype, **options)
+            _write_coordinate(file, name, dims, values, coord_attrs)
+        for name, dims in self.variables.items():
+            variable = file.create_variable(
+                name,
+                dims,
+                self.dtype,
+                chunks=self.chunks(dims),
+                fillvalue=np.nan,
+                **CODECS[self.codec].options,
+            )
             variable.attrs["coordinates"] = " ".join(name for name in coords if name not in self.sizes)
         if "state" in self.variables and self.law is not None:
             file["state"].attrs["law"] = str(self.law)
 
-    def _coordinates(self, shown: Any) -> dict[str, Any]:
-        """Times, velocities, places of units, and the ground truth."""
+    @property
+    def _flow_group(self) -> FlowGroup:
+        """The group of the stimulus's flows; that of the state's velocities if the stimulus names none."""
+        if "flow" in self.stimulus.dims or "flow_group" in self.stimulus.attrs:
+            return coordinates.group(self.stimulus, "flow")
+        return self.grid.group
+
+    def _grid_attributes(self) -> dict[str, Any]:
+        if "velocity" not in self.sizes or self.grid.period is None:
+            return {}
+        return {"velocity_period": np.array(self.grid.period, np.float64)}
+
+    def _group_attributes(self) -> dict[str, str]:
+        groups = {"flow_group": self._flow_group.name}
+        if "velocity" in self.sizes:
+            groups["velocity_group"] = self.grid.group.name
+        return groups
+
+    def _coordinates(self) -> dict[str, Any]:
+        """(dimensions, values, attributes) by name."""
+        coords = self._axis_coordinates()
+        for site, thinning in self.sites.items():
+            coords |= self._unit_coordinates(site, thinning)
+        if "flow" not in self.stimulus.dims:
+            group = self._flow_group
+            coords |= coordinates.velocity_coords("flow", group, [(0,) * len(group.components)])
+        return coords | self._truth()
+
+    def _axis_coordinates(self) -> dict[str, Any]:
+        """Times, orientations and velocities."""
         coords: dict[str, Any] = {"time": ("time", self.times, {"units": "frame"})}
         if "orientation" in self.sizes:
             angles = 360 / self.sizes["orientation"] * np.arange(self.sizes["orientation"])
@@ -126,29 +181,51 @@ class Layout:
             coords["orientation"] = ("orientation", angles, attributes)
         if "velocity" in self.sizes:
             coords |= coordinates.velocity_coords("velocity", self.grid.group, self.grid.velocities)
-        for site, thinned in self.sites.items():
-            unit = "unit" if site in PLAIN else f"{site}_unit"
-            for axis, index in thinned.places().items():
-                attributes = {"units": "", "long_name": f"index of the unit along {axis}"}
-                coords[f"{unit}_{axis}"] = (unit, index, attributes)
-                if axis == "velocity":
-                    of_units = [self.grid.velocities[i] for i in index]
-                    coords |= coordinates.velocity_coords(unit, self.grid.group, of_units, f"{unit}_velocity")
-        if "flow" not in self.stimulus.dims:
-            coords |= coordinates.velocity_coords("flow", shown, [(0,) * len(shown.components)])
-        thin: dict[str, Any] = {"trial": slice(self.sizes["trial"]), "time": self.times}
+        return coords
+
+    def _unit_coordinates(self, site: str, thinning: Thinning) -> dict[str, Any]:
+        """Where the recorded units of a site were before a subset was drawn."""
+        coords: dict[str, Any] = {}
+        unit = "unit" if site in PLAIN_SITES else f"{site}_unit"
+        for axis, index in thinning.unit_indices().items():
+            attributes = {"units": "", "long_name": f"index of the unit along {axis}"}
+            coords[f"{unit}_{axis}"] = (unit, index, attributes)
+            if axis == "velocity":
+                velocities = [self.grid.velocities[i] for i in index]
+                coords |= coordinates.velocity_coords(unit, self.grid.group, velocities, f"{unit}_velocity")
+        return coords
+
+    def _truth(self) -> dict[str, Any]:
+        """The coordinates of the stimulus: those of objects as ``object_<name>``, and velocities of a whole
+        trial as ``trial_<name>``, since ``velocity_<component>`` belongs to the state.
+        """
+        recorded: dict[str, Any] = {"trial": slice(self.trials), "time": self.times}
         if "flow" in self.stimulus.dims:
-            thin["flow"] = self.flows
-        for key, coord in self.stimulus.isel(thin).coords.items():
-            if key == "time":
+            recorded["flow"] = list(self.flows)
+        coords = {}
+        for name, coord in self.stimulus.isel(recorded).coords.items():
+            if name == "time":
                 continue
-            owner = (
-                "object_" if "object" in coord.dims else "trial_" if str(key).startswith("velocity_") else ""
-            )
-            coords[f"{owner}{key}"] = (coord.dims, storable(coord.values), coord.attrs)
+            prefix = ""
+            if "object" in coord.dims:
+                prefix = "object_"
+            elif str(name).startswith("velocity_"):
+                prefix = "trial_"
+            coords[f"{prefix}{name}"] = (coord.dims, storable(coord.values), coord.attrs)
         return coords
 
 
+def _write_coordinate(
+    file: h5netcdf.File, name: str, dims: str | tuple[str, ...], values: np.ndarray, attrs: Mapping[str, Any]
+) -> None:
+    over = (dims,) if isinstance(dims, str) else dims
+    for dim, size in zip(over, values.shape, strict=True):
+        if dim not in file.dimensions:
+            file.dimensions[dim] = size
+    dtype = h5py.string_dtype() if values.dtype.kind == "O" else values.dtype
+    file.create_variable(name, over, dtype, data=values).attrs.update(attrs)
+
+
 def storable(values: np.ndarray) -> np.ndarray:
-    """The same values in a type that netCDF knows: whole numbers for truth values, objects for text."""
+    """The same values in a type that netCDF has: int8 for truth values, objects for text."""
     return values.astype({"b": np.int8, "U": object}.get(values.dtype.kind, values.dtype))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import xarray as xr
@@ -14,54 +14,37 @@ from flowsim.files.hdf5_chunks import read_in_parallel
 
 
 def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
-    """Open a recording lazily, dask-backed and chunked as stored; several ones side by side along ``run``.
+    """Open a recording lazily, dask-backed and chunked as in the file; several side by side along ``run``.
 
     Chunks are decompressed by as many threads as dask has.
 
     Parameters
     ----------
     path : path, or several
-        Several recordings need the same sizes. ``run`` is named by the file's network and seed, or by its
-        path.
+        Several recordings need the same sizes and coordinates. ``run`` is named by the file's network and
+        seed, or by its path.
     verify : bool
         Read all sites and frames and compare them with the checksums that were written with them.
 
     Raises
     ------
     InputError
-        If one is missing, damaged or no recording, or they do not fit together.
+        If one is missing, damaged or not a recording, or they do not fit together.
     """
     if isinstance(path, (str, Path)):
-        opened = read_in_parallel(netcdf.read(path, "recording"), path)
+        recording = read_in_parallel(netcdf.read(path, "recording"), path)
         if verify:
-            verify_checksums(opened, path)
-        return opened
+            verify_checksums(recording, path)
+        return recording
     paths = [Path(p) for p in path]
     if not paths:
         raise InputError("expected at least one recording; got none")
-    each = [open_recording(p, verify=verify) for p in paths]
-    for other, own in zip(paths, each, strict=True):
-        if own.sizes != each[0].sizes or {n: v.dims for n, v in own.variables.items()} != {
-            n: v.dims for n, v in each[0].variables.items()
-        }:
-            raise InputError(
-                f"recordings side by side need the same variables and sizes; {paths[0]} has {dict(each[0].sizes)}, "
-                f"{other} {dict(own.sizes)}. Open them one by one"
-            )
-        differing = [str(n) for n, c in own.coords.items() if not c.variable.equals(each[0][n].variable)]
-        if differing:
-            raise InputError(
-                f"recordings side by side need the same trials, frames, velocities and units; {', '.join(differing)} "
-                f"of {other} and of {paths[0]} differ. Open them one by one"
-            )
-    names = [
-        f"{own.attrs['network']}-seed{own.attrs['seed']}" if {"network", "seed"} <= set(own.attrs) else str(p)
-        for p, own in zip(paths, each, strict=True)
-    ]
-    names = names if len(set(names)) == len(names) else [str(p) for p in paths]
-    run = xr.Variable(("run",), names)
+    recordings = [open_recording(p, verify=verify) for p in paths]
+    for other_path, other in zip(paths, recordings, strict=True):
+        _check_alike(recordings[0], other, paths[0], other_path)
+    run = xr.Variable(("run",), _run_names(recordings, paths))
     return xr.concat(
-        each,
+        recordings,
         run,
         data_vars="all",
         coords="minimal",
@@ -69,3 +52,31 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
         join="override",
         combine_attrs="drop_conflicts",
     ).rename(run="run")
+
+
+def _check_alike(first: xr.Dataset, other: xr.Dataset, first_path: Path, other_path: Path) -> None:
+    """Raise an error if two recordings do not have the same variables, sizes and coordinates."""
+    if other.sizes != first.sizes or _dims(other) != _dims(first):
+        raise InputError(
+            f"recordings side by side need the same variables and sizes; {first_path} has "
+            f"{dict(first.sizes)}, {other_path} {dict(other.sizes)}. Open them one by one"
+        )
+    differing = [str(n) for n, c in other.coords.items() if not c.variable.equals(first[n].variable)]
+    if differing:
+        raise InputError(
+            "recordings side by side need the same trials, frames, velocities and units; "
+            f"{', '.join(differing)} of {other_path} and of {first_path} differ. Open them one by one"
+        )
+
+
+def _dims(recording: xr.Dataset) -> dict[object, tuple[object, ...]]:
+    return {name: variable.dims for name, variable in recording.variables.items()}
+
+
+def _run_names(recordings: Sequence[xr.Dataset], paths: Sequence[Path]) -> list[str]:
+    """Network and seed of each recording, or its path; paths of all if two would have the same name."""
+    names = []
+    for recording, path in zip(recordings, paths, strict=True):
+        named = {"network", "seed"} <= set(recording.attrs)
+        names.append(f"{recording.attrs['network']}-seed{recording.attrs['seed']}" if named else str(path))
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]

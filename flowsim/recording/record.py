@@ -1,7 +1,8 @@
 """Record what a network does while it watches a stimulus, trial by trial, into one HDF5 file.
 
-Recording never edits the network. A recording is announced with its size before it is written, streams block
-by block (the next is computed while one is compressed and written), and appears whole or not at all.
+Recording never edits the network. The size of a recording is announced before anything is written. It is
+written block by block (the next block is computed while one is compressed and written), and the file appears
+whole or not at all.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,15 @@ from torch import nn
 from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.atomic import exclusive, spare, whole
-from flowsim.files.hdf5_chunks import FILTERS, Codec, Writer
+from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec
+from flowsim.flows.law import Law
+from flowsim.flows.translation import Translation
+from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 from flowsim.recording.layout import Layout
 from flowsim.recording.sites import Site
-from flowsim.recording.thinning import Thinned, Units
-from flowsim.recording.watch import OWN, Feed, place_of, watch
+from flowsim.recording.thinning import Thinning, Units
+from flowsim.recording.watch import NETWORK_SITES, Feed, Thin, site_axes, watch
 from flowsim.scenes.sequences import observer_actions
 
 DTYPES = ("float16", "float32", "float64")
@@ -35,8 +40,9 @@ RESERVED = (
     *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
     *("y", "x", "unit", "class"),
 )
-SPARE = 2**22
-"""Bytes of the disk that are held while recording; see `flowsim.files.atomic.spare`."""
+"""Names of dimensions and of the stimulus in a recording, which no site may have."""
+RESERVED_BYTES = 2**22
+"""Room on the disk that is set aside while recording; see `flowsim.files.atomic.spare`."""
 
 
 def record(
@@ -67,9 +73,9 @@ def record(
     Parameters
     ----------
     network : flowsim.Network, or any torch.nn.Module
-        It is not edited, and computes as it is: call ``eval()`` first if it has a training mode. It is shown
-        one trial once more than is recorded, to learn the sizes; what it carries from call to call is its own
-        affair.
+        It is not edited, and computes as it is: call ``eval()`` first if it has a training mode. One trial is
+        shown to it before those that are recorded, to learn the sizes of its activity; a network that keeps a
+        memory from call to call keeps that trial too.
     stimulus : Dataset
         As a generator in ``stimuli/`` returns it.
     into : path
@@ -78,9 +84,9 @@ def record(
         How many frames the network sees before it goes on by itself; all if not given.
     sites : sequence of "state", "prediction" and "logits", or mapping of name to Site
         What is recorded: sites of a flowsim network by name, outputs of any network's modules by
-        `flowsim.recording.sites.Site`. In a mapping None stands for the network's own site of that name. A
-        site called "state" is what analyses look at first, "prediction" at time t is the prediction of frame
-        t, and "logits" are recorded as (flow, trial, time, class).
+        `flowsim.recording.sites.Site`. In a mapping, None stands for the flowsim network's site of that name.
+        Analyses look at the site "state" first, "prediction" at time t is the prediction of frame t, and
+        "logits" are recorded as (flow, trial, time, class).
     feed : callable (network, frames, horizon), optional
         How frames (trial, time, channel, y, x) go into a module; as vectors (trial, time, unit) if not given.
     trials, flows, channels : int, optional
@@ -89,138 +95,251 @@ def record(
     every : int
         Record every n-th frame.
     units : Units or mapping of its fields, optional
-        Of each site but predictions and logits record only so many units, by a seed, as (flow, trial, time,
-        unit).
-    dtype : str
-        Of what is stored; the network computes in its own.
+        Record only so many units, chosen by a seed, of each site except predictions and logits, as (flow,
+        trial, time, unit).
+    dtype : {"float16", "float32", "float64"}
+        Of the values in the file; the network computes in its own.
     codec : {"gzip", "rounded", "none"}
         See `flowsim.files.hdf5_chunks.Codec`.
     curve : mapping, optional
-        A learning curve to carry along, as variables ``curve_<name>`` (checkpoint).
+        A learning curve to store beside the activity, as variables ``curve_<name>`` (checkpoint).
     attrs : mapping, optional
         Attributes of the file.
-    announce, report : callables
-        Told the size before writing, and the bytes done and in all while writing.
+    announce : callable (text)
+        Called with the size of the recording before it is written.
+    report : callable (done, total)
+        Called after each block with the bytes so far and the bytes of the whole recording.
 
     Raises
     ------
     InputError
-        If a site is unknown or the network has none of it, the stimulus has other frames than the network, or
-        the disk has too little room.
+        If a site is unknown or the network does not have it, the stimulus has other frames than the network,
+        or the disk has too little room.
     """
     into = Path(into)
-    wanted = _sites(network, sites)
-    _check(context=context, trials=trials, flows=flows, every=every, channels=channels)
-    if dtype not in DTYPES or codec not in FILTERS:
-        raise InputError(
-            f"expected a dtype of {', '.join(DTYPES)} and a codec of {', '.join(FILTERS)}; got {dtype!r} and {codec!r}"
-        )
-    units = Units(**units) if isinstance(units, Mapping) else units
-    frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
-    if isinstance(network, Network) and frames.shape[-2:] != network.frame_shape:
-        raise InputError(
-            f"the network expects frames {network.frame_shape}; the stimulus has {tuple(frames.shape[-2:])}"
-        )
-    seen = min(context or frames.sizes["time"], frames.sizes["time"])
-    times = range(0, frames.sizes["time"], every)
-    parameter = next(network.parameters(), torch.empty(0))
-    steps = observer_actions(stimulus) if isinstance(network, Network) and network.observes else None
+    named_sites = _check_sites(network, sites)
+    _check_counts(context=context, trials=trials, flows=flows, every=every, channels=channels)
+    _check_storage(dtype, codec)
+    if isinstance(units, Mapping):
+        units = Units(**units)
+    session = Session.of(network, stimulus, named_sites, context, every, feed)
 
-    def activity(
-        flow: int, chosen: slice, keep: Mapping[str, Any]
-    ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-        shown = frames[flow, chosen].values
-        given = torch.from_numpy(shown)[:, :seen, None].to(parameter, copy=True)  # a network may write on it
-        acted = None if steps is None else steps[chosen]
-        horizon = frames.sizes["time"] - seen
-        return shown, watch(network, given, horizon, wanted, times, keep, feed, acted)
-
-    places = {name: place_of(network, name, site) for name, site in wanted.items()}
-    _, tried = activity(0, slice(1), dict.fromkeys(wanted, _copied))  # one trial tells the sizes
-    thinned = {
-        name: Thinned(
-            places[name], tuple(values.shape[2:]), *((None, None) if name in OWN[1:] else (channels, units))
+    trial = session.one_trial()
+    thinnings = {}
+    for name, activity in trial.items():
+        whole_site = name in ("prediction", "logits")
+        thinnings[name] = Thinning(
+            axes=site_axes(network, name, named_sites[name]),
+            sizes=tuple(activity.shape[2:]),
+            channels=None if whole_site else channels,
+            units=None if whole_site else units,
         )
-        for name, values in tried.items()
-    }
-    chosen_flows = list(range(frames.sizes["flow"]))[:flows]
-    one_frame = sum(4 * values[:, :1].numel() for values in tried.values())
-    own_state = "state" in wanted and wanted["state"] is None
+    grid, law = _declared(network, named_sites)
     layout = Layout(
-        network, stimulus, thinned, chosen_flows, trials, every, dtype, codec, own_state, one_frame
-    )  # fmt: skip
+        stimulus=stimulus,
+        sites=thinnings,
+        flows=range(session.frames.sizes["flow"])[:flows],
+        trials=min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
+        times=np.array(session.times),
+        grid=grid,
+        law=law,
+        dtype=np.dtype(dtype),
+        codec=codec,
+        frame_bytes=sum(4 * activity[:, :1].numel() for activity in trial.values()),
+    )
     announce(f"recording {layout}")
     _check_room(into, layout.bytes)
+    file_attrs = {**(attrs or {}), "context": context or session.frames.sizes["time"]}
     try:
         with exclusive(into), whole(into) as temporary:
-            with (
-                h5netcdf.File(temporary, "w") as file,
-                spare(into, SPARE) as make_room,
-                Writer(file, codec, make_room) as writer,
-            ):
-                layout.create(file, {**(attrs or {}), "context": context or frames.sizes["time"]})
-                for name, values in (curve or {}).items():
-                    if "checkpoint" not in file.dimensions:
-                        file.dimensions["checkpoint"] = len(values)
-                    file.create_variable(
-                        f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64)
-                    )
-                done = 0
-                for position, flow in enumerate(chosen_flows):
-                    for first in range(0, layout.sizes["trial"], layout.trials_at_once):
-                        chosen = slice(first, min(first + layout.trials_at_once, layout.sizes["trial"]))
-                        shown, found = activity(flow, chosen, thinned)
-                        blocks = {
-                            "frames": shown[:, layout.times],
-                            **{n: v.numpy() for n, v in found.items()},
-                        }
-                        blocks = {
-                            name: values.astype(layout.dtype, copy=False) for name, values in blocks.items()
-                        }
-                        writer.put(blocks, position, first)
-                        done += sum(values.nbytes for values in blocks.values())
-                        report(done, layout.bytes)
-                writer.finish()
+            _write(temporary, into, session, layout, file_attrs, curve or {}, report)
             netcdf.read(temporary, "recording")
     except OSError as error:
         if error.errno != errno.ENOSPC and "write failed" not in str(error):
-            raise  # of the network's own
+            raise  # of the network itself, not of the disk
         free = shutil.disk_usage(into.parent).free
         raise InputError(
             f"{into}: the recording of {layout.bytes / 1e6:.0f} MB could not be written "
-            f"({str(error).splitlines()[0]}); the disk has {free / 1e6:.0f} MB free. Nothing is left of it; make room, "
-            "or record less"
+            f"({str(error).splitlines()[0]}); the disk has {free / 1e6:.0f} MB free. Nothing is left of it; "
+            "make room, or record less"
         ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A network in front of a stimulus, and what is recorded of it.
+
+    Attributes
+    ----------
+    frames : DataArray (flow, trial, time, y, x)
+    context : int
+        How many frames the network sees.
+    sites : mapping of name to Site, or None for a site of a flowsim network
+    times : sequence of int
+        Which frames are recorded.
+    actions : Tensor (trial, time, component), optional
+        Of the observer, for a network that takes them.
+    """
+
+    network: nn.Module
+    frames: xr.DataArray
+    context: int
+    sites: Mapping[str, Site | None]
+    times: Sequence[int]
+    feed: Feed | None
+    actions: torch.Tensor | None
+
+    @classmethod
+    def of(
+        cls,
+        network: nn.Module,
+        stimulus: xr.Dataset,
+        sites: Mapping[str, Site | None],
+        context: int | None,
+        every: int,
+        feed: Feed | None,
+    ) -> Session:
+        """The session of `record`.
+
+        Raises
+        ------
+        InputError
+            If the network expects frames of another size.
+        """
+        frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
+        if isinstance(network, Network) and frames.shape[-2:] != network.frame_shape:
+            raise InputError(
+                f"the network expects frames {network.frame_shape}; the stimulus has "
+                f"{tuple(frames.shape[-2:])}"
+            )
+        length = frames.sizes["time"]
+        observes = isinstance(network, Network) and network.observes
+        return cls(
+            network=network,
+            frames=frames,
+            context=min(context or length, length),
+            sites=sites,
+            times=range(0, length, every),
+            feed=feed,
+            actions=observer_actions(stimulus) if observes else None,
+        )
+
+    def watch(
+        self, flow: int, trials: slice, thin: Mapping[str, Thin]
+    ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+        """Frames (trial, time, y, x), and activity at each site (trial, time, ...) while they are shown."""
+        frames = self.frames[flow, trials].values
+        parameter = next(self.network.parameters(), torch.empty(0))
+        # a copy, since a network may write on its input
+        seen = torch.from_numpy(frames)[:, : self.context, None].to(parameter, copy=True)
+        activity = watch(
+            self.network,
+            seen,
+            horizon=frames.shape[1] - self.context,
+            sites=self.sites,
+            times=self.times,
+            thin=thin,
+            feed=self.feed,
+            actions=None if self.actions is None else self.actions[trials],
+        )
+        return frames, activity
+
+    def one_trial(self) -> dict[str, torch.Tensor]:
+        """Activity at each site in the first trial of the first flow, not thinned: it shows the sizes."""
+        _, activity = self.watch(0, slice(1), dict.fromkeys(self.sites, _copied))
+        return activity
+
+
+def _write(
+    temporary: Path,
+    into: Path,
+    session: Session,
+    layout: Layout,
+    attrs: Mapping[str, Any],
+    curve: Mapping[str, Sequence[float]],
+    report: Callable[[int, int], None],
+) -> None:
+    """Write a whole recording to a temporary path beside ``into``."""
+    with (
+        h5netcdf.File(temporary, "w") as file,
+        spare(into, RESERVED_BYTES) as make_room,
+        ChunkWriter(file, layout.codec, make_room) as writer,
+    ):
+        layout.create(file, attrs)
+        for name, values in curve.items():
+            if "checkpoint" not in file.dimensions:
+                file.dimensions["checkpoint"] = len(values)
+            file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
+        _write_blocks(writer, session, layout, report)
+        writer.finish()
+
+
+def _write_blocks(
+    writer: ChunkWriter, session: Session, layout: Layout, report: Callable[[int, int], None]
+) -> None:
+    """Show all trials to the network, some at a time, and write frames and activity."""
+    done = 0
+    trials = layout.sizes["trial"]
+    for position, flow in enumerate(layout.flows):
+        for first in range(0, trials, layout.trials_at_once):
+            block = slice(first, min(first + layout.trials_at_once, trials))
+            frames, activity = session.watch(flow, block, layout.sites)
+            values = {"frames": frames[:, layout.times]}
+            values |= {name: tensor.numpy() for name, tensor in activity.items()}
+            values = {name: array.astype(layout.dtype, copy=False) for name, array in values.items()}
+            writer.put(values, position, first)
+            done += sum(array.nbytes for array in values.values())
+            report(done, layout.bytes)
+
+
+def _declared(network: nn.Module, sites: Mapping[str, Site | None]) -> tuple[VelocityGrid, Law | None]:
+    """Velocities and law of the recorded state: a flowsim network declares them of its own state alone."""
+    if isinstance(network, Network) and "state" in sites and sites["state"] is None:
+        return network.grid, network.law
+    return VelocityGrid(Translation(), ((0, 0),)), None
 
 
 def _copied(values: torch.Tensor) -> torch.Tensor:
     return values.clone().cpu()
 
 
-def _check(**counts: int | None) -> None:
+def _check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise InputError(f"{name} must be 1 or more, or None for all; got {count}")
 
 
-def _sites(network: nn.Module, sites: Sequence[str] | Mapping[str, Site | None]) -> dict[str, Site | None]:
-    """Every site by name, None for a flowsim network's own."""
-    wanted = dict(sites) if isinstance(sites, Mapping) else dict.fromkeys(sites)
-    for name in wanted:
+def _check_storage(dtype: str, codec: str) -> None:
+    if dtype not in DTYPES or codec not in CODECS:
+        raise InputError(
+            f"expected a dtype of {', '.join(DTYPES)} and a codec of {', '.join(CODECS)}; "
+            f"got {dtype!r} and {codec!r}"
+        )
+
+
+def _check_sites(
+    network: nn.Module, sites: Sequence[str] | Mapping[str, Site | None]
+) -> dict[str, Site | None]:
+    """Every site by name, None for a site that a flowsim network has by itself."""
+    named = dict(sites) if isinstance(sites, Mapping) else dict.fromkeys(sites)
+    for name in named:
         if name in RESERVED or not re.fullmatch(r"[A-Za-z]\w*", name):
             raise InputError(
                 f"a site has a name of letters, digits and '_' other than {', '.join(RESERVED)}; got {name!r}"
             )
-    own = [name for name, site in wanted.items() if site is None]
-    unknown = [name for name in own if name not in OWN]
-    if unknown or not wanted:
-        raise InputError(f"unknown site {', '.join(unknown) or '(none)'}; expected some of: {', '.join(OWN)}")
-    if own and not isinstance(network, Network):
+    without_module = [name for name, site in named.items() if site is None]
+    unknown = [name for name in without_module if name not in NETWORK_SITES]
+    if unknown or not named:
         raise InputError(
-            f"a {type(network).__name__} is no flowsim network and has no site {own[0]!r} of its own; say which "
-            f"module's output it is: sites={{{own[0]!r}: Site(module, axes)}}"
+            f"unknown site {', '.join(unknown) or '(none)'}; expected some of: {', '.join(NETWORK_SITES)}"
         )
-    return wanted
+    if without_module and not isinstance(network, Network):
+        name = without_module[0]
+        raise InputError(
+            f"a {type(network).__name__} is not a flowsim network and has no site {name!r}; name the module "
+            f"whose output it is: sites={{{name!r}: Site(module, axes)}}"
+        )
+    return named
 
 
 def _check_room(into: Path, needed: int) -> None:

@@ -1,8 +1,7 @@
-"""Which activity is recorded, of any torch module: the outputs of named modules, read by hooks that are
-always removed.
+"""Named modules of any torch network whose outputs are recorded, read by hooks that are always removed.
 
-A module may be called once, with all frames, and give something with an axis "time"; or again and again, by a
-loop that the network has of its own, with some frames at a time, or one, which needs no axis "time".
+A module may be called once with all frames, and put out something with an axis "time"; or it may be called
+again and again by a loop in the network, with a few frames or one at a time, and one needs no axis "time".
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from flowsim.errors import InputError
 
 AXES = ("trial", "time", "channel", "y", "x", "unit")
-"""Axes that an output may have; "unit" is for what has no place on the frame."""
+"""Axes that an output may have; "unit" is for activity without a place on the frame."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +26,21 @@ class Site:
     Parameters
     ----------
     module : str
-        Name of the module whose output it is, as `torch.nn.Module.named_modules` has it; "" for the network
+        Name of the module whose output it is, as in `torch.nn.Module.named_modules`; "" for the network
         itself.
     axes : tuple of str
         Names of the output's axes, in its order, out of "trial", "time", "channel", "y", "x" and "unit".
     index : tuple of int or str
-        Which entry, where the module gives a tuple or a mapping, and of that which, and so on: (0,) for the
-        states of all times of `torch.nn.GRU`.
+        Where the module puts out a tuple or a mapping: which of its entries, then which entry of that, and so
+        on; (0,) for the states of all times of `torch.nn.GRU`.
     start : int
-        The frame of the first entry, or the first call; NaN is recorded before it. 1 for a readout that gives
-        its prediction of frame 1 first.
+        The frame of the first entry along time, or of the first call; NaN is recorded before it. 1 for a
+        readout whose first output is its prediction of frame 1.
 
     Raises
     ------
     InputError
-        If an axis is unknown or comes twice, or there is no trial.
+        If an axis is unknown or comes twice, there is no trial, or there are units besides channels, y or x.
     """
 
     module: str
@@ -52,11 +50,9 @@ class Site:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
-        if (
-            not set(self.axes) <= set(AXES)
-            or len(set(self.axes)) < len(self.axes)
-            or "trial" not in self.axes
-        ):
+        unknown = not set(self.axes) <= set(AXES)
+        repeated = len(set(self.axes)) < len(self.axes)
+        if unknown or repeated or "trial" not in self.axes:
             raise InputError(
                 f"axes must be some of {', '.join(AXES)}, each once, with trial; got {self.axes}"
             )
@@ -64,12 +60,18 @@ class Site:
             raise InputError(f"an output has either units or channels, y and x; got the axes {self.axes}")
 
     @property
-    def place(self) -> tuple[str, ...]:
-        """Its axes beside trial and time, in the order of a recording."""
+    def activity_axes(self) -> tuple[str, ...]:
+        """Its axes beyond trial and time, in the order of a recording."""
         return tuple(axis for axis in AXES[2:] if axis in self.axes)
 
     def ordered(self, output: Any, name: str) -> Tensor:
-        """An output as (trial, time, *place), of one time if it has no such axis.
+        """An output as (trial, time, *activity_axes), with one time if it has no time axis.
+
+        Parameters
+        ----------
+        output : Tensor, or tuples and mappings that hold one
+        name : str
+            Of the site, for errors.
 
         Raises
         ------
@@ -81,36 +83,35 @@ class Site:
                 output = output[i]
             except (TypeError, IndexError, KeyError):
                 raise InputError(
-                    f"site {name}: expected outputs with an entry {i!r}; {self.module!r} gives {_told(output)}"
+                    f"site {name}: expected outputs with an entry {i!r}; {self.module!r} gives "
+                    f"{_described(output)}"
                 ) from None
         if not isinstance(output, Tensor) or output.ndim != len(self.axes):
             raise InputError(
-                f"site {name}: expected an output with the axes {', '.join(self.axes)}; {self.module!r} gives "
-                f"{_told(output)}. Give its axes, or the index of the entry that is meant"
+                f"site {name}: expected an output with the axes {', '.join(self.axes)}; "
+                f"{self.module!r} gives {_described(output)}. Give its axes, or the index of the entry that "
+                "is meant"
             )
-        order = [a for a in ("trial", "time", *self.place) if a in self.axes]
+        order = [axis for axis in ("trial", "time", *self.activity_axes) if axis in self.axes]
         output = output.detach().permute([self.axes.index(axis) for axis in order])
         return output if "time" in self.axes else output.unsqueeze(1)
 
 
-def _told(output: Any) -> str:
+def _described(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
     if isinstance(output, dict):
         return f"outputs named {', '.join(map(str, output))}"
     if isinstance(output, (tuple, list)):
-        return f"{len(output)} outputs: {', '.join(map(_told, output))}"
+        return f"{len(output)} outputs: {', '.join(map(_described, output))}"
     return f"a {type(output).__name__}"
 
 
-Heard = dict[str, list[Tensor]]
-
-
 @contextmanager
-def listening(
-    network: nn.Module, sites: Mapping[str, Site], thin: Callable[[str, Tensor], Tensor | None]
-) -> Iterator[Heard]:
-    """Collect what the modules of some sites give, as `Site.ordered` and then ``thin`` leave it, if it does.
+def hooked(
+    network: nn.Module, sites: Mapping[str, Site], receive: Mapping[str, Callable[[Any], None]]
+) -> Iterator[None]:
+    """Within the block, call ``receive[name]`` with every output of the module of each site.
 
     Raises
     ------
@@ -118,38 +119,18 @@ def listening(
         If the network has no module of a name.
     """
     modules = dict(network.named_modules())
-    heard: Heard = {name: [] for name in sites}
     with ExitStack() as hooks:
         for name, site in sites.items():
             if site.module not in modules:
                 known = ", ".join(n for n in modules if n) or "(none)"
                 raise InputError(f"site {name}: the network has no module {site.module!r}; it has {known}")
-            handle = modules[site.module].register_forward_hook(partial(_hear, heard[name], site, name, thin))
+            handle = modules[site.module].register_forward_hook(_hook(receive[name]))
             hooks.callback(handle.remove)
-        yield heard
+        yield
 
 
-def _hear(
-    into: list[Tensor],
-    site: Site,
-    name: str,
-    thin: Callable[[str, Tensor], Tensor | None],
-    _: Any,
-    __: Any,
-    output: Any,
-) -> None:
-    kept = thin(name, site.ordered(output, name))
-    if kept is not None:
-        into.append(kept)
+def _hook(receive: Callable[[Any], None]) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        receive(output)
 
-
-def unfitting(name: str, site: Site, entries: int, frames: int) -> InputError:
-    """The error to raise for a site whose entries do not fit the frames."""
-    unheard = (
-        "" if entries else " (its forward may have been called, but hooks hear calls of the module alone)"
-    )
-    return InputError(
-        f"site {name}: expected an entry for each frame from {site.start} to {frames - 1}; {site.module!r} gave "
-        f"{entries}{unheard}. Name a module that is called for every frame once, of a network that goes on to the last "
-        "frame, and the frame at which it starts"
-    )
+    return hook

@@ -1,8 +1,11 @@
-"""What of an activity is kept: some channels, a random subset of its units, or a random projection of them."""
+"""How recorded activity is reduced: to the first channels, to a random subset of units, or to random
+projections.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -16,7 +19,7 @@ from flowsim.errors import InputError
 
 @dataclass(frozen=True)
 class Units:
-    """So many units of each site, by a seed.
+    """So many units of each site, chosen by a seed.
 
     Parameters
     ----------
@@ -26,6 +29,11 @@ class Units:
         sums of all units (Li, Hastie and Church 2006, by `sklearn.random_projection.SparseRandomProjection`),
         which keep distances.
     seed : int
+
+    Raises
+    ------
+    InputError
+        If the count is below 1 or ``by`` is neither.
     """
 
     count: int
@@ -40,15 +48,24 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Thinned:
-    """How one site is thinned.
+class Thinning:
+    """How the activity at one site is reduced; call it to do so.
 
-    Attributes
+    Parameters
     ----------
     axes : tuple of str
-        Beside trial and time.
+        Of the activity, beyond trial and time.
     sizes : tuple of int
-        Of the whole activity.
+        Of the whole activity, along ``axes``.
+    channels : int, optional
+        Keep the first so many channels, or units where there is no channel axis.
+    units : Units, optional
+        Then keep so many units.
+
+    Raises
+    ------
+    InputError
+        If a subset has more units than there are.
     """
 
     axes: tuple[str, ...]
@@ -57,72 +74,72 @@ class Thinned:
     units: Units | None
 
     def __post_init__(self) -> None:
-        if (
-            self.units is not None
-            and self.units.by == "subset"
-            and self.units.count > math.prod(self.kept_sizes)
-        ):
+        available = math.prod(self.limited_sizes)
+        if self.units is not None and self.units.by == "subset" and self.units.count > available:
             raise InputError(
-                f"units: expected at most the {math.prod(self.kept_sizes)} units that there are; got {self.units.count}"
+                f"units: expected at most the {available} units that there are; got {self.units.count}"
             )
 
     @property
-    def first(self) -> str | None:
-        """The axis of which only the first ``channels`` entries are kept."""
+    def limited_axis(self) -> str | None:
+        """The axis that ``channels`` limits."""
         return next((axis for axis in ("channel", "unit") if axis in self.axes), None)
 
     @property
-    def kept_sizes(self) -> tuple[int, ...]:
+    def limited_sizes(self) -> tuple[int, ...]:
         """Sizes after ``channels``, before ``units``."""
-        most = self.channels or max(self.sizes, default=1)
+        sizes: Mapping[str, int] = dict(zip(self.axes, self.sizes, strict=True))
         return tuple(
-            min(most, s) if a == self.first else s for a, s in zip(self.axes, self.sizes, strict=True)
+            min(size, self.channels) if self.channels and axis == self.limited_axis else size
+            for axis, size in sizes.items()
         )
 
     @property
     def dims(self) -> dict[str, int]:
-        """Axes and sizes of what is kept."""
+        """Axes and sizes of the reduced activity."""
         if self.units is not None:
             return {"unit": self.units.count}
-        return dict(zip(self.axes, self.kept_sizes, strict=True))
+        return dict(zip(self.axes, self.limited_sizes, strict=True))
 
     @cached_property
-    def chosen(self) -> np.ndarray:
-        """Which units a subset holds."""
+    def subset(self) -> np.ndarray:
+        """Numbers of the units of a subset, in increasing order, (unit,)."""
         assert self.units is not None
         rng = np.random.default_rng(self.units.seed)
-        return np.sort(rng.choice(math.prod(self.kept_sizes), self.units.count, replace=False))
+        return np.sort(rng.choice(math.prod(self.limited_sizes), self.units.count, replace=False))
 
     @cached_property
     def projection(self) -> Any:
-        """The sums, as a sparse matrix (unit of the activity, unit)."""
+        """The random sums, as a sparse matrix (unit of the activity, unit)."""
         from sklearn.random_projection import SparseRandomProjection
 
         assert self.units is not None
-        shape = np.zeros((1, math.prod(self.kept_sizes)), np.float32)
+        shape = np.zeros((1, math.prod(self.limited_sizes)), np.float32)
         fitted = SparseRandomProjection(self.units.count, random_state=self.units.seed).fit(shape)
         return fitted.components_.T.tocsr().astype(np.float32)
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """What is kept of an activity (..., *axes), on the CPU: a copy, since a network may go on to change
-        its own.
-        """
-        leading = values.shape[: values.ndim - len(self.axes)]
-        if self.first is not None:
-            axis = len(leading) + self.axes.index(self.first)
-            values = values.narrow(axis, 0, min(values.shape[axis], self.channels or values.shape[axis]))
-        values = values.float() if values.dtype == torch.bfloat16 else values  # which numpy does not know
-        if self.units is None:
-            return values.clone(memory_format=torch.contiguous_format).cpu()
-        flat = values.reshape(math.prod(leading), -1)
-        if self.units.by == "subset":
-            kept = flat[:, torch.from_numpy(self.chosen).to(flat.device)].cpu()
-        else:
-            kept = torch.from_numpy(flat.cpu().numpy() @ self.projection)
-        return kept.reshape(*leading, self.units.count)
+    def __call__(self, activity: Tensor) -> Tensor:
+        """The reduced activity (..., *dims) of activity (..., *axes), on the CPU.
 
-    def places(self) -> dict[str, np.ndarray]:
-        """Where each unit of a subset was: index along every axis."""
+        It is a copy, since a network may go on to change its own tensor.
+        """
+        leading = activity.shape[: activity.ndim - len(self.axes)]
+        if self.limited_axis is not None and self.channels:
+            axis = len(leading) + self.axes.index(self.limited_axis)
+            activity = activity.narrow(axis, 0, min(activity.shape[axis], self.channels))
+        if activity.dtype == torch.bfloat16:  # which numpy does not have
+            activity = activity.float()
+        if self.units is None:
+            return activity.clone(memory_format=torch.contiguous_format).cpu()
+        flat = activity.reshape(math.prod(leading), -1)
+        if self.units.by == "subset":
+            reduced = flat[:, torch.from_numpy(self.subset).to(flat.device)].cpu()
+        else:
+            reduced = torch.from_numpy(flat.cpu().numpy() @ self.projection)
+        return reduced.reshape(*leading, self.units.count)
+
+    def unit_indices(self) -> dict[str, np.ndarray]:
+        """Where each unit of a subset was: its index along every axis, (unit,); empty for no subset."""
         if self.units is None or self.units.by == "projection":
             return {}
-        return dict(zip(self.axes, np.unravel_index(self.chosen, self.kept_sizes), strict=True))
+        return dict(zip(self.axes, np.unravel_index(self.subset, self.limited_sizes), strict=True))

@@ -1,5 +1,7 @@
-"""Show frames to a network and collect its activity, frame by frame: of a flowsim network, or of any torch
-module.
+"""Show frames to a network and collect its activity, frame by frame.
+
+Both kinds of networks are watched here: a flowsim network, whose state, predictions and logits are known by
+name, and any torch module, whose modules are named as `flowsim.recording.sites.Site`.
 """
 
 from __future__ import annotations
@@ -12,30 +14,37 @@ from torch import Tensor, nn
 
 from flowsim.errors import InputError
 from flowsim.network import Network, Step
-from flowsim.recording.sites import Site, listening, unfitting
+from flowsim.recording.sites import Site, hooked
 
-OWN = ("state", "prediction", "logits")
-"""Sites that a flowsim network has beside its modules."""
+NETWORK_SITES = ("state", "prediction", "logits")
+"""Sites that a flowsim network has besides its modules."""
 Feed = Callable[[Any, Tensor, int], Any]
 """How frames go in: called with the network, the frames that it sees (trial, time, channel, y, x), and how
 many more it is to predict by itself.
 """
+Thin = Callable[[Tensor], Tensor]
+"""Reduces activity (trial, ..., *axes of `site_axes`), and copies it to the CPU."""
 
 
-def plainly(network: nn.Module, frames: Tensor, horizon: int) -> Any:
-    """Call the network with all frames, as vectors (trial, time, unit): as `torch.nn.GRU` with batch_first
-    needs.
+def feed_vectors(network: nn.Module, frames: Tensor, horizon: int) -> Any:
+    """Call the network with all frames as vectors (trial, time, unit), as `torch.nn.GRU` with batch_first
+    needs them.
+
+    Raises
+    ------
+    InputError
+        If the network is to go on after the frames.
     """
     if horizon:
         raise InputError(
-            "this network is shown frames only as long as there are some; to record what it predicts after the "
-            "context, give `feed`, a function (network, frames, horizon) that goes on for so many frames"
+            "this network is shown frames only as long as there are some; to record what it predicts after "
+            "the context, give `feed`, a function (network, frames, horizon) that goes on for so many frames"
         )
     return network(frames.flatten(2))
 
 
-def place_of(network: nn.Module, name: str, site: Site | None) -> tuple[str, ...]:
-    """Axes of a site in a recording beside trial and time."""
+def site_axes(network: nn.Module, name: str, site: Site | None) -> tuple[str, ...]:
+    """Axes of a site in a recording, beyond trial and time."""
     if name == "prediction":
         return ("y", "x")
     if site is None and name == "logits":
@@ -45,12 +54,13 @@ def place_of(network: nn.Module, name: str, site: Site | None) -> tuple[str, ...
         start = network.top(network.start(1))
         if start.shape[-2:] != network.frame_shape:
             return ("unit",)
-        return ("velocity", "channel", *(("orientation",) if start.ndim == 6 else ()), "y", "x")
-    if name == "state" and {"y", "x"} <= set(site.place):
+        orientation = ("orientation",) if start.ndim == 6 else ()
+        return ("velocity", "channel", *orientation, "y", "x")
+    if name == "state" and {"y", "x"} <= set(site.activity_axes):
         return ("velocity", "channel", "y", "x")
-    if name == "logits" and site.place == ("unit",):
+    if name == "logits" and site.activity_axes == ("unit",):
         return ("class",)
-    return site.place
+    return site.activity_axes
 
 
 @torch.no_grad()
@@ -60,7 +70,7 @@ def watch(
     horizon: int,
     sites: Mapping[str, Site | None],
     times: Sequence[int],
-    keep: Mapping[str, Callable[[Tensor], Tensor]],
+    thin: Mapping[str, Thin],
     feed: Feed | None = None,
     actions: Tensor | None = None,
 ) -> dict[str, Tensor]:
@@ -68,60 +78,53 @@ def watch(
 
     Parameters
     ----------
+    network : Network or torch.nn.Module
     frames : Tensor (trial, time, channel, y, x)
-    sites : mapping
-        None for the network's `OWN`.
+    horizon : int
+    sites : mapping of name to Site
+        None for one of the `NETWORK_SITES`.
     times : sequence of int
-        Which frames are kept.
-    keep : mapping of callables
-        What is kept of an activity (trial, ..., *axes of `place_of`) of each site, on the CPU.
+        The frames whose activity is returned.
+    thin : mapping of name to callable
+        How the activity at each site is reduced.
+    feed : callable, optional
+        `feed_vectors` if not given; not used for a flowsim network.
+    actions : Tensor (trial, time, component), optional
+        See `flowsim.network.Network.steps`.
 
     Returns
     -------
-    mapping of Tensor (trial, time, ...)
+    mapping of name to Tensor (trial, time, ...)
+
+    Raises
+    ------
+    InputError
+        If outputs of a module do not fit its site or the frames.
     """
     end = frames.shape[1] + horizon
-    hooked = {name: site for name, site in sites.items() if site is not None}
-    own = [name for name in sites if name not in hooked]
-    reached = {name: site.start for name, site in hooked.items()}
-
-    def thin(name: str, output: Tensor) -> Tensor | None:
-        site, first = hooked[name], reached[name]
-        if len(output) != len(frames):
-            raise InputError(
-                f"site {name}: expected {len(frames)} trials; {site.module!r} gives {len(output)} along its axis trial"
-            )
-        reached[name] += output.shape[1]
-        kept = [time - first for time in times if first <= time < reached[name]]
-        return keep[name](shaped(name, output, site, frames)[:, kept]) if kept else None
-
-    collected: dict[str, list[Tensor]] = {name: [] for name in own}
-    with listening(network, hooked, thin) as heard:
+    module_sites = {name: site for name, site in sites.items() if site is not None}
+    network_sites = [name for name in sites if name not in module_sites]
+    outputs = {
+        name: ModuleOutputs(name, site, frames, times, thin[name]) for name, site in module_sites.items()
+    }
+    collected: dict[str, list[Tensor]] = {name: [] for name in network_sites}
+    with hooked(network, module_sites, {name: output.receive for name, output in outputs.items()}):
         if isinstance(network, Network):
-            predict_from = 1 if "prediction" in own or hooked else end
+            predict_from = 1 if "prediction" in network_sites or module_sites else end
             for step in network.steps(frames, horizon, predict_from, actions):
-                if hooked:
-                    _ = step.carried  # what nobody asks for is not worked out, nor heard
+                if module_sites:
+                    _ = step.carried  # computed only on demand, and hooks hear only what is computed
                 if step.time in times:
-                    for name in own:
-                        collected[name].append(keep[name](_own(network, step, name, frames)))
+                    for name in network_sites:
+                        collected[name].append(thin[name](_network_activity(network, step, name, frames)))
         else:
-            (feed or plainly)(network, frames, horizon)
-    found = {name: torch.stack(values, 1) for name, values in collected.items()}
-    for name, site in hooked.items():
-        if reached[name] != end:
-            raise unfitting(name, site, reached[name] - site.start, end)
-        if not heard[name]:
-            raise InputError(
-                f"site {name} starts at frame {site.start}, after the last that is recorded; use a smaller every"
-            )
-        values = torch.cat(heard[name], 1)
-        missing = values.new_full((len(values), len(times) - values.shape[1], *values.shape[2:]), torch.nan)
-        found[name] = torch.cat([missing, values], 1)
-    return found
+            (feed or feed_vectors)(network, frames, horizon)
+    activity = {name: torch.stack(values, 1) for name, values in collected.items()}
+    return activity | {name: output.activity(end) for name, output in outputs.items()}
 
 
-def _own(network: Network, step: Step, name: str, frames: Tensor) -> Tensor:
+def _network_activity(network: Network, step: Step, name: str, frames: Tensor) -> Tensor:
+    """Activity (trial, *axes) at one of the `NETWORK_SITES` after a step; NaN for a prediction not made."""
     if name == "prediction":
         blank = frames.new_full(frames[:, 0, 0].shape, torch.nan)
         return blank if step.prediction is None else step.prediction[:, 0]
@@ -131,26 +134,103 @@ def _own(network: Network, step: Step, name: str, frames: Tensor) -> Tensor:
     return state if state.shape[-2:] == network.frame_shape else state.flatten(1)
 
 
-def shaped(name: str, output: Tensor, site: Site, frames: Tensor) -> Tensor:
-    """An output (trial, time, *place) with the axes of `place_of`.
+class ModuleOutputs:
+    """The outputs of the module of one site, reduced as they come.
+
+    Parameters
+    ----------
+    name : str
+        Of the site.
+    site : Site
+    frames : Tensor (trial, time, channel, y, x)
+        That the network sees.
+    times : sequence of int
+        The frames whose activity is collected.
+    thin : callable
+    """
+
+    def __init__(self, name: str, site: Site, frames: Tensor, times: Sequence[int], thin: Thin) -> None:
+        self.name = name
+        self.site = site
+        self.trials = len(frames)
+        self.frame_shape = (frames.shape[-2], frames.shape[-1])
+        self.times = times
+        self.thin = thin
+        self.next_frame = site.start
+        self.collected: list[Tensor] = []
+
+    def receive(self, output: Any) -> None:
+        """Take one output of the module: of one frame, or of several along its time axis.
+
+        Raises
+        ------
+        InputError
+            If it does not have the axes of the site, or another number of trials than the frames.
+        """
+        values = self.site.ordered(output, self.name)
+        if len(values) != self.trials:
+            raise InputError(
+                f"site {self.name}: expected {self.trials} trials; {self.site.module!r} gives {len(values)} "
+                "along its axis trial"
+            )
+        first = self.next_frame
+        self.next_frame += values.shape[1]
+        recorded = [time - first for time in self.times if first <= time < self.next_frame]
+        if recorded:
+            shaped = with_site_axes(self.name, values, self.site, self.frame_shape)
+            self.collected.append(self.thin(shaped[:, recorded]))
+
+    def activity(self, end: int) -> Tensor:
+        """The collected activity (trial, time, ...), NaN before the site's first frame.
+
+        Raises
+        ------
+        InputError
+            If the outputs do not go on to frame ``end`` - 1, or none of them is at one of the times.
+        """
+        if self.next_frame != end:
+            raise self._wrong_count(end)
+        if not self.collected:
+            raise InputError(
+                f"site {self.name} starts at frame {self.site.start}, after the last that is recorded; use a "
+                "smaller every"
+            )
+        values = torch.cat(self.collected, 1)
+        missing = len(self.times) - values.shape[1]
+        before = values.new_full((len(values), missing, *values.shape[2:]), torch.nan)
+        return torch.cat([before, values], 1)
+
+    def _wrong_count(self, end: int) -> InputError:
+        count = self.next_frame - self.site.start
+        hint = ""
+        if not count:
+            hint = " (its forward may have been called, but hooks hear calls of the module alone)"
+        return InputError(
+            f"site {self.name}: expected an entry for each frame from {self.site.start} to {end - 1}; "
+            f"{self.site.module!r} gave {count}{hint}. Name a module that is called once for every frame, of "
+            "a network that goes on to the last frame, and the frame at which it starts"
+        )
+
+
+def with_site_axes(name: str, output: Tensor, site: Site, frame_shape: tuple[int, int]) -> Tensor:
+    """An output (trial, time, *activity_axes of the site) with the axes of `site_axes`.
 
     Raises
     ------
     InputError
-        If a prediction has not the size of a frame.
+        If a prediction does not have the size of a frame.
     """
-    size, leading = tuple(frames.shape[-2:]), output.ndim - len(site.place)
+    leading = output.ndim - len(site.activity_axes)
     if name == "prediction":
-        pixels = output.shape[leading:].numel()
-        if pixels != size[0] * size[1]:
+        size = tuple(output.shape[leading:])
+        if output.shape[leading:].numel() != frame_shape[0] * frame_shape[1]:
             raise InputError(
-                f"site prediction: expected {size[0]}x{size[1]} px; {site.module!r} gives "
-                f"{tuple(output.shape[leading:])}"
+                f"site prediction: expected {frame_shape[0]}x{frame_shape[1]} px; "
+                f"{site.module!r} gives {size}"
             )
-        return output.reshape(*output.shape[:leading], *size)
-    if name == "state" and {"y", "x"} <= set(
-        site.place
-    ):  # of the one velocity 0, and of one channel if of none
-        for _ in range(1 if "channel" in site.place else 2):
+        return output.reshape(*output.shape[:leading], *frame_shape)
+    if name == "state" and {"y", "x"} <= set(site.activity_axes):
+        if "channel" not in site.activity_axes:
             output = output.unsqueeze(leading)
+        output = output.unsqueeze(leading)  # the one velocity, 0
     return output

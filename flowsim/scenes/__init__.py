@@ -1,11 +1,11 @@
 """What stimuli are drawn with.
 
-scene          truth first, frames rendered from it
-canvas         moving and overlaying images
-velocities     sets of velocities and headings
-sequences      frames, labels and actions as tensors
-strokes        drawn lines
-human_body     stick figures and point lights
+scene          the truth about trials, and a dataset whose frames are rendered from it
+canvas         put images and dots on frames, move, turn and overlay them
+velocities     which velocities a file visits and which are trained
+sequences      frames, labels and observer's actions as tensors
+strokes        lines with round ends
+human_body     where the joints of 25 persons are
 human_actions  how joints move in six actions
-sources        digits, MNIST, KTH and folders of data
+sources        digits, MNIST, KTH's videos and folders of data
 """

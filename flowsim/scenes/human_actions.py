@@ -31,17 +31,29 @@ CURVES = (
     *("arm", "elbow", "arm_across", "forearm_across"),
     *("lean", "turn", "bob"),
 )
-"""``thigh`` and ``arm``: from hanging down, towards forward or, at 90 deg ``across``, to the side. ``knee``,
-``elbow``: flexion. ``stance``: how much further back the right thigh is, and further forward the left.
-``lean`` of the trunk, forward. ``turn`` of the shoulders, right forward. ``bob``: rise of the hips, in
-percent of the height, not in deg.
+"""``thigh`` and ``arm``: angle from hanging down, forward or, where ``across`` is 90 deg, to the side.
+``knee`` and ``elbow``: flexion. ``stance``: how much further back the right thigh is, and further forward the
+left. ``lean``: of the trunk, forward. ``turn``: of the shoulders, right one forward. ``bob``: rise of the
+hips, in percent of the height instead of deg.
 """
 HARMONICS = 5
 
 
 class Action(NamedTuple):
-    """``frequency`` in cycles/s, ``stride`` in heights of the body per cycle, ``frontal`` or seen from the
-    side, ``lag`` of the left side in cycles, and curves; what is not among them is 0.
+    """How one action is performed, on average over persons.
+
+    Attributes
+    ----------
+    frequency : float
+        In cycles/s.
+    stride : float
+        Distance covered in one cycle, in heights of the body.
+    frontal : bool
+        Whether the person faces the viewer; if not, they are seen from the side.
+    lag : float
+        By which the left side follows the right, in cycles.
+    curves : mapping of name in `CURVES` to Curve
+        Curves that are not given are 0.
     """
 
     frequency: float
@@ -105,13 +117,16 @@ ACTIONS = tuple(TABLE)
 
 @cache
 def series() -> np.ndarray:
-    """Of every curve of every action, (action, curve, 1 + 2 HARMONICS): mean, cosines and sines."""
+    """Fourier series of every curve of every action, (action, curve, 1 + 2 HARMONICS); see `fitted`."""
     table = [[fitted(action.curves.get(curve, 0)) for curve in CURVES] for action in TABLE.values()]
     return np.array(table)
 
 
 def fitted(curve: Curve) -> np.ndarray:
-    """The series of one curve: monotone from event to event, but for its higher harmonics."""
+    """Fourier series of one curve, (1 + 2 HARMONICS,): mean, cosines and sines.
+
+    The curve is monotone from event to event; the series leaves out its higher harmonics.
+    """
     if not isinstance(curve, list):
         return np.array([curve, *[0] * 2 * HARMONICS])
     percent, degrees = np.array(curve, dtype=float).T

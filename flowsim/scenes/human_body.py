@@ -1,8 +1,8 @@
-"""Human figures: 25 persons, and where their joints are while they act.
+"""Human bodies: 25 persons, and where their joints are while they act.
 
-A body is a chain of rigid segments, whose lengths in parts of its height are those of Drillis and Contini,
-"Body Segment Parameters" (1966), as in Winter, "Biomechanics and Motor Control of Human Movement". Every
-person has proportions, a pace and habits of their own, and always the same ones.
+A body is a chain of rigid segments, with lengths in parts of its height from Drillis and Contini, "Body
+Segment Parameters" (1966), as in Winter, "Biomechanics and Motor Control of Human Movement". Every person has
+proportions, a pace and habits of their own, which are the same in every stimulus.
 """
 
 from __future__ import annotations
@@ -15,61 +15,88 @@ from flowsim.scenes.human_actions import ACTIONS, CURVES, HARMONICS, TABLE, seri
 
 PERSONS = range(1, 26)
 SEGMENTS = {
-    "trunk": 0.288, "neck": 0.117, "upper_arm": 0.186, "forearm": 0.146, "hand": 0.054, "thigh": 0.245, "shank": 0.246,
-    "shoulder": 0.129, "hip": 0.06,
-}  # fmt: skip
-"""Lengths in parts of the height: from the hips to the shoulders and on to the middle of the head; a fist is
-half a hand; shoulders and hip joints are given by their distance from the middle (that of the hips is no
-published one).
+    "trunk": 0.288,
+    "neck": 0.117,
+    "upper_arm": 0.186,
+    "forearm": 0.146,
+    "hand": 0.054,
+    "thigh": 0.245,
+    "shank": 0.246,
+    "shoulder": 0.129,
+    "hip": 0.06,
+}
+"""Lengths in parts of the height. The trunk goes from the hips to the shoulders, the neck from there to the
+middle of the head; the hand is a fist, half a hand; shoulders and hips are given by their distance from the
+middle (that of the hips is not a published one).
 """
+ADDED_HABITS = {"lean": 3.0, "elbow": 10.0, "arm_lag": 0.03, "side_lag": 0.03}
 HABITS = {
-    "stature": 0.08, "legs": 0.03, "arms": 0.05, "breadth": 0.1, "girth": 0.15, "pace": 0.1, "stride": 0.1,
-    "swing": 0.15, "lean": 3.0, "elbow": 10.0, "arm_lag": 0.03, "side_lag": 0.03,
-}  # fmt: skip
-"""How far a person is from the mean at most: as a share of it, then in deg, then in cycles."""
+    "stature": 0.08,
+    "legs": 0.03,
+    "arms": 0.05,
+    "breadth": 0.1,
+    "girth": 0.15,
+    "pace": 0.1,
+    "stride": 0.1,
+    "swing": 0.15,
+    **ADDED_HABITS,
+}
+"""How far a person is from the mean at most: as a share of it, except for ``lean`` and ``elbow`` (deg) and
+the lags (cycles), which are added.
+"""
 SCALES = {
     "legs": ("thigh", "shank"),
     "arms": ("upper_arm", "forearm", "hand"),
     "breadth": ("shoulder", "hip"),
 }
+"""Which segments a habit makes longer or shorter."""
 AMPLITUDES = {"stride": ("thigh", "knee"), "swing": ("arm", "arm_across", "forearm_across")}
+"""Which movements a habit makes larger or smaller."""
 PAIRED = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle")
 JOINTS = ("head", "neck", "pelvis", *(f"{side}_{joint}" for side in ("right", "left") for joint in PAIRED))
 POINTS = tuple(joint for joint in JOINTS if joint not in ("neck", "pelvis", "right_hand", "left_hand"))
 """Where Johansson, Perception & Psychophysics 14:201 (1973), put his 13 lights."""
+LIMBS = {
+    ("shoulder", "elbow"): 0.028,
+    ("elbow", "hand"): 0.024,
+    ("hip", "knee"): 0.04,
+    ("knee", "ankle"): 0.03,
+}
 BONES = {
-    ("pelvis", "neck"): (0.055, 0.6), ("right_shoulder", "left_shoulder"): (0.04, 0.6),
-    ("right_hip", "left_hip"): (0.04, 1.0), ("head", "head"): (0.065, 1.0),
+    ("pelvis", "neck"): (0.055, 0.6),
+    ("right_shoulder", "left_shoulder"): (0.04, 0.6),
+    ("right_hip", "left_hip"): (0.04, 1.0),
+    ("head", "head"): (0.065, 1.0),
     **{
         (f"{side}_{start}", f"{side}_{end}"): (radius, 1.0)
         for side in ("right", "left")
-        for start, end, radius in (
-            ("shoulder", "elbow", 0.028), ("elbow", "hand", 0.024), ("hip", "knee", 0.04), ("knee", "ankle", 0.03),
-        )
+        for (start, end), radius in LIMBS.items()
     },
-}  # fmt: skip
+}
 """From joint to joint: half of the thickness in parts of the height, and luminance. The head is a disc; the
 trunk is darker, so that arms before it can be seen.
 """
 SPAN = 1.25
-"""In heights: from the soles to the fists of someone who reaches up. Nobody is larger in any direction."""
+"""In parts of the height: from the soles to the fists of someone who reaches up. Nobody is larger in any
+direction.
+"""
 
 
 @cache
 def habits() -> dict[str, np.ndarray]:
-    """Of every person, (person,): a factor, or deg and cycles to be added."""
-    drawn = np.stack(
+    """The habits of every person by name, (person,): factors, or what is added in deg or cycles."""
+    deviation = np.stack(
         [np.random.default_rng((1966, person)).uniform(-1, 1, len(HABITS)) for person in PERSONS]
     )
-    mean = np.array([0.0 if name in ("lean", "elbow", "arm_lag", "side_lag") else 1.0 for name in HABITS])
-    return dict(zip(HABITS, (mean + drawn * np.array(list(HABITS.values()))).T, strict=True))
+    mean = np.array([0.0 if name in ADDED_HABITS else 1.0 for name in HABITS])
+    return dict(zip(HABITS, (mean + deviation * np.array(list(HABITS.values()))).T, strict=True))
 
 
-def figure(label: np.ndarray, person: np.ndarray, phase: np.ndarray) -> np.ndarray:
-    """Where joints are from the resting pelvis, (trial, time, joint, 3): down, forward, and to the person's
-    right.
+def joint_positions(label: np.ndarray, person: np.ndarray, phase: np.ndarray) -> np.ndarray:
+    """Where the `JOINTS` are relative to the resting pelvis, (trial, time, joint, 3): down, forward, and to
+    the person's right.
 
-    In parts of the height of the body, which is 1; joints are those of `JOINTS`.
+    In parts of the height of the body.
 
     Parameters
     ----------
@@ -79,56 +106,59 @@ def figure(label: np.ndarray, person: np.ndarray, phase: np.ndarray) -> np.ndarr
         In cycles.
     """
     # arrays below are (trial, side, time[, 3]): the trunk has one side, limbs have right and left
-    own = {name: habit[person - 1][:, None, None] for name, habit in habits().items()}
-    long: dict[str, np.ndarray] = {name: np.array(length) for name, length in SEGMENTS.items()}
-    for habit, names in SCALES.items():
-        long |= {name: own[habit][..., None] * SEGMENTS[name] for name in names}
+    habit = {name: of_all[person - 1][:, None, None] for name, of_all in habits().items()}
+    length: dict[str, np.ndarray] = {name: np.array(mean) for name, mean in SEGMENTS.items()}
+    for scale, names in SCALES.items():
+        length |= {name: habit[scale][..., None] * SEGMENTS[name] for name in names}
     right = np.array([[1.0], [-1.0]])
 
-    curves = habitual(series()[label], label, own)
+    curves = habitual(series()[label], label, habit)
     now = phase[:, None]
     lag = np.array([(0, TABLE[ACTIONS[k]].lag) for k in label])[..., None]
-    late = np.concatenate([own["arm_lag"], own["arm_lag"] + own["side_lag"]], 1)
-    trunk, legs, arms = angles(curves, now), angles(curves, now - lag), angles(curves, now - lag - late)
+    arm_lag = np.concatenate([habit["arm_lag"], habit["arm_lag"] + habit["side_lag"]], 1)
+    trunk = angles(curves, now)
+    legs = angles(curves, now - lag)
+    arms = angles(curves, now - lag - arm_lag)
 
-    still = np.zeros_like(now)
-    pelvis = np.stack([-trunk["bob"] / 100, still, still], -1)
-    upwards = direction(180 - trunk["lean"], still)
-    neck = pelvis + long["trunk"] * upwards
-    head = neck + long["neck"] * upwards
+    zero = np.zeros_like(now)
+    pelvis = np.stack([-trunk["bob"] / 100, zero, zero], -1)
+    upwards = direction(180 - trunk["lean"], zero)
+    neck = pelvis + length["trunk"] * upwards
+    head = neck + length["neck"] * upwards
 
-    hip = pelvis + long["hip"] * sideways(still, right)
-    thigh, across = legs["thigh"] - right * legs["stance"], right * legs["thigh_across"]
-    knee = hip + long["thigh"] * direction(thigh, across)
-    ankle = knee + long["shank"] * direction(thigh - legs["knee"], across)
+    hip = pelvis + length["hip"] * sideways(zero, right)
+    thigh = legs["thigh"] - right * legs["stance"]
+    across = right * legs["thigh_across"]
+    knee = hip + length["thigh"] * direction(thigh, across)
+    ankle = knee + length["shank"] * direction(thigh - legs["knee"], across)
 
-    shoulder = neck + long["shoulder"] * sideways(trunk["turn"], right)
+    shoulder = neck + length["shoulder"] * sideways(trunk["turn"], right)
     arm = arms["arm"] - trunk["lean"]
-    elbow = shoulder + long["upper_arm"] * direction(arm, right * arms["arm_across"])
+    elbow = shoulder + length["upper_arm"] * direction(arm, right * arms["arm_across"])
     forearm = direction(arm + arms["elbow"], right * arms["forearm_across"])
-    wrist = elbow + long["forearm"] * forearm
-    hand = wrist + long["hand"] * forearm
+    wrist = elbow + length["forearm"] * forearm
+    hand = wrist + length["hand"] * forearm
     limbs = np.stack([shoulder, elbow, wrist, hand, hip, knee, ankle], 2)  # (trial, side, joint, time, 3)
     limbs = limbs.reshape(len(label), -1, *limbs.shape[3:])
     return np.concatenate([head, neck, pelvis, limbs], 1).swapaxes(1, 2)
 
 
-def habitual(curves: np.ndarray, label: np.ndarray, own: dict[str, np.ndarray]) -> np.ndarray:
-    """Series (trial, curve, mode) as a person has them.
+def habitual(curves: np.ndarray, label: np.ndarray, habit: dict[str, np.ndarray]) -> np.ndarray:
+    """Series (trial, curve, mode) with the habits (trial, side, time) of each trial's person.
 
-    Movements are larger or smaller about their mean in gaits, and else from the posture in which they begin:
-    hands meet in all claps.
+    Gaits are made larger or smaller about the mean posture, other movements from the posture in which they
+    begin, so that hands still meet in every clap.
     """
     curves = curves.copy()
     gait = np.array([TABLE[ACTIONS[k]].stride > 0 for k in label])
-    for habit, names in AMPLITUDES.items():
-        factor = own[habit][..., 0]
+    for amplitude, names in AMPLITUDES.items():
+        factor = habit[amplitude][..., 0]
         for c in map(CURVES.index, names):
             start = curves[:, c, 1 : 1 + HARMONICS].sum(-1)  # above the mean
             curves[:, c, 0] += np.where(gait, 0, (1 - factor[:, 0]) * start)
             curves[:, c, 1:] *= factor
     for name in ("lean", "elbow"):
-        curves[:, CURVES.index(name), 0] += own[name][:, 0, 0]
+        curves[:, CURVES.index(name), 0] += habit[name][:, 0, 0]
     return curves
 
 

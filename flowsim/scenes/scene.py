@@ -1,9 +1,9 @@
-"""What a generator in ``stimuli/`` draws, before anybody looks at it, and the frames that follow from it.
+"""The truth about the trials of a stimulus, and the frames that are rendered from it.
 
-A generator draws the truth: what there is, where, and how it moves. Its ``render`` makes frames of that truth
-and of nothing else, on any device. So a stimulus file, whose frames are rendered block by block while they
-are written, the batches of `flowsim.training.batches`, rendered where a network trains, and frames drawn
-again from a file's coordinates are the same.
+A generator in ``stimuli/`` draws the truth: what there is, where, and how it moves. Its ``render`` makes
+frames from that truth and from nothing else, on any device. Frames are therefore the same whether they are
+rendered block by block while a stimulus file is written, batch by batch where a network trains
+(`flowsim.training.batches`), or again from the coordinates of a file.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Truth = Mapping[str, tuple[Sequence[str], np.ndarray, str, str]]
 
 @dataclass(frozen=True)
 class Scene:
-    """The truth about some trials.
+    """The truth about some trials: all that ``render`` needs.
 
     Attributes
     ----------
     values : mapping of str to array (trial, ...)
         The coordinates of a stimulus.
     frames : int
-        How many.
+        Number of frames of a trial.
     frame_shape : (int, int)
     settings : mapping
-        What else ``render`` has to know, as plain values.
+        What is the same in all trials, as plain values.
     """
 
     values: Mapping[str, np.ndarray]
@@ -65,8 +65,8 @@ class Scene:
 
     def part(self, chosen: slice) -> Scene:
         """Some of the trials."""
-        few = {name: values[chosen] for name, values in self.values.items()}
-        return Scene(few, self.frames, self.frame_shape, self.settings)
+        values = {name: of_all[chosen] for name, of_all in self.values.items()}
+        return Scene(values, self.frames, self.frame_shape, self.settings)
 
 
 Render = Callable[[Scene, torch.device], Tensor]
@@ -92,49 +92,55 @@ def stimulus(
         ...
     render : callable
         Called when frames are read, for as many trials as fit into a block.
-    frames, frame_shape
-        Number and size (y, x) of frames.
+    frames : int
+        Number of frames of a trial.
+    frame_shape : (int, int)
     group : FlowGroup
         To which the flows belong.
     flows : sequence of velocities, optional
-        Of a probe: flow 0 is the reference and moves nothing; the others are its transports, held to [0, 1]
-        where interpolation overshoots.
+        Of a probe: flow 0 is the reference and moves nothing; the others are its transports, limited to
+        [0, 1] where interpolation overshoots.
     settings : mapping, optional
         See `Scene`.
 
     Returns
     -------
     Dataset
-        ``frames`` (trial, time, y, x), with ``flow`` before them if there are flows, in [0, 1], made when
-        read.
+        ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) if there are flows, in [0, 1], rendered
+        when they are read.
     """
     values = {name: entry[1] for name, entry in truth.items()}
     scene = Scene(values, frames, frame_shape, dict(settings or {}))
-    every = 4 * frames * frame_shape[0] * frame_shape[1]
-    at_once = max(1, BLOCK_BYTES // every)
-    blocks = []
-    for first in range(0, len(scene), at_once):
-        part = scene.part(slice(first, first + at_once))
-        made = dask.delayed(_rendered, pure=False)(render, part)
-        blocks.append(da.from_delayed(made, (len(part), frames, *frame_shape), np.float32))
-    reference = da.concatenate(blocks)
+    rendered: Any = _lazily_rendered(scene, render)
     dims: tuple[str, ...] = ("trial", "time", "y", "x")
     coords: dict[str, Any] = {"time": ("time", np.arange(frames), {"units": "frame", "long_name": "frame"})}
     for name, (over, of_all, unit, long_name) in truth.items():
         coords[name] = (over, of_all, {"units": unit, "long_name": long_name})
     if flows is not None:
-        reference = da.stack(
-            [reference.map_blocks(_transported, Flow(group, v), dtype=np.float32) for v in flows]
+        rendered = da.stack(
+            [rendered.map_blocks(_transported, Flow(group, v), dtype=np.float32) for v in flows]
         )
         dims = ("flow", *dims)
         coords |= velocity_coords("flow", group, flows)
     attrs = {"flow_group": group.name, "scene": json.dumps(scene.settings)}
-    return xr.Dataset({"frames": (dims, reference, {"units": "1", "long_name": "luminance"})}, coords, attrs)
+    return xr.Dataset({"frames": (dims, rendered, {"units": "1", "long_name": "luminance"})}, coords, attrs)
 
 
-def of_trials(is_so: np.ndarray, description: str) -> tuple[tuple[str, ...], np.ndarray, str, str]:
-    """An entry of a truth: of each trial, whether something is so; netCDF has no truth values."""
+def truth_value(is_so: np.ndarray, description: str) -> tuple[tuple[str, ...], np.ndarray, str, str]:
+    """An entry of a truth: whether something holds in each trial, as 0 or 1, since netCDF has no booleans."""
     return ("trial",), is_so.astype(np.int8), "", description
+
+
+def _lazily_rendered(scene: Scene, render: Render) -> da.Array:
+    """Frames (trial, time, y, x) of a scene, rendered in blocks of trials when they are read."""
+    trial_bytes = 4 * scene.frames * scene.frame_shape[0] * scene.frame_shape[1]
+    trials_at_once = max(1, BLOCK_BYTES // trial_bytes)
+    blocks = []
+    for first in range(0, len(scene), trials_at_once):
+        part = scene.part(slice(first, first + trials_at_once))
+        frames = dask.delayed(_rendered, pure=False)(render, part)
+        blocks.append(da.from_delayed(frames, (len(part), scene.frames, *scene.frame_shape), np.float32))
+    return da.concatenate(blocks)
 
 
 def _rendered(render: Render, scene: Scene) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""What a network is trained on: frames, and beside them the label of each trial and the actions of its
-observer.
-"""
+"""Frames as tensors, with the label of each trial and the actions of its observer."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import xarray as xr
 from torch import Tensor
 
 ACTIONS = ("action_vy", "action_vx")
-"""Coordinates (trial, time) of a stimulus whose observer moves."""
+"""Coordinates (trial, time) of a stimulus with an observer who moves."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,10 @@ class Sequences:
     ----------
     frames : Tensor (trial, time, channel, y, x)
     label : Tensor (trial,), optional
-        Of object 0, as whole numbers from 0.
+        Of object 0, as integers from 0.
     actions : Tensor (trial, time, component), optional
-        How far the observer moved since the frame before. It stays on the CPU, where a network that takes it
-        needs it.
+        How far the observer moved since the frame before, in px. It always stays on the CPU, where networks
+        need it.
     """
 
     frames: Tensor
@@ -35,7 +33,7 @@ class Sequences:
 
     @classmethod
     def of(cls, stimulus: xr.Dataset) -> Sequences:
-        """All of a stimulus."""
+        """All trials of a stimulus."""
         frames = torch.from_numpy(stimulus.frames.values)
         return cls(frames[:, :, None], labels(stimulus), observer_actions(stimulus))
 
@@ -43,24 +41,24 @@ class Sequences:
         return len(self.frames)
 
     def __getitem__(self, chosen: slice | Tensor) -> Sequences:
+        chosen_on_cpu = chosen.cpu() if isinstance(chosen, Tensor) else chosen
         label = None if self.label is None else self.label[chosen]
-        on_cpu = chosen.cpu() if isinstance(chosen, Tensor) else chosen
-        return Sequences(self.frames[chosen], label, None if self.actions is None else self.actions[on_cpu])
+        actions = None if self.actions is None else self.actions[chosen_on_cpu]
+        return Sequences(self.frames[chosen], label, actions)
 
     def between(self, first: int, end: int) -> Sequences:
         """Frames ``first`` to ``end`` - 1."""
-        steps = None if self.actions is None else self.actions[:, first:end]
-        return Sequences(self.frames[:, first:end], self.label, steps)
+        actions = None if self.actions is None else self.actions[:, first:end]
+        return Sequences(self.frames[:, first:end], self.label, actions)
 
     def to(self, device: torch.device) -> Sequences:
-        """The same on a device."""
-        return Sequences(
-            self.frames.to(device), None if self.label is None else self.label.to(device), self.actions
-        )
+        """The same, with frames and labels on a device."""
+        label = None if self.label is None else self.label.to(device)
+        return Sequences(self.frames.to(device), label, self.actions)
 
 
 def labels(stimulus: xr.Dataset) -> Tensor | None:
-    """The label of object 0 (trial,), if there are labels."""
+    """The label of object 0 (trial,), or None if the stimulus has no labels."""
     if "label" not in stimulus.coords:
         return None
     first = stimulus.label.isel(object=0) if "object" in stimulus.label.dims else stimulus.label
@@ -68,7 +66,7 @@ def labels(stimulus: xr.Dataset) -> Tensor | None:
 
 
 def observer_actions(stimulus: xr.Dataset) -> Tensor | None:
-    """The observer's actions (trial, time, component), if it acts."""
+    """The observer's actions (trial, time, component), or None if the stimulus has none."""
     if not all(name in stimulus.coords for name in ACTIONS):
         return None
     return torch.from_numpy(np.stack([stimulus[name].values for name in ACTIONS], -1).astype(np.float32))

@@ -16,24 +16,24 @@ def strokes(
     frame_shape: tuple[int, int],
     longest: float,
 ) -> Tensor:
-    """Frames (..., y, x) of lines from ``start`` to ``end``, the brighter over the darker; where both are
-    one, a disc.
+    """Frames (..., y, x) of lines from ``start`` to ``end``, the brighter over the darker; a disc where both
+    are the same point.
 
-    A pixel within a line is as bright as the line, and one on its edge as bright as far as it is covered,
-    taken as its distance from the edge over one px.
+    Pixels within a line have its brightness. On its edge, one px wide, brightness falls linearly with the
+    distance from the middle of the line.
 
     Parameters
     ----------
     start, end : Tensor (..., line, 2)
-        (y, x) in px, within the frame or anywhere beyond: frames are tori.
+        (y, x) in px, within the frame or anywhere beyond it: frames are tori.
     radius : Tensor that broadcasts with (..., line)
         Half of the thickness, in px.
     brightness : Tensor that broadcasts with (..., line)
         In [0, 1].
     frame_shape : (int, int)
     longest : float
-        No line is longer, along y or x and with its ends, than this. Told, so that a GPU need not be waited
-        for.
+        Length that no line exceeds along y or x, with its ends, in px. It is an argument because computing
+        it here would make the CPU wait for a GPU.
     """
     along = end - start
     # only pixels near a line can be part of it: a square about the pixel in its middle holds them all
@@ -42,10 +42,9 @@ def strokes(
     middle = (start + along / 2).round()
     y, x = (square - (start - middle)[..., i, None] for i in (0, 1))
     dy, dx = along[..., 0, None], along[..., 1, None]
-    length = (dy**2 + dx**2).clamp_min(1e-12)  # squared; a disc has none
-    share = (y * dy / length)[..., :, None] + (x * dx / length)[
-        ..., None, :
-    ]  # of the way, where a pixel is nearest
+    squared_length = (dy**2 + dx**2).clamp_min(1e-12)  # a disc has none
+    # where on the line, from 0 to 1, it is nearest to a pixel
+    share = (y * dy / squared_length)[..., :, None] + (x * dx / squared_length)[..., None, :]
     share.clamp_(0, 1)
     distance = torch.addcmul(y[..., :, None], share, dy[..., None], value=-1)
     distance.hypot_(torch.addcmul(x[..., None, :], share, dx[..., None], value=-1))

@@ -1,15 +1,17 @@
-"""Chunks that are read past the HDF5 library hold what the library reads."""
+"""Chunks that are written and read past the HDF5 library hold what the library reads."""
 
 import pickle
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
-from flowsim import InputError, open_recording, record
-from flowsim.files.hdf5_chunks import ChunkReader, readable
+from flowsim import InputError, build, open_recording, record
+from flowsim.files.hdf5_chunks import ChunkReader, has_plain_chunks
 
-SHAPE, CHUNKS = (3, 7, 5), (1, 3, 2)
+SHAPE = (3, 7, 5)
+CHUNKS = (1, 3, 2)
 KEYS = [
     (slice(None),) * 3,
     (slice(1, 3), slice(2, 6), slice(3, 4)),
@@ -43,7 +45,7 @@ def file(tmp_path, rng):
 
 def test_every_slice_of_every_codec(file):
     with h5py.File(file) as made:
-        names = [name for name in made if readable(made[name])]
+        names = [name for name in made if has_plain_chunks(made[name])]
         assert names == [f"f{n} {k}" for n in (2, 4, 8) for k in (0, 1, 2)] + ["gaps"]
         for name in names:
             stored = ChunkReader(file, name)
@@ -84,3 +86,30 @@ def test_recordings_are_opened_this_way(codec, fernn, probe, tmp_path):
         assert opened.state.sel(flow=1, trial=0).flow_vy.size == 1
     with pytest.raises(InputError, match="missing"):
         open_recording(tmp_path / "missing.h5")
+
+
+@pytest.mark.parametrize("codec", ["gzip", "rounded", "none"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_codecs(codec, dtype, probe, tmp_path):
+    """h5py reads what was written in our own chunks; rounding keeps three digits, and exact values as they
+    are.
+    """
+    torch.manual_seed(0)
+    network = build("fernn", (9, 8), max_speed=1, channels=3, decoder_layers=1).to(torch.float64)
+    record(network, probe, tmp_path / "a.h5", dtype=dtype, codec=codec)
+    with torch.no_grad():
+        frames = torch.from_numpy(probe.frames.values[2])[:, :, None].double()
+        expected = network.states(frames).numpy().astype(dtype)
+    with h5py.File(tmp_path / "a.h5") as h5:
+        found = h5["state"][2]
+        assert (h5["state"].compression, h5["state"].shuffle) == (
+            (None, False) if codec == "none" else ("gzip", True)
+        )
+    if codec == "rounded" and dtype != "float16":
+        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=1e-30)
+        assert not np.array_equal(found, expected)
+        bits = found[found != 0].view(f"u{found.itemsize}")
+        assert not (bits & ((1 << (np.finfo(dtype).nmant - 10)) - 1)).any()
+    else:
+        np.testing.assert_array_equal(found, expected)
+    assert open_recording(tmp_path / "a.h5", verify=True)

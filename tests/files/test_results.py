@@ -1,4 +1,4 @@
-"""The data of a figure as a table: one row per value, with all that says what it is."""
+"""Results of several runs are put side by side, and in a table with one row per value."""
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,37 @@ import xarray as xr
 from flowsim import InputError
 from flowsim.files import netcdf
 from flowsim.files.results import side_by_side, tidy, write_tidy
+
+
+def test_runs_are_put_side_by_side(tmp_path):
+    for name, seed in (("a", 0), ("a", 1), ("b", 0)):
+        one = xr.Dataset({"mse": ("ahead", np.full(3, seed))}, attrs={"horizon": 6})
+        netcdf.write(
+            one, tmp_path / f"{name}{seed}.h5", {"stage": "analysis", "network": name, "seed": str(seed)}
+        )
+    together = side_by_side([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
+    assert together.mse.dims == ("run", "ahead")
+    assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
+    assert together["network"].values.tolist() == ["a", "a", "b"]
+    assert together.attrs["horizon"] == 6
+
+
+def test_a_network_of_which_one_run_is_partial_is_called_so(tmp_path):
+    one = xr.Dataset({"mse": ("ahead", np.ones(3))})
+    for name, seed, partial in (("a", 0, "after 1 of 2 sequences"), ("a", 1, ""), ("b", 0, "")):
+        attrs = {"stage": "analysis", "network": name, "seed": str(seed), "partial": partial}
+        netcdf.write(one, tmp_path / f"{name}{seed}.h5", attrs)
+    together = side_by_side([tmp_path / f for f in ("a0.h5", "a1.h5", "b0.h5")], "mine")
+    assert together["network"].values.tolist() == ["a (partial)", "a (partial)", "b"]
+    assert together.partial.values.tolist() == ["after 1 of 2 sequences", "", ""]
+    assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
+
+
+def test_results_of_another_analysis_are_refused(tmp_path):
+    one = xr.Dataset({"mse": ("ahead", np.ones(3))})
+    netcdf.write(one, tmp_path / "a.h5", {"stage": "analysis", "specification": '{"analysis": "theirs"}'})
+    with pytest.raises(InputError, match="expected results of mine; these are of theirs"):
+        side_by_side([tmp_path / "a.h5"], "mine")
 
 
 @pytest.fixture
@@ -61,7 +92,10 @@ def test_runs_side_by_side_become_one_table(tmp_path):
         netcdf.write(made, tmp_path / f"{seed}.h5", {"stage": "analysis", "network": "a", "seed": str(seed)})
     table = tidy(side_by_side([tmp_path / "0.h5", tmp_path / "1.h5"], "any"))
     assert table[["run", "ahead", "value"]].values.tolist() == [
-        ["a-seed0", 1, 0.5], ["a-seed0", 2, 0.25], ["a-seed1", 1, 1.5], ["a-seed1", 2, 0.25],
-    ]  # fmt: skip
+        ["a-seed0", 1, 0.5],
+        ["a-seed0", 2, 0.25],
+        ["a-seed1", 1, 1.5],
+        ["a-seed1", 2, 0.25],
+    ]
     with pytest.raises(InputError, match="expected a file of stage analysis, found no such file"):
         side_by_side([tmp_path / "2.h5"], "any")

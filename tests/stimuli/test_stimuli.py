@@ -1,4 +1,6 @@
-"""Every stimulus in stimuli/ is what its coordinates say, reproducible, and split by image."""
+"""Every stimulus in stimuli/ is what its coordinates say, reproducible, and split by image or person."""
+
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -6,15 +8,15 @@ import pytest
 import torch
 import xarray as xr
 
-from flowsim import InputError, Translation, ideas
+from flowsim import Translation, ideas
 from flowsim.files import coordinates, netcdf
 from flowsim.scenes.scene import Scene
-from flowsim.scenes.sources.digits import digits
-from stimuli import moving_digits
+from flowsim.scenes.sources.digits import digits, pixels
 
 FAMILIES = ideas.names("stimuli")
 SPLITS = ["train", "valid", "test", "sweep", "probe"]
 SMALL = {"trials": 3, "frames": 5}
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
 
 def generate(family, split, seed=0, **spec):
@@ -106,145 +108,42 @@ def test_train_valid_and_test_share_nothing(family):
         assert not (drawn["train"] | drawn["valid"]) & drawn[split]
 
 
-def test_splits_share_no_image():
+def test_trained_velocities_of_a_sweep_are_those_of_the_box():
+    for family in ("moving_digits", "colliding_digits", "accelerating_digits", "digit_world"):
+        sweep = generate(family, "sweep", trials=1, max_speed=1, sweep_speed=2)
+        assert sweep.trained.values.sum() == 9
+        assert sweep.sizes["trial"] == 25
+
+
+@pytest.mark.parametrize(
+    "family", ["rotating_digits", "expanding_digits", "accelerating_digits", "digit_world"]
+)
+def test_digits_come_from_the_split(family):
     index = {split: set(digits(split).number) for split in ("train", "valid", "test")}
-    assert not index["train"] & index["valid"]
+    for split, own in {
+        "train": "train",
+        "valid": "valid",
+        "test": "test",
+        "sweep": "test",
+        "probe": "test",
+    }.items():
+        assert set(generate(family, split, trials=30).image.values.flat) <= index[own]
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not in ../shared/data")
+@pytest.mark.parametrize(
+    "family", ["moving_digits", "rotating_digits", "expanding_digits", "colliding_digits"]
+)
+def test_digits_of_mnist(family, monkeypatch):
+    monkeypatch.setenv("FLOWSIM_DATA", str(MNIST))
+    index = {split: set(digits(split, "mnist").number) for split in ("train", "valid", "test")}
+    assert [len(numbers) for numbers in index.values()] == [50000, 10000, 10000]
     assert not (index["train"] | index["valid"]) & index["test"]
-    assert sum(map(len, index.values())) == 1797
-    for split in SPLITS:
-        drawn = set(generate("moving_digits", split, trials=50).image.values.flat)
-        assert drawn <= index["train" if split == "train" else "valid" if split == "valid" else "test"]
-    assert set(digits("test").labels) == set(range(10))
-    with pytest.raises(InputError, match="unknown split 'holdout'"):
-        digits("holdout")
-
-
-def test_frames_follow_from_the_coordinates():
-    """Every trial drawn again, pixel by pixel, from its labels, positions and velocities alone."""
-    made = generate("moving_digits", "test", height=11, width=9, max_speed=3, objects=3)
-    source = digits("test")
-    for trial in range(3):
-        for t in range(5):
-            frame = np.zeros((11, 9))
-            for obj in range(3):
-                one = made.isel(trial=trial, object=obj)
-                picture = source.pixels[list(source.number).index(int(one.image))]
-                assert int(one.label) == source.labels[list(source.number).index(int(one.image))]
-                for (i, j), value in np.ndenumerate(picture):
-                    y = (int(one.position_y) + t * int(one.velocity_vy) + i) % 11
-                    x = (int(one.position_x) + t * int(one.velocity_vx) + j) % 9
-                    frame[y, x] = max(frame[y, x], value)
-            np.testing.assert_array_equal(made.frames.values[trial, t], frame.astype(np.float32))
-
-
-def test_velocities_of_each_split():
-    train = generate("moving_digits", "train", trials=300, max_speed=1)
-    assert set(np.unique(train.velocity_vy)) == {-1, 0, 1}
-    sweep = generate("moving_digits", "sweep", trials=2, max_speed=1, sweep_speed=2)
-    swept = list(zip(sweep.velocity_vy.values[:, 0], sweep.velocity_vx.values[:, 0], strict=True))
-    assert len(swept) == 50
-    assert all(swept.count(v) == 2 for v in swept)
-    assert abs(sweep.velocity_vy.values[:, 1]).max() == 1
-    probe = generate("moving_digits", "probe", trials=6)
-    assert not probe.velocity_vy.values[::2].any()
-    assert probe.velocity_vy.values[1::2].any()
-
-
-def test_digits_must_fit():
-    with pytest.raises(InputError, match="frames of at least 8x8 px; got 7x16"):
-        moving_digits.generate("train", np.random.default_rng(0), height=7)
-
-
-def motion(made):
-    """Positions and velocities (trial, object, time, 2)."""
-    return (
-        np.stack([made[f"{n}_{c}y"], made[f"{n}_{c}x"]], -1) for n, c in (("position", ""), ("velocity", "v"))
-    )
-
-
-def test_collisions_conserve_energy_and_momentum():
-    made = generate(
-        "colliding_digits", "test", trials=200, frames=30, objects=3, height=28, width=26, max_speed=2
-    )
-    _, v = motion(made)
-    energy, momentum = (v**2).sum((1, 3)), v.sum(1)
-    np.testing.assert_array_equal(energy, np.broadcast_to(energy[:, :1], energy.shape))
-    np.testing.assert_array_equal(momentum, np.broadcast_to(momentum[:, :1], momentum.shape))
-    assert (np.diff(v, axis=2) != 0).any((1, 2, 3)).mean() > 0.5, "hardly anything collides"
-
-
-def test_colliding_digits_do_not_overlap_and_move_as_they_say():
-    made = generate("colliding_digits", "test", trials=300, frames=40, max_speed=2, height=24, width=23)
-    p, v = motion(made)
-    size = np.array([24, 23])
-    np.testing.assert_array_equal((p[:, :, :-1] + v[:, :, :-1]) % size, p[:, :, 1:])
-    source, touched = digits("test"), 0
-    for trial in range(100):
-        bodies = []
-        for obj in range(2):
-            rows, columns = np.nonzero(
-                source.pixels[list(source.number).index(int(made.image[trial, obj]))] >= 0.25
-            )
-            body = np.zeros((8, 8), bool)
-            body[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
-            bodies.append(np.argwhere(body))
-        for t in range(40):
-            first, second = ({tuple(c) for c in (b + p[trial, o, t]) % size} for o, b in enumerate(bodies))
-            assert not first & second
-            if t and (v[trial, :, t] != v[trial, :, t - 1]).any():
-                ahead = [
-                    {tuple(c) for c in (b + p[trial, o, t] + v[trial, o, t - 1]) % size}
-                    for o, b in enumerate(bodies)
-                ]
-                assert ahead[0] & ahead[1], "bounced without need"
-                touched += 1
-    assert touched > 30
-
-
-def test_digits_that_move_along_x_only():
-    made = generate("colliding_digits", "sweep", trials=20, frames=30, along="x", height=8, width=21)
-    _, v = motion(made)
-    assert made.sizes["trial"] == 5 * 20
-    assert not v[..., 0].any()
-    assert set(v[:, 0, 0, 1]) <= {-2, -1, 0, 1, 2}
-    assert (v.sum(1) == v.sum(1)[:, :1]).all()
-    assert (np.diff(v, axis=2) != 0).any((1, 2, 3)).mean() > 0.6, "they meet often"
-
-
-def test_digits_too_fast_to_meet_are_refused():
-    with pytest.raises(
-        InputError, match="2 px would pass through each other .* add up to 6 px/frame; .* at most 4"
-    ):
-        generate("colliding_digits", "train", height=40, width=40, max_speed=3)
-
-
-def test_walls_reflect():
-    p, v = motion(generate("colliding_digits", "test", trials=100, frames=40, max_speed=1, walls=True))
-    assert p.min() == 0
-    assert p.max() == 14
-    np.testing.assert_array_equal(p[:, :, :-1] + v[:, :, :-1], p[:, :, 1:])
-    energy = (v**2).sum((1, 3))
-    np.testing.assert_array_equal(energy, np.broadcast_to(energy[:, :1], energy.shape))
-    assert (v.sum(1)[:, 0] != v.sum(1)[:, -1]).any()
-
-
-def test_frames_of_colliding_digits_follow_from_the_coordinates():
-    made = generate("colliding_digits", "test", trials=3, frames=12)
-    source = digits("test")
-    for trial in range(3):
-        for t in range(12):
-            frame = np.zeros((22, 22), np.float32)
-            for obj in range(2):
-                one = made.isel(trial=trial, object=obj)
-                picture = source.pixels[list(source.number).index(int(one.image))]
-                for (i, j), value in np.ndenumerate(picture):
-                    y, x = (int(one.position_y[t]) + i) % 22, (int(one.position_x[t]) + j) % 22
-                    frame[y, x] = max(frame[y, x], value)
-            np.testing.assert_array_equal(made.frames.values[trial, t], frame)
-
-
-def test_colliding_digits_must_fit():
-    with pytest.raises(InputError, match="frames of at least 19x19 px, .*; got 15x22"):
-        generate("colliding_digits", "train", height=15)
-    with pytest.raises(InputError, match="9 digits do not fit side by side"):
-        generate("colliding_digits", "train", height=19, width=19, objects=9)
+    assert min(index["test"]) == 60000, "the published test images"
+    size = {} if family == "rotating_digits" else {"height": 64, "width": 64}
+    for split in ("train", "test"):
+        made = generate(family, split, source="mnist", trials=4, frames=12, **size)
+        assert set(made.image.values.flat) <= index[split]
+        ink = made.frames.values[:, 6].sum((1, 2))
+        own = pixels("mnist", made.image.values).sum((1, 2, 3))
+        assert (ink > 0.4 * own).all()

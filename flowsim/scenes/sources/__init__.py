@@ -1,8 +1,8 @@
-"""Images and films that stimuli are made of.
+"""Images and videos that stimuli are made of.
 
-digits   bundled digits or MNIST, split once
-mnist    the IDX files
-kth      the films of human actions, split by person
-videos   decoding films
-folders  where data lie
+digits   scikit-learn's digits or MNIST, split into train, valid and test
+mnist    MNIST's files, from a folder or downloaded
+kth      the KTH videos of human actions, split by person
+videos   videos decoded once, in the user's cache
+folders  where data are looked for, and where the cache is
 """

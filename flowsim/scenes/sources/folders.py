@@ -1,7 +1,7 @@
-"""Where data from outside are looked for, and where what was made of them is kept.
+"""Where data that do not come with flowsim are looked for, and where downloads and decoded videos are stored.
 
 A user names a folder of data by the environment variable FLOWSIM_DATA. What is downloaded or decoded goes to
-the folder that FLOWSIM_CACHE names, or to the operating system's usual place for such files.
+the folder that FLOWSIM_CACHE names, or to the operating system's usual folder for caches.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from flowsim.errors import InputError
 DATA, CACHE = "FLOWSIM_DATA", "FLOWSIM_CACHE"
 
 
-def setting() -> tuple[str, str]:
-    """The two folders as they are named now, whole: what was read under another setting may differ."""
-    data, kept = (os.environ.get(name, "") for name in (DATA, CACHE))
-    return os.path.abspath(data) if data else "", os.path.abspath(kept) if kept else ""
+def data_and_cache() -> tuple[str, str]:
+    """Absolute paths of the two folders as the environment names them now, "" for one that is not named."""
+    data, downloads = (os.environ.get(name, "") for name in (DATA, CACHE))
+    return os.path.abspath(data) if data else "", os.path.abspath(downloads) if downloads else ""
 
 
-def named(data: str) -> list[Path]:
-    """Folders in which data of this name may lie: FLOWSIM_DATA's sub-folder and itself; none if it is not
-    set.
+def candidates(data: str) -> list[Path]:
+    """Folders in which data of this name may lie: FLOWSIM_DATA's sub-folder of that name, and FLOWSIM_DATA
+    itself; none if it is not set.
 
     Raises
     ------
     InputError
-        If FLOWSIM_DATA is set and is no folder.
+        If FLOWSIM_DATA is set and is not a folder.
     """
     if not os.environ.get(DATA):
         return []
@@ -38,7 +38,7 @@ def named(data: str) -> list[Path]:
 
 
 def cache(data: str) -> Path:
-    """The folder, which need not exist yet, for what is made of data of this name."""
+    """The folder for downloaded or decoded data of this name; it need not exist yet."""
     if os.environ.get(CACHE):
         return Path(os.environ[CACHE]).expanduser() / data
     import pooch

@@ -16,7 +16,7 @@ import numpy as np
 
 from flowsim.errors import InputError
 from flowsim.files.atomic import exclusive
-from flowsim.scenes.sources.folders import DATA, cache, named
+from flowsim.scenes.sources.folders import DATA, cache, candidates
 
 FILES = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -32,7 +32,7 @@ MIRRORS = (
 """Tried in this order."""
 SIDE = 28
 TIMEOUT = 30.0
-"""Seconds after which a mirror that is silent is given up."""
+"""Seconds after which a mirror that does not answer is given up."""
 
 
 def mnist() -> tuple[np.ndarray, np.ndarray, int]:
@@ -56,8 +56,10 @@ def mnist() -> tuple[np.ndarray, np.ndarray, int]:
     train, train_labels, test, test_labels = map(values, paths())
     for images, labels, name in ((train, train_labels, "train"), (test, test_labels, "t10k")):
         if len(images) != len(labels):
-            raise InputError(f"MNIST: expected a label for each image; {name}-* hold {len(images)} images and "
-                             f"{len(labels)} labels. Get the files again")  # fmt: skip
+            raise InputError(
+                f"MNIST: expected a label for each image; {name}-* hold {len(images)} images and "
+                f"{len(labels)} labels. Get the files again"
+            )
     pixels = np.concatenate([train, test]).astype(np.float32)
     pixels /= 255
     return pixels, np.concatenate([train_labels, test_labels]).astype(np.int64), len(train)
@@ -65,48 +67,47 @@ def mnist() -> tuple[np.ndarray, np.ndarray, int]:
 
 def paths() -> list[Path]:
     """The four files, in the order of `FILES`."""
-    folders = named("mnist")
+    folders = candidates("mnist")
     if not folders:
         return [downloaded(name) for name in FILES]
     for folder in folders:
-        found = [held(folder, name) for name in FILES]
-        if all(found):
-            return [path for path in found if path]
+        files = [path_in(folder, name) for name in FILES]
+        if all(files):
+            return [path for path in files if path]
     raise InputError(
-        f"expected MNIST's files {', '.join(FILES)} (or decompressed, without .gz) in {folders[0]} or {folders[1]}; "
-        f"did not find them all. Place them there, or unset {DATA} to have them downloaded"
+        f"expected MNIST's files {', '.join(FILES)} (or decompressed, without .gz) in {folders[0]} or "
+        f"{folders[1]}; did not find them all. Place them there, or unset {DATA} to have them downloaded"
     )
 
 
-def held(folder: Path, name: str) -> Path | None:
-    """A file, compressed or not, if the folder has it."""
+def path_in(folder: Path, name: str) -> Path | None:
+    """The path of a file, compressed or not, if the folder has it."""
     return next((path for path in (folder / name, folder / name.removesuffix(".gz")) if path.is_file()), None)
 
 
 def downloaded(name: str) -> Path:
-    """A published file from the user's cache, downloaded from the first mirror that gives it if it is not
-    there.
+    """A published file in the user's cache, downloaded if it is not there from the first mirror that has it.
+
+    Raises
+    ------
+    InputError
+        If no mirror gives the file with its checksum.
     """
     import pooch
 
     folder = cache("mnist")
     failed = []
-    with (
-        nullcontext() if (folder / name).is_file() else exclusive(folder / name)
-    ):  # the cache may be read-only
+    # a cache that already has the file may be read-only
+    with nullcontext() if (folder / name).is_file() else exclusive(folder / name):
         for mirror in MIRRORS:
             try:
                 fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
                 return Path(
                     pooch.retrieve(mirror + name, f"md5:{FILES[name]}", name, folder, downloader=fetch)
                 )
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # of the network, the server or the disk; or of the checksum
-                failed.append(
-                    f"{mirror}: {(str(error).splitlines() or [''])[0][:100] or type(error).__name__}"
-                )
+            except (OSError, ValueError) as error:  # of the network, server or disk; or a wrong checksum
+                reason = (str(error).splitlines() or [""])[0][:100] or type(error).__name__
+                failed.append(f"{mirror}: {reason}")
     raise InputError(
         f"cannot download MNIST's {name} ({'; '.join(failed)}). Place {', '.join(FILES)}, as published or "
         f"decompressed, in a folder of your own and set {DATA} to it, or put them as published into {folder}"
@@ -114,34 +115,36 @@ def downloaded(name: str) -> Path:
 
 
 def values(path: Path) -> np.ndarray:
-    """The bytes of an IDX file, (image, y, x) or (image,).
+    """The values of an IDX file, (image, y, x) or (image,) in uint8.
 
     Raises
     ------
     InputError
-        If it is not whole, or not what its name says.
+        If it is not whole, or does not hold what its name says.
     """
     images = "images" in path.name
     what = f"{path}: expected MNIST's {'images of 28x28 px' if images else 'labels'} in IDX format"
     try:
         content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":  # by content: some programs decompress a file and leave its name
+        if content[:2] == b"\x1f\x8b":  # not by name: some programs decompress a file and leave its name
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{what}, but it cannot be read ({error}); get it again") from None
     axes = 3 if images else 1
     head = 4 * (1 + axes)
-    magic = 0x0800 + axes  # unsigned bytes, and how many dimensions
-    found = int.from_bytes(content[:4], "big")
-    if len(content) < head or found != magic:
+    magic = 0x0800 + axes  # unsigned bytes, and the number of dimensions
+    begin = int.from_bytes(content[:4], "big")
+    if len(content) < head or begin != magic:
         raise InputError(
-            f"{what}, which begins with the number {magic}; it begins with {found}. Get it again"
+            f"{what}, which begins with the number {magic}; it begins with {begin}. Get it again"
         )
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", axes, 4))
     if images and shape[1:] != (SIDE, SIDE):
         raise InputError(f"{what}; its images are of {shape[1]}x{shape[2]} px. Get MNIST's")
     size = int(np.prod(shape, dtype=np.int64))
     if len(content) - head != size:
-        raise InputError(f"{what}; it should hold {size} bytes after its header and holds {len(content) - head}. "
-                         "Get it again")  # fmt: skip
+        raise InputError(
+            f"{what}; it should hold {size} bytes after its header and holds {len(content) - head}. "
+            "Get it again"
+        )
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape)

@@ -1,7 +1,7 @@
-"""Videos decoded once: grey frames of the asked size, kept in the user's cache.
+"""Videos decoded once: grey frames of the size that is needed, stored in the user's cache.
 
-A pixel of a kept frame is the mean over the area that it covers of the video's frame, all of which is kept
-whatever its proportions; rounded to whole numbers from 0 (black) to 255 (white).
+The whole frame of a video is resized, whatever its proportions: a pixel is the mean over the area that it
+covers, rounded to whole numbers from 0 (black) to 255 (white).
 """
 
 from __future__ import annotations
@@ -21,57 +21,59 @@ from flowsim.progress import Progress
 from flowsim.scenes.sources.folders import cache
 
 LAYOUT = 1
-"""Of the kept files; a change makes all anew."""
+"""The version of the layout of decoded files; with another one all are decoded again."""
 
 
 def decoded(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str) -> Path:
-    """The file that keeps these videos, made if it is not there.
+    """The file of the decoded videos, made if it does not exist.
 
     Parameters
     ----------
     videos : mapping of name to path
     frame_shape : (int, int)
-        Of the kept frames (y, x).
+        Of the decoded frames (y, x).
     data : str
         What the videos are, such as "kth": names the folder in the cache.
 
     Returns
     -------
     path
-        HDF5: per video a dataset of its name, (time, y, x) in uint8. The attribute ``damaged`` holds, as
-        JSON, why others are not there. Another file is made when a video is added, removed or changed.
+        HDF5: for each video a dataset of its name, (time, y, x) in uint8. The attribute ``damaged`` says, as
+        JSON, why other videos are not there. Another file is made when a video is added, removed or changed.
 
     Raises
     ------
     InputError
         If PyAV is not installed or the cache cannot be written to.
     """
-    held = {name: path.stat() for name, path in sorted(videos.items())}
-    content = {name: (videos[name].name, stat.st_size, stat.st_mtime_ns) for name, stat in held.items()}
+    stats = {name: path.stat() for name, path in sorted(videos.items())}
+    content = {name: (videos[name].name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
     key = hashlib.sha256(json.dumps([LAYOUT, frame_shape, content]).encode()).hexdigest()[:16]
     store = cache(data) / f"{frame_shape[0]}x{frame_shape[1]}-{key}.h5"
     if store.is_file():
         return store
     with exclusive(store):
-        if store.is_file():  # made by another process meanwhile
-            return store
-        with whole(store) as temporary, h5py.File(temporary, "w") as file:
-            broken = {}
-            with Progress(
-                f"decoding {data} to {frame_shape[0]}x{frame_shape[1]} px", len(videos), "videos"
-            ) as bar:
-                for done, name in enumerate(held, 1):
-                    try:
-                        file[name] = grey(videos[name], frame_shape)
-                    except Broken as error:
-                        broken[name] = str(error)
-                    bar.to(done)
-            file.attrs["damaged"] = json.dumps(broken)
+        if not store.is_file():  # another process may have made it meanwhile
+            with whole(store) as temporary, h5py.File(temporary, "w") as file:
+                _decode_all({name: videos[name] for name in stats}, frame_shape, data, file)
     return store
 
 
-class Broken(Exception):
-    """A video cannot be decoded whole, and why."""
+def _decode_all(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str, file: h5py.File) -> None:
+    reasons = {}
+    title = f"decoding {data} to {frame_shape[0]}x{frame_shape[1]} px"
+    with Progress(title, len(videos), "videos") as bar:
+        for done, (name, path) in enumerate(videos.items(), 1):
+            try:
+                file[name] = grey(path, frame_shape)
+            except DamagedVideo as error:
+                reasons[name] = str(error)
+            bar.to(done)
+    file.attrs["damaged"] = json.dumps(reasons)
+
+
+class DamagedVideo(Exception):
+    """A video cannot be decoded completely; the message says why."""
 
 
 def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
@@ -79,7 +81,7 @@ def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
 
     Raises
     ------
-    Broken
+    DamagedVideo
         If any frame cannot be decoded, or there are fewer than the file's header says.
     InputError
         If PyAV is not installed.
@@ -90,33 +92,31 @@ def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
     except ImportError:
         raise InputError("videos are decoded by PyAV, which is not installed; pip install av") from None
     frames: list[np.ndarray] = []
-    to_grey = (
-        VideoReformatter()
-    )  # one for all frames is several times as fast as frame.to_ndarray(format="gray")
+    # one reformatter for all frames is several times as fast as frame.to_ndarray(format="gray")
+    to_grey = VideoReformatter()
     try:
         with av.open(str(video)) as container:
             if not container.streams.video:
-                raise Broken("it holds no pictures")
+                raise DamagedVideo("it holds no pictures")
             stream = container.streams.video[0]
             promised = stream.frames
             for frame in container.decode(stream):
-                if frame.is_corrupt:  # what a decoder makes up for what it cannot read
-                    raise Broken(f"frame {len(frames) + 1} cannot be decoded")
+                if frame.is_corrupt:  # a decoder makes up pixels that it cannot read
+                    raise DamagedVideo(f"frame {len(frames) + 1} cannot be decoded")
                 frames.append(to_grey.reformat(frame, format="gray").to_ndarray())
     except av.FFmpegError as error:
-        raise Broken(error.strerror or type(error).__name__) from None
+        raise DamagedVideo(error.strerror or type(error).__name__) from None
     if not frames or len(frames) < promised:
-        raise Broken(f"it ends after {len(frames)} of {promised} frames")
-    picture = np.stack(frames).astype(np.float32)
-    rows, columns = (overlaps(n, parts) for n, parts in zip(picture.shape[1:], frame_shape, strict=True))
-    mean = np.tensordot(
-        np.tensordot(picture, columns, (2, 1)), rows, (1, 1)
-    )  # (time, x, y), in two large products
+        raise DamagedVideo(f"it ends after {len(frames)} of {promised} frames")
+    pictures = np.stack(frames).astype(np.float32)
+    rows = area_shares(pictures.shape[1], frame_shape[0])
+    columns = area_shares(pictures.shape[2], frame_shape[1])
+    mean = np.tensordot(np.tensordot(pictures, columns, (2, 1)), rows, (1, 1))  # (time, x, y)
     return np.rint(mean).astype(np.uint8).swapaxes(1, 2)
 
 
-def overlaps(length: int, parts: int) -> np.ndarray:
-    """Which share of each of ``parts`` equal parts of a line lies on each of its pixels, (part, pixel)."""
+def area_shares(length: int, parts: int) -> np.ndarray:
+    """The share of each of ``parts`` equal parts of a line that lies on each of its pixels, (part, pixel)."""
     edges = np.linspace(0, length, parts + 1)
     pixel = np.arange(length)
     covered = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
@@ -124,7 +124,13 @@ def overlaps(length: int, parts: int) -> np.ndarray:
 
 
 def lengths(store: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """Number of frames of each kept video, and why others are damaged."""
+    """Number of frames of each decoded video, and why others could not be decoded.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
     try:
         with h5py.File(store) as file:
             return {name: len(video) for name, video in file.items()}, json.loads(file.attrs["damaged"])
@@ -132,24 +138,24 @@ def lengths(store: Path) -> tuple[dict[str, int], dict[str, str]]:
         raise damaged(store, error) from None
 
 
-def windows(store: Path, names: list[str], first: np.ndarray, frames: int) -> np.ndarray:
+def clips(store: Path, names: list[str], first: np.ndarray, frames: int) -> np.ndarray:
     """Consecutive frames of some videos, (trial, time, y, x) in uint8.
 
     Parameters
     ----------
     store : path
-        Of `decoded`.
+        As `decoded` returns it.
     names : list of str
-        Of the video of each trial.
+        The video of each trial.
     first : array (trial,)
-        Its first frame, counted from 0.
+        The first frame of each trial, counted from 0.
     frames : int
         How many.
 
     Raises
     ------
     InputError
-        If a video is not there or too short.
+        If a video is missing or too short, or the file is damaged.
     """
     try:
         with h5py.File(store) as file:
@@ -157,8 +163,8 @@ def windows(store: Path, names: list[str], first: np.ndarray, frames: int) -> np
             for name, start in zip(names, first.tolist(), strict=True):
                 if name not in file or len(file[name]) < start + frames:
                     raise InputError(
-                        f"expected the video {name}, {start + frames} frames long or longer; the folder has none such. "
-                        "Was it changed after the stimulus was made?"
+                        f"expected the video {name} with at least {start + frames} frames; the folder has "
+                        "none. Was the folder changed after the stimulus was made?"
                     )
                 taken.append(file[name][start : start + frames])
             return np.stack(taken)

@@ -1,4 +1,4 @@
-"""MNIST from a folder, from the cache, from mirrors; and what is said of files that cannot be used."""
+"""MNIST is read from a folder, from the cache or from mirrors; files that cannot be used are named."""
 
 import gzip
 import hashlib
@@ -7,51 +7,26 @@ from pathlib import Path
 import numpy as np
 import pooch
 import pytest
+import requests
 
 from flowsim import InputError
-from flowsim.scenes.sources.digits import digits
 from flowsim.scenes.sources.mnist import FILES, MIRRORS, mnist
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "mnist"
-COUNT = {"train": 7, "t10k": 3}
+REAL = Path(__file__).parents[4] / "shared" / "data" / "mnist"
 
 
 @pytest.fixture(autouse=True)
-def places(monkeypatch, tmp_path):
-    """No folder is named, the cache is empty, and there is no network."""
-    monkeypatch.delenv("FLOWSIM_DATA", raising=False)
-    monkeypatch.setenv("FLOWSIM_CACHE", str(tmp_path / "cache"))
+def offline(monkeypatch):
+    """There is no network."""
 
-    def offline(*_, **__):
+    def get(*_, **__):
         raise ConnectionError("no network")
 
-    monkeypatch.setattr("requests.get", offline)
+    monkeypatch.setattr(requests, "get", get)
 
 
 def idx(values):
     return b"\0\0\x08" + bytes([values.ndim]) + np.array(values.shape, ">u4").tobytes() + values.tobytes()
-
-
-@pytest.fixture
-def content():
-    """Small files of MNIST's form, decompressed, by name."""
-    rng = np.random.default_rng(0)
-    made = {}
-    for name in FILES:
-        n = COUNT[name.split("-")[0]]
-        values = rng.integers(256, size=(n, 28, 28)) if "images" in name else rng.integers(10, size=n)
-        made[name.removesuffix(".gz")] = values.astype(np.uint8)
-    return made
-
-
-def place(folder, content, compressed=True):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, values in content.items():
-        data = idx(values)
-        (folder / (f"{name}.gz" if compressed else name)).write_bytes(
-            gzip.compress(data) if compressed else data
-        )
-    return folder
 
 
 def check(content):
@@ -68,14 +43,14 @@ def check(content):
 
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("within", ["", "mnist"])
-def test_from_a_named_folder(tmp_path, monkeypatch, content, within, compressed):
+def test_from_a_named_folder(tmp_path, monkeypatch, content, within, compressed, place):
     place(tmp_path / "data" / within, content, compressed)
     monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path / "data"))
     check(content)
     assert not (tmp_path / "cache").exists(), "nothing is downloaded"
 
 
-def test_decompressed_under_the_published_name(tmp_path, monkeypatch, content):
+def test_decompressed_under_the_published_name(tmp_path, monkeypatch, content, place):
     folder = place(tmp_path, content)
     for file in folder.glob("train*.gz"):
         file.write_bytes(gzip.decompress(file.read_bytes()))
@@ -83,7 +58,7 @@ def test_decompressed_under_the_published_name(tmp_path, monkeypatch, content):
     check(content)
 
 
-def test_a_named_folder_without_the_files(tmp_path, monkeypatch, content):
+def test_a_named_folder_without_the_files(tmp_path, monkeypatch, content, place):
     monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path))
     with pytest.raises(
         InputError, match=r"train-images-idx3-ubyte.gz, .* in .*mnist or .*; did not find them all"
@@ -101,17 +76,45 @@ def test_a_named_folder_without_the_files(tmp_path, monkeypatch, content):
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("train-images-idx3-ubyte.gz", lambda b: b[:200], "images of 28x28 px in IDX format, but it cannot be read"),
-        ("t10k-labels-idx1-ubyte.gz", lambda b: b[:9] + b"\xff" * 4 + b[13:], "labels in IDX format, but it cannot be"),
-        ("train-images-idx3-ubyte.gz", lambda b: gzip.decompress(b)[:-1], "should hold 5488 bytes .* and holds 5487"),
-        ("t10k-labels-idx1-ubyte.gz", lambda b: gzip.decompress(b) + b"\0", "hold 3 bytes after its header and holds 4"),
+        (
+            "train-images-idx3-ubyte.gz",
+            lambda b: b[:200],
+            "images of 28x28 px in IDX format, but it cannot be read",
+        ),
+        (
+            "t10k-labels-idx1-ubyte.gz",
+            lambda b: b[:9] + b"\xff" * 4 + b[13:],
+            "labels in IDX format, but it cannot be",
+        ),
+        (
+            "train-images-idx3-ubyte.gz",
+            lambda b: gzip.decompress(b)[:-1],
+            "should hold 5488 bytes .* and holds 5487",
+        ),
+        (
+            "t10k-labels-idx1-ubyte.gz",
+            lambda b: gzip.decompress(b) + b"\0",
+            "hold 3 bytes after its header and holds 4",
+        ),
         ("t10k-labels-idx1-ubyte.gz", lambda _: b"", "begins with the number 2049; it begins with 0"),
-        ("t10k-images-idx3-ubyte.gz", lambda _: b"<html>no such", "begins with the number 2051; it begins with 1013478509"),
-        ("train-labels-idx1-ubyte.gz", lambda _: idx(np.zeros((7, 28, 28), np.uint8)), "2049; it begins with 2051"),
-        ("t10k-images-idx3-ubyte.gz", lambda _: idx(np.zeros((3, 20, 28), np.uint8)), "its images are of 20x28 px"),
+        (
+            "t10k-images-idx3-ubyte.gz",
+            lambda _: b"<html>no such",
+            "begins with the number 2051; it begins with 1013478509",
+        ),
+        (
+            "train-labels-idx1-ubyte.gz",
+            lambda _: idx(np.zeros((7, 28, 28), np.uint8)),
+            "2049; it begins with 2051",
+        ),
+        (
+            "t10k-images-idx3-ubyte.gz",
+            lambda _: idx(np.zeros((3, 20, 28), np.uint8)),
+            "its images are of 20x28 px",
+        ),
     ],
-)  # fmt: skip
-def test_damaged_files_are_named(tmp_path, monkeypatch, content, file, change, message):
+)
+def test_damaged_files_are_named(tmp_path, monkeypatch, content, file, change, message, place):
     folder = place(tmp_path, content)
     (folder / file).write_bytes(change((folder / file).read_bytes()))
     monkeypatch.setenv("FLOWSIM_DATA", str(folder))
@@ -120,7 +123,7 @@ def test_damaged_files_are_named(tmp_path, monkeypatch, content, file, change, m
     assert "\n" not in str(told.value)
 
 
-def test_files_that_do_not_belong_together(tmp_path, monkeypatch, content):
+def test_files_that_do_not_belong_together(tmp_path, monkeypatch, content, place):
     content["t10k-labels-idx1-ubyte"] = content["t10k-labels-idx1-ubyte"][:2]
     monkeypatch.setenv("FLOWSIM_DATA", str(place(tmp_path, content)))
     with pytest.raises(InputError, match=r"a label for each image; t10k-\* hold 3 images and 2 labels"):
@@ -128,7 +131,7 @@ def test_files_that_do_not_belong_together(tmp_path, monkeypatch, content):
 
 
 @pytest.fixture
-def served(tmp_path, monkeypatch, content):
+def served(tmp_path, monkeypatch, content, place):
     """Mirrors that serve the small files; calls are listed, and those of mirrors in ``down`` fail."""
     folder, asked, down = place(tmp_path / "server", content), [], {}
     for file in folder.iterdir():
@@ -173,7 +176,7 @@ def test_no_mirror_answers(served, tmp_path):
     assert "\n" not in message
 
 
-def test_what_is_in_the_cache_is_not_downloaded_again(tmp_path, monkeypatch, content):
+def test_what_is_in_the_cache_is_not_downloaded_again(tmp_path, monkeypatch, content, place):
     """By pooch itself; a cached file with another checksum is."""
     folder = place(tmp_path / "cache" / "mnist", content)
     for file in folder.iterdir():
@@ -182,25 +185,6 @@ def test_what_is_in_the_cache_is_not_downloaded_again(tmp_path, monkeypatch, con
     (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(b"changed")
     with pytest.raises(InputError, match="cannot download MNIST's t10k-labels-idx1-ubyte.gz .*no network"):
         mnist()
-
-
-def test_images_of_one_folder_are_not_taken_for_those_of_another(tmp_path, monkeypatch, content):
-    rng = np.random.default_rng(1)
-    for level in (50, 150):
-        for name, n in (("train", 120), ("t10k", 3)):
-            content[f"{name}-images-idx3-ubyte"] = np.full((n, 28, 28), level, np.uint8)
-            content[f"{name}-labels-idx1-ubyte"] = rng.permutation(np.arange(n) % 10).astype(np.uint8)
-        place(tmp_path / str(level), content)
-    for level in (50, 150, 50):
-        monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path / str(level)))
-        assert digits("train", "mnist").pixels == pytest.approx(level / 255)
-    monkeypatch.setenv("FLOWSIM_DATA", ".")
-    for level in (50, 150):
-        monkeypatch.chdir(tmp_path / str(level))
-        assert digits("train", "mnist").pixels == pytest.approx(level / 255)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="expected MNIST's files"):
-        digits("train", "mnist")
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="shared/data/mnist is absent")
