@@ -17,10 +17,10 @@ test-all: .venv/ready
 	$(BIN)/pytest
 
 bench: .venv/ready
-	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.stimuli
-	$(BIN)/python -m benchmarks.recording
-	$(BIN)/python -m benchmarks.analyses
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed.stimuli
+	$(BIN)/python -m benchmarks.speed.recording
+	$(BIN)/python -m benchmarks.speed.analyses
 
 reference: .venv/ready
 	-$(BIN)/snakemake --cores all $$($(BIN)/python -m benchmarks.paper --possible)

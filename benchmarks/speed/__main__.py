@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from benchmarks.figure import draw
-from benchmarks.measure import Row, compare
-from benchmarks.rollout import memory_of_long_sequences
-from benchmarks.shares import shares
-from benchmarks.subjects import Size
+from benchmarks.speed.figure_of_speed import draw
+from benchmarks.speed.time_and_memory import Row, compare
+from benchmarks.speed.long_sequences import memory_of_long_sequences
+from benchmarks.speed.shares_of_a_step import shares
+from benchmarks.speed.training_steps import Size
 from flowsim.training.devices import pick_device
 
 CPU = [

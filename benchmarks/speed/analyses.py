@@ -1,6 +1,6 @@
 """What analyses of long recordings cost: time and memory, from 2 to 20 GB.
 
-``python -m benchmarks.analyses`` writes ``analyses.csv`` and ``analyses.png`` into ``results/benchmarks``. A
+``python -m benchmarks.speed.analyses`` writes ``analyses.csv`` and ``analyses.png`` into ``results/benchmarks``. A
 FERNN with 25 velocities and 16 channels watches a probe of nine flows, 20 frames of 28x28 px; its states, 225
 MB a trial, are repeated over trials as they lie on disk, until there are as many as asked. Sizes are those of
 the states before compression. Each analysis reads each recording in a process of its own;
@@ -27,8 +27,8 @@ import seaborn as sns
 import torch
 from dask.system import CPU_COUNT
 
-from benchmarks.measure import resident
-from benchmarks.recording import make
+from benchmarks.speed.time_and_memory import resident
+from benchmarks.speed.recording import make
 from flowsim import ideas, open_recording
 from flowsim.files import netcdf
 from flowsim.files.hdf5_chunks import FILTERS
@@ -64,8 +64,8 @@ def repeated(source: Path, trials: int, into: Path) -> None:
 
 def measured(analysis: str, recording: Path) -> dict[str, Any]:
     """Seconds, peak memory and trials read of one analysis of one recording, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.analyses", "--only", json.dumps([analysis, str(recording)])]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent)
+    command = [sys.executable, "-m", "benchmarks.speed.analyses", "--only", json.dumps([analysis, str(recording)])]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)} failed; see above")
     idle, peak, seconds, read = map(float, ran.stdout.split())

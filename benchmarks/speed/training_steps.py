@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from benchmarks.reference import Reference
+from benchmarks.speed.published_recurrence import Reference
 from flowsim import build
 from flowsim.scenes.sequences import Sequences
 from flowsim.training.objective import Batch, losses

@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from benchmarks.measure import Row, resident
+from benchmarks.speed.time_and_memory import Row, resident
 from flowsim import build
 
 LENGTHS = (10, 1000)
@@ -18,7 +18,7 @@ def memory_of_long_sequences(device: torch.device) -> list[Row]:
     """Peak memory beyond an idle process by length of the sequence, each in a process of its own."""
     found = []
     for length in LENGTHS:
-        command = [sys.executable, "-m", "benchmarks.rollout", str(length), str(device)]
+        command = [sys.executable, "-m", "benchmarks.speed.long_sequences", str(length), str(device)]
         used, taken = map(
             float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         )

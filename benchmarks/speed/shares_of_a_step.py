@@ -15,8 +15,8 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import Row, once
-from benchmarks.subjects import Size, flowsim
+from benchmarks.speed.time_and_memory import Row, once
+from benchmarks.speed.training_steps import Size, flowsim
 from flowsim.layers.fused_recurrence import grouped
 from flowsim.layers.padded_gather import convolved, outward, weight_gradient
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import stimuli
-from benchmarks.figure import draw
-from benchmarks.measure import compare, peak, seconds
-from benchmarks.reference import Reference
-from benchmarks.shares import BETWEEN, LIMIT, PARTS, REST, one_convolution, part, shares
-from benchmarks.subjects import SUBJECTS, Size
+from benchmarks.speed import stimuli
+from benchmarks.speed.figure_of_speed import draw
+from benchmarks.speed.time_and_memory import compare, peak, seconds
+from benchmarks.speed.published_recurrence import Reference
+from benchmarks.speed.shares_of_a_step import BETWEEN, LIMIT, PARTS, REST, one_convolution, part, shares
+from benchmarks.speed.training_steps import SUBJECTS, Size
 from flowsim import build
 
 SMALL = Size(1, 2, 2, 3, 8)
@@ -79,7 +79,7 @@ def test_shares_of_a_step():
 
 def test_rows_and_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "benchmarks.measure.peak", lambda case, device: 2e6 if case[1] == "reference" else 1e6
+        "benchmarks.speed.time_and_memory.peak", lambda case, device: 2e6 if case[1] == "reference" else 1e6
     )
     table = pd.DataFrame(
         [

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.subjects import SUBJECTS, Size
+from benchmarks.speed.training_steps import SUBJECTS, Size
 
 Row = dict[str, Any]
 Case = tuple[Size, str, Mapping[str, Any]]
@@ -80,8 +80,8 @@ def peak(case: Case, device: torch.device) -> float:
     """Bytes of memory that two steps take beyond an idle process, in a process of their own."""
     size, *subject = case
     asked = json.dumps([asdict(size), subject, str(device)])
-    command = [sys.executable, "-m", "benchmarks.measure", asked]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    command = [sys.executable, "-m", "benchmarks.speed.time_and_memory", asked]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stderr}")
     return float(ran.stdout)

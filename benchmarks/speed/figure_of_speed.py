@@ -14,7 +14,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from benchmarks.shares import BETWEEN, LIMIT, PARTS, REST
+from benchmarks.speed.shares_of_a_step import BETWEEN, LIMIT, PARTS, REST
 
 GROWING = ("velocities", "frames", "pixels", "batch")
 

@@ -1,7 +1,7 @@
 """How fast stimuli are made: sequences a second, against plain generators that take digit by digit and frame
 by frame.
 
-``python -m benchmarks.stimuli`` writes ``stimuli.csv`` into ``results/benchmarks``: 28x28 px, 20 frames, two
+``python -m benchmarks.speed.stimuli`` writes ``stimuli.csv`` into ``results/benchmarks``: 28x28 px, 20 frames, two
 digits, batches of 128 in float32. Ratios are taken in one run, in turn; medians count.
 """
 

@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 import yaml
 
-from benchmarks import paper, paper_page
-from benchmarks.paper import collected, measures
-from benchmarks.paper_page import compared, growth, judged, ordering, write
+from benchmarks.paper import __main__ as paper, page as paper_page
+from benchmarks.paper.__main__ import collected, measures
+from benchmarks.paper.page import compared, growth, judged, ordering, write
 from flowsim import open_recording
 from flowsim.__main__ import main
 from flowsim.experiment.plan import jobs

@@ -1,7 +1,7 @@
 """What recording costs: against h5py writing the same values from memory, and how much memory it and its use
 take.
 
-``python -m benchmarks.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine flows
+``python -m benchmarks.speed.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine flows
 is shown to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial; memory is
 measured in a process of its own.
 """
@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 
 from analysis import equivariance_error
-from benchmarks.measure import resident
+from benchmarks.speed.time_and_memory import resident
 from flowsim import build, open_recording, record
 from stimuli import moving_digits
 
@@ -90,11 +90,11 @@ def used(what: str, *arguments: str | int | Path) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.recording",
+        "benchmarks.speed.recording",
         "--only",
         json.dumps([what, *map(str, arguments)]),
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     if ran.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stderr}")
     idle, peak, seconds = map(float, ran.stdout.split())

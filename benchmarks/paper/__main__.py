@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from benchmarks.paper_page import write
+from benchmarks.paper.page import write
 from flowsim.experiment.read import read, runs
 from flowsim.files import netcdf
 
