@@ -1,6 +1,6 @@
 """The paper's tables, with our numbers beside the published ones.
 
-__main__        `python -m benchmarks.paper`: collect what experiments left, write the table and the page
+__main__        `python -m benchmarks.paper`: collect what experiments left, write table and page
 collect         numbers out of the results of an experiment
 verdicts        every published number and statement against what was measured
 page            the page, from the table
