@@ -1,6 +1,6 @@
-# `make` runs the default experiment, `make test` the tests, `make bench` the benchmarks, `make reference` what this
-# machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days). Each
-# sets up all that it needs in .venv.
+# `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make bench` measures
+# speed and memory, `make reference` what this machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or
+# downloaded; on a GPU all of it, for days). Each sets up all that it needs in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin

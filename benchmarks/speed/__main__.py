@@ -1,15 +1,14 @@
-"""``make bench``: what a training step costs, against the published recurrence, as a table and a figure.
+"""What a training step costs, against the published recurrence, as a table and a figure.
 
-Writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time of a step goes) and
-``speed.png``, a picture of both, into ``results/benchmarks``. On a GPU the published sizes are measured, with
-TF32 off and on for the reference; without one, those that a CPU can do.
+``python -m benchmarks.speed`` writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time
+of a step goes) and ``speed.png``, a picture of both, into ``results/benchmarks``. On a GPU the published
+sizes are measured, with TF32 off and on for the reference; without one, those that a CPU can do.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.speed.figure_of_speed import draw
-from benchmarks.speed.time_and_memory import Row, compare
 from benchmarks.speed.long_sequences import memory_of_long_sequences
 from benchmarks.speed.shares_of_a_step import shares
+from benchmarks.speed.time_and_memory import Row, commit, compare
 from benchmarks.speed.training_steps import Size
 from flowsim.training.devices import pick_device
 
@@ -35,31 +34,53 @@ GROWTH = {
     "pixels": [Size(1, 16, 8, 10, pixels) for pixels in (28, 56, 112)],
     "batch": [Size(1, 16, batch) for batch in (2, 4, 8, 16)],
 }
+SUBJECTS: list[tuple[str, Mapping[str, Any]]] = [
+    ("reference", {}),
+    ("flowsim", {}),
+    ("flowsim", {"recompute": 4}),
+]
+SUBJECTS_ON_GPU: list[tuple[str, Mapping[str, Any]]] = [
+    *SUBJECTS,
+    ("flowsim", {"precision": "bfloat16"}),
+    ("flowsim", {"precision": "bfloat16", "recompute": 4}),
+]
 
 
 def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
     """Every measurement, in turn."""
-    cases: list[tuple[str, Mapping[str, Any]]] = [
-        ("reference", {}),
-        ("flowsim", {}),
-        ("flowsim", {"recompute": 4}),
-    ]
     if device.type == "cuda":
-        cases += [
-            ("flowsim", {"precision": "bfloat16"}),
-            ("flowsim", {"precision": "bfloat16", "recompute": 4}),
-        ]
         for tf32 in (False, True):
-            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            torch.backends.cudnn.allow_tf32 = tf32
+            measure = f"training step, TF32 {'on' if tf32 else 'off'}"
             for size in GPU:
-                measure = f"training step, TF32 {'on' if tf32 else 'off'}"
-                yield compare(measure, [(size, *case) for case in cases], repeats, device)
+                yield compare(measure, [(size, *subject) for subject in SUBJECTS_ON_GPU], repeats, device)
     else:
         for size in CPU:
-            yield compare("training step", [(size, *case) for case in cases], repeats, device)
+            yield compare("training step", [(size, *subject) for subject in SUBJECTS], repeats, device)
     for measure, sizes in GROWTH.items():
         yield compare(f"growth with {measure}", [(size, "flowsim", {}) for size in sizes], repeats, device)
     yield memory_of_long_sequences(device)
+
+
+def in_words(row: Row) -> str:
+    """One measurement as a line."""
+    return (
+        f"{row['measure']}, V {row['velocities']}, {row['channels']} channels, batch {row['batch']}, "
+        f"{row['implementation']}: {row['seconds']:.3g} s, {row['speedup']:.2f} times as fast, "
+        f"{row['peak_mb']:.0f} MB ({row['memory']:.0%})"
+    )
+
+
+def machine(device: torch.device) -> Row:
+    """What the numbers were measured on."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "commit": commit(),
+    }
 
 
 def main() -> None:
@@ -70,37 +91,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="times each step is taken; the median counts")
     parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
     arguments = parser.parse_args()
-    device = pick_device(arguments.device)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
-    where = {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "commit": commit,
-    }
-    arguments.into.mkdir(parents=True, exist_ok=True)
+    device, repeats, into = pick_device(arguments.device), arguments.repeats, arguments.into
+    measured_on = machine(device)
+    into.mkdir(parents=True, exist_ok=True)
     table: list[Row] = []
-    for more in tqdm(rows(device, arguments.repeats), unit="size", desc="benchmarks"):
-        table += [{**row, **where} for row in more]
-        pd.DataFrame(table).to_csv(arguments.into / "speed.csv", index=False, float_format="%.4g")
-        for row in more:
-            tqdm.write(
-                f"{row['measure']}, V {row['velocities']}, {row['channels']} channels, batch {row['batch']}, "
-                f"{row['implementation']}: {row['seconds']:.3g} s, {row['speedup']:.2f} times as fast, "
-                f"{row['peak_mb']:.0f} MB ({row['memory']:.0%})"
-            )
-    parts = [
-        {**row, **where}
-        for size in (GPU if device.type == "cuda" else CPU)
-        if size.speed
-        for row in shares(size, device, arguments.repeats)
-    ]
-    pd.DataFrame(parts).to_csv(arguments.into / "shares.csv", index=False, float_format="%.4g")
-    draw(pd.DataFrame(table), pd.DataFrame(parts), arguments.into / "speed.png")
+    for measured in tqdm(rows(device, repeats), unit="size", desc="benchmarks"):
+        table += [{**row, **measured_on} for row in measured]
+        pd.DataFrame(table).to_csv(into / "speed.csv", index=False, float_format="%.4g")
+        for row in measured:
+            tqdm.write(in_words(row))
+    sizes = [size for size in (GPU if device.type == "cuda" else CPU) if size.speed]
+    parts = [{**row, **measured_on} for size in sizes for row in shares(size, device, repeats)]
+    pd.DataFrame(parts).to_csv(into / "shares.csv", index=False, float_format="%.4g")
+    draw(pd.DataFrame(table), pd.DataFrame(parts), into / "speed.png")
 
 
 if __name__ == "__main__":
