@@ -129,7 +129,7 @@ def table(repeats: int) -> pd.DataFrame:
 
 
 def memory_of_files() -> list[tuple[str, int, float]]:
-    """Stimulus, sequences written to one file, and the most memory (MB) that this process has held by then."""
+    """Stimulus, sequences written to one file, and the most memory (MB) this process has held by then."""
     rows = []
     for family in ("moving_digits", "optic_flow"):
         for trials in (1000, 4000, 16000):
