@@ -19,10 +19,12 @@ bump moves by one pixel per frame. An ordinary RNN whose weights are translation
 A network of one channel whose kernels are single numbers, W = 1/2 and U = 1, with V = {0}: the ordinary RNN.
 
 >>> def network(velocities):
-...     net = build("fernn", (1, 5), velocities=velocities, channels=1, kernel=1,
-activation="linear").double() ...     torch.nn.init.constant_(net.cells[0].recurrent.weight, 0.5) ...
-torch.nn.init.constant_(net.encoders[0].weight, 1.0) ...     return net.requires_grad_(False) >>> rnn =
-network([[0, 0]])
+...     net = build("fernn", (1, 5), velocities=velocities, channels=1, kernel=1, activation="linear")
+...     net = net.double()
+...     torch.nn.init.constant_(net.cells[0].recurrent.weight, 0.5)
+...     torch.nn.init.constant_(net.encoders[0].weight, 1.0)
+...     return net.requires_grad_(False)
+>>> rnn = network([[0, 0]])
 
 At rest the bump piles up in one place. Moving, it leaves a trail: the state lags behind.
 

@@ -2,8 +2,8 @@
 
 import re
 import runpy
-from importlib import import_module
 from pathlib import Path
+from pydoc import locate
 
 import pytest
 
@@ -23,20 +23,6 @@ def section(title):
 def rows(title):
     lines = [line for line in section(title).splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def resolve(dotted):
-    """The object of a dotted name: a module, and then attributes."""
-    parts = dotted.split(".")
-    for count in range(len(parts), 0, -1):
-        try:
-            found = import_module(".".join(parts[:count]))
-        except ModuleNotFoundError:
-            continue
-        for attribute in parts[count:]:
-            found = getattr(found, attribute)
-        return found
-    raise AssertionError(f"there is no {dotted}")
 
 
 def test_the_tree_and_the_table_are_those_of_the_code():
@@ -75,7 +61,7 @@ def test_every_hop_of_a_frame_resolves():
     assert [cells[0] for cells in hops] == [str(n) for n in range(1, 11)]
     names = re.findall(r"`((?:flowsim|stimuli|analysis)\.[\w.]+)`", section("How a frame travels"))
     assert len(names) >= 10
-    assert all(callable(resolve(name)) for name in names)
+    assert [name for name in names if not callable(locate(name))] == []
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -95,9 +81,3 @@ def test_names_in_the_answers_are_in_those_files():
         text = "".join(path.read_text() for path in files)
         for name in re.findall(r"`([A-Z]\w+)`", cells[2]):
             assert re.search(rf"\b{name}\b", text), f"{name} in {cells[0]}"
-
-
-def test_links_of_the_pages_for_developers_lead_somewhere():
-    for page in (ROOT / "docs" / "architecture.md", ROOT / "docs" / "extending.md", ROOT / "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{target} in {page.name}"
