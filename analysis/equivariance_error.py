@@ -128,9 +128,7 @@ def _squares(
             moved = np.asarray(values[j, trial, t], np.float64)
             scale = _sum(moved)
             if not np.isfinite(scale).all() and not np.isfinite(moved).all():
-                raise InputError(
-                    "states hold values that are no numbers; the network diverged. Train it again"
-                )
+                raise InputError("the state contains NaN or infinity: the network diverged; train it again")
             act = flow.act_oriented if "orientation" in dims else flow.act
             carried = act(torch.from_numpy(still), times[place["time"]][t]).numpy()
             for law in laws:

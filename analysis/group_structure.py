@@ -271,6 +271,6 @@ def figure(results: xr.Dataset) -> Figure:
     title = (
         f"Operators of {results.sizes['flow']} flows, {results.attrs['trials']} trials, {plot.seeds(results)}"
     )
-    title += panels.thinned(results)
+    title += panels.share_of_channels(results)
     fig.suptitle(title, fontsize=9)
     return fig

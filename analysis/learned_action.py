@@ -256,6 +256,7 @@ def figure(results: xr.Dataset) -> Figure:
     plot.legend(results, right, fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.5))
     n = f"{results.attrs['trials']} trials in {results.sizes['fold']} folds"
     fig.suptitle(
-        f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{panels.thinned(results)}", fontsize=9
+        f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{panels.share_of_channels(results)}",
+        fontsize=9,
     )
     return fig

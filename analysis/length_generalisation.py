@@ -45,7 +45,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If no frame beyond the trained horizon was predicted.
     """
-    error, shown = recorded.scored(recording)
+    error, shown = recorded.squared_error(recording)
     horizon = int(recording.attrs.get("horizon", 0))
     last = int(error.ahead[-1])
     if not 0 < horizon < last:

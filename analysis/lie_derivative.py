@@ -167,7 +167,7 @@ def _load(recording: xr.Dataset, site: str, flow: int, trial: int) -> torch.Tens
     chosen = recording[site][flow, trial]
     values = torch.from_numpy(np.asarray(chosen.values, np.float64))
     if site == "state" and not values.isfinite().all():
-        raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+        raise InputError("the state contains NaN or infinity: the network diverged; train it again")
     if not _has_space(recording, site):
         return values.flatten(1)[None, :, None, :, None, None]
     space = -3 if chosen.dims[-3].endswith("orientation") else -2

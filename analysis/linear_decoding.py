@@ -118,7 +118,7 @@ def analyse(
                 if len(tallies) == 1 or u == t:
                     for name, value in decoding.judged(tally, rng, folds).items():
                         found[name][k, t] = value
-        found["p"][k] = statistics.corrected(found["p"][k])
+        found["p"][k] = statistics.false_discovery(found["p"][k])
         if target == "identity" and flows > 1:
             for i, readout in enumerate(READOUTS):
                 across = _across_flows(
@@ -163,16 +163,16 @@ def _targets(
         chosen = np.flatnonzero(count[which] > 1)  # a label must be seen in other trials too
         if (count > 1).sum() > 1:
             one = np.eye(len(kinds))[:, count > 1][which[chosen]][
-                statistics.shuffles(rng, permutations, len(chosen))
+                statistics.shuffled_orders(rng, permutations, len(chosen))
             ]
             named = np.broadcast_to(one.swapaxes(0, 1), (flows, len(chosen), *one.shape[::2]))
             yield "identity", chosen, lambda _: named
     if flows > 1:
-        order = statistics.shuffles(rng, permutations, trials, flows).transpose(2, 1, 0)
+        order = statistics.shuffled_orders(rng, permutations, trials, flows).transpose(2, 1, 0)
         yield "velocity", np.arange(trials), lambda _: velocity[order]
     if phase is not None:
         waves = np.concatenate([np.sin(phase), np.cos(phase)], -1)
-        swapped = statistics.shuffles(rng, permutations, trials).T
+        swapped = statistics.shuffled_orders(rng, permutations, trials).T
         yield "position", np.arange(trials), lambda t: waves[:, :, t][:, swapped]
 
 
@@ -216,7 +216,7 @@ def _across_flows(
             "carry_chance": np.mean(null),
             "carry_chance_high": np.quantile(null, 0.975),
         }
-        result |= {"carry_p": statistics.exceeded(score, null)}
+        result |= {"carry_p": statistics.p_value(score, null)}
     return result
 
 
@@ -284,7 +284,8 @@ def figure(results: xr.Dataset) -> Figure:
     bottom.supylabel("fitted at frame", fontsize=9)
     bottom.colorbar(image, ax=grid, pad=0.02, shrink=0.8, ticks=[0, 0.5, 1])
     fig.suptitle(
-        f"Linear readouts on held-out trials, {plot.seeds(results)}{panels.thinned(results)}", fontsize=9
+        f"Linear readouts on held-out trials, {plot.seeds(results)}{panels.share_of_channels(results)}",
+        fontsize=9,
     )
     return fig
 

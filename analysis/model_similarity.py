@@ -133,7 +133,7 @@ def _load(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
         loaded.append(np.asarray(state[flow, trial, times].values, np.float64).reshape(len(times), -1))
     values = np.concatenate(loaded)
     if not np.isfinite(values).all():
-        raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+        raise InputError("the state contains NaN or infinity: the network diverged; train it again")
     return values
 
 

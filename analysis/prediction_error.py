@@ -53,7 +53,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     recording = recording.drop_vars(
         changing
     )  # such as actions, which mean nothing for frames counted from the context
-    error, shown = recorded.scored(recording)
+    error, shown = recorded.squared_error(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
     context = int(recording.attrs["context"])
     within = (recording.time >= context) & (recording.time < context + horizon)

@@ -124,7 +124,7 @@ def analyse(
             "rho": (names, rho, {"units": "1", "long_name": "rank correlation rho_a"}),
             "low": (names, rho - spread),
             "high": (names, rho + spread),
-            "p": (names, np.apply_along_axis(statistics.corrected, -1, p)),
+            "p": (names, np.apply_along_axis(statistics.false_discovery, -1, p)),
             "correlation": (("time", "pair"), own[:, one, two], {"units": "1"}),
             "crossnobis": (("time", "flow_pair"), unbiased, {"units": "1"}),
             "trials": trials,
@@ -259,6 +259,6 @@ def figure(results: xr.Dataset) -> Figure:
         ax.set(ylabel="", xlabel="" if ax in axes[0] else "frame")
     n, flows = int(results.trials.max()), 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
     of = "" if n == int(results.recorded_trials.max()) else f" of {int(results.recorded_trials.max())}"
-    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{panels.thinned(results)}"
+    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{panels.share_of_channels(results)}"
     fig.suptitle(title, fontsize=9)
     return fig

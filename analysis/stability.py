@@ -82,7 +82,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     InputError
         If there are no predictions after the context, or they hold values that are no numbers.
     """
-    recorded.scored(recording.isel(trial=slice(1)))
+    recorded.squared_error(recording.isel(trial=slice(1)))
     context, times = int(recording.attrs["context"]), recording.time.values
     after, flows, trials = (
         np.flatnonzero(times >= context),
@@ -111,9 +111,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             )
         )
         if not np.isfinite(x).all():
-            raise InputError(
-                "predictions hold values that are no numbers; the network diverged. Train it again"
-            )
+            raise InputError("the prediction contains NaN or infinity: the network diverged; train it again")
         pairs = [(x, y)]
         if len(flows) > 1:
             moved = [

@@ -55,7 +55,7 @@ def analyse(
         If the recording has no predictions after the context, or does not tell velocities or what was
         trained.
     """
-    error, _ = recorded.scored(recording)
+    error, _ = recorded.squared_error(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
     by_trial = error.isel(time=(error.ahead <= horizon).values).mean(("flow", "time", "y", "x")).compute()
     velocity, trained = ground_truth.swept(recording, trained_speed)

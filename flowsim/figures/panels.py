@@ -1,11 +1,57 @@
-"""What figures are put together from."""
+"""What figures of analyses are put together from: an axis for each network, means with bands, notes."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 import xarray as xr
 
+from flowsim.figures import plot
 
-def thinned(results: xr.Dataset) -> str:
-    """What a figure is to say of the channels that were left out; nothing if none were."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
+
+Colour = tuple[float, ...]
+
+
+def each_network(results: xr.Dataset) -> Iterator[tuple[str, Colour, xr.Dataset]]:
+    """Name, colour and runs of each network in results (run)."""
+    for name, colour in plot.palette(results).items():
+        yield name, colour, results.isel(run=np.flatnonzero(results["network"].values == name))
+
+
+def network_axes(part: FigureBase, names: Sequence[str], most: int = 4) -> list[Axes]:
+    """An axis for each network on a figure or a part of one, at most so many in a row, all to one scale."""
+    across = min(max(len(names), 2), most)
+    grid = part.subplots(math.ceil(len(names) / across), across, squeeze=False, sharex=True, sharey=True)
+    for unused in grid.flat[len(names) :]:
+        unused.axis("off")
+    return list(grid.flat[: len(names)])
+
+
+def band(ax: Axes, x: Any, low: Any, high: Any, colour: Colour, alpha: float = 0.2) -> None:
+    """An interval over ``x``, from ``low`` to ``high``."""
+    ax.fill_between(x, low, high, color=colour, alpha=alpha, lw=0)
+
+
+def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
+    """`flowsim.figures.plot.lines`, or a note where the variable is unknown for all runs."""
+    if bool(results[variable].notnull().any()):
+        plot.lines(results, variable, x, ax)
+    else:
+        not_measurable(ax)
+
+
+def not_measurable(ax: Axes) -> None:
+    """Say on an axis that the probe does not allow the measurement."""
+    ax.text(0.5, 0.5, "not measurable\nwith this probe", transform=ax.transAxes, ha="center", va="center")
+
+
+def share_of_channels(results: xr.Dataset) -> str:
+    """Words for a title where only a part of the channels was analysed (``kept``), none where all were."""
     kept = float(results.kept.min())
     return "" if kept == 1 else f", a random {kept:.2g} of channels"

@@ -87,7 +87,7 @@ def _resampled(
     else:
         result = block
     if not np.isfinite(result).all():
-        raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+        raise InputError("the state contains NaN or infinity: the network diverged; train it again")
     return result.astype(np.promote_types(block.dtype, np.float32), copy=False)
 
 

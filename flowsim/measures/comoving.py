@@ -90,7 +90,7 @@ class States:
         """
         values = torch.from_numpy(np.asarray(self.state[flow, trial].values, np.float64))
         if not values.isfinite().all():
-            raise InputError("states hold values that are no numbers; the network diverged. Train it again")
+            raise InputError("the state contains NaN or infinity: the network diverged; train it again")
         return values if self.spatial else values[:, None, :, None, None]
 
     def back(self, state: Tensor, roll: Velocity) -> Tensor:

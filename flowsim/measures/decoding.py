@@ -17,7 +17,7 @@ import xarray as xr
 
 from flowsim.flows.flow import Flow
 from flowsim.flows.velocity_grid import VelocityGrid
-from flowsim.measures.statistics import exceeded
+from flowsim.measures.statistics import p_value
 
 DRAWS, FEW = 1000, 4
 """Bootstrap samples of trials; with fewer trials than this there is no interval."""
@@ -111,9 +111,7 @@ def judged(tally: np.ndarray, rng: np.random.Generator, folds: int) -> dict[str,
     half = t.ppf(0.975, trials - 1) * np.sqrt(variance * (1 + k / (k - 1))) if trials >= FEW else np.nan
     low, high = score - half, np.minimum(score + half, 1)
     below, above = np.quantile(null, [0.025, 0.975])
-    return dict(
-        zip(TOLD, (score, low, high, np.mean(null), below, above, exceeded(score, null)), strict=True)
-    )
+    return dict(zip(TOLD, (score, low, high, np.mean(null), below, above, p_value(score, null)), strict=True))
 
 
 def carried(state: xr.DataArray, fitted: Flow, tested: Flow, grid: VelocityGrid) -> xr.DataArray:

@@ -43,9 +43,7 @@ def orbits(state: xr.DataArray) -> Iterator[tuple[int, int, torch.Tensor]]:
         for first in range(0, state.sizes["time"], at_once):
             block = torch.from_numpy(np.asarray(state[:, trial, first : first + at_once].values, np.float64))
             if not block.isfinite().all():
-                raise InputError(
-                    "states hold values that are no numbers; the network diverged. Train it again"
-                )
+                raise InputError("the state contains NaN or infinity: the network diverged; train it again")
             for k in range(block.shape[1]):
                 yield trial, first + k, block[:, k]
 

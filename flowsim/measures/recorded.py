@@ -1,48 +1,79 @@
-"""What analyses take out of a recording: states and predictions in float64, checked."""
+"""What analyses take out of a recording: states and predictions in float64, checked, and the flows they were
+under.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.files.coordinates import variable
-
-if TYPE_CHECKING:
-    pass
+from flowsim.files import coordinates
 
 
-def scored(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Squared error (flow, trial, time, y, x) and shown frames, from the first frame after the context, in
-    float64.
+def require_finite(values: np.ndarray | xr.DataArray, what: str = "state") -> None:
+    """Raise InputError if recorded activity, lazy or in memory, contains NaN or infinity."""
+    if not bool(np.isfinite(values).all()):
+        raise InputError(f"the {what} contains NaN or infinity: the network diverged; train it again")
 
-    The coordinate ``ahead`` over time counts predicted frames from 1.
+
+def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
+    """Recorded activity, read from the file if need be, in float64 and with its dimensions as they are.
 
     Raises
     ------
     InputError
-        If frames or predictions were not recorded, none lies after the context, or a prediction is not a
-        number.
+        If it contains NaN or infinity.
     """
-    prediction, shown = variable(recording, "prediction"), variable(recording, "frames")
+    values = np.asarray(activity.values, np.float64)
+    require_finite(values, what)
+    return values
+
+
+def flow_coords(recording: xr.Dataset) -> dict[Any, xr.DataArray]:
+    """The coordinates of a recording over ``flow`` alone, such as the components of the velocities of its
+    flows.
+    """
+    return {name: coordinate for name, coordinate in recording.coords.items() if coordinate.dims == ("flow",)}
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Quotient, NaN where the denominator is not positive."""
+    shape = np.broadcast(numerator, denominator).shape
+    return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
+
+
+def squared_error(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Squared error of predictions, and the frames that were to be predicted, from the first after the
+    context.
+
+    Returns
+    -------
+    error, frames : DataArray (flow, trial, time, y, x)
+        In float64, lazily. The coordinate ``ahead`` over time counts predicted frames from 1.
+
+    Raises
+    ------
+    InputError
+        If frames or predictions were not recorded, none lies after the context, or a prediction contains NaN
+        or infinity.
+    """
+    prediction = coordinates.variable(recording, "prediction")
+    frames = coordinates.variable(recording, "frames")
     if "context" not in recording.attrs:
         raise InputError("expected the attribute context, the number of frames seen; the recording has none")
     context = int(recording.attrs["context"])
     after = recording.time.values >= context
     if not after.any():
         raise InputError(
-            f"expected frames after the context of {context}; the recording has {after.size} frames in all. Record "
-            "with a shorter context or a longer stimulus"
+            f"expected frames after the context of {context}; the recording has {after.size} frames in all. "
+            "Record with a shorter context or a longer stimulus"
         )
-    ahead = (
-        "time",
-        recording.time.values[after] - context + 1,
-        {"units": "frame", "long_name": "predicted frame"},
-    )
-    shown = shown.isel(time=after).astype("float64").assign_coords(ahead=ahead)
-    error = (prediction.isel(time=after).astype("float64") - shown) ** 2
-    if not bool(np.isfinite(error).all()):
-        raise InputError("predictions hold values that are no numbers; the network diverged. Train it again")
-    return error, shown
+    number = recording.time.values[after] - context + 1
+    ahead = ("time", number, {"units": "frame", "long_name": "predicted frame"})
+    frames = frames.isel(time=after).astype("float64").assign_coords(ahead=ahead)
+    error = (prediction.isel(time=after).astype("float64") - frames) ** 2
+    require_finite(error, "prediction")
+    return error, frames

@@ -1,31 +1,118 @@
-"""Intervals, p-values and corrections: the one place of inference."""
+"""Intervals, p-values and corrections: the one place of inference.
+
+All intervals are of 95 %. Half-widths are what to add to, and subtract from, an estimate.
+
+Sources: Efron and Stein (1981), Ann. Stat. 9 (jackknife); Nadeau and Bengio (2003), Machine Learning 52
+(cross-validation); Wilson (1927), J. Am. Stat. Assoc. 22 (proportions); Phipson and Smyth (2010), Stat. Appl.
+Genet. Mol. Biol. 9 (p-values of drawn permutations); Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57
+(false discovery rate).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import xarray as xr
+
+CONFIDENCE = 0.95
+NORMAL = 1.96
+"""Half-width of an interval in standard errors, where their number of degrees of freedom is large."""
 
 
-def shuffles(rng: np.random.Generator, permutations: int, *shape: int) -> np.ndarray:
-    """Orders (permutation, *shape) of the last axis; the first leaves it as it is."""
-    still = np.broadcast_to(np.arange(shape[-1]), (permutations + 1, *shape))
-    return np.concatenate([still[:1], rng.permuted(still[1:], axis=-1)])
+def student(degrees_of_freedom: Any) -> Any:
+    """Half-width of an interval in standard errors that were estimated with so many degrees of freedom."""
+    from scipy.stats import t
+
+    return t.ppf((1 + CONFIDENCE) / 2, degrees_of_freedom)
 
 
-def exceeded(score: float, null: Iterable[float]) -> float:
-    """p-value of a score among those of permuted targets; NaN if there is none."""
-    every = np.array(list(null))
-    return (
-        float((1 + (every >= score - 1e-12).sum()) / (1 + len(every))) if np.isfinite(score) else float("nan")
-    )
+def mean_interval(values: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean over independent repeats, and the half-width of its interval (Student).
+
+    Parameters
+    ----------
+    values : DataArray (dim, ...)
+        NaN is a repeat that is missing.
+    dim : str
+        The dimension of the repeats.
+
+    Returns
+    -------
+    mean, half_width : DataArray (...)
+        The second is NaN where there are fewer than two repeats.
+    """
+    mean, count = values.mean(dim), values.notnull().sum(dim)
+    variance = ((values - mean) ** 2).sum(dim) / (count - 1).clip(1)
+    half_width = student((count - 1).clip(1)) * np.sqrt(variance / count.clip(1))
+    return mean, half_width.where(count > 1)
 
 
-def corrected(p: np.ndarray) -> np.ndarray:
-    """p-values of one family after Benjamini and Hochberg (1995); NaN are none of it."""
+def jackknife_error(left_out: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Standard error of an estimate, from the estimates without each of n groups along ``axis``."""
+    groups = left_out.shape[axis]
+    return np.sqrt((groups - 1) * left_out.var(axis))
+
+
+def jackknife_interval(left_out: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Half-width of the interval of an estimate, from those without each of n groups along ``axis``."""
+    return student(left_out.shape[axis] - 1) * jackknife_error(left_out, axis)
+
+
+def cross_validation_interval(scores: np.ndarray) -> np.ndarray:
+    """Half-width of the interval of a mean over k folds, the last dimension of ``scores``.
+
+    Folds share most of what is fitted: the variance of their mean is 1 / k + 1 / (k - 1) of theirs, and not 1
+    / k (Nadeau and Bengio 2003). Without the correction, intervals held the mean of convolutions in 83 to 85
+    % of simulations, and with it in 93 to 95 %; others in 98 to 99 %.
+    """
+    folds = scores.shape[-1]
+    return student(folds - 1) * scores.std(-1, ddof=1) * np.sqrt(1 / folds + 1 / (folds - 1))
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Lower and upper end of the interval of a proportion, ``hits`` of ``count``."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(low), float(high)
+
+
+def shuffled_orders(rng: np.random.Generator, permutations: int, *shape: int) -> np.ndarray:
+    """Orders (permutation, *shape) of the last axis; the first leaves everything in its place."""
+    in_place = np.broadcast_to(np.arange(shape[-1]), (permutations + 1, *shape))
+    return np.concatenate([in_place[:1], rng.permuted(in_place[1:], axis=-1)])
+
+
+def p_value(observed: Any, null: Any, axis: int = -1, slack: Any = 1e-12) -> Any:
+    """Share of draws from the null, the observed one included, that are as large as what was observed.
+
+    Parameters
+    ----------
+    observed : array (...) or float
+    null : array
+        The same under permutations, along ``axis``.
+    slack : array (...) or float
+        Draws that are smaller by no more than this count as equal: they differ by rounding.
+
+    Returns
+    -------
+    array (...) or float
+        At least 1 / (1 + number of permutations); NaN where ``observed`` is not finite.
+    """
+    observed, null = np.asarray(observed), np.asarray(null)
+    as_large = null >= np.expand_dims(observed - slack, axis)
+    p = (1 + as_large.sum(axis)) / (1 + null.shape[axis])
+    p = np.where(np.isfinite(observed), p, np.nan)
+    return p if p.ndim else float(p)
+
+
+def false_discovery(p: np.ndarray) -> np.ndarray:
+    """p-values (test) of one family, adjusted for the false discovery rate; NaN is no member of it."""
     from scipy.stats import false_discovery_control
 
-    result, known = p.copy(), np.isfinite(p)
+    adjusted = p.copy()
+    known = np.isfinite(p)
     if known.any():
-        result[known] = false_discovery_control(p[known])
-    return result
+        adjusted[known] = false_discovery_control(p[known])
+    return adjusted

@@ -70,9 +70,7 @@ def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: 
         for j in range(state.sizes["flow"]):
             values = np.asarray(state[j, trial, frames].values, np.float64)
             if not np.isfinite(values).all():
-                raise InputError(
-                    "states hold values that are no numbers; the network diverged. Train it again"
-                )
+                raise InputError("the state contains NaN or infinity: the network diverged; train it again")
             values = abs(values) if how == "magnitude" else values.clip(min=0)
             made.append(values.mean((0, *range(3, values.ndim))).ravel())
     return np.stack(made).reshape(len(trials), state.sizes["flow"], -1)

@@ -159,7 +159,7 @@ def test_coarse_maps(recording, rng):
     rolled = coarse_maps.coarse(recording(np.roll(states, 3, -2)), 3)
     np.testing.assert_allclose(rolled, coarse_maps.coarse(recording(states), 3).roll(y=1), atol=1e-12)
     states[..., 0] = np.nan
-    with pytest.raises(InputError, match="states hold values that are no numbers; the network diverged"):
+    with pytest.raises(InputError, match="the state contains NaN or infinity: the network diverged"):
         coarse_maps.coarse(recording(states), 3)
 
 

@@ -245,5 +245,5 @@ def test_recordings_that_do_not_suffice(recording, rng):
     with pytest.raises(InputError, match=r"expected frame 7 \(at\) in the recording; it has 0, 1, 2"):
         orbit_geometry.analyse(made, at=7)
     made = made.assign(state=xr.where(made.state > 0.9, np.nan, made.state))
-    with pytest.raises(InputError, match="states hold values that are no numbers; the network diverged"):
+    with pytest.raises(InputError, match="the state contains NaN or infinity: the network diverged"):
         orbit_geometry.analyse(made)

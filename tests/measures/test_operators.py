@@ -278,7 +278,7 @@ def test_states_that_say_nothing(recording, rng):
         learned_action.analyse(recording(np.ones((9, 2, 4, 1, 3, 4, 5)), FLOWS))
     broken = rng.random((9, 2, 4, 1, 3, 4, 5))
     broken[1, 1, 2] = np.nan
-    with pytest.raises(InputError, match="states hold values that are no numbers; the network diverged"):
+    with pytest.raises(InputError, match="the state contains NaN or infinity: the network diverged"):
         learned_action.analyse(recording(broken, FLOWS))
 
 

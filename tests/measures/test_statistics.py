@@ -1,0 +1,93 @@
+"""Intervals hold what they should as often as they say, p-values are uniform under the null, and neither is blind."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from flowsim.measures import statistics
+
+RNG_SEED = 0
+
+
+def covered(intervals, truth):
+    """Share of intervals (2, repeat) that hold the truth."""
+    low, high = intervals
+    return ((low <= truth) & (truth <= high)).mean()
+
+
+@pytest.mark.parametrize("repeats", [2, 3, 10])
+def test_the_interval_of_a_mean_is_student_s_and_holds_it_in_95_percent(repeats):
+    values = np.random.default_rng(RNG_SEED).normal(3, 2, (4000, repeats))
+    mean, half = statistics.mean_interval(xr.DataArray(values, dims=("case", "trial")), "trial")
+    assert covered((mean - half, mean + half), 3) == pytest.approx(0.95, abs=0.012)
+    low, high = stats.t.interval(0.95, repeats - 1, values[0].mean(), stats.sem(values[0]))
+    assert (float(mean[0] - half[0]), float(mean[0] + half[0])) == pytest.approx((low, high))
+
+
+def test_missing_repeats_do_not_count_and_one_has_no_interval():
+    values = xr.DataArray([[1.0, 2.0, np.nan, 3.0], [5.0, np.nan, np.nan, np.nan]], dims=("case", "trial"))
+    mean, half = statistics.mean_interval(values, "trial")
+    assert mean.values.tolist() == [2, 5]
+    assert float(half[0]) == pytest.approx(stats.t.ppf(0.975, 2) / np.sqrt(3))
+    assert np.isnan(half[1])
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = np.random.default_rng(RNG_SEED).normal(size=(12, 3))
+    left_out = np.stack([np.delete(values, i, 0).mean(0) for i in range(len(values))])
+    assert statistics.jackknife_error(left_out) == pytest.approx(stats.sem(values))
+    assert statistics.jackknife_error(left_out.T, axis=1) == pytest.approx(stats.sem(values))
+    expected = stats.t.ppf(0.975, 11) * stats.sem(values)
+    assert statistics.jackknife_interval(left_out) == pytest.approx(expected)
+
+
+def test_folds_that_share_their_data_have_a_wider_interval():
+    """By sqrt(1 + k / (k - 1)), that is for two folds by sqrt 3."""
+    scores = np.random.default_rng(RNG_SEED).normal(size=(5, 2))
+    independent = stats.t.ppf(0.975, 1) * stats.sem(scores, axis=-1)
+    assert statistics.cross_validation_interval(scores) == pytest.approx(independent * np.sqrt(3))
+
+
+def test_wilson_s_interval_of_a_proportion():
+    """Newcombe (1998), Stat. Med. 17, table I: 81 of 263 and 0 of 20."""
+    assert statistics.wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert statistics.wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
+
+
+def test_shuffled_orders_start_with_the_one_in_place_and_shuffle_each_row_by_itself():
+    orders = statistics.shuffled_orders(np.random.default_rng(RNG_SEED), 200, 3, 5)
+    assert orders.shape == (201, 3, 5)
+    assert (orders[0] == np.arange(5)).all()
+    assert (np.sort(orders, -1) == np.arange(5)).all()
+    assert len(np.unique(orders[1:].reshape(200, -1), axis=0)) == 200
+    assert (orders[1:, 0] != orders[1:, 1]).any()
+
+
+def test_p_values_are_uniform_under_the_null_and_small_where_there_is_something():
+    rng = np.random.default_rng(RNG_SEED)
+    null = rng.normal(size=(1000, 99))
+    p = statistics.p_value(rng.normal(size=1000), null)
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.02)
+    assert (statistics.p_value(np.full(1000, 9.0), null) == 0.01).all()
+    assert statistics.p_value(-9.0, null[0]) == 1
+
+
+def test_a_draw_that_equals_the_observed_value_but_for_rounding_counts():
+    assert statistics.p_value(0.3, [0.1 + 0.2, 0.3 - 1e-15]) == 1
+    assert statistics.p_value(0.3, [0.3 - 1e-3, 0.3 - 1e-3]) == pytest.approx(1 / 3)
+    assert statistics.p_value(0.3, [0.3 - 1e-3, 0.3 - 1e-3], slack=2e-3) == 1
+    assert np.isnan(statistics.p_value(np.nan, [0.0, 1.0]))
+
+
+def test_p_values_of_draws_along_another_axis():
+    p = statistics.p_value(np.array([0.0, 2.0]), np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]), axis=0)
+    assert p.tolist() == [0.75, 0.25]
+
+
+def test_the_false_discovery_rate_leaves_out_what_is_unknown():
+    adjusted = statistics.false_discovery(np.array([0.01, np.nan, 0.02, 0.5]))
+    assert adjusted[[0, 2, 3]] == pytest.approx(stats.false_discovery_control([0.01, 0.02, 0.5]))
+    assert np.isnan(adjusted[1])
+    assert np.isnan(statistics.false_discovery(np.full(3, np.nan))).all()
