@@ -1,5 +1,4 @@
-"""Why an ordinary recurrent network is not flow equivariant, on the smallest world there is: a ring of
-pixels.
+"""Why an ordinary recurrent network is not flow equivariant, in the smallest world: a ring of pixels.
 
 Keller (2025) gives the counterexample that this page runs. A bump of light rests on a ring; then the same
 bump moves by one pixel per frame. An ordinary RNN whose weights are translation equivariant sees both:
@@ -19,8 +18,8 @@ bump moves by one pixel per frame. An ordinary RNN whose weights are translation
 A network of one channel whose kernels are single numbers, W = 1/2 and U = 1, with V = {0}: the ordinary RNN.
 
 >>> def network(velocities):
-...     net = build("fernn", (1, 5), velocities=velocities, channels=1, kernel=1, activation="linear")
-...     net = net.double()
+...     spec = {"velocities": velocities, "channels": 1, "kernel": 1, "activation": "linear"}
+...     net = build("fernn", (1, 5), **spec).double()
 ...     torch.nn.init.constant_(net.cells[0].recurrent.weight, 0.5)
 ...     torch.nn.init.constant_(net.encoders[0].weight, 1.0)
 ...     return net.requires_grad_(False)
@@ -38,9 +37,9 @@ No shift of the first gives the second, so transport, the law one would hope for
 >>> round(equivariance_error(rnn, flow, still, Law.parse("transport")).worst, 2)
 0.91
 
-Give the state a channel for every velocity of the ring, each of which moves along with its own, and let
-nothing else change. The channel v = 1 now has of the moving bump exactly what v = 0 had of the resting one,
-carried along:
+Give the state a channel for every velocity of the ring, which moves with that velocity, and change nothing
+else. What the channel v = 1 now holds of the moving bump is exactly what v = 0 holds of the resting one,
+moved along:
 
 >>> fernn = network([[0, v] for v in range(5)])
 >>> fernn.states(still)[0, 3, 0, 0, 0].tolist()          # v = 0, bump at rest

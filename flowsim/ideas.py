@@ -1,9 +1,8 @@
-"""Ideas are files: find a stimulus, a network or an analysis by its name.
+"""Ideas are files: find a stimulus, a network, an analysis, a command or an export by the name of its file.
 
-The file name is the name used in specifications, found by import. Folders ``stimuli``, ``analysis`` and
-``models`` in the user's working directory, or elsewhere on ``sys.path``, add to ours; none of them has an
-``__init__.py``. ``stimuli`` and ``analysis`` are namespace packages, to which Python itself adds them;
-``models`` is added to ``flowsim.models`` here.
+Folders ``stimuli``, ``analysis`` and ``models`` in the user's working directory, or elsewhere on ``sys.path``,
+add to ours; none of them has an ``__init__.py``. Python itself adds the first two, since ``stimuli`` and
+``analysis`` are namespace packages; ``models`` is added to ``flowsim.models`` here.
 """
 
 from __future__ import annotations
@@ -16,13 +15,20 @@ from types import ModuleType
 
 from flowsim.errors import InputError
 
-KINDS = {"flowsim.models": "network model", "stimuli": "stimulus", "analysis": "analysis"}
+KINDS = {
+    "flowsim.models": "network model",
+    "stimuli": "stimulus",
+    "analysis": "analysis",
+    "flowsim.commands": "command",
+    "flowsim.exports": "export",
+}
+"""What the ideas in a package are called in error messages."""
 USER_FOLDERS = {"flowsim.models": "models"}
 """Packages to which a folder on ``sys.path`` adds, and the name of that folder."""
 
 
 def names(package: str) -> list[str]:
-    """Names of all ideas in ``package``: "flowsim.models", "stimuli" or "analysis"."""
+    """Names of all ideas in one of the packages of `KINDS`."""
     return sorted({module.name for module in pkgutil.iter_modules(_package(package).__path__)})
 
 

@@ -27,11 +27,10 @@ import seaborn as sns
 import torch
 from dask.system import CPU_COUNT
 
-from benchmarks.speed.recording import record_trials
+from benchmarks.speed.recording import CODEC, record_trials
 from benchmarks.speed.time_and_memory import ROOT, commit, resident
 from flowsim import ideas, open_recording
 from flowsim.files import netcdf
-from flowsim.files.hdf5_chunks import FILTERS
 from flowsim.progress import Progress, listening
 
 ANALYSES = ("equivariance_error", "linear_decoding", "representational_similarity")
@@ -53,7 +52,7 @@ def repeated(source: Path, trials: int, into: Path) -> None:
         for name, size in zip(state.dimensions, state.shape, strict=True):
             if name not in new.dimensions:
                 new.dimensions[name] = size
-        options = {"chunks": state.chunks, "fillvalue": np.nan, **FILTERS["gzip"]}
+        options = {"chunks": state.chunks, "fillvalue": np.nan, **CODEC}
         longer = new.create_variable("state", state.dimensions, state.dtype, **options)
         copy_chunks(state._h5ds.id, longer._h5ds.id, which)
 

@@ -31,6 +31,8 @@ from stimuli import moving_digits
 SMALL, LARGE = 5, 36
 """Trials of recordings of about 1 and 8 GB."""
 TRIAL_MB = 225.792
+CODEC = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+"""The default of recordings."""
 
 
 def record_trials(trials: int, into: Path) -> None:
@@ -48,8 +50,7 @@ def copy_from_memory(source: Path, into: Path) -> float:
         state = file["state"]
         values, chunks = state[:], state.chunks
     with h5py.File(into, "w") as file:
-        codec = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-        target = file.create_dataset("state", values.shape, values.dtype, chunks=chunks, **codec)
+        target = file.create_dataset("state", values.shape, values.dtype, chunks=chunks, **CODEC)
         started = time.perf_counter()
         target[...] = values
         file.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from benchmarks.speed.published_recurrence import Reference
 from flowsim import build
 from flowsim.scenes.sequences import Sequences
 from flowsim.training.objective import Batch, losses
+from flowsim.training.settings import TrainBlock
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,20 @@ def reference(size: Size, device: torch.device) -> Callable[[], None]:
 
 
 def flowsim(
-    size: Size, device: torch.device, *, recompute: int | None = None, precision: str = "float32"
+    size: Size,
+    device: torch.device,
+    *,
+    recompute: int | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> Callable[[], None]:
     """The same step by flowsim: with its rollout and loss, of the horizon alone."""
     torch.manual_seed(0)
     shape = (size.pixels, size.pixels)
     network = build("fernn", shape, max_speed=size.speed, channels=size.channels).to(device)
     frames = size.sequences(device)
-    settings = SimpleNamespace(
-        task="predict",
+    settings = TrainBlock(
         context=size.frames,
         horizon=size.frames,
-        noise=0.0,
-        warm_up=0,
         context_weight=0.0,
         recompute=recompute,
         precision=precision,
