@@ -1,7 +1,7 @@
 """Ideas are files: find a stimulus, a network, an analysis, a command or an export by the name of its file.
 
-Folders ``stimuli``, ``analysis`` and ``models`` in the user's working directory, or elsewhere on ``sys.path``,
-add to ours; none of them has an ``__init__.py``. Python itself adds the first two, since ``stimuli`` and
+Folders ``stimuli``, ``analysis`` and ``models`` in the working directory, or elsewhere on ``sys.path``, add
+to ours; none of them has an ``__init__.py``. Python itself adds the first two, since ``stimuli`` and
 ``analysis`` are namespace packages; ``models`` is added to ``flowsim.models`` here.
 """
 
