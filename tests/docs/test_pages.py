@@ -8,14 +8,8 @@ from pydoc import locate
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "results/README.md",
-    *("docs/architecture.md", "docs/extending.md"),
-]
-PAGES += ["docs/stimuli.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md"]
+PAGES += ["docs/architecture.md", "docs/extending.md", "docs/stimuli.md"]
 TEMPLATES = ("flowsim/exports/as_csv.py", "flowsim/commands/sizes.py", "flowsim/commands/parser.py")
 """Files that a reader of docs/extending.md adds, and the home of verbs, which is being built."""
 
@@ -32,8 +26,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_dotted_names_resolve(page):
-    text = re.sub(r"`flowsim\.\w+`(?=\s+(?:is )?`flowsim\.)", "", page.read_text())
-    for name in set(re.findall(r"`((?:flowsim|stimuli|analysis)\.[\w.]*\w)`", text)):
+    for name in set(re.findall(r"`((?:flowsim|stimuli|analysis)\.[\w.]*\w)`", page.read_text())):
         assert locate(name) is not None, name
 
 
