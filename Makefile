@@ -1,11 +1,12 @@
-# `make` runs the default experiment, `make test` the tests, `make bench` the benchmarks, `make reference` what this
-# machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days). Each
-# sets up all that it needs in .venv.
+# `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make bench` measures
+# speed and memory, `make reference` what this machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or
+# downloaded; on a GPU all of it, for days), `make docs` the pages that are written from the code. Each sets up all
+# that it needs in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all bench reference lint format
+.PHONY: run test test-all bench reference docs lint format
 run: .venv/ready
 	$(BIN)/snakemake --cores all
 
@@ -17,14 +18,18 @@ test-all: .venv/ready
 	$(BIN)/pytest
 
 bench: .venv/ready
-	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.stimuli
-	$(BIN)/python -m benchmarks.recording
-	$(BIN)/python -m benchmarks.analyses
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed.stimuli
+	$(BIN)/python -m benchmarks.speed.recording
+	$(BIN)/python -m benchmarks.speed.analyses
 
 reference: .venv/ready
 	-$(BIN)/snakemake --cores all $$($(BIN)/python -m benchmarks.paper --possible)
 	$(BIN)/python -m benchmarks.paper
+
+docs: .venv/ready
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m flowsim gallery --into docs/stimuli.md
 
 lint: .venv/ready
 	$(BIN)/ruff check .

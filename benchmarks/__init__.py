@@ -1,0 +1,5 @@
+"""What is measured about flowsim itself.
+
+speed  time and memory
+paper  the numbers of the paper, beside ours
+"""

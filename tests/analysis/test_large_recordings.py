@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 from analysis import equivariance_error, linear_decoding, representational_similarity
-from benchmarks import analyses as benchmark
+from benchmarks.speed import analyses as benchmark
 from flowsim import Flow, Law, Rotation, Translation, VelocityGrid, build, open_recording, progress, record
 from flowsim.__main__ import main
 from flowsim.files import coordinates, netcdf

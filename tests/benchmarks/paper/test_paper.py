@@ -10,9 +10,10 @@ import pytest
 import xarray as xr
 import yaml
 
-from benchmarks import paper, paper_page
-from benchmarks.paper import collected, measures
-from benchmarks.paper_page import compared, growth, judged, ordering, write
+from benchmarks.paper import __main__ as command
+from benchmarks.paper.collect import collected, measures
+from benchmarks.paper.page import PUBLISHED, write
+from benchmarks.paper.verdicts import compared, growth, judged, ordering
 from flowsim import open_recording
 from flowsim.__main__ import main
 from flowsim.experiment.plan import jobs
@@ -128,11 +129,11 @@ def test_controls_are_compared_with_the_network_whose_law_they_lack():
 
 
 def test_published_numbers_point_at_what_exists():
-    published = yaml.safe_load(paper_page.PUBLISHED.read_text())
+    published = yaml.safe_load(PUBLISHED.read_text())
     known = {path.stem for path in Path("experiments").glob("*.yaml")}
     named = {row["experiment"] for row in published["numbers"]}
     named |= {name for row in published["statements"] for name in row["experiments"]}
-    assert named | set(paper.SMALL) | set(paper.PUBLISHED) <= known
+    assert named | set(command.SMALL) | set(command.PUBLISHED) <= known
     for row in published["numbers"]:
         networks = yaml.safe_load(Path(f"experiments/{row['experiment']}.yaml").read_text())["networks"]
         assert row["network"] in networks
@@ -186,16 +187,16 @@ def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
     recording = open_recording(at / "recordings/fernn-seed0/test.h5")
     error = ((recording.prediction - recording.frames) ** 2).isel(time=slice(3, 6)).mean()
     assert rows.set_index("measure").value["mse"] == pytest.approx(float(error), rel=1e-5)
-    monkeypatch.setattr(paper, "SMALL", ["tiny"])
+    monkeypatch.setattr(command, "SMALL", ["tiny"])
     monkeypatch.setattr("sys.argv", ["paper", "--into", "reference"])
     (at / "report.html").touch()
-    paper.main()
+    command.main()
     kept, page = pd.read_csv("reference/paper.csv"), Path("reference/paper.md").read_text()
     assert len(kept) == len(rows)
     assert "partial" in page
     assert "not run" in page
     (at / "report.html").unlink()  # measured elsewhere: the table keeps it
-    paper.main()
+    command.main()
     pd.testing.assert_frame_equal(pd.read_csv("reference/paper.csv"), kept)
 
 
@@ -211,17 +212,17 @@ def test_nothing_measured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["paper"])
     with pytest.raises(SystemExit, match="expected results of at least one experiment"):
-        paper.main()
+        command.main()
 
 
 def test_what_this_machine_can_run(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert paper.possible() == paper.SMALL
+    assert command.possible() == command.SMALL
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path))
-    assert "moving_kth" not in paper.possible()
+    assert "moving_kth" not in command.possible()
     (tmp_path / "00sequences.txt").touch()
-    assert "moving_kth" in paper.possible()
+    assert "moving_kth" in command.possible()
 
 
 def test_a_page_from_a_table_alone(tmp_path):

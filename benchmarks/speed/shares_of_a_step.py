@@ -15,8 +15,8 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import Row, once
-from benchmarks.subjects import Size, flowsim
+from benchmarks.speed.time_and_memory import Row, seconds_of
+from benchmarks.speed.training_steps import Size, flowsim
 from flowsim.layers.fused_recurrence import grouped
 from flowsim.layers.padded_gather import convolved, outward, weight_gradient
 
@@ -28,17 +28,15 @@ PARTS = {
 """By names of torch's operations, of which a step has few elsewhere; every other is elementwise, a sum or a
 copy.
 """
-REST, BETWEEN, LIMIT = (
-    "elementwise and sums",
-    "between operations",
-    "limit: all convolutions at the rate of one",
-)
+REST = "elementwise and sums"
+BETWEEN = "between operations"
+LIMIT = "limit: all convolutions at the rate of one"
 
 
 def part(operation: str) -> str:
     """The part of a step that an operation of torch belongs to."""
     name = operation.removeprefix("aten::")
-    return next((part for part, names in PARTS.items() if name in names), REST)
+    return next((label for label, names in PARTS.items() if name in names), REST)
 
 
 def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
@@ -46,37 +44,44 @@ def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
     convolutions.
     """
     step = flowsim(size, device)
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
-    alone, arithmetic = one_convolution(size, device)
+    alone, flop_alone = one_convolution(size, device)
     with FlopCounterMode(display=False) as counter:
         step()
     steps: list[tuple[float, dict[str, float]]] = []
     for _ in range(repeats):
-        with profile(activities=activities) as profiled:
-            whole = once(step, device)
-        spent = dict.fromkeys([*PARTS, REST, BETWEEN], 0.0)
-        for event in profiled.key_averages():
-            if event.device_type == DeviceType.CPU and event.key.startswith("aten::"):
-                own = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-                spent[part(event.key)] += own / 1e6
-        spent[BETWEEN] = max(0.0, whole - sum(spent.values()))
-        spent[LIMIT] = counter.get_total_flops() / arithmetic * sum(once(run, device) for run in alone)
-        steps.append((whole, spent))
-    whole, spent = sorted(steps, key=lambda taken: taken[0])[repeats // 2]
+        whole, parts = profiled(step, device)
+        seconds_alone = sum(seconds_of(run, device) for run in alone)
+        parts[LIMIT] = counter.get_total_flops() / flop_alone * seconds_alone
+        steps.append((whole, parts))
+    whole, parts = sorted(steps, key=lambda measured: measured[0])[repeats // 2]
     about = {**asdict(size), "velocities": size.velocities}
-    return [{**about, "part": name, "seconds": s, "share": s / whole} for name, s in spent.items()]
+    return [{**about, "part": name, "seconds": s, "share": s / whole} for name, s in parts.items()]
+
+
+def profiled(step: Callable[[], None], device: torch.device) -> tuple[float, dict[str, float]]:
+    """Seconds that a step takes, and those of each of its parts."""
+    on_gpu = device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    with profile(activities=activities) as profiler:
+        whole = seconds_of(step, device)
+    parts = dict.fromkeys([*PARTS, REST, BETWEEN], 0.0)
+    for event in profiler.key_averages():
+        if event.device_type == DeviceType.CPU and event.key.startswith("aten::"):
+            microseconds = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+            parts[part(event.key)] += microseconds / 1e6
+    parts[BETWEEN] = max(0.0, whole - sum(parts.values()))
+    return whole, parts
 
 
 def one_convolution(size: Size, device: torch.device) -> tuple[list[Callable[[], None]], int]:
-    """That of one group of velocities, forward, back and for the kernel, some times each; and the FLOP of
-    all.
+    """The convolution of one group of velocities: what runs it forward, backward and for its kernel, each
+    several times, and the FLOP of all three together.
     """
     times = 20
     state = torch.rand(size.batch, size.velocities, size.channels, size.pixels, size.pixels, device=device)
     images = outward(grouped(state)[0]).flatten(0, 1)
-    padded = torch.rand(len(images), size.pixels + 2, size.pixels + 2, size.channels, device=device).permute(
-        0, 3, 1, 2
-    )
+    side = size.pixels + 2
+    padded = torch.rand(len(images), side, side, size.channels, device=device).permute(0, 3, 1, 2)
     weight = torch.rand(size.channels, size.channels, 3, 3, device=device)
 
     def through() -> None:

@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import stimuli
-from benchmarks.figure import draw
-from benchmarks.measure import compare, peak, seconds
-from benchmarks.reference import Reference
-from benchmarks.shares import BETWEEN, LIMIT, PARTS, REST, one_convolution, part, shares
-from benchmarks.subjects import SUBJECTS, Size
+from benchmarks.speed.figure_of_speed import draw
+from benchmarks.speed.published_recurrence import Reference
+from benchmarks.speed.shares_of_a_step import BETWEEN, LIMIT, PARTS, REST, one_convolution, part, shares
+from benchmarks.speed.time_and_memory import compare, medians, peak
+from benchmarks.speed.training_steps import SUBJECTS, Size
 from flowsim import build
 
 SMALL = Size(1, 2, 2, 3, 8)
@@ -46,7 +45,7 @@ def test_both_steps_do_the_same_arithmetic():
 
 def test_medians_of_steps_taken_in_turn():
     order = []
-    times = seconds([lambda: order.append("a"), lambda: order.append("b")], 3, CPU)
+    times = medians([lambda: order.append("a"), lambda: order.append("b")], 3, CPU)
     assert order == ["a", "b"] * 4
     assert len(times) == 2
     assert max(times) < 0.1
@@ -79,7 +78,7 @@ def test_shares_of_a_step():
 
 def test_rows_and_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "benchmarks.measure.peak", lambda case, device: 2e6 if case[1] == "reference" else 1e6
+        "benchmarks.speed.time_and_memory.peak", lambda case, device: 2e6 if case[1] == "reference" else 1e6
     )
     table = pd.DataFrame(
         [
@@ -115,26 +114,3 @@ def test_rows_and_figure(tmp_path, monkeypatch):
     )
     assert "nan" not in titles[0]
     assert (tmp_path / "speed.png").stat().st_size > 10_000
-
-
-@pytest.mark.parametrize("family", stimuli.PLAIN)
-def test_plain_generators_make_the_same_kind_of_stimulus(family, monkeypatch):
-    monkeypatch.setattr(stimuli, "BATCH", 24)
-    plain, ours = (made(family)(1) for made in (stimuli.plain, stimuli.ours))
-    assert plain.shape == (24, 20, 28, 28)
-    assert ours.shape == (24, 20, 1, 28, 28)
-    assert plain.mean().item() == pytest.approx(ours.mean().item(), rel=0.1)
-    assert not torch.equal(plain[0], plain[1])
-    assert (plain[:, 1:] != plain[:, :-1]).flatten(1).any(1).float().mean() > 0.9
-
-
-def test_speeds_of_stimuli(monkeypatch):
-    monkeypatch.setattr(stimuli, "BATCH", 2)
-    monkeypatch.setattr(stimuli, "PLAIN", {"moving_digits": stimuli.translating})
-    monkeypatch.setattr("flowsim.ideas.names", lambda _: ["moving_digits", "random_dots", "moving_kth"])
-    table = stimuli.table(1)
-    assert list(zip(table.stimulus, table.implementation, strict=True)) == [
-        ("moving_digits", "plain"), ("moving_digits", "flowsim"), ("random_dots", "flowsim")
-    ]  # fmt: skip
-    assert (table.sequences_per_second > 0).all()
-    assert table.ratio[0] == 1

@@ -18,20 +18,21 @@ from typing import Any
 
 import torch
 
-from benchmarks.subjects import SUBJECTS, Size
+from benchmarks.speed.training_steps import SUBJECTS, Size
 
 Row = dict[str, Any]
 Case = tuple[Size, str, Mapping[str, Any]]
 """How large a step, a subject's name and its options."""
+ROOT = Path(__file__).parents[2]
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for what a GPU has been asked to do."""
+    """Wait until a GPU has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def once(step: Callable[[], None], device: torch.device) -> float:
+def seconds_of(step: Callable[[], None], device: torch.device) -> float:
     """Seconds that a step takes."""
     synchronise(device)
     started = time.perf_counter()
@@ -40,24 +41,23 @@ def once(step: Callable[[], None], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def seconds(steps: Sequence[Callable[[], None]], repeats: int, device: torch.device) -> list[float]:
-    """Median time of each, taken in turn, so that what else the machine does falls on all alike; after one
-    warm-up.
+def medians(steps: Sequence[Callable[[], None]], repeats: int, device: torch.device) -> list[float]:
+    """Median time of each step, after one warm-up.
+
+    Steps are taken in turn, so that what else the machine does falls on all alike.
     """
-    rounds = [[once(step, device) for step in steps] for _ in range(repeats + 1)]
+    rounds = [[seconds_of(step, device) for step in steps] for _ in range(repeats + 1)]
     return [median(times) for times in zip(*rounds[1:], strict=True)]
 
 
 def compare(measure: str, cases: Sequence[Case], repeats: int, device: torch.device) -> list[Row]:
-    """A row for each case, the first being what the others are compared with: ``speedup`` and ``memory``
-    share.
+    """A row for each case; the first is what ``speedup`` and ``memory`` of the others are relative to.
 
     All are timed in turn.
     """
     peaks = [peak(case, device) for case in cases]  # first: this process would hold on to a GPU's memory
-    times = seconds(
-        [SUBJECTS[name](size, device, **options) for size, name, options in cases], repeats, device
-    )
+    steps = [SUBJECTS[name](size, device, **options) for size, name, options in cases]
+    times = medians(steps, repeats, device)
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return [
@@ -66,25 +66,25 @@ def compare(measure: str, cases: Sequence[Case], repeats: int, device: torch.dev
             "implementation": " ".join([name, *(f"{k}={v}" for k, v in options.items())]),
             **asdict(size),
             "velocities": size.velocities,
-            "seconds": taken,
-            "speedup": times[0] / taken,
-            "gflops": size.arithmetic / taken,
-            "peak_mb": used / 1e6,
-            "memory": used / peaks[0] if peaks[0] else float("nan"),
+            "seconds": seconds,
+            "speedup": times[0] / seconds,
+            "gflops": size.arithmetic / seconds,
+            "peak_mb": peak_bytes / 1e6,
+            "memory": peak_bytes / peaks[0] if peaks[0] else float("nan"),
         }
-        for (size, name, options), taken, used in zip(cases, times, peaks, strict=True)
+        for (size, name, options), seconds, peak_bytes in zip(cases, times, peaks, strict=True)
     ]
 
 
 def peak(case: Case, device: torch.device) -> float:
     """Bytes of memory that two steps take beyond an idle process, in a process of their own."""
-    size, *subject = case
-    asked = json.dumps([asdict(size), subject, str(device)])
-    command = [sys.executable, "-m", "benchmarks.measure", asked]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
-    if ran.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stderr}")
-    return float(ran.stdout)
+    size, name, options = case
+    argument = json.dumps([asdict(size), name, options, str(device)])
+    command = [sys.executable, "-m", "benchmarks.speed.time_and_memory", argument]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return float(done.stdout)
 
 
 def resident() -> int:
@@ -96,20 +96,29 @@ def resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def main(asked: str) -> None:
+def commit() -> str:
+    """The commit that is measured, shortened; "" without git."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def main(argument: str) -> None:
     """Measure the peak of one case and print it."""
-    fields, (name, options), where = json.loads(asked)
-    size, device = Size(**fields), torch.device(where)
-    weight = torch.zeros(
-        1, 1, 3, 3, requires_grad=True
-    )  # first what every training loads, whatever it trains
-    torch.nn.functional.conv2d(torch.zeros(1, 1, 3, 3), weight).backward()
-    torch.optim.Adam([weight]).step()
+    fields, name, options, device_name = json.loads(argument)
+    size, device = Size(**fields), torch.device(device_name)
+    load_what_every_training_loads()
     idle = resident()
     step = SUBJECTS[name](size, device, **options)
     for _ in range(2):
         step()
     print(torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident() - idle)
+
+
+def load_what_every_training_loads() -> None:
+    """Use a convolution and Adam once, so that their libraries count as idle memory."""
+    weight = torch.zeros(1, 1, 3, 3, requires_grad=True)
+    torch.nn.functional.conv2d(torch.zeros(1, 1, 3, 3), weight).backward()
+    torch.optim.Adam([weight]).step()
 
 
 if __name__ == "__main__":

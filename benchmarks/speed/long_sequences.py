@@ -8,7 +8,7 @@ import time
 
 import torch
 
-from benchmarks.measure import Row, resident
+from benchmarks.speed.time_and_memory import ROOT, Row, resident
 from flowsim import build
 
 LENGTHS = (10, 1000)
@@ -16,13 +16,13 @@ LENGTHS = (10, 1000)
 
 def memory_of_long_sequences(device: torch.device) -> list[Row]:
     """Peak memory beyond an idle process by length of the sequence, each in a process of its own."""
-    found = []
+    peaks, times = [], []
     for length in LENGTHS:
-        command = [sys.executable, "-m", "benchmarks.rollout", str(length), str(device)]
-        used, taken = map(
-            float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        )
-        found.append((length, used, taken))
+        command = [sys.executable, "-m", "benchmarks.speed.long_sequences", str(length), str(device)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        peak_bytes, seconds = map(float, done.stdout.split())
+        peaks.append(peak_bytes)
+        times.append(seconds)
     return [
         {
             "measure": "states of a long sequence",
@@ -32,12 +32,12 @@ def memory_of_long_sequences(device: torch.device) -> list[Row]:
             "batch": 1,
             "frames": length,
             "pixels": 28,
-            "seconds": taken,
+            "seconds": seconds,
             "speedup": 1.0,
-            "peak_mb": used / 1e6,
-            "memory": used / found[0][1],
+            "peak_mb": peak_bytes / 1e6,
+            "memory": peak_bytes / peaks[0],
         }
-        for length, used, taken in found
+        for length, peak_bytes, seconds in zip(LENGTHS, peaks, times, strict=True)
     ]
 
 
@@ -50,8 +50,8 @@ def main(length: int, device: torch.device) -> None:
     idle, started = resident(), time.perf_counter()
     for step in network.steps(frames, predict_from=length):
         step.state.sum()
-    used = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident() - idle
-    print(used, time.perf_counter() - started)
+    peak_bytes = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident() - idle
+    print(peak_bytes, time.perf_counter() - started)
 
 
 if __name__ == "__main__":

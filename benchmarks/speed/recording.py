@@ -1,9 +1,9 @@
 """What recording costs: against h5py writing the same values from memory, and how much memory it and its use
 take.
 
-``python -m benchmarks.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine flows
-is shown to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial; memory is
-measured in a process of its own.
+``python -m benchmarks.speed.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine
+flows is shown to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial;
+memory is measured in a process of its own.
 """
 
 from __future__ import annotations
@@ -24,39 +24,33 @@ import pandas as pd
 import torch
 
 from analysis import equivariance_error
-from benchmarks.measure import resident
+from benchmarks.speed.time_and_memory import ROOT, commit, resident
 from flowsim import build, open_recording, record
 from stimuli import moving_digits
 
 SMALL, LARGE = 5, 36
 """Trials of recordings of about 1 and 8 GB."""
+TRIAL_MB = 225.792
+CODEC = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+"""The default of recordings."""
 
 
-def make(trials: int, into: Path) -> None:
+def record_trials(trials: int, into: Path) -> None:
     """Record so many trials."""
     torch.manual_seed(0)
     network = build("fernn", (28, 28), max_speed=2, channels=16)
-    probe = moving_digits.generate(
-        "probe", np.random.default_rng(0), height=28, width=28, trials=trials, frames=20
-    )
+    rng = np.random.default_rng(0)
+    probe = moving_digits.generate("probe", rng, height=28, width=28, trials=trials, frames=20)
     record(network, probe, into, sites=["state"])
 
 
-def copied(source: Path, into: Path) -> float:
+def copy_from_memory(source: Path, into: Path) -> float:
     """Seconds in which h5py writes the states of a recording from memory, with the same chunks and codec."""
     with h5py.File(source) as file:
-        stored = file["state"]
-        values, chunks = stored[:], stored.chunks
+        state = file["state"]
+        values, chunks = state[:], state.chunks
     with h5py.File(into, "w") as file:
-        target = file.create_dataset(
-            "state",
-            values.shape,
-            values.dtype,
-            chunks=chunks,
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
-        )
+        target = file.create_dataset("state", values.shape, values.dtype, chunks=chunks, **CODEC)
         started = time.perf_counter()
         target[...] = values
         file.flush()
@@ -65,55 +59,55 @@ def copied(source: Path, into: Path) -> float:
 
 def throughput(folder: Path, repeats: int) -> list[dict[str, Any]]:
     """MB of states per second, in turn."""
-    taken: dict[str, list[float]] = {"h5py from memory": [], "flowsim": []}
+    times: dict[str, list[float]] = {"h5py from memory": [], "flowsim": []}
     recorded = folder / "small.h5"
     for repeat in range(repeats + 1):
         started = time.perf_counter()
-        make(SMALL, recorded)
+        record_trials(SMALL, recorded)
         ours = time.perf_counter() - started
-        theirs = copied(recorded, folder / "copy.h5")
+        theirs = copy_from_memory(recorded, folder / "copy.h5")
         if repeat:
-            taken["flowsim"].append(ours)
-            taken["h5py from memory"].append(theirs)
+            times["flowsim"].append(ours)
+            times["h5py from memory"].append(theirs)
     with h5py.File(recorded) as file:
         megabytes = file["state"].nbytes / 1e6
-    speed = {name: megabytes / median(times) for name, times in taken.items()}
+    speeds = {name: megabytes / median(seconds) for name, seconds in times.items()}
     return [
-        {"measure": "throughput", "what": name, "megabytes": megabytes, "mb_per_second": found,
-         "ratio": found / speed["h5py from memory"]}
-        for name, found in speed.items()
-    ]  # fmt: skip
-
-
-def used(what: str, *arguments: str | int | Path) -> dict[str, Any]:
-    """Peak memory of one task beyond an idle process, and in all, in a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.recording",
-        "--only",
-        json.dumps([what, *map(str, arguments)]),
+        {
+            "measure": "throughput",
+            "what": name,
+            "megabytes": megabytes,
+            "mb_per_second": speed,
+            "ratio": speed / speeds["h5py from memory"],
+        }
+        for name, speed in speeds.items()
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
-    if ran.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stderr}")
-    idle, peak, seconds = map(float, ran.stdout.split())
+
+
+def memory(task: str, *arguments: str | int | Path) -> dict[str, Any]:
+    """Peak memory of one task beyond an idle process, and in all, in a process of its own."""
+    argument = json.dumps([task, *map(str, arguments)])
+    command = [sys.executable, "-m", "benchmarks.speed.recording", "--only", argument]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    idle, peak, seconds = map(float, done.stdout.split())
     return {
         "measure": "memory",
-        "what": what,
+        "what": task,
         "peak_mb": peak / 1e6,
         "idle_mb": idle / 1e6,
         "seconds": seconds,
     }
 
 
-def only(what: str, *arguments: str) -> None:
+def do_one(task: str, *arguments: str) -> None:
     """Do one task and print memory and time."""
     torch.nn.functional.conv2d(torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 3, 3))
     idle, started = resident(), time.perf_counter()
-    if what == "record":
-        make(int(arguments[0]), Path(arguments[1]))
-    elif what == "mean over trial":
+    if task == "record":
+        record_trials(int(arguments[0]), Path(arguments[1]))
+    elif task == "mean over trial":
         open_recording(arguments[0]).state.mean("trial").isel(flow=0).compute()
     else:
         equivariance_error.analyse(open_recording(arguments[0])).compute()
@@ -129,7 +123,7 @@ def main() -> None:
     parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        only(*json.loads(arguments.only))
+        do_one(*json.loads(arguments.only))
         return
     arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
@@ -137,13 +131,10 @@ def main() -> None:
         rows = throughput(folder, arguments.repeats)
         for trials in (SMALL, LARGE):
             file = folder / f"{trials}.h5"
-            rows.append({**used("record", trials, file), "megabytes": 225.792 * trials})
+            rows.append({**memory("record", trials, file), "megabytes": TRIAL_MB * trials})
             for task in ("mean over trial", "equivariance error"):
-                rows.append({**used(task, file), "megabytes": 225.792 * trials})
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
-    table = pd.DataFrame(rows).assign(threads=torch.get_num_threads(), commit=commit)
+                rows.append({**memory(task, file), "megabytes": TRIAL_MB * trials})
+    table = pd.DataFrame(rows).assign(threads=torch.get_num_threads(), commit=commit())
     table.to_csv(arguments.into / "recording.csv", index=False, float_format="%.4g")
     print(table.to_string(index=False))
 

@@ -1,4 +1,4 @@
-"""What is timed: whole training steps of the reference and of flowsim's network, at equal sizes."""
+"""What is timed: training steps of the published recurrence and of flowsim's network, at equal sizes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from benchmarks.reference import Reference
+from benchmarks.speed.published_recurrence import Reference
 from flowsim import build
 from flowsim.scenes.sequences import Sequences
 from flowsim.training.objective import Batch, losses
@@ -35,16 +35,15 @@ class Size:
 
     @property
     def arithmetic(self) -> float:
-        """GFLOP of the recurrence's convolutions in one published step, forward and twice as many backward."""
-        once = 2 * self.batch * self.velocities * self.channels**2 * 9 * self.pixels**2
-        return 3 * 2 * self.frames * once / 1e9
+        """GFLOP of the recurrence's convolutions in one published step: forward, and twice that backward."""
+        forward = 2 * self.batch * self.velocities * self.channels**2 * 9 * self.pixels**2
+        return 3 * 2 * self.frames * forward / 1e9
 
     def sequences(self, device: torch.device) -> Tensor:
         """Frames (trial, time, 1, y, x)."""
         generator = torch.Generator().manual_seed(0)
-        return torch.rand(self.batch, 2 * self.frames, 1, self.pixels, self.pixels, generator=generator).to(
-            device
-        )
+        shape = (self.batch, 2 * self.frames, 1, self.pixels, self.pixels)
+        return torch.rand(*shape, generator=generator).to(device)
 
 
 def reference(size: Size, device: torch.device) -> Callable[[], None]:
@@ -69,7 +68,8 @@ def flowsim(
 ) -> Callable[[], None]:
     """The same step by flowsim: with its rollout and loss, of the horizon alone."""
     torch.manual_seed(0)
-    network = build("fernn", (size.pixels,) * 2, max_speed=size.speed, channels=size.channels).to(device)
+    shape = (size.pixels, size.pixels)
+    network = build("fernn", shape, max_speed=size.speed, channels=size.channels).to(device)
     frames = size.sequences(device)
     settings = TrainBlock(
         context=size.frames,

@@ -1,0 +1,53 @@
+"""The page that puts every published number beside what was measured here, with a plain sentence on each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from benchmarks.paper.verdicts import FAR, HOLDS, accuracies, compared, judged, origin, rows_of, stated
+
+PUBLISHED = Path(__file__).with_name("published.yaml")
+TEMPLATE = Path(__file__).with_name("paper.md.j2")
+
+
+def command(experiment: str) -> str:
+    """What runs an experiment."""
+    return f"snakemake --cores all results/{experiment}/report.html --config data=FOLDER"
+
+
+def write(table: pd.DataFrame, into: Path) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `benchmarks.paper` collects it: one row per experiment, network, seed and measure.
+    into : path
+        The Markdown file; figures lie beside it.
+    """
+    published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
+    table = table.assign(value=pd.to_numeric(table.value, errors="coerce"))
+    experiments = list(dict.fromkeys(table.experiment))
+    predicting = [name for name in experiments if not rows_of(table, name, "fernn", "mse").empty]
+    classifying = [name for name in experiments if not rows_of(table, name, "fernn", "accuracy").empty]
+    page = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
+        TEMPLATE.read_text(encoding="utf-8")
+    )
+    text = page.render(
+        numbers=[judged(table, row) for row in published["numbers"]],
+        statements=[judgement for row in published["statements"] for judgement in stated(table, row)],
+        accuracies={name: accuracies(table, name) for name in classifying},
+        origins={name: origin(table[table.experiment == name]) for name in experiments},
+        compared={name: compared(table, name, published["controls"]) for name in predicting},
+        figures={
+            name: sorted(path.name for path in into.parent.glob(f"{name}-*.png")) for name in experiments
+        },
+        command=command,
+        holds=HOLDS,
+        far=FAR,
+    )
+    into.write_text(text, encoding="utf-8")

@@ -1,0 +1,198 @@
+"""Every published number and statement against what was measured: met, missed, or not run."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+HOLDS = 1.25
+"""An error that grows by less than this factor is said to hold."""
+SILENT = 0.9
+"""A network whose error is this share of that of the mean frame has predicted nothing."""
+FAR = 2.0
+"""A control whose error is larger by this factor has lost what the law gives."""
+STATED = ("grnn", "fernn_part", "fernn")
+"""Networks that published statements are about."""
+
+
+def number(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}"
+
+
+def spread(values: pd.Series[float]) -> str:
+    """Mean and standard deviation over seeds, and how many there are."""
+    if len(values) == 1:
+        return f"{number(values.mean())} (1 seed)"
+    return f"{number(values.mean())} ± {values.std():.1g} ({len(values)} seeds)"
+
+
+def rows_of(table: pd.DataFrame, experiment: str, network: str, measure: str) -> pd.DataFrame:
+    """The rows of one network in one experiment, of one measure; one per seed."""
+    return table[(table.experiment == experiment) & (table.network == network) & (table.measure == measure)]
+
+
+def diverged(*measurements: pd.Series[float]) -> str:
+    """A verdict on runs of which some gave no number; "" where all did."""
+    values = pd.concat(measurements)
+    lost = int((~values.map(math.isfinite)).sum())
+    return f"no number in {lost} of {len(values)} measurements: diverged" if lost else ""
+
+
+def origin(rows: pd.DataFrame) -> dict[str, str]:
+    """Where a measurement comes from, in words."""
+    fewest, most = min(rows.sequences), max(rows.sequences)
+    return {
+        "sequences": f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}",
+        "partial": "partial" if rows.partial.any() else "",
+        "minutes": f"{rows.minutes.astype(float).mean():.0f}",
+        "hardware": ", ".join(dict.fromkeys(rows.hardware)),
+        "date": max(rows.date),
+        "commit": ", ".join(dict.fromkeys(rows.commit)),
+    }
+
+
+def judged(table: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
+    """One published number with ours and a verdict."""
+    measured = rows_of(table, row["experiment"], row["network"], row["measure"])
+    about = {**row, "published": f"{row['value']:g} ± {row['spread']:g}", "ours": "", "from": None}
+    if measured.empty:
+        return {**about, "verdict": "not run"}
+    about["from"] = origin(measured)
+    if lost := diverged(measured.value):
+        return {**about, "verdict": lost}
+    sign = 1 if row["better"] == "lower" else -1
+    excess = sign * (measured.value.mean() - row["value"])
+    if excess < -row["spread"]:
+        verdict = "beaten"
+    elif excess <= row["spread"]:
+        verdict = "met"
+    else:
+        verdict = "missed"
+    if measured.partial.any():
+        verdict += f" so far: partial, {', '.join(dict.fromkeys(filter(None, measured.partial)))}"
+    return {**about, "ours": spread(measured.value), "verdict": verdict}
+
+
+def ordering(table: pd.DataFrame, experiment: str, says: str, measure: str) -> dict[str, str] | None:
+    """Whether networks come in the published order; None where they were not run."""
+    names = says.split(" > ")
+    values = {name: rows_of(table, experiment, name, measure).value for name in names}
+    if any(over_seeds.empty for over_seeds in values.values()):
+        return None
+    if lost := diverged(*values.values()):
+        return {"ours": "", "verdict": lost}
+    order = sorted(names, key=lambda name: -values[name].mean())
+    verdict = "as published" if order == names else f"not as published: {' > '.join(order)}"
+    if any(len(over_seeds) > 1 for over_seeds in values.values()):
+        apart = all(values[worse].min() > values[better].max() for worse, better in pairwise(order))
+        verdict += "; seeds do not overlap" if apart else "; seeds overlap"
+    return {"ours": ", ".join(f"{name} {spread(values[name])}" for name in order), "verdict": verdict}
+
+
+def growth(table: pd.DataFrame, experiment: str, over: list[str]) -> dict[str, str] | None:
+    """By which factor each network's error grows from one measure to the other; None where it was not run."""
+    first, second = over
+    before, after = (
+        {name: rows_of(table, experiment, name, measure).set_index("seed").value for name in STATED}
+        for measure in (first, second)
+    )
+    names = [name for name in STATED if len(before[name])]
+    if not {"grnn", "fernn"} <= set(names):
+        return None
+    if lost := diverged(*(values[name] for name in names for values in (before, after))):
+        return {"ours": "", "verdict": lost}
+    factor = {name: float((after[name] / before[name]).mean()) for name in names}
+    ours = [
+        f"{name} {number(before[name].mean())} to {number(after[name].mean())} (× {factor[name]:.2g})"
+        for name in names
+    ]
+    holds, grows = factor["fernn"] < HOLDS, factor["grnn"] >= HOLDS
+    times = after["grnn"].mean() / after["fernn"].mean()
+    verdict = "as published" if holds and grows and times > 1 else "not as published"
+    verdict += (
+        f": fernn {'holds' if holds else 'does not hold'}, grnn {'grows' if grows else 'does not grow'}"
+    )
+    mean_frame = rows_of(table, experiment, "grnn", "mse_mean_70").value.mean()
+    if before["grnn"].mean() > SILENT * mean_frame:
+        verdict += ", which from the start has the error of the mean frame or nearly"
+    verdict += f"; at the end grnn has {times:.2g} times the error of fernn"
+    return {"ours": ", ".join(ours), "verdict": verdict}
+
+
+def stated(table: pd.DataFrame, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """One published statement, judged in each experiment that asks it."""
+    judgements = []
+    for experiment in row["experiments"]:
+        if row["kind"] == "ordering":
+            judgement = ordering(table, experiment, row["says"], row["measure"])
+        else:
+            judgement = growth(table, experiment, row["over"])
+        if judgement is None:
+            judgement = {"ours": "", "verdict": "not run"}
+        elif table[(table.experiment == experiment) & table.network.isin(STATED)].partial.any():
+            judgement["verdict"] += "; partial"
+        judgements.append({**row, "experiment": experiment, **judgement})
+    return judgements
+
+
+def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Every network of an experiment against fernn, with the sequences that each has seen."""
+    reference = rows_of(table, experiment, "fernn", "mse")
+    says = {row["network"]: row["says"] for row in controls}
+    rows = []
+    for name in dict.fromkeys(table[table.experiment == experiment].network):
+        errors = rows_of(table, experiment, name, "mse")
+        means = {
+            measure: rows_of(table, experiment, name, measure).value.astype(float).mean()
+            for measure in ("mse_10", "mse_70", "law_error", "best_law_error")
+        }
+        law = means["law_error"]
+        ratio = errors.value.mean() / reference.value.mean()
+        verdict = "" if name == "fernn" else against_reference(ratio)
+        if math.isfinite(ratio) and set(errors.sequences) != set(reference.sequences):
+            verdict += ", on other sequences seen"
+        rows.append(
+            {
+                "network": name,
+                "says": says.get(name, ""),
+                "parameters": f"{int(errors.parameters.iloc[0]):,}",
+                "mse": spread(errors.value),
+                "ratio": f"{ratio:.2g}",
+                "mse_10": number(means["mse_10"]),
+                "mse_70": number(means["mse_70"]),
+                "law": "no partner" if math.isnan(law) else number(law),
+                "best": number(means["best_law_error"]),
+                "verdict": verdict if math.isfinite(ratio) else "diverged",
+                "from": origin(errors),
+            }
+        )
+    return rows
+
+
+def against_reference(ratio: float) -> str:
+    """A word for so many times the error of fernn."""
+    if ratio < 1:
+        return "better"
+    return "close" if ratio < FAR else "far"
+
+
+def accuracies(table: pd.DataFrame, experiment: str) -> list[dict[str, Any]]:
+    """Every network of an experiment that names actions: accuracy in all, and by speed of the camera."""
+    rows = []
+    for name in dict.fromkeys(table[table.experiment == experiment].network):
+        accuracy = rows_of(table, experiment, name, "accuracy")
+        by_speed = [rows_of(table, experiment, name, f"accuracy_speed_{s}").value.mean() for s in (0, 1, 2)]
+        rows.append(
+            {
+                "network": name,
+                "parameters": f"{int(accuracy.parameters.iloc[0]):,}",
+                "from": origin(accuracy),
+                "accuracy": spread(accuracy.value),
+                "speeds": [number(mean) for mean in by_speed],
+            }
+        )
+    return rows

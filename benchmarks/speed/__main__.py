@@ -1,0 +1,110 @@
+"""What a training step costs, against the published recurrence, as a table and a figure.
+
+``python -m benchmarks.speed`` writes ``speed.csv`` (one row per measurement), ``shares.csv`` (where the time
+of a step goes) and ``speed.png``, a picture of both, into ``results/benchmarks``. On a GPU the published
+sizes are measured, with TF32 off and on for the reference; without one, those that a CPU can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from benchmarks.speed.figure_of_speed import draw
+from benchmarks.speed.long_sequences import memory_of_long_sequences
+from benchmarks.speed.shares_of_a_step import shares
+from benchmarks.speed.time_and_memory import Row, commit, compare
+from benchmarks.speed.training_steps import Size
+from flowsim.training.devices import pick_device
+
+CPU = [
+    Size(speed, channels, batch) for channels, batch in ((16, 8), (32, 8), (128, 2)) for speed in (0, 1, 2)
+]
+GPU = [Size(speed, 128, 128) for speed in (0, 1, 2)]
+GROWTH = {
+    "velocities": [Size(speed, 16, 8) for speed in (0, 1, 2, 3)],
+    "frames": [Size(1, 16, 8, frames) for frames in (5, 10, 20, 40)],
+    "pixels": [Size(1, 16, 8, 10, pixels) for pixels in (28, 56, 112)],
+    "batch": [Size(1, 16, batch) for batch in (2, 4, 8, 16)],
+}
+SUBJECTS: list[tuple[str, Mapping[str, Any]]] = [
+    ("reference", {}),
+    ("flowsim", {}),
+    ("flowsim", {"recompute": 4}),
+]
+SUBJECTS_ON_GPU: list[tuple[str, Mapping[str, Any]]] = [
+    *SUBJECTS,
+    ("flowsim", {"precision": "bfloat16"}),
+    ("flowsim", {"precision": "bfloat16", "recompute": 4}),
+]
+
+
+def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
+    """Every measurement, in turn."""
+    if device.type == "cuda":
+        for tf32 in (False, True):
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            torch.backends.cudnn.allow_tf32 = tf32
+            measure = f"training step, TF32 {'on' if tf32 else 'off'}"
+            for size in GPU:
+                yield compare(measure, [(size, *subject) for subject in SUBJECTS_ON_GPU], repeats, device)
+    else:
+        for size in CPU:
+            yield compare("training step", [(size, *subject) for subject in SUBJECTS], repeats, device)
+    for measure, sizes in GROWTH.items():
+        yield compare(f"growth with {measure}", [(size, "flowsim", {}) for size in sizes], repeats, device)
+    yield memory_of_long_sequences(device)
+
+
+def in_words(row: Row) -> str:
+    """One measurement as a line."""
+    return (
+        f"{row['measure']}, V {row['velocities']}, {row['channels']} channels, batch {row['batch']}, "
+        f"{row['implementation']}: {row['seconds']:.3g} s, {row['speedup']:.2f} times as fast, "
+        f"{row['peak_mb']:.0f} MB ({row['memory']:.0%})"
+    )
+
+
+def machine(device: torch.device) -> Row:
+    """What the numbers were measured on."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "commit": commit(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--repeats", type=int, default=5, help="times each step is taken; the median counts")
+    parser.add_argument("--into", type=Path, default=Path("results/benchmarks"))
+    arguments = parser.parse_args()
+    device, repeats, into = pick_device(arguments.device), arguments.repeats, arguments.into
+    measured_on = machine(device)
+    into.mkdir(parents=True, exist_ok=True)
+    table: list[Row] = []
+    for measured in tqdm(rows(device, repeats), unit="size", desc="benchmarks"):
+        table += [{**row, **measured_on} for row in measured]
+        pd.DataFrame(table).to_csv(into / "speed.csv", index=False, float_format="%.4g")
+        for row in measured:
+            tqdm.write(in_words(row))
+    sizes = [size for size in (GPU if device.type == "cuda" else CPU) if size.speed]
+    parts = [{**row, **measured_on} for size in sizes for row in shares(size, device, repeats)]
+    pd.DataFrame(parts).to_csv(into / "shares.csv", index=False, float_format="%.4g")
+    draw(pd.DataFrame(table), pd.DataFrame(parts), into / "speed.png")
+
+
+if __name__ == "__main__":
+    main()
