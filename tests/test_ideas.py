@@ -101,5 +101,7 @@ def test_a_folder_of_analyses_adds_to_ours(working_directory):
 
 @pytest.mark.parametrize(("package", "kind"), KINDS.items())
 def test_an_unknown_name(package, kind):
-    with pytest.raises(InputError, match=f"unknown {kind} 'nothing'; expected one of: {ideas.names(package)[0]}"):
+    with pytest.raises(
+        InputError, match=f"unknown {kind} 'nothing'; expected one of: {ideas.names(package)[0]}"
+    ):
         ideas.load(package, "nothing")

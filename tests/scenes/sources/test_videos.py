@@ -2,7 +2,6 @@
 
 import builtins
 import json
-import re
 from pathlib import Path
 
 import h5py
