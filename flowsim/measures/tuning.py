@@ -229,9 +229,9 @@ def half_width(length: np.ndarray) -> np.ndarray:
 def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) -> np.ndarray:
     """Reliability (unit) of curves over all trials, from the mean correlation r of halves of the trials.
 
-    ``responses`` are (trial, flow, unit), and curves are correlated over flows. It is 2 r / (1 + r) for positive
-    r; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two trials; with one
-    trial, and where a curve is flat, it is NaN.
+    ``responses`` are (trial, flow, unit), and curves are correlated over flows. It is 2 r / (1 + r) for
+    positive r; 2 r / (1 + abs(r)) keeps it within [-1, 1] elsewhere. There is one split of two trials; with
+    one trial, and where a curve is flat, it is NaN.
     """
     trials, _, units = responses.shape
     splits = {1: 0, 2: 1}.get(trials, splits)

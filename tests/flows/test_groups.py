@@ -300,7 +300,7 @@ def test_groups_are_told_apart(other, tmp_path, monkeypatch):
         InputError, match="flow groups need different names and components; got .* Rename one"
     ):
         flow_groups()
-    del sys.modules["flowsim.flows.mine"]
+    del sys.modules[f"{flowsim.flows.__name__}.mine"]
 
 
 @pytest.mark.parametrize("name", ["translation", "rotation", "spiral"])
