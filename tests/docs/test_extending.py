@@ -130,13 +130,6 @@ def added(section, folder, monkeypatch):
     monkeypatch.setattr(package, "__path__", [*package.__path__, str((folder / name).parent)])
 
 
-@pytest.fixture
-def verbs_are_found_by_name():
-    if "parser" not in ideas.names("flowsim.commands"):
-        pytest.skip("verbs are not found by name yet")
-
-
-@pytest.mark.usefixtures("verbs_are_found_by_name")
 def test_the_export_holds_the_values(there, tmp_path, monkeypatch):
     added("An export", tmp_path, monkeypatch)
     run("An export")
@@ -145,7 +138,6 @@ def test_the_export_holds_the_values(there, tmp_path, monkeypatch):
     np.testing.assert_allclose(table["value"].values.reshape(expected.shape), expected, rtol=1e-6)
 
 
-@pytest.mark.usefixtures("verbs_are_found_by_name")
 def test_the_verb_prints(there, tmp_path, monkeypatch, capsys):
     added("A verb", tmp_path, monkeypatch)
     run("A verb")
