@@ -12,7 +12,7 @@ from flowsim.errors import InputError
 from flowsim.files import coordinates
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
 
 
 def swept(recording: xr.Dataset, trained_speed: float | None = None) -> tuple[pd.DataFrame, np.ndarray]:
@@ -88,3 +88,39 @@ def positions(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | 
         moved = own + recording[f"flow_v{axis}"].values[:, None, None] * time
         phases.append(2 * np.pi * moved / recording.sizes[axis])
     return np.stack(phases, -1)
+
+
+def resting_trials(recording: xr.Dataset, components: Sequence[str] | None = None) -> np.ndarray:
+    """Indices of the trials in which all objects rest in the reference, at all times.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``object_velocity_<component>`` (trial, object) or (trial, object, time).
+    components : sequence of str, optional
+        Which components of their velocity count, all of which must be recorded; by default those that were
+        recorded.
+
+    Raises
+    ------
+    InputError
+        If the velocity of the objects was not recorded, or no trial rests.
+    """
+    recorded = [str(name) for name in recording.coords if str(name).startswith("object_velocity_")]
+    names = recorded if components is None else [f"object_velocity_{name}" for name in components]
+    if not names or not set(names) <= set(recorded):
+        raise InputError(
+            "expected the velocity of each object (object_velocity_vy, _vx); the recording has none. "
+            "Record a stimulus whose objects have velocities"
+        )
+    speed = abs(recording[names[0]])
+    for name in names[1:]:
+        speed = speed + abs(recording[name])
+    rests = (speed == 0).all([dim for dim in speed.dims if dim != "trial"])
+    resting = np.flatnonzero(rests.values)
+    if not len(resting):
+        raise InputError(
+            "expected a probe with a trial whose objects all rest in the reference; "
+            f"something moves in each of its {rests.size} trials. Make a probe in which some rest"
+        )
+    return resting
