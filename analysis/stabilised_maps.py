@@ -44,8 +44,8 @@ ALL_BUT_TIME = (0, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Maps:
-    """Maps (1, time, channel, orientation, y, x) of one trial under one flow, carried back along it, and under
-    the reference.
+    """Maps (1, time, channel, orientation, y, x) of one trial under one flow, carried back along it, and at
+    rest.
     """
 
     trial: int
