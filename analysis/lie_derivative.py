@@ -183,7 +183,8 @@ def _squares_of_site(recording: xr.Dataset, site: str, pairs: list[Pair]) -> xr.
 def _load(recording: xr.Dataset, site: str, flow: int, trial: int) -> torch.Tensor:
     """One trial in float64 (1, time, velocity, channel, [orientation,] y, x).
 
-    A unit without space is a channel of one pixel. Only the state must be finite: a prediction is NaN where there was none.
+    A unit without space is a channel of one pixel. Only the state must be finite: a prediction is NaN
+    where there was none.
     """
     chosen = recording[site][flow, trial]
     values = torch.from_numpy(
@@ -249,7 +250,7 @@ def _root_ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _standard_error(squares: xr.Dataset) -> np.ndarray:
-    """Standard error (site, law, flow, time) of the relative error, by leaving out trials; NaN for one trial."""
+    """Standard error (site, law, flow, time) of the relative error, jackknifed over trials; NaN for one."""
     trial = squares.missed.get_axis_num("trial")
     missed = squares.missed.values
     moved = squares.moved.values
