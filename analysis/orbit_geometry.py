@@ -365,7 +365,7 @@ def _draw_course(ax: Axes, measure: xr.DataArray, label: str, top: float) -> Non
             centre = of_network.sel(network=name)
             half = half_width.sel(network=name)
             panels.band(ax, measure.time, centre - half, centre + half, colour)
-    ax.set(ylabel=label, ylim=(0, top))
+    ax.set(xlabel="", ylabel=label, ylim=(0, top))
     ax.xaxis.get_major_locator().set_params(integer=True)
 
 
