@@ -170,7 +170,7 @@ def lines(velocities: np.ndarray) -> dict[str, list[int]]:
     flow_at: dict[Velocity, int] = {}
     for flow, velocity in enumerate(velocities):
         flow_at.setdefault(_rounded(velocity), flow)
-    found: dict[str, list[int]] = {}
+    paths: dict[str, list[int]] = {}
     directions: list[np.ndarray] = []
     for velocity in sorted(flow_at, key=_shortest_first):
         if not any(velocity):
@@ -181,9 +181,9 @@ def lines(velocities: np.ndarray) -> dict[str, list[int]]:
             continue
         path = _multiples(step, flow_at)
         if len(path) > 2:
-            found["(" + ", ".join(f"{component:g}" for component in velocity) + ")"] = path
+            paths["(" + ", ".join(f"{component:g}" for component in velocity) + ")"] = path
             directions.append(direction)
-    return found
+    return paths
 
 
 def _rounded(velocity: np.ndarray) -> Velocity:
