@@ -15,6 +15,7 @@ the FERNN (transport+shift).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +29,48 @@ from flowsim.files import coordinates
 from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS, Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.measures import recorded
 from flowsim.measures.block_map import Place, mapped
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 READS = "probe"
-FLOOR = 1e-9
 QUESTION = "By which law does the state follow when the world flows?"
 READING = (
     "Relative distance between the state under the flowed input and what each law predicts from the state "
-    "under the unmoved input: 0 means that the law holds, around 1 that it says nothing. Mean over flows; thin "
-    "lines are seeds. Below, in the same colours, the share of channels to which the law applies (coverage). A law "
-    "with coverage 0 has no error to show, and errors below 1e-9 are drawn there."
+    "under the unmoved input: 0 means that the law holds; around 1, that it predicts nothing. Mean over "
+    "flows; thin lines are seeds. Below, in the same colours, the share of velocity channels to which the "
+    "law applies (coverage). A law with coverage 0 has no error, and errors below 1e-9 are drawn at 1e-9."
 )
+FLOOR = 1e-9
+"""Errors below this are drawn there."""
+PANELS = {"invariant": (0, 0), "transport": (0, 1), "shift": (1, 0), "transport+shift": (1, 1)}
+"""Row and column of each law in the figure."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """By what the state under each flow is compared with the state under the reference.
+
+    ``partners`` are, for each flow, the velocity channels that have a partner, and their partners.
+    """
+
+    flows: list[Flow]
+    laws: list[Law]
+    partners: list[tuple[np.ndarray, np.ndarray]]
+    times: list[float]
+    dims: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Sums of squares (sum, law, flow, ...), sum being "missed" by the law or "covered" by it."""
+
+    by_time: xr.DataArray
+    by_velocity: xr.DataArray
+    by_channel: xr.DataArray
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -65,99 +94,136 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        If the recording has no states, or they hold values that are no numbers.
+        If the recording has no states, or they contain NaN or infinity.
+    """
+    state, grid, laws = _read(recording)
+    flows = coordinates.flows(recording)
+    partners = [_partners(flow, grid) for flow in flows]
+    comparison = Comparison(
+        flows, laws, partners, recording.time.values.tolist(), tuple(map(str, state.dims))
+    )
+    squares = _sums_of_squares(state, comparison)
+    return _packed(recording, squares, _coverage(comparison, grid), grid)
+
+
+def _read(recording: xr.Dataset) -> tuple[xr.DataArray, VelocityGrid, list[Law]]:
+    """The state, its velocities, and the laws that say something about it.
+
+    A state without space has a single velocity channel, and only the invariant law.
     """
     state = coordinates.variable(recording, "state")
-    flows, times = coordinates.flows(recording), recording.time.values.tolist()
-    judged, grid, spatial = list(LAWS), None, state.dims != coordinates.UNITS
-    if spatial:
-        state, grid = (
-            coordinates.variable(recording, "state", coordinates.STATE, coordinates.ORIENTED),
-            coordinates.grid(recording),
-        )
-    else:
-        judged, grid = [Law(False, False)], VelocityGrid(flows[0].group, (flows[0].velocity,))
-    coverage = np.array(
-        [[law.coverage(flow, grid) if law in judged else 0.0 for flow in flows] for law in LAWS]
+    if state.dims == coordinates.UNITS:
+        reference = coordinates.flows(recording)[0]
+        return state, VelocityGrid(reference.group, (reference.velocity,)), [Law(False, False)]
+    state = coordinates.variable(recording, "state", coordinates.STATE, coordinates.ORIENTED)
+    return state, coordinates.grid(recording), list(LAWS)
+
+
+def _partners(flow: Flow, grid: VelocityGrid) -> tuple[np.ndarray, np.ndarray]:
+    """Velocity channels that have a partner under a flow, and their partners."""
+    velocity = grid.velocity_of(flow)
+    partners = () if velocity is None else grid.partner(velocity)
+    pairs = [(channel, partner) for channel, partner in enumerate(partners) if partner is not None]
+    channels = np.array([channel for channel, _ in pairs], int)
+    return channels, np.array([partner for _, partner in pairs], int)
+
+
+def _coverage(comparison: Comparison, grid: VelocityGrid) -> np.ndarray:
+    """Share (law, flow) of the velocity channels about which each law says something."""
+    return np.array(
+        [
+            [law.coverage(flow, grid) if law in comparison.laws else 0.0 for flow in comparison.flows]
+            for law in LAWS
+        ]
     )
-    totals: list[Any] = [np.zeros((2, len(LAWS), len(flows), len(times))), 0, 0]
-    partners = [_partners(flow, grid) for flow in flows]
-    ask = partial(_squares, flows=flows, partners=partners, times=times, laws=judged, dims=state.dims)
-    for place, (of_time, *others) in mapped(state, ask):
-        totals[0][..., place["time"]] += of_time
-        totals[1:] = [total + other for total, other in zip(totals[1:], others, strict=True)]
-    error, by_velocity, by_channel = (_relative(*total) for total in totals)
-    flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
-    coords = {"law": [str(law) for law in LAWS], "time": recording.time, **flow_coords}
-    relative = {"long_name": "relative error", "units": "1"}
-    variables: dict[str, Any] = {
-        "error": (("law", "flow", "time"), error, relative),
-        "error_channel": (("law", "flow", "channel"), by_channel, relative),
-        "coverage": (
-            ("law", "flow"),
-            coverage,
-            {"long_name": "share of channels with a partner", "units": "1"},
-        ),
-    }
-    if spatial:
-        variables["error_velocity"] = (("law", "flow", "velocity"), by_velocity, relative)
-        coords["velocity"] = [", ".join(f"{component:g}" for component in v) for v in grid.velocities]
-    return xr.Dataset(variables, {**coords, "channel": np.arange(by_channel.shape[-1])})
 
 
-def _squares(
-    block: np.ndarray,
-    place: Place,
-    *,
-    flows: list[Flow],
-    partners: list[np.ndarray],
-    times: list[float],
-    laws: list[Law],
-    dims: tuple[str, ...],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of squares (missed or in all, law, flow, by) of what laws cover, by time, velocity and channel.
+def _sums_of_squares(state: xr.DataArray, comparison: Comparison) -> Squares:
+    """Sums over the whole recording, which is read once, block by block."""
+    times = len(comparison.times)
+    by_time = _summed(np.zeros((2, len(LAWS), len(comparison.flows), times)), "time")
+    by_velocity: Any = 0
+    by_channel: Any = 0
+    for place, block in mapped(state, partial(_squares_of_block, comparison=comparison)):
+        by_time[{"time": place["time"]}] += block.by_time
+        by_velocity = by_velocity + block.by_velocity
+        by_channel = by_channel + block.by_channel
+    return Squares(by_time, by_velocity, by_channel)
 
-    Each frame is moved once for all laws that transport it, and sums are of differences, in float64: of a law
-    that holds, the difference of sums would be left with rounding only.
+
+def _summed(squares: np.ndarray, *dims: str) -> xr.DataArray:
+    """Sums of squares with names of their dimensions."""
+    return xr.DataArray(squares, {"sum": ["missed", "covered"]}, ("sum", "law", "flow", *dims))
+
+
+def _squares_of_block(block: np.ndarray, place: Place, *, comparison: Comparison) -> Squares:
+    """Sums over one block (flow, trial, time, ...) of the state.
+
+    Each frame is moved once for all laws that transport it. What is squared is the difference, in float64:
+    the difference of sums would be nothing but rounding where a law holds.
     """
-    values = block if dims != coordinates.UNITS else block[:, :, :, None, :, None, None]
-    sums = np.zeros((2, len(LAWS), len(flows), *values.shape[2:5]))
-    for trial, t in np.ndindex(values.shape[1:3]):
-        still = np.asarray(values[0, trial, t], np.float64)
-        for j, flow in enumerate(flows):
-            moved = np.asarray(values[j, trial, t], np.float64)
-            scale = _sum(moved)
-            if not np.isfinite(scale).all() and not np.isfinite(moved).all():
-                raise InputError("the state contains NaN or infinity: the network diverged; train it again")
-            act = flow.act_oriented if "orientation" in dims else flow.act
-            carried = act(torch.from_numpy(still), times[place["time"]][t]).numpy()
-            for law in laws:
-                source, missed = carried if law.transport else still, sums[:, LAWS.index(law), j, t]
-                if not law.shift:
-                    missed += _sum(moved - source), scale
-                    continue
-                own, partner = partners[j]
-                missed[:, own] += _sum(moved[own] - source[partner]), scale[own]
-    return sums.sum((-2, -1)), sums.sum((-3, -1)), sums.sum((-3, -2))
+    states = block if comparison.dims != coordinates.UNITS else block[:, :, :, None, :, None, None]
+    _, trials, frames, velocities, channels = states.shape[:5]
+    sums = np.zeros((2, len(LAWS), len(comparison.flows), frames, velocities, channels))
+    missed, covered = sums
+    times = comparison.times[place["time"]]
+    for trial, frame in np.ndindex(trials, frames):
+        reference = np.asarray(states[0, trial, frame], np.float64)
+        for j, flow in enumerate(comparison.flows):
+            flowed = np.asarray(states[j, trial, frame], np.float64)
+            size = _squares(flowed)
+            if not np.isfinite(size).all():
+                recorded.require_finite(flowed)
+            act = flow.act_oriented if "orientation" in comparison.dims else flow.act
+            transported = act(torch.from_numpy(reference), times[frame]).numpy()
+            for law in comparison.laws:
+                source = transported if law.transport else reference
+                own, partner = comparison.partners[j] if law.shift else (slice(None), slice(None))
+                here = (LAWS.index(law), j, frame, own)
+                missed[here] += _squares(flowed[own] - source[partner])
+                covered[here] += size[own]
+    named = _summed(sums, "time", "velocity", "channel")
+    return Squares(
+        by_time=named.sum(("velocity", "channel"), skipna=False),
+        by_velocity=named.sum(("time", "channel"), skipna=False),
+        by_channel=named.sum(("time", "velocity"), skipna=False),
+    )
 
 
-def _relative(missed: np.ndarray, all_squares: np.ndarray) -> np.ndarray:
-    """Relative error; NaN where nothing is covered or all is silent."""
-    scale = np.where(all_squares > 0, all_squares, np.nan)
-    return np.sqrt(missed / scale)
-
-
-def _partners(flow: Flow, grid: VelocityGrid) -> np.ndarray:
-    """Velocity channels that have a partner, and which (2, velocity)."""
-    u = grid.velocity_of(flow)
-    found = [] if u is None else [(v, p) for v, p in enumerate(grid.partner(u)) if p is not None]
-    return np.array(found, int).reshape(-1, 2).T
-
-
-def _sum(values: np.ndarray) -> np.ndarray:
+def _squares(values: np.ndarray) -> np.ndarray:
     """Sum of squares (velocity, channel) over orientation and space."""
     flat = values.reshape(*values.shape[:2], math.prod(values.shape[2:]))
     return np.einsum("vcn,vcn->vc", flat, flat)
+
+
+def _relative_error(squares: xr.DataArray) -> np.ndarray:
+    """Relative error (law, flow, ...); NaN where nothing is covered or all is silent."""
+    missed = squares.sel(sum="missed").values
+    return np.sqrt(recorded.ratio(missed, squares.sel(sum="covered").values))
+
+
+def _packed(recording: xr.Dataset, squares: Squares, coverage: np.ndarray, grid: VelocityGrid) -> xr.Dataset:
+    """The results as a dataset."""
+    relative = {"long_name": "relative error", "units": "1"}
+    share = {"long_name": "share of channels with a partner", "units": "1"}
+    result = xr.Dataset(
+        {
+            "error": (("law", "flow", "time"), _relative_error(squares.by_time), relative),
+            "error_channel": (("law", "flow", "channel"), _relative_error(squares.by_channel), relative),
+            "coverage": (("law", "flow"), coverage, share),
+        },
+        {
+            "law": [str(law) for law in LAWS],
+            "time": recording.time,
+            **recorded.flow_coords(recording),
+        },
+    )
+    if recording.state.dims != coordinates.UNITS:
+        names = [", ".join(f"{component:g}" for component in velocity) for velocity in grid.velocities]
+        by_velocity = _relative_error(squares.by_velocity)
+        result["error_velocity"] = (("law", "flow", "velocity"), by_velocity, relative)
+        result = result.assign_coords(velocity=names)
+    return result.assign_coords(channel=np.arange(squares.by_channel.sizes["channel"]))
 
 
 def summary(results: xr.Dataset) -> xr.Dataset:
@@ -182,27 +248,44 @@ def figure(results: xr.Dataset) -> Figure:
     import matplotlib.pyplot as plt
 
     moving = results[["error", "coverage"]].isel(flow=slice(1, None)).mean("flow", skipna=True)
-    names, colours = plot.networks(results), plot.palette(results)
-    below = 0.2 + 0.16 * len(names)
-    fig = plt.figure(figsize=(plot.COLUMN, 4.6 + below))
-    grid = fig.add_gridspec(3, 4, height_ratios=[1.5, 1.5, below])
-    drawn = moving.assign(error=moving.error.clip(min=FLOOR))
-    for i, law in enumerate(results.law.values):
-        down, across = divmod(i, 2)
-        ax = fig.add_subplot(grid[down, 2 * across : 2 * across + 2])
-        plot.lines(drawn.sel(law=law), "error", "time", ax)
-        ax.set(
-            yscale="log", ylim=(FLOOR / 2, 5), xlabel="frame" * down, ylabel="relative error" * (not across)
-        )
-        ax.set_title(law, fontsize=8)
-        ax.tick_params(labelleft=not across, labelbottom=bool(down))
-        bar = fig.add_subplot(grid[2, i])
-        share = moving.coverage.sel(law=law).groupby("network").mean()
-        bar.barh(names, [float(share.sel(network=n)) for n in names], color=[colours[n] for n in names])
-        bar.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=[0, 1], xlabel=law.replace("+", "\n+"))
-        bar.tick_params(labelsize=8, labelleft=not i)
-        bar.xaxis.label.set_size(8)
-    fig.axes[1].set_title("coverage", fontsize=8, loc="left")
-    plot.legend_below(results, fig.axes[0])
+    coverage_height = 0.2 + 0.16 * len(plot.networks(results))
+    fig = plt.figure(figsize=(plot.COLUMN, 4.6 + coverage_height))
+    grid = fig.add_gridspec(3, 4, height_ratios=[1.5, 1.5, coverage_height])
+    errors = []
+    coverages = []
+    for column, law in enumerate(results.law.values):
+        of_law = moving.sel(law=law)
+        row, half = PANELS[law]
+        errors.append(fig.add_subplot(grid[row, 2 * half : 2 * half + 2]))
+        _draw_error(errors[-1], of_law, left=half == 0, bottom=row == 1)
+        coverages.append(fig.add_subplot(grid[2, column]))
+        _draw_coverage(coverages[-1], of_law, left=column == 0)
+    coverages[0].set_title("coverage", fontsize=8, loc="left")
+    plot.legend_below(results, errors[0])
     fig.suptitle(f"n = {results.sizes['flow'] - 1} flows, {plot.seeds(results)}", fontsize=8)
     return fig
+
+
+def _draw_error(ax: Axes, of_law: xr.Dataset, left: bool, bottom: bool) -> None:
+    """Error of one law over time; labels where the axis is on the left or at the bottom."""
+    plot.lines(of_law.assign(error=of_law.error.clip(min=FLOOR)), "error", "time", ax)
+    ax.set(
+        yscale="log",
+        ylim=(FLOOR / 2, 5),
+        xlabel="frame" if bottom else "",
+        ylabel="relative error" if left else "",
+    )
+    ax.set_title(str(of_law.law.values), fontsize=8)
+    ax.tick_params(labelleft=left, labelbottom=bottom)
+
+
+def _draw_coverage(ax: Axes, of_law: xr.Dataset, left: bool) -> None:
+    """Share of channels to which one law applies, a bar for each network."""
+    colours = plot.palette(of_law)
+    names = list(colours)
+    share = of_law.coverage.groupby("network").mean()
+    ax.barh(names, [float(share.sel(network=name)) for name in names], color=list(colours.values()))
+    label = str(of_law.law.values).replace("+", "\n+")
+    ax.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=[0, 1], xlabel=label)
+    ax.tick_params(labelsize=8, labelleft=left)
+    ax.xaxis.label.set_size(8)

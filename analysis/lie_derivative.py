@@ -1,6 +1,6 @@
 r"""How far from equivariance is a network locally, for slow flows, site by site?
 
-From recordings under the flows u and -u, each pulled back by what a law says (P), the central difference
+From recordings under the flows u and -u, each pulled back as a law says (P), the central difference
 
     L(u, t) = ( P_(-u) h_t[psi(u) f] - P_u h_t[psi(-u) f] ) / 2 |u|
 
@@ -19,6 +19,8 @@ Source: Gruver, Finzi, Goldblum & Wilson (2023), The Lie derivative for measurin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,24 +28,50 @@ import torch
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.figures import plot
+from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS, Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.measures import recorded, statistics
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 READS = "probe"
 QUESTION = "How far from equivariance is each site locally?"
 READING = (
-    "Lie derivative along the flow, after what a law says was undone, relative to that with nothing undone: 0 if the "
-    "site moves by the law, 1 if the law explains nothing. By frame, at the smallest step (speed of the flow), as long "
-    "as it has moved by at most a quarter of the frame; below, if there are more than two steps, by step, mean over "
-    "frames: towards 0 it is a derivative, at whole pixels a difference. Bands are jackknife standard errors over "
-    "trials, thin lines are seeds."
+    "Lie derivative of a site along the flow after it was carried back as a law says, relative to the "
+    "derivative of the site as recorded: 0 if the site moves by the law, 1 if the law explains nothing. "
+    "Above, by frame, at the smallest step (speed of the flow), as long as the flow has moved by at most a "
+    "quarter of the frame. Below, if there are more than two steps, by step, mean over frames: small steps "
+    "approach a derivative, steps of whole pixels are differences. Bands are jackknife standard errors over "
+    "trials; thin lines are seeds."
 )
+DRAWN_LAWS = ("transport", "transport+shift")
+"""Laws that the figure shows."""
+QUARTER = 0.25
+"""Share of the period of the torus by which a flow may have moved: beyond it u and -u meet again."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A moving flow and its opposite, by index; without an opposite, differences are from the reference."""
+
+    flow: Flow
+    there: int
+    back: int | None
+
+    @property
+    def central(self) -> bool:
+        """Whether the opposite flow was recorded."""
+        return self.back is not None
+
+    @property
+    def step(self) -> float:
+        """Speed of the flow."""
+        return float(np.linalg.norm(self.flow.velocity))
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -67,112 +95,107 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        If there is no state, no flow besides the reference, or there are values that are no numbers.
+        If there is no state or no flow besides the reference, or the state contains NaN or infinity.
     """
     coordinates.variable(recording, "state")
-    sites = ["state", *(str(name) for name in recording.data_vars if _has_space(recording, str(name)))]
-    sites = list(dict.fromkeys(sites))
-    flows, times, trials = (
-        coordinates.flows(recording),
-        recording.time.values.tolist(),
-        recording.sizes["trial"],
-    )
-    pairs = _pairs(flows)
+    pairs = _pairs(coordinates.flows(recording))
     if not pairs:
         raise InputError("lie_derivative needs flows besides the reference; make a probe with some")
-    shape = (len(sites), len(LAWS), len(pairs), trials, len(times))
-    missed, moved, size = np.full((3, *shape), np.nan)
-    coverage = np.zeros(shape[:3])
-    for s, site in enumerate(sites):
-        laws = LAWS if _has_space(recording, site) else (Law(False, False),)
-        for trial in range(trials):
-            reference = _load(recording, site, 0, trial)
-            for p, (i, j) in enumerate(pairs):
-                forth = _load(recording, site, i, trial)
-                back = reference if j is None else _load(recording, site, j, trial)
-                step = _speed(flows[i]) * (1 if j is None else 2)
-                for law in laws:
-                    at = s, LAWS.index(law), p
-                    lie, said = _difference(
-                        law, flows[i], forth, back, j is not None, _grid(recording, site), times
-                    )
-                    coverage[at] = float(said.flatten(3).any(3).any(1).double().mean())
-                    if coverage[at]:
-                        plain = forth - back
-                        for sums, values in ((missed, lie / step), (moved, plain / step), (size, reference)):
-                            sums[(*at, trial)] = _sum(values, said)
-    period = flows[0].group.period((recording.sizes["y"], recording.sizes["x"]))
-    for p, (i, _) in enumerate(pairs):
-        far = [
-            any(abs(t * c) > 0.25 * q for c, q in zip(flows[i].velocity, period, strict=True)) for t in times
-        ]
-        missed[:, :, p, :, far] = np.nan
-    error, derivative = _ratio(missed.sum(-2), moved.sum(-2)), _ratio(missed.sum(-2), size.sum(-2))
-    without = _ratio(missed.sum(-2, keepdims=True) - missed, moved.sum(-2, keepdims=True) - moved)
-    deviation = np.sqrt(max(trials - 1, 0) * without.var(-2)) if trials > 1 else np.full_like(error, np.nan)
-    over = ("site", "law", "flow", "time")
-    kept = [i for i, _ in pairs]
-    coords = {name: c.isel(flow=kept) for name, c in recording.coords.items() if c.dims == ("flow",)}
-    group = flows[0].group
-    return xr.Dataset(
-        {
-            "derivative": (
-                over,
-                derivative,
-                {"long_name": "relative Lie derivative", "units": f"1/({group.units[0]})"},
-            ),
-            "error": (over, error, {"long_name": "relative error", "units": "1"}),
-            "deviation": (
-                over,
-                deviation,
-                {"long_name": "standard error of the relative error", "units": "1"},
-            ),
-            "coverage": (over[:3], coverage, {"long_name": "share of channels with a partner", "units": "1"}),
-            "step": (
-                "flow",
-                [_speed(flows[i]) for i in kept],
-                {"long_name": "step", "units": group.units[0]},
-            ),
-            "central": ("flow", np.array([j is not None for _, j in pairs], np.int8)),
-        },
-        {"site": sites, "law": [str(law) for law in LAWS], "time": recording.time, **coords},
-        {"trials": trials},
-    )
+    sites = _sites(recording)
+    squares = xr.concat([_squares_of_site(recording, site, pairs) for site in sites], "site")
+    squares["missed"] = squares.missed.where(_near(recording, pairs))
+    return _packed(recording, sites, pairs, squares)
+
+
+def _sites(recording: xr.Dataset) -> list[str]:
+    """The state, and all other sites that have the space of the frame."""
+    others = [str(name) for name in recording.data_vars if _has_space(recording, str(name))]
+    return list(dict.fromkeys(["state", *others]))
 
 
 def _has_space(recording: xr.Dataset, site: str) -> bool:
+    """Whether a recorded variable is activity over the space of the frame."""
     dims = recording[site].dims
     return site != "frames" and dims[:3] == ("flow", "trial", "time") and dims[-2:] == ("y", "x")
 
 
-def _pairs(flows: list[Flow]) -> list[tuple[int, int | None]]:
-    """Indices of moving flows and of their opposites, one of each pair; None where there is no opposite."""
+def _pairs(flows: list[Flow]) -> list[Pair]:
+    """Moving flows with their opposites; of each pair the flow that was recorded first."""
     index = {flow.velocity: i for i, flow in enumerate(flows)}
-    pairs: list[tuple[int, int | None]] = []
+    pairs = []
     for i, flow in enumerate(flows):
-        opposite = index.get(tuple(-c for c in flow.velocity))
+        opposite = index.get(_opposite(flow).velocity)
         if any(flow.velocity) and index[flow.velocity] == i and (opposite is None or opposite > i):
-            pairs.append((i, opposite))
+            pairs.append(Pair(flow, i, opposite))
     return pairs
 
 
-def _speed(flow: Flow) -> float:
-    return float(np.linalg.norm(flow.velocity))
+def _opposite(flow: Flow) -> Flow:
+    """The flow that goes back."""
+    return Flow(flow.group, tuple(-component for component in flow.velocity))
+
+
+def _squares_of_site(recording: xr.Dataset, site: str, pairs: list[Pair]) -> xr.Dataset:
+    """Sums of squares over one site.
+
+    Returns
+    -------
+    Dataset
+        ``missed``, ``moved`` (law, flow, trial, time): of the derivative after a law was undone, and of that
+        of the site as recorded; ``size``, of the site under the reference. All on the channels about which
+        the law speaks, NaN where there are none; their share is ``coverage`` (law, flow). Flow is one of each
+        pair.
+    """
+    laws = LAWS if _has_space(recording, site) else (Law(False, False),)
+    grid = _grid(recording, site)
+    times = recording.time.values.tolist()
+    trials = recording.sizes["trial"]
+    missed = np.full((len(LAWS), len(pairs), trials, len(times)), np.nan)
+    moved = np.full_like(missed, np.nan)
+    size = np.full_like(missed, np.nan)
+    coverage = np.zeros((len(LAWS), len(pairs)))
+    for trial in range(trials):
+        reference = _load(recording, site, 0, trial)
+        for p, pair in enumerate(pairs):
+            there = _load(recording, site, pair.there, trial)
+            back = reference if pair.back is None else _load(recording, site, pair.back, trial)
+            span = pair.step * (2 if pair.central else 1)
+            for law in laws:
+                here = LAWS.index(law), p
+                derivative = _difference(law, pair, there, back, grid, times) / span
+                known = ~derivative.isnan()
+                coverage[here] = _share_of_channels(known)
+                if coverage[here]:
+                    missed[here][trial] = _sum_of_squares(derivative, known)
+                    moved[here][trial] = _sum_of_squares((there - back) / span, known)
+                    size[here][trial] = _sum_of_squares(reference, known)
+    over = ("law", "flow", "trial", "time")
+    return xr.Dataset(
+        {
+            "missed": (over, missed),
+            "moved": (over, moved),
+            "size": (over, size),
+            "coverage": (("law", "flow"), coverage),
+        }
+    )
 
 
 def _load(recording: xr.Dataset, site: str, flow: int, trial: int) -> torch.Tensor:
-    """One trial as float64 (1, time, velocity, channel, [orientation,] y, x); units are channels of one
-    pixel.
+    """One trial in float64 (1, time, velocity, channel, [orientation,] y, x).
+
+    A unit without space is a channel of one pixel. Only the state must be finite: a prediction is NaN
+    where there was none.
     """
     chosen = recording[site][flow, trial]
-    values = torch.from_numpy(np.asarray(chosen.values, np.float64))
-    if site == "state" and not values.isfinite().all():
-        raise InputError("the state contains NaN or infinity: the network diverged; train it again")
+    values = torch.from_numpy(
+        recorded.in_float64(chosen) if site == "state" else np.asarray(chosen.values, np.float64)
+    )
     if not _has_space(recording, site):
         return values.flatten(1)[None, :, None, :, None, None]
-    space = -3 if chosen.dims[-3].endswith("orientation") else -2
-    velocities = values.shape[1] if "velocity" in chosen.dims else 1
-    return values.reshape(1, len(values), velocities, -1, *values.shape[space:])
+    oriented = str(chosen.dims[-3]).endswith("orientation")
+    space = values.shape[-3:] if oriented else values.shape[-2:]
+    velocities = chosen.sizes.get("velocity", 1)
+    return values.reshape(1, len(values), velocities, -1, *space)
 
 
 def _grid(recording: xr.Dataset, site: str) -> VelocityGrid:
@@ -184,52 +207,113 @@ def _grid(recording: xr.Dataset, site: str) -> VelocityGrid:
 
 
 def _difference(
-    law: Law,
-    flow: Flow,
-    forth: torch.Tensor,
-    back: torch.Tensor,
-    central: bool,
-    grid: VelocityGrid,
-    times: list[float],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """State under the flow less that under the opposite one, or under none, pulled back; and where both are
-    known.
+    law: Law, pair: Pair, there: torch.Tensor, back: torch.Tensor, grid: VelocityGrid, times: Sequence[float]
+) -> torch.Tensor:
+    """The state under the flow less that under the opposite one, each carried back as the law says.
+
+    Without an opposite, ``back`` is the state under the reference, which stays as it is. NaN where the law
+    says nothing.
     """
-    opposite = Flow(flow.group, tuple(-c for c in flow.velocity))
-    undone = law.predict(forth, opposite, grid, times) - (
-        law.predict(back, flow, grid, times) if central else back
-    )
-    return undone, ~undone.isnan()
+    carried = law.predict(there, _opposite(pair.flow), grid, times)
+    return carried - (law.predict(back, pair.flow, grid, times) if pair.central else back)
 
 
-def _sum(values: torch.Tensor, chosen: torch.Tensor) -> np.ndarray:
-    """Sum of squares over all but time, of the chosen entries."""
+def _share_of_channels(known: torch.Tensor) -> float:
+    """Share of (velocity, channel) of which something is known (1, time, velocity, channel, ...)."""
+    return float(known.flatten(3).any(3).any(1).double().mean())
+
+
+def _sum_of_squares(values: torch.Tensor, chosen: torch.Tensor) -> np.ndarray:
+    """Sum of squares (time) of the chosen entries."""
     return values.where(chosen, 0).square().transpose(0, 1).flatten(1).sum(1).numpy()
 
 
-def _ratio(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Root of a quotient, NaN where the second is 0 or nothing is known."""
-    return np.sqrt(np.divide(one, two, out=np.full_like(one, np.nan), where=two > 0))
+def _near(recording: xr.Dataset, pairs: list[Pair]) -> xr.DataArray:
+    """Whether each flow has moved by at most a quarter of its period (flow, time)."""
+    period = pairs[0].flow.group.period((recording.sizes["y"], recording.sizes["x"]))
+    near = [
+        [
+            not any(
+                abs(time * speed) > QUARTER * whole
+                for speed, whole in zip(pair.flow.velocity, period, strict=True)
+            )
+            for time in recording.time.values.tolist()
+        ]
+        for pair in pairs
+    ]
+    return xr.DataArray(near, dims=("flow", "time"))
+
+
+def _root_ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Ratio of norms, from sums of squares."""
+    return np.sqrt(recorded.ratio(numerator, denominator))
+
+
+def _standard_error(squares: xr.Dataset) -> np.ndarray:
+    """Standard error (site, law, flow, time) of the relative error, jackknifed over trials; NaN for one."""
+    trial = squares.missed.get_axis_num("trial")
+    missed = squares.missed.values
+    moved = squares.moved.values
+    left_out = _root_ratio(missed.sum(trial, keepdims=True) - missed, moved.sum(trial, keepdims=True) - moved)
+    if squares.sizes["trial"] == 1:
+        return np.full_like(left_out.squeeze(trial), np.nan)
+    return statistics.jackknife_error(left_out, trial)
+
+
+def _packed(recording: xr.Dataset, sites: list[str], pairs: list[Pair], squares: xr.Dataset) -> xr.Dataset:
+    """The results as a dataset."""
+    total = squares.sum("trial", skipna=False)
+    derivative = _root_ratio(total.missed.values, total["size"].values)
+    error = _root_ratio(total.missed.values, total.moved.values)
+    over = ("site", "law", "flow", "time")
+    unit = pairs[0].flow.group.units[0]
+    of_pairs = [pair.there for pair in pairs]
+    flow_coords = {name: c.isel(flow=of_pairs) for name, c in recorded.flow_coords(recording).items()}
+    return xr.Dataset(
+        {
+            "derivative": (
+                over,
+                derivative,
+                {"long_name": "relative Lie derivative", "units": f"1/({unit})"},
+            ),
+            "error": (over, error, {"long_name": "relative error", "units": "1"}),
+            "deviation": (
+                over,
+                _standard_error(squares),
+                {"long_name": "standard error of the relative error", "units": "1"},
+            ),
+            "coverage": (
+                ("site", "law", "flow"),
+                squares.coverage.values,
+                {"long_name": "share of channels with a partner", "units": "1"},
+            ),
+            "step": ("flow", [pair.step for pair in pairs], {"long_name": "step", "units": unit}),
+            "central": ("flow", np.array([pair.central for pair in pairs], np.int8)),
+        },
+        {"site": sites, "law": [str(law) for law in LAWS], "time": recording.time, **flow_coords},
+        {"trials": recording.sizes["trial"]},
+    )
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table: mean relative error at the smallest step."""
-    step = _steps(results).min()
-    mean = _at(results, float(step)).sel(law=[str(law) for law in LAWS[1:]]).mean("time").min("law")
-    known = [site for site in results.site.values if mean.error.sel(site=site).notnull().any()]
+    step = float(_steps(results).min())
+    laws = [str(law) for law in LAWS if law.transport or law.shift]
+    error = _at_step(results, step).error.sel(law=laws).mean("time").min("law")
     return {
-        f"relative Lie derivative of {site}, best law, step {step:.2g}": mean.error.sel(site=site)
-        for site in known
+        f"relative Lie derivative of {site}, best law, step {step:.2g}": error.sel(site=site)
+        for site in results.site.values
+        if error.sel(site=site).notnull().any()
     }
 
 
 def _steps(results: xr.Dataset) -> np.ndarray:
-    """Steps of the flows, the same in all runs."""
+    """Step of each flow, the same in all runs."""
     step = results.step.isel(run=0) if "run" in results.step.dims else results.step
     return step.values.round(9)
 
 
-def _at(results: xr.Dataset, step: float) -> xr.Dataset:
+def _at_step(results: xr.Dataset, step: float) -> xr.Dataset:
     """Mean over the flows of one step."""
     return results[["error", "deviation"]].isel(flow=_steps(results) == step).mean("flow")
 
@@ -239,41 +323,65 @@ def figure(results: xr.Dataset) -> Figure:
     step.
     """
     steps = np.unique(_steps(results))
-    rows = [(_at(results, steps[0]), "time")]
+    by_time = _at_step(results, steps[0])
+    rows = {"time": by_time}
     if len(steps) > 2:
-        by_step = [_at(results, step).mean("time") for step in steps]
-        rows.append((xr.concat(by_step, xr.DataArray(steps, dims="step", name="step")), "step"))
-    columns = [
-        (site, law)
-        for site in results.site.values
-        for law in ("transport", "transport+shift")
-        if results.error.sel(site=site, law=law).notnull().any()
-    ]
-    size = {"figsize": (plot.PAGE, 0.6 + 1.9 * len(rows)), "sharey": True, "squeeze": False}
-    fig, axes = plot.subplots(len(rows), max(1, len(columns)), **size)
-    top = float(
-        np.clip(np.nanmax([rows[0][0].error.sel(law=law).max() for _, law in columns] or [1]) * 1.05, 1.2, 3)
+        means = [_at_step(results, step).mean("time") for step in steps]
+        rows["step"] = xr.concat(means, xr.DataArray(steps, dims="step", name="step"))
+    columns = _columns(results)
+    fig, axes = plot.subplots(
+        len(rows),
+        max(1, len(columns)),
+        figsize=(plot.PAGE, 0.6 + 1.9 * len(rows)),
+        sharey=True,
+        squeeze=False,
     )
-    units = results.step.attrs.get("units", "")
-    labels = {"time": "frame", "step": f"step ({units})"}
-    for row, (drawn, x) in zip(axes, rows, strict=True):
-        for ax, (site, law) in zip(row, columns, strict=False):
-            own = drawn.sel(site=site, law=law)
-            plot.lines(own, "error", x, ax)
-            for network, colour in plot.palette(results).items():
-                mean = own.isel(run=own["network"].values == network).mean("run")
-                low, high = mean.error - mean.deviation, mean.error + mean.deviation
-                ax.fill_between(mean[x], low, high, color=colour, alpha=0.2, lw=0)
-            ax.axhline(1, color="0.6", lw=0.8)
-            ax.set(title=f"{site}: {law}", xlabel=labels[x], ylabel="relative error", ylim=(-0.05, top))
+    top = _top(by_time, columns)
+    unit = results.step.attrs.get("units", "")
+    for row_of_axes, (x, drawn) in zip(axes, rows.items(), strict=True):
+        for ax, (site, law) in zip(row_of_axes, columns, strict=False):
+            _draw_error(ax, drawn.sel(site=site, law=law), x)
+            ax.set(title=f"{site}: {law}", xlabel="frame", ylabel="relative error", ylim=(-0.05, top))
             if x == "step":
-                ax.set(xscale="log", title="")
-                ax.set_xticks(steps[[0, -1]], [f"{step:.2g}" for step in steps[[0, -1]]])
-                ax.minorticks_off()
+                ax.set(title="", xlabel=f"step ({unit})")
+                _steps_on_log_axis(ax, steps)
             else:
                 ax.xaxis.get_major_locator().set_params(integer=True)
     plot.legend(results, axes[0, -1], loc="upper left", bbox_to_anchor=(1, 1))
     kind = "central" if bool((results.central == 1).all()) else "partly forward"
-    title = f"{kind} differences, step {steps[0]:.2g} {units}, {results.attrs['trials']} trials, {plot.seeds(results)}"
-    fig.suptitle(title, fontsize=9)
+    step = f"{kind} differences, step {steps[0]:.2g} {unit}"
+    fig.suptitle(f"{step}, {results.attrs['trials']} trials, {plot.seeds(results)}", fontsize=9)
     return fig
+
+
+def _columns(results: xr.Dataset) -> list[tuple[str, str]]:
+    """Sites and laws of which something is known."""
+    return [
+        (site, law)
+        for site in results.site.values
+        for law in DRAWN_LAWS
+        if results.error.sel(site=site, law=law).notnull().any()
+    ]
+
+
+def _top(by_time: xr.Dataset, columns: list[tuple[str, str]]) -> float:
+    """Upper end of the axes: above the largest error, but from 1.2 to 3."""
+    largest = [by_time.error.sel(law=law).max() for _, law in columns] or [1]
+    return float(np.clip(np.nanmax(largest) * 1.05, 1.2, 3))
+
+
+def _draw_error(ax: Axes, error: xr.Dataset, x: str) -> None:
+    """Error of one site and law, with standard errors; a line at 1, where the law explains nothing."""
+    plot.lines(error, "error", x, ax)
+    for _, colour, runs in panels.each_network(error):
+        mean = runs.mean("run")
+        panels.band(ax, mean[x], mean.error - mean.deviation, mean.error + mean.deviation, colour)
+    ax.axhline(1, color="0.6", lw=0.8)
+
+
+def _steps_on_log_axis(ax: Axes, steps: np.ndarray) -> None:
+    """A logarithmic axis with ticks at the smallest and the largest step."""
+    ends = steps[[0, -1]]
+    ax.set_xscale("log")
+    ax.set_xticks(ends, [f"{step:.2g}" for step in ends])
+    ax.minorticks_off()

@@ -6,12 +6,11 @@ only transported stays at one point, and one that also shifts its velocity chann
 points: over how many dimensions they spread, how far (relative to their norm), how lines u = k e bend, and
 which way they set out,
 
-    [h_t(psi(e) f) - h_t(psi(-e) f)] / 2    against    [law_e h_t(f) - law_{-e} h_t(f)] / 2,    e along each
-    component
+    [h_t(psi(e) f) - h_t(psi(-e) f)] / 2    against    [law_e h_t(f) - law_{-e} h_t(f)] / 2,
 
-by the principal angles between the two spans. These are secants between flows of the probe, on both sides:
-where the law holds the angle is 0 whatever the size of e. Velocity channels without a partner under some e
-are left out of both.
+e along each component, by the principal angles between the two spans. These are secants between flows of the
+probe, on both sides: where the law holds the angle is 0 whatever the size of e. Velocity channels without a
+partner under some e are left out of both.
 
 Sources: those of `flowsim.measures.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, for the
 laws.
@@ -19,6 +18,8 @@ laws.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -27,30 +28,71 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.errors import InputError
-from flowsim.figures import plot
+from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS
-from flowsim.measures import orbit, tuning
+from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.measures import orbit, recorded, statistics, tuning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 READS = "probe"
 QUESTION = "What shape is the orbit of the state, as the flow of the world varies?"
 READING = (
-    "Left, states of one trial under all flows at one frame, in two principal components (with their share of the "
-    "variance), as they lie (static) and with the transport undone (co-moving); colours are velocities, lines join "
-    "neighbours; loops need flows that go all the way round. Right, by frame: dimensions over which an orbit spreads "
-    "(at most one less than there are flows); angle between steps of lines of flows, -e, 0, e (0 is straight, 120 "
-    "noise); size of the orbit, and the largest angle between the directions in which flows move the state and those "
-    "in which the best law says (dotted: shuffled flows). Mean over trials, with 95 % intervals; thin lines are "
-    "seeds."
+    "Left, the states of one trial under all flows at one frame, in two principal components (below, their "
+    "share of the variance in percent), as recorded (static) and with the transport undone (co-moving). "
+    "Colours are velocities; lines join neighbouring velocities. Loops appear only if the flows go all the "
+    "way round. Right, by frame: the number of dimensions over which an orbit spreads (at most one less "
+    "than there are flows); the angle between the steps of lines of flows -e, 0, e (0 is straight, 120 is "
+    "noise); the size of the orbit, co-moving relative to static; and the largest angle between the "
+    "directions in which flows move the state and those that the best law predicts (dotted: shuffled "
+    "flows). Mean over trials, with 95 % intervals; thin lines are seeds."
 )
-YLABELS = {"participation": "dimensions", "curvature": "turn (deg/step)"}
 FRAMES = ("static", "co-moving")
 TANGENT_LAWS = LAWS[1:]
+COMPONENTS = 3
+"""Principal components that are kept of the orbit in the picture."""
+DIMS = {
+    "participation": ("frame", "trial", "time"),
+    "extent": ("frame", "trial", "time"),
+    "curvature": ("frame", "line", "trial", "time"),
+    "straightness": ("frame", "line", "trial", "time"),
+    "angle": ("law", "generator", "trial", "time"),
+    "angle_chance": ("law", "generator", "trial", "time"),
+    "coverage": ("law",),
+    "pca": ("frame", "flow", "component"),
+    "variance": ("frame", "component"),
+    "betti": ("frame", "trial", "dimension"),
+}
+"""What is measured, and over which dimensions."""
+ATTRS = {
+    "participation": {"long_name": "participation ratio", "units": "1"},
+    "extent": {"long_name": "relative size of the orbit", "units": "1"},
+    "curvature": {"long_name": "angle between steps", "units": "deg"},
+    "straightness": {"units": "1"},
+    "angle": {"long_name": "principal angle", "units": "deg"},
+    "angle_chance": {"units": "deg"},
+    "coverage": {},
+    "pca": {},
+    "variance": {"units": "1"},
+    "betti": {},
+}
+"""Names and units of what is measured."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a recording shows: the state, its flows and times, and its velocities if it has space."""
+
+    state: xr.DataArray
+    flows: list[Flow]
+    times: np.ndarray
+    grid: VelocityGrid | None
+    lines: dict[str, list[int]]
 
 
 def analyse(
@@ -90,117 +132,166 @@ def analyse(
     Raises
     ------
     InputError
-        If there are no two flows besides the reference, no such frame, or states hold values that are no
-        numbers.
+        If there are no two flows besides the reference, no such frame, or the state contains NaN or infinity.
     """
+    probed = _read(recording)
+    picture = _frame_of_picture(probed.times, at)
+    geometry = _unmeasured(probed)
+    rng = np.random.default_rng(seed)
+    for trial, time, points in orbit.orbits(probed.state):
+        when = {"trial": trial, "time": time}
+        _measure_tangents(geometry, when, points, probed, shuffles, rng)
+        for frame, in_frame in _in_frames(points, probed, time):
+            products, scale = orbit.gram(in_frame.flatten(1).numpy())
+            _measure_shape(geometry, {"frame": frame, **when}, products, scale, probed.lines)
+            if time == picture:
+                _measure_picture(geometry, {"frame": frame, "trial": trial}, products, persistence)
+    return _packed(recording, probed, geometry, int(probed.times[picture]))
+
+
+def _read(recording: xr.Dataset) -> Probed:
+    """The state and what it was recorded under."""
     state = coordinates.variable(
         recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS
     )
-    flows, times = coordinates.flows(recording), recording.time.values
+    flows = coordinates.flows(recording)
     if len(flows) < 3:
         raise InputError(
             f"orbit_geometry needs two flows besides the reference; got {len(flows) - 1}. Probe more"
         )
-    shown = len(times) // 2 if at is None else int(np.searchsorted(times, at))
-    if shown == len(times) or (at is not None and times[shown] != at):
+    grid = coordinates.grid(recording) if state.dims != coordinates.UNITS else None
+    lines = orbit.lines(np.array([flow.velocity for flow in flows], float))
+    return Probed(state, flows, recording.time.values, grid, lines)
+
+
+def _frame_of_picture(times: np.ndarray, at: int | None) -> int:
+    """Position of the frame ``at``, by default the first in the later half."""
+    if at is None:
+        return len(times) // 2
+    if at not in times:
         raise InputError(f"expected frame {at} (at) in the recording; it has {', '.join(map(str, times))}")
-    spatial, rng = state.dims != coordinates.UNITS, np.random.default_rng(seed)
-    grid = coordinates.grid(recording) if spatial else None
-    paths = orbit.lines(np.array([flow.velocity for flow in flows], float))
-    over = (state.sizes["trial"], len(times))
-    size, spread = np.full((2, len(FRAMES), *over), np.nan)
-    bend, straight = np.full((2, len(FRAMES), len(paths), *over), np.nan)
-    angle = np.full((2, len(TANGENT_LAWS), len(flows[0].velocity), *over), np.nan)
-    coverage = np.zeros(len(TANGENT_LAWS))
-    pca, variance = np.full((len(FRAMES), len(flows), 3), np.nan), np.full((len(FRAMES), 3), np.nan)
-    loops = np.full((len(FRAMES), over[0], 2), np.nan)
-    for trial, frame, points in orbit.orbits(state):
-        if grid:
-            for i, law in enumerate(TANGENT_LAWS):
-                found, coverage[i] = orbit.tangent_angles(
-                    points, flows, law, grid, times[frame], shuffles, rng
-                )
-                angle[:, i, : found.shape[1], trial, frame] = found
-        for f, name in enumerate(FRAMES[: 2 if grid else 1]):
-            where = f, trial, frame
-            lying = points if name == "static" else _stabilised(points, flows, times[frame])
-            products, scale = orbit.gram(lying.flatten(1).numpy())
-            spread[where] = orbit.participation_ratio(products, scale)
-            size[where] = orbit.extent(products, scale)
-            for i, path in enumerate(paths.values()):
-                on_line = products[np.ix_(path, path)]
-                bend[f, i, trial, frame] = orbit.turning(on_line, scale).mean()
-                straight[f, i, trial, frame] = orbit.straightness(on_line, scale)
-            if frame == shown:
-                if not trial:
-                    pca[f], variance[f] = orbit.principal_components(products, 3)
-                if orbit.has_topology():
-                    loops[f, trial] = orbit.betti(orbit.distances(products), persistence)
-    plane, deg = tuning.plane(flows), {"units": "deg"}
-    made = xr.Dataset(
-        {
-            "participation": (
-                ("frame", "trial", "time"),
-                spread,
-                {"long_name": "participation ratio", "units": "1"},
-            ),
-            "extent": (
-                ("frame", "trial", "time"),
-                size,
-                {"long_name": "relative size of the orbit", "units": "1"},
-            ),
-            "curvature": (
-                ("frame", "line", "trial", "time"),
-                bend,
-                {"long_name": "angle between steps"} | deg,
-            ),
-            "straightness": (("frame", "line", "trial", "time"), straight, {"units": "1"}),
-            "angle": (
-                ("law", "generator", "trial", "time"),
-                angle[0],
-                {"long_name": "principal angle"} | deg,
-            ),
-            "angle_chance": (("law", "generator", "trial", "time"), angle[1], deg),
-            "coverage": ("law", coverage),
-            "pca": (("frame", "flow", "component"), pca),
-            "variance": (("frame", "component"), variance, {"units": "1"}),
-        },
-        {
-            "frame": list(FRAMES),
-            "law": [str(law) for law in TANGENT_LAWS],
-            "line": list(paths),
-            "time": recording.time,
-        }
-        | {"right": ("flow", plane.real), "up": ("flow", plane.imag), "dimension": [1, 2]}
-        | {name: c for name, c in recording.coords.items() if c.dims == ("flow",)},
-        {
-            "shown": int(times[shown]),
-            "topology": "by ripser" if orbit.has_topology() else "left out, without ripser",
-        },
-    )
-    return made.assign(betti=(("frame", "trial", "dimension"), loops)) if orbit.has_topology() else made
+    return int(np.searchsorted(times, at))
+
+
+def _unmeasured(probed: Probed) -> xr.Dataset:
+    """What will be measured: NaN so far, and a coverage of 0."""
+    sizes = {
+        "frame": len(FRAMES),
+        "trial": probed.state.sizes["trial"],
+        "time": len(probed.times),
+        "line": len(probed.lines),
+        "law": len(TANGENT_LAWS),
+        "generator": len(probed.flows[0].velocity),
+        "flow": len(probed.flows),
+        "component": COMPONENTS,
+        "dimension": 2,
+    }
+    unmeasured = {name: (dims, np.full([sizes[dim] for dim in dims], np.nan)) for name, dims in DIMS.items()}
+    return xr.Dataset(unmeasured | {"coverage": ("law", np.zeros(len(TANGENT_LAWS)))})
+
+
+def _in_frames(points: torch.Tensor, probed: Probed, time: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """Position in `FRAMES`, and points there; without space there is no transport to undo."""
+    yield FRAMES.index("static"), points
+    if probed.grid:
+        yield FRAMES.index("co-moving"), _stabilised(points, probed.flows, probed.times[time])
 
 
 def _stabilised(points: torch.Tensor, flows: list[Flow], time: float) -> torch.Tensor:
     """Each point (flow, velocity, channel, ..., y, x) carried back along its flow."""
+    with_orientation = points.ndim == len(("flow", "velocity", "channel", "orientation", "y", "x"))
     moved = []
     for point, flow in zip(points, flows, strict=True):
-        moved.append((flow.act_oriented if point.ndim == 5 else flow.act)(point, -time))
+        act = flow.act_oriented if with_orientation else flow.act
+        moved.append(act(point, -time))
     return torch.stack(moved)
+
+
+def _measure_tangents(
+    geometry: xr.Dataset,
+    when: dict[str, int],
+    points: torch.Tensor,
+    probed: Probed,
+    shuffles: int,
+    rng: np.random.Generator,
+) -> None:
+    """Which way one orbit sets out, compared with each law; nothing where there is no space."""
+    if probed.grid is None:
+        return
+    time = probed.times[when["time"]]
+    for i, law in enumerate(TANGENT_LAWS):
+        angles, coverage = orbit.tangent_angles(points, probed.flows, law, probed.grid, time, shuffles, rng)
+        measured, chance = angles
+        here = {"law": i, "generator": slice(len(measured)), **when}
+        geometry.angle[here] = measured
+        geometry.angle_chance[here] = chance
+        geometry.coverage[{"law": i}] = coverage
+
+
+def _measure_shape(
+    geometry: xr.Dataset,
+    here: dict[str, int],
+    products: np.ndarray,
+    scale: float,
+    lines: dict[str, list[int]],
+) -> None:
+    """How far and over how many dimensions one orbit spreads, and how lines of flows bend in it."""
+    geometry.participation[here] = orbit.participation_ratio(products, scale)
+    geometry.extent[here] = orbit.extent(products, scale)
+    for line, path in enumerate(lines.values()):
+        on_line = products[np.ix_(path, path)]
+        geometry.curvature[{"line": line, **here}] = orbit.turning(on_line, scale).mean()
+        geometry.straightness[{"line": line, **here}] = orbit.straightness(on_line, scale)
+
+
+def _measure_picture(
+    geometry: xr.Dataset, here: dict[str, int], products: np.ndarray, persistence: float
+) -> None:
+    """Principal components of the orbit of the first trial, and the topology of all, at one time."""
+    if here["trial"] == 0:
+        frame = {"frame": here["frame"]}
+        geometry.pca[frame], geometry.variance[frame] = orbit.principal_components(products, COMPONENTS)
+    if orbit.has_topology():
+        geometry.betti[here] = orbit.betti(orbit.distances(products), persistence)
+
+
+def _packed(recording: xr.Dataset, probed: Probed, geometry: xr.Dataset, picture: int) -> xr.Dataset:
+    """The results as a dataset."""
+    plane = tuning.plane(probed.flows)
+    topology = orbit.has_topology()
+    result = xr.Dataset(
+        {name: geometry[name].variable for name in ATTRS if name != "betti"},
+        {
+            "frame": list(FRAMES),
+            "law": [str(law) for law in TANGENT_LAWS],
+            "line": list(probed.lines),
+            "time": recording.time,
+            "right": ("flow", plane.real),
+            "up": ("flow", plane.imag),
+            "dimension": [1, 2],
+            **recorded.flow_coords(recording),
+        },
+        {"shown": picture, "topology": "by ripser" if topology else "left out, without ripser"},
+    )
+    if topology:
+        result["betti"] = geometry.betti.variable
+    for name in result.data_vars:
+        result[name].attrs.update(ATTRS[str(name)])
+    return result
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table: means of what there is; angles below 1e-5 deg, rounding, are 0."""
-    found = {}
+    numbers = {}
     for frame in FRAMES:
-        of_frame = results.sel(frame=frame)
-        found[f"participation ratio, {frame}"] = of_frame.participation.mean(("trial", "time"))
-        found[f"straightness of lines, {frame}"] = of_frame.straightness.mean(("line", "trial", "time"))
+        in_frame = results.sel(frame=frame)
+        numbers[f"participation ratio, {frame}"] = in_frame.participation.mean(("trial", "time"))
+        numbers[f"straightness of lines, {frame}"] = in_frame.straightness.mean(("line", "trial", "time"))
     angle = _to_best_law(results).mean(("trial", "time")).assign_attrs(better="lower")
-    found["angle of the orbit to the tangent of the best law (deg)"] = angle.where(~(angle < 1e-5), 0)
+    numbers["angle of the orbit to the tangent of the best law (deg)"] = angle.where(~(angle < 1e-5), 0)
     if "betti" in results:
-        found["loops in the orbit"] = results.betti.sel(frame="static", dimension=1).mean("trial")
-    return {label: values for label, values in found.items() if values.notnull().any()}
+        numbers["loops in the orbit"] = results.betti.sel(frame="static", dimension=1).mean("trial")
+    return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def _to_best_law(results: xr.Dataset, name: str = "angle") -> xr.DataArray:
@@ -213,67 +304,94 @@ def figure(results: xr.Dataset) -> Figure:
     """Orbits of each network, and their measures over time."""
     import matplotlib.pyplot as plt
 
-    names, colours = plot.networks(results), plot.palette(results)
-    fig = plt.figure(figsize=(plot.PAGE, 1.5 * max(3, len(names)) + 0.4))
+    networks = len(plot.networks(results))
+    fig = plt.figure(figsize=(plot.PAGE, 1.5 * max(3, networks) + 0.4))
     left, right = fig.add_gridspec(1, 2, width_ratios=[1, 1.35])
-    pictures = left.subgridspec(len(names) + 1, 2, height_ratios=[1] * len(names) + [0.4])
-    _draw_key(fig.add_subplot(pictures[-1, :]), results)
-    for row, name in enumerate(names):
-        run = results.isel(run=int(np.argmax(results["network"].values == name)))
-        for column, frame in enumerate(FRAMES):
-            ax = fig.add_subplot(pictures[row, column])
-            _draw_orbit(ax, run.sel(frame=frame))
-            ax.set_ylabel(name if not column else "", fontsize=9, fontweight="bold", color=colours[name])
-            ax.set_title(frame if not row else "", fontsize=9)
-    curves = right.subgridspec(3, 2)
-    mean = results[["participation", "curvature", "extent"]].mean("line")
-    remains = mean.extent.sel(frame="co-moving") / mean.extent.sel(frame="static")
-    panels = [
-        *((mean[v].sel(frame=f), label) for v, label in YLABELS.items() for f in FRAMES),
-        (remains, "size, co-moving\n/ static"),
-        (_to_best_law(results), "angle to law (deg)"),
-    ]
-    for i, (values, label) in enumerate(panels):
-        ax = fig.add_subplot(curves[i // 2, i % 2])
-        if values.notnull().any():
-            plot.lines(values.mean("trial").to_dataset(name="y"), "y", "time", ax)
-            half = 1.96 * values.std("trial", ddof=1) / np.sqrt(values.notnull().sum("trial"))
-            for name, colour in colours.items():
-                own, by = (
-                    v.groupby("network").mean().sel(network=name) for v in (values.mean("trial"), half)
-                )
-                ax.fill_between(results.time, own - by, own + by, color=colour, alpha=0.2, lw=0)
-        of_pair = (
-            xr.concat([panel[0] for panel in panels[i // 2 * 2 : i // 2 * 2 + 2]], "pair")
-            if i < 4
-            else values
-        )
-        top = 1.1 * (float(of_pair.mean("trial").max().fillna(0)) or 1)
-        ax.set(xlabel="frame" if i > 3 else "", ylabel=label, ylim=(0, top))
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_title(FRAMES[i] if i < 2 else "", fontsize=9)
-    chance = _to_best_law(results, "angle_chance").mean("trial").groupby("network").mean()
-    for name, colour in colours.items():
-        ax.plot(results.time, chance.sel(network=name), ":", lw=1, color=colour)
-    ax.set_ylim(-2, 92)
+    _draw_pictures(fig, left, results)
+    _draw_measures(fig, right, results)
     fig.suptitle(
         f"{results.sizes['flow']} flows, {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=9
     )
     return fig
 
 
+def _draw_pictures(fig: Figure, place: SubplotSpec, results: xr.Dataset) -> None:
+    """The orbit of the first seed of each network, as it lies and co-moving, above a key of colours."""
+    colours = plot.palette(results)
+    grid = place.subgridspec(len(colours) + 1, len(FRAMES), height_ratios=[1] * len(colours) + [0.4])
+    _draw_key(fig.add_subplot(grid[-1, :]), results)
+    for row, (name, colour) in enumerate(colours.items()):
+        first_seed = results.isel(run=int(np.argmax(results["network"].values == name)))
+        for column, frame in enumerate(FRAMES):
+            ax = fig.add_subplot(grid[row, column])
+            _draw_orbit(ax, first_seed.sel(frame=frame))
+            ax.set_ylabel(name if column == 0 else "", fontsize=9, fontweight="bold", color=colour)
+            ax.set_title(frame if row == 0 else "", fontsize=9)
+
+
+def _draw_measures(fig: Figure, place: SubplotSpec, results: xr.Dataset) -> None:
+    """Dimensions and turns in both frames, and below, the size of orbits and their angle to the law."""
+    grid = place.subgridspec(3, 2)
+    mean = results[["participation", "curvature", "extent"]].mean("line")
+    above = (("dimensions", mean.participation), ("turn (deg/step)", mean.curvature))
+    for row, (label, measure) in enumerate(above):
+        for column, frame in enumerate(FRAMES):
+            ax = fig.add_subplot(grid[row, column])
+            _draw_course(ax, measure.sel(frame=frame), label, _top(measure))
+            ax.set_title(frame if row == 0 else "", fontsize=9)
+    ax = fig.add_subplot(grid[2, 0])
+    remains = mean.extent.sel(frame="co-moving") / mean.extent.sel(frame="static")
+    _draw_course(ax, remains, "size, co-moving\n/ static", _top(remains))
+    ax.set_xlabel("frame")
+    ax = fig.add_subplot(grid[2, 1])
+    _draw_angle(ax, results)
+    ax.set_xlabel("frame")
+
+
+def _top(measure: xr.DataArray) -> float:
+    """Upper end of axes that show the mean of a measure over trials."""
+    return 1.1 * (float(measure.mean("trial").max().fillna(0)) or 1)
+
+
+def _draw_course(ax: Axes, measure: xr.DataArray, label: str, top: float) -> None:
+    """A measure (run, trial, time), mean over trials, by time, with the mean interval of each network."""
+    if measure.notnull().any():
+        mean = measure.mean("trial")
+        plot.lines(mean.to_dataset(name="y"), "y", "time", ax)
+        error = measure.std("trial", ddof=1) / np.sqrt(measure.notnull().sum("trial"))
+        of_network = mean.groupby("network").mean()
+        half_width = (statistics.NORMAL * error).groupby("network").mean()
+        for name, colour in plot.palette(measure.to_dataset(name="y")).items():
+            centre = of_network.sel(network=name)
+            half = half_width.sel(network=name)
+            panels.band(ax, measure.time, centre - half, centre + half, colour)
+    ax.set(xlabel="", ylabel=label, ylim=(0, top))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _draw_angle(ax: Axes, results: xr.Dataset) -> None:
+    """The angle to the best law, and dotted, that of shuffled flows."""
+    _draw_course(ax, _to_best_law(results), "angle to law (deg)", top=1)
+    chance = _to_best_law(results, "angle_chance").mean("trial").groupby("network").mean()
+    for name, colour in plot.palette(results).items():
+        ax.plot(results.time, chance.sel(network=name), ":", lw=1, color=colour)
+    ax.set_ylim(-2, 92)
+
+
 def _draw_orbit(ax: Axes, run: xr.Dataset) -> None:
     """Points of one orbit in two principal components, with lines between neighbouring flows."""
-    plane, at = run.right.values + 1j * run.up.values, run.pca.values[:, :2]
+    velocity = run.right.values + 1j * run.up.values
+    points = run.pca.values[:, :2]
     ax.set(xticks=[], yticks=[])
-    if not np.isfinite(at).all():
+    if not np.isfinite(points).all():
         ax.text(0.5, 0.5, "no space", transform=ax.transAxes, ha="center", fontsize=7)
         return
-    apart = abs(plane[:, None] - plane)
-    for i, j in np.argwhere(np.triu(abs(apart - apart[apart > 1e-9].min()) < 1e-9)):
-        ax.plot(*at[[i, j]].T, color="0.75", lw=0.7, zorder=1)
-    ax.scatter(*at.T, c=_colours(plane), s=16, lw=0.4, edgecolor="black", zorder=2)
-    shares = ", ".join(f"{100 * v:.0f}" for v in run.variance.values[:2])
+    apart = abs(velocity[:, None] - velocity)
+    closest = apart[apart > 1e-9].min()
+    for neighbours in np.argwhere(np.triu(abs(apart - closest) < 1e-9)):
+        ax.plot(*points[neighbours].T, color="0.75", lw=0.7, zorder=1)
+    ax.scatter(*points.T, c=_colours(velocity), s=16, lw=0.4, edgecolor="black", zorder=2)
+    shares = ", ".join(f"{100 * share:.0f}" for share in run.variance.values[:2])
     loops = f", {int(run.betti.isel(trial=0).sel(dimension=1))} loops" if "betti" in run else ""
     ax.set_xlabel(f"{shares} %{loops}", fontsize=7)
     ax.margins(0.12)
@@ -282,18 +400,26 @@ def _draw_orbit(ax: Axes, run: xr.Dataset) -> None:
 
 def _draw_key(ax: Axes, results: xr.Dataset) -> None:
     """The colour of each velocity."""
-    plane = results.right.values + 1j * results.up.values
-    ax.scatter(plane.real, plane.imag, c=_colours(plane), s=14, lw=0.4, edgecolor="black")
-    ax.set(xticks=[], yticks=[], aspect="equal" if plane.imag.any() else "auto", anchor="C")
+    velocity = results.right.values + 1j * results.up.values
+    ax.scatter(velocity.real, velocity.imag, c=_colours(velocity), s=14, lw=0.4, edgecolor="black")
+    ax.set(xticks=[], yticks=[], aspect="equal" if velocity.imag.any() else "auto", anchor="C")
     ax.margins(0.2)
     ax.set_xlabel("velocity of the flow, as displayed", fontsize=7)
     ax.spines[:].set_visible(False)
 
 
-def _colours(plane: np.ndarray) -> np.ndarray:
-    """A colour for each velocity, between those of four corners: blue is left, orange right, lighter is
-    further up.
+def _colours(velocity: np.ndarray) -> np.ndarray:
+    """A colour (flow, RGB) for each velocity, between those of four corners: blue is left, orange right,
+    lighter is further up.
     """
     corners = np.array([[[0.0, 0.2, 0.4], [0.55, 0.2, 0.0]], [[0.45, 0.75, 1.0], [1.0, 0.8, 0.3]]])
-    x, y = (0.5 + axis / (2 * abs(axis).max() or 1) for axis in (plane.real, plane.imag))
-    return np.einsum("ui,ur,irc->uc", np.stack([1 - y, y], 1), np.stack([1 - x, x], 1), corners).clip(0, 1)
+    right = _from_0_to_1(velocity.real)
+    up = _from_0_to_1(velocity.imag)
+    across = np.stack([1 - right, right], 1)
+    down_up = np.stack([1 - up, up], 1)
+    return np.einsum("ui,ur,irc->uc", down_up, across, corners).clip(0, 1)
+
+
+def _from_0_to_1(component: np.ndarray) -> np.ndarray:
+    """A component of velocity, scaled so that rest is 0.5."""
+    return 0.5 + component / (2 * abs(component).max() or 1)

@@ -1,18 +1,17 @@
 r"""Does the state survive long rollouts, and if not, does it slip along the orbit of the world or leave it?
 
 After the context a network runs on its own predictions. What a recording shows of that, frame by frame, of
-the prediction x and the world y, with g any whole-pixel translation of the torus
-(`flowsim.measures.nearest_translate`):
+the prediction x and the world y, with g any whole-pixel translation of the torus (see
+`flowsim.measures.nearest_translate`):
 
     total, across, along    |x - y| / |y|, of which min_g |x - g.y| / |y| lies across the orbit of the world,
-    and the
-                            rest along it: the right thing in the wrong place, by ``drift`` px
+                            and the rest along it: the right thing in the wrong place, by ``drift`` px
     norm                    |x| / |y|; and of the state, over that after the context
     change                  min_g |x_(t+1) - g.x_t| / |x_t|, what is no transport; of the state too
 
 ``change`` is the residual of the relative fixed points h* = g.F(h*): 0 at one. Where the recording has flows,
-the first line is also asked of two rollouts that should differ by the flow alone (``between`` "flows"): x
-under the flowed context, y the transported rollout under the reference.
+the first line is also measured between two rollouts that should differ by the flow alone (``between``
+"flows"): x under the flowed context, y the transported rollout under the reference.
 
 ``growth`` is the slope of log error per frame, by least squares in each trial, over the frames before
 saturation: as long as the mean error is below half of the distance of unrelated trials. With fewer than 3
@@ -28,18 +27,19 @@ equilibria).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import xarray as xr
 
-from flowsim.errors import InputError
-from flowsim.figures import plot
+from flowsim.figures import panels, plot
 from flowsim.files import coordinates
-from flowsim.flows.translation import Translation
-from flowsim.measures import recorded
-from flowsim.measures.nearest_translate import nearest, norm, ratio, split
+from flowsim.flows.flow import Flow
+from flowsim.measures import recorded, statistics
+from flowsim.measures.nearest_translate import nearest, norm, split
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,16 +48,58 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "Does the state survive long rollouts?"
 READING = (
-    "Frames that a network predicts on its own predictions; dashed, the trained horizon. Error in all, and across the "
-    "orbit of the world, that is what no translation removes; grey, the distance of unrelated trials. Drift: how far "
-    "the prediction has slipped along the orbit. Norm over that of the world (1 is right). Change per frame that is no "
-    "transport; grey, that of the world. Growth of log error before it saturates; missing where it is saturated from "
-    "the start. Bands and bars are 95 % intervals over trials, thin lines and each bar are seeds."
+    "Frames that a network predicts from its own predictions; dashed, the trained horizon. Relative error "
+    "in all, and its part across the orbit of the world, which no translation removes; grey, the distance "
+    "between unrelated trials. Drift: how far the prediction has slipped along the orbit. Norm of the "
+    "prediction over that of the world (1 is right). Change from frame to frame that is no transport; grey, "
+    "that of the world. Growth: slope of log error per frame before the error saturates; missing where it "
+    "is saturated from the start. Bands and bars are 95 % intervals over trials; thin lines and single bars "
+    "are seeds."
 )
-BETWEEN, PARTS, SITES = ("world", "flows"), ("total", "across", "along"), ("world", "prediction", "state")
-SATURATED, FLOOR = 0.5, 1e-9
+BETWEEN = ("world", "flows")
+PARTS = ("total", "across", "along")
+SITES = ("world", "prediction", "state")
+SATURATED = 0.5
+"""Share of the distance of unrelated trials at which an error counts as saturated."""
+FLOOR = 1e-9
+"""Errors that are not larger than this are rounding, and have no logarithm here."""
 BLOCK = 2**25
 """Bytes of predictions, in float64, that are held at once."""
+DIMS = {
+    "error": ("between", "part", "trial", "ahead"),
+    "drift": ("between", "trial", "ahead"),
+    "norm": ("site", "trial", "ahead"),
+    "change": ("site", "trial", "ahead"),
+    "unrelated": ("trial", "ahead"),
+}
+"""What is measured by trial and predicted frame, and over which dimensions."""
+ATTRS = {
+    "error": {"long_name": "relative error", "units": "1"},
+    "drift": {"long_name": "drift along the orbit", "units": "px"},
+    "growth": {"long_name": "growth of log error", "units": "1/frame"},
+    "norm": {"long_name": "relative norm", "units": "1"},
+    "change": {"long_name": "relative change that is no transport", "units": "1/frame"},
+    "unrelated": {"long_name": "relative distance of unrelated trials", "units": "1"},
+}
+"""Names and units of the results."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What a recording shows from the first predicted frame on.
+
+    ``after`` are the positions of the predicted frames, ``ahead`` their numbers, from 1. ``since`` are the
+    positions from the last frame of the context on. ``translates`` says that flows are translations, and
+    ``steady`` that also no frame is missing, so that changes from frame to frame are known.
+    """
+
+    recording: xr.Dataset
+    flows: list[Flow]
+    after: np.ndarray
+    since: np.ndarray
+    ahead: np.ndarray
+    translates: bool
+    steady: bool
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -80,191 +122,277 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        If there are no predictions after the context, or they hold values that are no numbers.
+        If there are no predictions after the context, or they contain NaN or infinity.
     """
+    rollout = _read(recording)
+    measured = _unmeasured(rollout)
+    for trials in _blocks(recording):
+        _measure_predictions(measured, rollout, trials)
+        if "state" in recording:
+            for trial in trials:
+                _measure_states(measured, rollout, int(trial))
+    measured["growth"] = _growth(measured, rollout.ahead)
+    return _packed(recording, measured, rollout.ahead)
+
+
+def _read(recording: xr.Dataset) -> Rollout:
+    """Check that there are predictions, and find the frames that count."""
     recorded.squared_error(recording.isel(trial=slice(1)))
-    context, times = int(recording.attrs["context"]), recording.time.values
-    after, flows, trials = (
-        np.flatnonzero(times >= context),
-        coordinates.flows(recording),
-        recording.sizes["trial"],
+    context = int(recording.attrs["context"])
+    times = recording.time.values
+    flows = coordinates.flows(recording)
+    after = np.flatnonzero(times >= context)
+    translates = flows[0].group.translates
+    return Rollout(
+        recording=recording,
+        flows=flows,
+        after=after,
+        since=np.flatnonzero(times >= context - 1),
+        ahead=times[after] - context + 1,
+        translates=translates,
+        steady=translates and bool((np.diff(times[after]) == 1).all()),
     )
-    moves = isinstance(flows[0].group, Translation)
-    steady = moves and bool((np.diff(times[after]) == 1).all())
-    state = recording.get("state")
-    shape = (trials, len(after))
-    error, drift = (
-        np.full((len(BETWEEN), len(PARTS), *shape), np.nan),
-        np.full((len(BETWEEN), *shape), np.nan),
-    )
-    norms, change = np.full((2, len(SITES), *shape), np.nan)
-    unrelated = np.full(shape, np.nan)
-    per = max(1, BLOCK // (8 * recording.prediction.isel(trial=0).size))
-    for first in range(0, trials, per):
-        block = np.arange(first, min(first + per, trials))
-        x, y, of_next = (
-            _load(variable[:, chosen, after])
-            for variable, chosen in (
-                (recording.prediction, block),
-                (recording.frames, block),
-                (recording.frames, (block + 1) % trials),
-            )
-        )
-        if not np.isfinite(x).all():
-            raise InputError("the prediction contains NaN or infinity: the network diverged; train it again")
-        pairs = [(x, y)]
-        if len(flows) > 1:
-            moved = [
-                flow.transport(torch.from_numpy(x[0]), times[after].tolist()).numpy() for flow in flows[1:]
-            ]
-            pairs.append((x[1:], np.stack(moved)))
-        for i, (one, other) in enumerate(pairs):
-            parts, slipped = split(one, other, moves)
-            error[i, :, block], drift[i, block] = parts.mean(1).swapaxes(0, 1), slipped.mean(0)
-        norms[1, block] = ratio(norm(x), norm(y)).mean(0)
-        if trials > 1:
-            unrelated[block] = ratio(norm(y - of_next), norm(y)).mean(0)
-        if steady:
-            change[0, block, 1:], change[1, block, 1:] = _change(y).mean(0), _change(x).mean(0)
-        for trial in block if state is not None else ():
-            own = [_states(state[flow, trial], times >= context - 1) for flow in range(len(flows))]
-            size = np.stack([norm(h) for h in own])
-            norms[2, trial] = ratio(size[:, -len(after) :], size[:, :1]).mean(0)
-            if steady and state.dims != coordinates.UNITS:
-                change[2, trial, 1:] = np.mean([_change(h[-len(after) :]) for h in own], 0)
-    ahead = times[after] - context + 1
-    before = _before_saturation(error[0, 0], unrelated), _before_saturation(error[1, 0], unrelated)
-    growth = np.stack(
-        [[_slope(part, ahead, fit) for part in of] for of, fit in zip(error, before, strict=True)]
-    )
-    measured = {
-        "error": (("between", "part", "trial", "ahead"), error, "relative error", "1"),
-        "drift": (("between", "trial", "ahead"), drift, "drift along the orbit", "px"),
-        "growth": (("between", "part", "trial"), growth, "growth of log error", "1/frame"),
-        "norm": (("site", "trial", "ahead"), norms, "relative norm", "1"),
-        "change": (("site", "trial", "ahead"), change, "relative change that is no transport", "1/frame"),
-        "unrelated": (("trial", "ahead"), unrelated, "relative distance of unrelated trials", "1"),
+
+
+def _unmeasured(rollout: Rollout) -> xr.Dataset:
+    """What will be measured, NaN so far."""
+    sizes = {
+        "between": len(BETWEEN),
+        "part": len(PARTS),
+        "site": len(SITES),
+        "trial": rollout.recording.sizes["trial"],
+        "ahead": len(rollout.ahead),
     }
+    return xr.Dataset(
+        {name: (dims, np.full([sizes[dim] for dim in dims], np.nan)) for name, dims in DIMS.items()}
+    )
+
+
+def _blocks(recording: xr.Dataset) -> Iterator[np.ndarray]:
+    """Trials whose predictions are held at once."""
+    trials = recording.sizes["trial"]
+    at_once = max(1, BLOCK // (8 * recording.prediction.isel(trial=0).size))
+    for first in range(0, trials, at_once):
+        yield np.arange(first, min(first + at_once, trials))
+
+
+def _measure_predictions(measured: xr.Dataset, rollout: Rollout, trials: np.ndarray) -> None:
+    """Distances of predictions, norms, and changes from frame to frame, of some trials."""
+    recording = rollout.recording
+    prediction = _images(recording.prediction, trials, rollout.after)
+    world = _images(recording.frames, trials, rollout.after)
+    recorded.require_finite(prediction, "prediction")
+    _measure_distance(measured, "world", trials, prediction, world, rollout.translates)
+    if len(rollout.flows) > 1:
+        transported = _transported(prediction[0], rollout)
+        _measure_distance(measured, "flows", trials, prediction[1:], transported, rollout.translates)
+    relative_norm = recorded.ratio(norm(prediction), norm(world)).mean(0)
+    measured.norm[{"site": SITES.index("prediction"), "trial": trials}] = relative_norm
+    if recording.sizes["trial"] > 1:
+        next_trials = (trials + 1) % recording.sizes["trial"]
+        unrelated = _images(recording.frames, next_trials, rollout.after)
+        measured.unrelated[{"trial": trials}] = recorded.ratio(norm(world - unrelated), norm(world)).mean(0)
+    if rollout.steady:
+        for site, images in (("world", world), ("prediction", prediction)):
+            here = {"site": SITES.index(site), "trial": trials, "ahead": slice(1, None)}
+            measured.change[here] = _change(images).mean(0)
+
+
+def _images(variable: xr.DataArray, trials: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Some trials and times in float64, with a channel: (flow, trial, time, 1, y, x)."""
+    chosen = variable.isel(trial=trials, time=times)
+    return np.asarray(chosen.values, np.float64)[..., None, :, :]
+
+
+def _transported(reference: np.ndarray, rollout: Rollout) -> np.ndarray:
+    """The prediction under the reference, moved by each of the other flows (flow, trial, time, 1, y, x)."""
+    times = rollout.recording.time.values[rollout.after].tolist()
+    frames = torch.from_numpy(reference)
+    return np.stack([flow.transport(frames, times).numpy() for flow in rollout.flows[1:]])
+
+
+def _measure_distance(
+    measured: xr.Dataset, between: str, trials: np.ndarray, one: np.ndarray, other: np.ndarray, moves: bool
+) -> None:
+    """Parts of the distance, and drift, of some trials, mean over flows."""
+    distance, drift = split(one, other, moves)
+    here = {"between": BETWEEN.index(between), "trial": trials}
+    measured.error[here] = distance.mean(1)
+    measured.drift[here] = drift.mean(0)
+
+
+def _measure_states(measured: xr.Dataset, rollout: Rollout, trial: int) -> None:
+    """Norm of the state over that after the context, and its change from frame to frame, of one trial."""
+    state = rollout.recording.state
+    states = [_state(state.isel(flow=flow, trial=trial), rollout.since) for flow in range(len(rollout.flows))]
+    size = np.stack([norm(values) for values in states])
+    frames = len(rollout.after)
+    here = {"site": SITES.index("state"), "trial": trial}
+    measured.norm[here] = recorded.ratio(size[:, -frames:], size[:, :1]).mean(0)
+    if rollout.steady and state.dims != coordinates.UNITS:
+        change = np.mean([_change(values[-frames:]) for values in states], 0)
+        measured.change[{**here, "ahead": slice(1, None)}] = change
+
+
+def _state(state: xr.DataArray, times: np.ndarray) -> np.ndarray:
+    """One trial in float64, (time, channel, y, x), with all there is besides space as channels; units without
+    space are channels of one pixel.
+    """
+    values = np.asarray(state.isel(time=times).values, np.float64)
+    if state.dims == ("time", "unit"):
+        return values[..., None, None]
+    return values.reshape(len(values), -1, *values.shape[-2:])
+
+
+def _change(images: np.ndarray) -> np.ndarray:
+    """From each of (..., time, channel, y, x) to the next, relative and up to a translation."""
+    new = images[..., 1:, :, :, :]
+    old = images[..., :-1, :, :, :]
+    translate, _ = nearest(new, old)
+    return recorded.ratio(norm(new - translate), norm(old))
+
+
+def _growth(measured: xr.Dataset, ahead: np.ndarray) -> xr.DataArray:
+    """Growth of log error (between, part, trial) over the frames before saturation."""
+    growth = measured.error.isel(ahead=0, drop=True).copy()
+    for between in range(len(BETWEEN)):
+        error = measured.error.isel(between=between)
+        total = error.isel(part=PARTS.index("total")).values
+        fitted = _before_saturation(total, measured.unrelated.values)
+        for part in range(len(PARTS)):
+            rates = growth_rates(error.isel(part=part).values, ahead, fitted)
+            growth[{"between": between, "part": part}] = rates
+    return growth
+
+
+def _before_saturation(error: np.ndarray, unrelated: np.ndarray) -> np.ndarray:
+    """Which frames (ahead) come before the mean error over trials reaches half of that of unrelated ones."""
+    limit = np.inf if np.isnan(unrelated).all() else SATURATED * np.nanmean(unrelated)
+    saturated = ~(error.mean(0) < limit)
+    return np.cumsum(saturated) == 0
+
+
+def growth_rates(error: np.ndarray, ahead: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    """Slope of log error over predicted frames, in each trial.
+
+    Parameters
+    ----------
+    error : array (trial, ahead)
+    ahead : array (ahead)
+        Numbers of the predicted frames.
+    fitted : array of bool (ahead)
+        Which frames count; those with errors that are rounding do not.
+
+    Returns
+    -------
+    array (trial)
+        Per frame; NaN where fewer than 3 frames count.
+    """
+    slopes = np.full(len(error), np.nan)
+    for trial, of_trial in enumerate(error):
+        used = fitted & (of_trial > FLOOR)
+        if used.sum() >= 3:
+            slopes[trial] = np.polyfit(ahead[used], np.log(of_trial[used]), 1)[0]
+    return slopes
+
+
+def _packed(recording: xr.Dataset, measured: xr.Dataset, ahead: np.ndarray) -> xr.Dataset:
+    """Means over trials and their intervals, as a dataset."""
     result = xr.Dataset(
         coords={"ahead": ("ahead", ahead, {"units": "frame", "long_name": "predicted frame"})}
     )
     result = result.assign_coords(between=list(BETWEEN), part=list(PARTS), site=list(SITES))
-    for name, (dims, values, label, units) in measured.items():
-        mean, half = _interval(xr.DataArray(values, dims=dims))
-        result[name] = mean.assign_attrs(long_name=label, units=units)
-        result[f"{name}_interval"] = half.assign_attrs(units=units)
-    return result.assign_attrs(horizon=int(recording.attrs.get("horizon", ahead[-1])), trials=trials)
-
-
-def _load(frames: xr.DataArray) -> np.ndarray:
-    """Images in float64, with a channel: (flow, trial, time, 1, y, x)."""
-    return np.asarray(frames.values, np.float64)[..., None, :, :]
-
-
-def _states(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
-    """States of one trial in float64, (time, channel, y, x); units without space are channels of one pixel."""
-    values = np.asarray(state[chosen].values, np.float64)
-    return (
-        values[..., None, None] if values.ndim == 2 else values.reshape(len(values), -1, *values.shape[-2:])
-    )
-
-
-def _change(x: np.ndarray) -> np.ndarray:
-    """From each of (..., time, channel, y, x) to the next, up to a translation."""
-    new, old = x[..., 1:, :, :, :], x[..., :-1, :, :, :]
-    return ratio(norm(new - nearest(new, old)[0]), norm(old))
-
-
-def _before_saturation(error: np.ndarray, unrelated: np.ndarray) -> np.ndarray:
-    """Which frames (ahead) come before the mean error over trials reaches half of that of unrelated trials."""
-    limit = np.inf if np.isnan(unrelated).all() else SATURATED * np.nanmean(unrelated)
-    return np.cumsum(~(error.mean(0) < limit)) == 0
-
-
-def _slope(error: np.ndarray, ahead: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Slope of log error (trial, ahead) over the frames that are fitted, per trial; NaN for fewer than 3."""
-    slopes = np.full(len(error), np.nan)
-    for trial, values in enumerate(error):
-        used = fit & (values > FLOOR)
-        if used.sum() >= 3:
-            slopes[trial] = np.polyfit(ahead[used], np.log(values[used]), 1)[0]
-    return slopes
-
-
-def _interval(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean over trials, and half of its 95 % interval."""
-    from scipy.stats import t
-
-    mean, n = values.mean("trial"), values.notnull().sum("trial")
-    variance = np.square(values - mean).sum("trial") / (n - 1).clip(1)
-    half = t.ppf(0.975, (n - 1).clip(1)) * np.sqrt(variance / n.clip(1))
-    return mean, half.where(n > 1)
+    for name, attrs in ATTRS.items():
+        mean, half_width = statistics.mean_interval(measured[name], "trial")
+        result[name] = mean.assign_attrs(attrs)
+        result[f"{name}_interval"] = half_width.assign_attrs(units=attrs["units"])
+    horizon = int(recording.attrs.get("horizon", ahead[-1]))
+    return result.assign_attrs(horizon=horizon, trials=recording.sizes["trial"])
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table, at the last predicted frame, those of which some are known."""
-    last, frame = results.isel(ahead=-1), int(results.ahead[-1])
-    world, change = last.sel(between="world"), last.change
-    found = {
+    last = results.isel(ahead=-1)
+    frame = int(results.ahead[-1])
+    world = last.sel(between="world")
+    numbers = {
         f"relative error of predicted frame {frame}": world.error.sel(part="total"),
         f"its part across the orbit of the world, frame {frame}": world.error.sel(part="across"),
         f"drift along the orbit, frame {frame} (px)": world.drift,
         f"change that is no transport, off the world's by, frame {frame}": abs(
-            change.sel(site="prediction") - change.sel(site="world")
+            last.change.sel(site="prediction") - last.change.sel(site="world")
         ),
         "growth of log error before saturation (1/frame)": world.growth.sel(part="total"),
     }
-    return {label: v.assign_attrs(better="lower") for label, v in found.items() if v.notnull().any()}
+    return {
+        label: values.assign_attrs(better="lower")
+        for label, values in numbers.items()
+        if values.notnull().any()
+    }
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Error, its part across the orbit and drift (above); norm, change and growth (below)."""
     fig, axes = plot.subplots(2, 3, figsize=(plot.PAGE, 4.4))
-    world, predicted = results.sel(between="world"), results.sel(site="prediction")
-    one, still = np.ones(results.sizes["ahead"]), results.change.sel(site="world").isel(run=0)
-    panels = {
-        "relative error": (world.sel(part="total"), "error", results.unrelated.isel(run=0)),
-        "error across the orbit": (world.sel(part="across"), "error", np.nan * one),
-        "drift (px)": (world, "drift", np.nan * one),
-        "norm over the world's": (predicted, "norm", one),
-        "change that is no transport": (predicted, "change", still),
-    }
-    for ax, (label, (drawn, name, baseline)) in zip(axes.flat, panels.items(), strict=False):
-        ax.plot(results.ahead, baseline, color="0.6", lw=1)
-        _course(drawn, name, ax)
-        ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
-        ax.set(xlabel="predicted frame", ylabel="", title=label)
-    _growths(world, axes[1, 2])
+    (total, across, drift), (norms, change, growth) = axes
+    world = results.sel(between="world")
+    predicted = results.sel(site="prediction")
+    unrelated = results.unrelated.isel(run=0)
+    change_of_world = results.change.sel(site="world").isel(run=0)
+    _draw_course(total, world.sel(part="total"), "error", "relative error", unrelated)
+    _draw_course(across, world.sel(part="across"), "error", "error across the orbit")
+    _draw_course(drift, world, "drift", "drift (px)")
+    _draw_course(norms, predicted, "norm", "norm over the world's", np.ones(results.sizes["ahead"]))
+    _draw_course(change, predicted, "change", "change that is no transport", change_of_world)
+    _draw_growth(growth, world)
     fig.suptitle(f"{results.attrs['trials']} trials, {plot.seeds(results)}", fontsize=9)
     return fig
 
 
-def _course(drawn: xr.Dataset, name: str, ax: Axes) -> None:
-    """One variable by predicted frame, with the mean interval of the seeds of each network."""
-    plot.lines(drawn, name, "ahead", ax)
-    for network, colour in plot.palette(drawn).items():
-        own = drawn.isel(run=drawn["network"].values == network).mean("run")
-        low, high = own[name] - own[f"{name}_interval"], own[name] + own[f"{name}_interval"]
-        ax.fill_between(drawn.ahead, low, high, color=colour, alpha=0.2, lw=0)
+def _draw_course(
+    ax: Axes,
+    results: xr.Dataset,
+    variable: str,
+    title: str,
+    baseline: xr.DataArray | np.ndarray | None = None,
+) -> None:
+    """One variable by predicted frame, with the mean interval of each network's seeds; grey, a baseline."""
+    if baseline is not None:
+        ax.plot(results.ahead, baseline, color="0.6", lw=1)
+    plot.lines(results, variable, "ahead", ax)
+    for _, colour, runs in panels.each_network(results):
+        mean = runs.mean("run")
+        half_width = mean[f"{variable}_interval"]
+        panels.band(ax, results.ahead, mean[variable] - half_width, mean[variable] + half_width, colour)
     ax.set_ylim(bottom=0)
+    ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
+    ax.set(xlabel="predicted frame", ylabel="", title=title)
 
 
-def _growths(world: xr.Dataset, ax: Axes) -> None:
+def _draw_growth(ax: Axes, world: xr.Dataset) -> None:
     """Growth of each run, in all and across the orbit, one row per network."""
-    names, colours = plot.networks(world), plot.palette(world)
+    colours = plot.palette(world)
     for part, marker, offset in (("total", "o", -0.15), ("across", "s", 0.15)):
-        ax.plot([], [], marker, color="0.3", ms=3, label=part, mfc="white" if part == "across" else "0.3")
-        for y, name in enumerate(names):
-            own = world.sel(part=part).isel(run=world["network"].values == name)
-            at = y + offset + np.linspace(-0.1, 0.1, own.sizes["run"]) * (own.sizes["run"] > 1)
-            fill = "white" if part == "across" else colours[name]
-            bars = own.growth_interval.fillna(0)
-            if own.growth.isnull().all():
-                ax.text(0, y + offset, " saturated", va="center", color="0.4", fontsize=7)
-            ax.errorbar(own.growth, at, xerr=bars, fmt=marker, ms=3, lw=0.8, color=colours[name], mfc=fill)
+        filled = part == "total"
+        ax.plot([], [], marker, color="0.3", ms=3, label=part, mfc="0.3" if filled else "white")
+        for row, (_, colour, runs) in enumerate(panels.each_network(world.sel(part=part))):
+            if runs.growth.isnull().all():
+                ax.text(0, row + offset, " saturated", va="center", color="0.4", fontsize=7)
+            number = runs.sizes["run"]
+            apart = np.linspace(-0.1, 0.1, number) if number > 1 else np.zeros(1)
+            ax.errorbar(
+                runs.growth,
+                row + offset + apart,
+                xerr=runs.growth_interval.fillna(0),
+                fmt=marker,
+                ms=3,
+                lw=0.8,
+                color=colour,
+                mfc=colour if filled else "white",
+            )
     ax.axvline(0, color="0.6", lw=1)
-    ax.set(ylim=(len(names) - 0.5, -0.9), title="growth of log error (1/frame)")
-    ax.set_yticks(range(len(names)), names)
-    for text, name in zip(ax.get_yticklabels(), names, strict=True):
-        text.set_color(colours[name])
+    ax.set(ylim=(len(colours) - 0.5, -0.9), title="growth of log error (1/frame)")
+    ax.set_yticks(range(len(colours)), list(colours))
+    for text, colour in zip(ax.get_yticklabels(), colours.values(), strict=True):
+        text.set_color(colour)
     ax.legend(fontsize=7, loc="upper left", ncols=2, borderpad=0, handletextpad=0)

@@ -1,8 +1,9 @@
-"""One pass over a variable that need not fit into memory: block by block, as it is stored, on several cores.
+"""Apply a function to a variable that need not fit into memory: block by block, as it is stored, on several
+cores.
 
-A block holds all flows of some trials and frames. What is asked of a block is asked where dask computes: in
-threads of this process, or on the cluster of a ``dask.distributed.Client`` that is open. Only answers come
-back, and these should be small. Blocks of an array that is in memory are taken in turn.
+A block holds all flows of some trials and frames. The function runs where dask computes: in threads of this
+process, or on the cluster of a ``dask.distributed.Client`` that is open. Only what it returns comes back, so
+that should be small. Blocks of an array that is in memory are taken in turn.
 """
 
 from __future__ import annotations
@@ -20,71 +21,104 @@ from dask.system import CPU_COUNT
 
 from flowsim.progress import steps
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Place = dict[str, slice]
-"""Which trials and frames."""
-MOST, AT_MOST, AHEAD = 2**25, 2**28, 2**29
-"""Bytes of a block, of one whose chunks are larger than that, and of all blocks that are asked together."""
+"""Where a block lies: which trials and frames it holds."""
+BLOCK_BYTES = 2**25
+"""Size of a block, where whole chunks of the file fit into it."""
+CHUNK_BYTES = 2**28
+"""Size up to which larger chunks are blocks as they are; chunks beyond it are cut to `BLOCK_BYTES`."""
+TOGETHER_BYTES = 2**29
+"""Size of all blocks that are computed at the same time."""
+BLOCKS_PER_CORE = 8
+"""How many blocks are computed at the same time, if they are small."""
 
 
 def mapped(
-    values: xr.DataArray, ask: Callable[[np.ndarray, Place], Answer]
-) -> Iterator[tuple[Place, Answer]]:
-    """Where each block is, and what ``ask`` says of it, in the order of trials, then frames.
+    values: xr.DataArray, function: Callable[[np.ndarray, Place], Result]
+) -> Iterator[tuple[Place, Result]]:
+    """Where each block lies, and what ``function`` returns for it, in the order of trials, then frames.
 
     Parameters
     ----------
     values : DataArray (flow, trial, time, ...)
-    ask : callable
+    function : callable
         Of a block (flow, trial, time, ...) and its place. A cluster must be able to import it.
     """
     array = values.variable
     places = _places(array)
-    block = max((array.isel(place).nbytes for place in places[:1]), default=1)
-    together = max(1, min(8 * CPU_COUNT, AHEAD // max(1, block)))
-
-    def answers() -> Iterator[tuple[Place, Answer]]:
-        if array.chunks is None:
-            yield from ((place, ask(array.isel(place).data, place)) for place in places)
-            return
-        for first in range(0, len(places), together):
-            some = places[first : first + together]
-            around = {
-                d: slice(min(p[d].start for p in some), max(p[d].stop for p in some))
-                for d in ("trial", "time")
-            }
-            (near,) = dask.optimize(
-                array.isel(around)
-            )  # or else each block would carry the graph of the whole array
-            tasks = []
-            for place in some:
-                within = {
-                    d: slice(p.start - around[d].start, p.stop - around[d].start) for d, p in place.items()
-                }
-                tasks.append(dask.delayed(partial(_answer, ask, place))(near.isel(within).data))
-            yield from zip(some, dask.compute(*tasks), strict=True)
-
-    return steps(answers(), len(places), "blocks")
+    results = _in_turn if array.chunks is None else _by_dask
+    return steps(results(array, places, function), len(places), "blocks")
 
 
-def _answer(ask: Callable[[np.ndarray, Place], Answer], place: Place, block: np.ndarray) -> Answer:
-    return ask(block, place)
+def _in_turn(
+    array: xr.Variable, places: list[Place], function: Callable[[np.ndarray, Place], Result]
+) -> Iterator[tuple[Place, Result]]:
+    """Blocks of an array in memory, one after the other."""
+    for place in places:
+        yield place, function(array.isel(place).data, place)
+
+
+def _by_dask(
+    array: xr.Variable, places: list[Place], function: Callable[[np.ndarray, Place], Result]
+) -> Iterator[tuple[Place, Result]]:
+    """Blocks of a lazy array, as many at the same time as memory allows."""
+    block_bytes = max((array.isel(place).nbytes for place in places[:1]), default=1)
+    together = max(1, min(BLOCKS_PER_CORE * CPU_COUNT, TOGETHER_BYTES // max(1, block_bytes)))
+    for first in range(0, len(places), together):
+        batch = places[first : first + together]
+        around = _around(batch)
+        # Without this, each block would carry the graph of the whole array.
+        (part,) = dask.optimize(array.isel(around))
+        tasks = [
+            dask.delayed(partial(_of_block, function, place))(part.isel(_within(place, around)).data)
+            for place in batch
+        ]
+        yield from zip(batch, dask.compute(*tasks), strict=True)
+
+
+def _of_block(function: Callable[[np.ndarray, Place], Result], place: Place, block: np.ndarray) -> Result:
+    """``function`` with the block as its last argument, which is what dask computes."""
+    return function(block, place)
+
+
+def _around(places: list[Place]) -> Place:
+    """The smallest place that holds all of these."""
+    return {
+        dim: slice(min(place[dim].start for place in places), max(place[dim].stop for place in places))
+        for dim in ("trial", "time")
+    }
+
+
+def _within(place: Place, around: Place) -> Place:
+    """A place counted from the start of one that holds it."""
+    return {
+        dim: slice(part.start - around[dim].start, part.stop - around[dim].start)
+        for dim, part in place.items()
+    }
 
 
 def _places(values: xr.Variable) -> list[Place]:
     """Blocks along trial and time, of whole chunks where these are not too large."""
-    lengths = {d: values.chunksizes.get(d, (1,) * values.sizes[d]) for d in ("trial", "time")}
-    cell = values.nbytes // max(1, values.sizes["trial"] * values.sizes["time"])
-    column = cell * math.prod(max(of) for of in lengths.values())
-    cells = max(1, (column if MOST < column <= AT_MOST else MOST) // max(1, cell))
-    times = cuts(lengths["time"], cells)
-    trials = cuts(lengths["trial"], max(1, cells // max((t.stop - t.start for t in times), default=1)))
+    chunks = {dim: values.chunksizes.get(dim, (1,) * values.sizes[dim]) for dim in ("trial", "time")}
+    frame_bytes = values.nbytes // max(1, values.sizes["trial"] * values.sizes["time"])
+    chunk_bytes = frame_bytes * math.prod(max(lengths) for lengths in chunks.values())
+    block_bytes = chunk_bytes if BLOCK_BYTES < chunk_bytes <= CHUNK_BYTES else BLOCK_BYTES
+    frames = max(1, block_bytes // max(1, frame_bytes))
+    times = cuts(chunks["time"], frames)
+    longest = max((part.stop - part.start for part in times), default=1)
+    trials = cuts(chunks["trial"], max(1, frames // longest))
     return [{"trial": trial, "time": time} for trial in trials for time in times]
 
 
 def cuts(lengths: Sequence[int], most: int) -> list[slice]:
-    """Neighbouring chunks together, as long as they are no longer than ``most``; longer ones are cut."""
-    parts, start, last = [], 0, 0
+    """Parts of a dimension that is stored in chunks of these lengths, each at most ``most`` long.
+
+    Neighbouring chunks are joined as far as that allows; longer ones are cut.
+    """
+    parts = []
+    start = 0
+    last = 0
     for stop in accumulate(lengths):
         if stop - start > most and last > start:
             parts.append(slice(start, last))
@@ -93,4 +127,6 @@ def cuts(lengths: Sequence[int], most: int) -> list[slice]:
             parts.append(slice(start, start + most))
             start += most
         last = stop
-    return [*parts, slice(start, last)] if last > start else parts
+    if last > start:
+        parts.append(slice(start, last))
+    return parts

@@ -3,56 +3,76 @@ nearest?
 
     across = min_g |x - g.y|,    along = sqrt(|x - y|^2 - across^2),    drift = |g| at the minimum, in px
 
-over whole-pixel translations g, all at once by their cross-correlation: |x - g.y|^2 = |x|^2 + |y|^2 - 2 <x,
-g.y>.
+over whole-pixel translations g, all at once by their cross-correlation:
+
+    |x - g.y|^2 = |x|^2 + |y|^2 - 2 <x, g.y>
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from flowsim.measures.recorded import ratio
+
 TIE = 1e-9
-"""Correlations this close to the largest, relative to it, are as large: then nothing is moved."""
+"""Correlations that differ by less than this, relative to the largest in size, count as equal. Where that
+without a translation equals the largest, nothing is moved.
+"""
 
 
-def norm(x: np.ndarray) -> np.ndarray:
-    """Of images (..., channel, y, x), over the last three dimensions."""
-    return np.sqrt(np.square(x).sum((-3, -2, -1)))
-
-
-def ratio(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Quotient, NaN where the second is 0."""
-    return np.divide(one, two, out=np.full(np.broadcast(one, two).shape, np.nan), where=two > 0)
+def norm(images: np.ndarray) -> np.ndarray:
+    """Norm (...) of images (..., channel, y, x)."""
+    return np.sqrt(np.square(images).sum((-3, -2, -1)))
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The translate of ``y`` that is nearest to ``x``, both (..., channel, y, x), and its distance (...) from
-    ``y``.
+    """The translates of ``y`` that are nearest to ``x``.
+
+    Parameters
+    ----------
+    x, y : arrays (..., channel, y, x)
+        All channels of an image are moved together.
+
+    Returns
+    -------
+    translates : array (..., channel, y, x)
+    drift : array (...)
+        How far they were moved, in px, the shorter way round the torus.
     """
     height, width = x.shape[-2:]
     spectrum = (np.fft.rfft2(x) * np.fft.rfft2(y).conj()).sum(-3)
-    match = np.fft.irfft2(spectrum, (height, width)).reshape(-1, height * width)
-    rests = match[:, 0] >= match.max(1) - TIE * np.abs(match).max(1)
-    dy, dx = np.divmod(np.where(rests, 0, match.argmax(1)), width)
+    correlation = np.fft.irfft2(spectrum, (height, width)).reshape(-1, height * width)
+    at_rest = correlation[:, 0]
+    rests = at_rest >= correlation.max(1) - TIE * np.abs(correlation).max(1)
+    down, right = np.divmod(np.where(rests, 0, correlation.argmax(1)), width)
     images = y.reshape(-1, *y.shape[-3:])
-    moved = [np.roll(image, by, (-2, -1)) for image, *by in zip(images, dy, dx, strict=True)]
-    drift = np.hypot(np.minimum(dy, height - dy), np.minimum(dx, width - dx))
+    moved = [np.roll(image, by, (-2, -1)) for image, *by in zip(images, down, right, strict=True)]
+    drift = np.hypot(np.minimum(down, height - down), np.minimum(right, width - right))
     return np.stack(moved).reshape(y.shape), drift.reshape(y.shape[:-3])
 
 
 def split(x: np.ndarray, y: np.ndarray, move: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of ``x`` from ``y``, both (..., channel, y, x), relative to the norm of ``y``.
+    """Distance of ``x`` from ``y``, both (..., channel, y, x), relative to the norm of ``y``, in parts.
+
+    Parameters
+    ----------
+    x, y : arrays (..., channel, y, x)
+    move : bool
+        Whether translations have a meaning for these images. Without them only the distance in all is known.
 
     Returns
     -------
-    array (part, ...)
-        In all, across the orbit of ``y``, and along it; the latter NaN unless ``move``.
-    array (...)
-        Drift in px, NaN unless ``move``.
+    distance : array (part, ...)
+        In all, across the orbit of ``y``, and along it. NaN where ``y`` is 0; the latter two also unless
+        ``move``.
+    drift : array (...)
+        In px, NaN unless ``move``.
     """
     total = norm(x - y)
-    across, drift = np.full((2, *total.shape), np.nan)
+    across = np.full(total.shape, np.nan)
+    drift = np.full(total.shape, np.nan)
     if move:
         closest, drift = nearest(x, y)
         across = np.minimum(norm(x - closest), total)
-    return ratio(np.stack([total, across, np.sqrt(total**2 - across**2)]), norm(y)), drift
+    along = np.sqrt(total**2 - across**2)
+    return ratio(np.stack([total, across, along]), norm(y)), drift

@@ -1,55 +1,67 @@
 """The shape of a set of points in a space of many dimensions, such as the states under all flows of one
 input.
 
-Everything follows from inner products: *products* are those of the centred points (point, point), see `gram`,
-and *scale* is the mean squared norm of the points before they are centred.
+Everything follows from inner products. In all functions *products* (point, point) are those of the centred
+points, and *scale* is the mean squared norm of the points before they are centred; both come from `gram`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.measures import recorded
 
 if TYPE_CHECKING:
     from flowsim.flows.flow import Flow
+    from flowsim.flows.group import Velocity
     from flowsim.flows.law import Law
     from flowsim.flows.velocity_grid import VelocityGrid
 
 TINY = 1e-6
 """Steps and tangents shorter than this, relative to the norm of the points, are rounding in float32."""
 BLOCK_BYTES = 2**27
+"""Size of the states that are read at once, in float64."""
 
 
 def orbits(state: xr.DataArray) -> Iterator[tuple[int, int, torch.Tensor]]:
-    """Trial, frame, and the points (flow, velocity, channel, ..., y, x) or (flow, unit), as float64.
+    """Every orbit of a recorded state: trial, frame, and its points in float64.
 
     Frames of one trial are read a block at a time.
+
+    Parameters
+    ----------
+    state : DataArray (flow, trial, time, ...)
+
+    Yields
+    ------
+    trial, frame : int
+        By position.
+    points : Tensor (flow, velocity, channel, ..., y, x) or (flow, unit)
 
     Raises
     ------
     InputError
-        If states hold values that are no numbers.
+        If states contain NaN or infinity.
     """
-    one = 8 * state.size // (state.sizes["trial"] * state.sizes["time"])
-    at_once = max(1, BLOCK_BYTES // one)
+    orbit_bytes = 8 * state.size // (state.sizes["trial"] * state.sizes["time"])
+    frames_at_once = max(1, BLOCK_BYTES // orbit_bytes)
     for trial in range(state.sizes["trial"]):
-        for first in range(0, state.sizes["time"], at_once):
-            block = torch.from_numpy(np.asarray(state[:, trial, first : first + at_once].values, np.float64))
-            if not block.isfinite().all():
-                raise InputError("the state contains NaN or infinity: the network diverged; train it again")
-            for k in range(block.shape[1]):
-                yield trial, first + k, block[:, k]
+        for first in range(0, state.sizes["time"], frames_at_once):
+            frames = slice(first, first + frames_at_once)
+            block = torch.from_numpy(recorded.in_float64(state[:, trial, frames]))
+            for offset, points in enumerate(block.unbind(1)):
+                yield trial, first + offset, points
 
 
 def gram(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Products of the centred points (point, point), and the mean squared norm of ``points`` (point,
+    """Products (point, point) of the centred points, and the mean squared norm of ``points`` (point,
     dimension).
     """
     centred = points - points.mean(0)
@@ -57,10 +69,10 @@ def gram(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def participation_ratio(products: np.ndarray, scale: float) -> float:
-    """Number of dimensions that the points spread over, (sum l)^2 / sum l^2 with l the variances along them.
+    """Number of dimensions over which the points spread, (sum l)^2 / sum l^2 with l the variances along them.
 
-    1 for a straight line, 2 for a circle, at most one less than there are points, which noise in many
-    dimensions gives. NaN if all points are the same.
+    1 for a straight line, 2 for a circle, and at most one less than there are points, as for noise in many
+    dimensions. NaN if all points are the same.
 
     Source: Gao et al. (2017, bioRxiv 214262).
     """
@@ -74,7 +86,7 @@ def extent(products: np.ndarray, scale: float) -> float:
 
 
 def turning(products: np.ndarray, scale: float) -> np.ndarray:
-    """Angles between successive steps of a path in degrees, (point - 2); NaN where a step is none.
+    """Angles (point - 2) between successive steps of a path, in degrees; NaN where a step has no length.
 
     0 along a straight line, 360/n along a regular polygon of n points, about 120 for independent noise.
 
@@ -96,7 +108,7 @@ def straightness(products: np.ndarray, scale: float) -> float:
 
 
 def distances(products: np.ndarray) -> np.ndarray:
-    """Between all points (point, point)."""
+    """Distances between all points (point, point)."""
     norms = np.diag(products)
     squared = norms[:, None] + norms - 2 * products
     np.fill_diagonal(squared, 0)
@@ -104,74 +116,128 @@ def distances(products: np.ndarray) -> np.ndarray:
 
 
 def principal_components(products: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (point, component) and shares of the variance (component); the largest of each is positive."""
+    """Coordinates (point, component) of points, and shares (component) of the variance of the components.
+
+    The sign of a component is such that its largest coordinate is positive.
+    """
     values, vectors = np.linalg.eigh(products)
-    values, vectors = values[::-1][:number].clip(min=0), vectors[:, ::-1][:, :number]
-    vectors = vectors * np.sign(np.take_along_axis(vectors, abs(vectors).argmax(0)[None], 0))
+    values = values[::-1][:number].clip(min=0)
+    vectors = vectors[:, ::-1][:, :number]
+    largest = np.take_along_axis(vectors, abs(vectors).argmax(0)[None], 0)
+    vectors = vectors * np.sign(largest)
     return vectors * np.sqrt(values), values / max(np.trace(products), np.finfo(float).tiny)
 
 
 def principal_angles(products: np.ndarray, first: int, scale: float) -> np.ndarray:
-    """Between the span of the ``first`` vectors and that of the others, in degrees, ascending.
+    """Angles between the span of the ``first`` vectors and that of the others, in degrees, ascending.
 
-    As `scipy.linalg.subspace_angles`, from products (vector, vector), not centred; accurate to 1e-6 degrees.
-    A span may have fewer dimensions than vectors (a grating moves in one direction only); what is then
-    missing is NaN, last.
+    As `scipy.linalg.subspace_angles`, but from products (vector, vector) of vectors that are not centred;
+    accurate to 1e-6 degrees. A span may have fewer dimensions than vectors (a grating moves in one direction
+    only). Angles that are then missing are NaN, and come last.
 
     Source: Björck and Golub (1973, Math Comput 27:579).
     """
-    angles, whitened = np.full(min(first, len(products) - first), np.nan), []
-    for part in (slice(None, first), slice(first, None)):
-        values, vectors = np.linalg.eigh(products[part, part])
-        kept = values > max(scale * TINY**2, values[-1] * 1e-10)
-        whitened.append(vectors[:, kept] / np.sqrt(values[kept]))
-    cosine = np.linalg.svd(whitened[0].T @ products[:first, first:] @ whitened[1], compute_uv=False)
+    some = _orthonormal(products[:first, :first], scale)
+    others = _orthonormal(products[first:, first:], scale)
+    cosine = np.linalg.svd(some.T @ products[:first, first:] @ others, compute_uv=False)
+    angles = np.full(min(first, len(products) - first), np.nan)
     angles[: len(cosine)] = np.rad2deg(np.arccos(cosine.clip(0, 1)))
     return angles
 
 
+def _orthonormal(products: np.ndarray, scale: float) -> np.ndarray:
+    """Weights (vector, basis) of an orthonormal basis of the span of vectors, up to rounding."""
+    values, vectors = np.linalg.eigh(products)
+    long_enough = values > max(scale * TINY**2, values[-1] * 1e-10)
+    return vectors[:, long_enough] / np.sqrt(values[long_enough])
+
+
 def lines(velocities: np.ndarray) -> dict[str, list[int]]:
-    """Flows u = k e of which at least three follow each other, from the least k to the largest, by the name
-    of e.
+    """Straight lines of flows, u = k e with whole k, through the flow at rest.
 
     Parameters
     ----------
     velocities : array (flow, component)
-        The first that is 0 is k = 0. Of e and -e, and of multiples, one stands for all.
+        Of flows that are listed twice, the first counts.
+
+    Returns
+    -------
+    dict
+        Indices of the flows on each line, from the least k to the largest, by the name of e. A line has at
+        least three flows, without gaps. Of all e in one direction, or in the opposite one, only the shortest
+        is used.
     """
-    where = {tuple(v): i for i, v in reversed(list(enumerate(velocities.round(9) + 0.0)))}
-    found: dict[str, list[int]] = {}
-    known: list[np.ndarray] = []
-    for e in sorted(where, key=lambda v: (sum(c * c for c in v), [-c for c in v])):
-        step = np.array(e)
-        unit = step / (np.linalg.norm(step) or 1)
-        if not any(e) or any(abs(abs(unit @ other) - 1) < 1e-9 for other in known):
+    flow_at: dict[Velocity, int] = {}
+    for flow, velocity in enumerate(velocities):
+        flow_at.setdefault(_rounded(velocity), flow)
+    paths: dict[str, list[int]] = {}
+    directions: list[np.ndarray] = []
+    for velocity in sorted(flow_at, key=_shortest_first):
+        if not any(velocity):
             continue
-        ends = [
-            next(k for k in range(len(where) + 1) if tuple((s * k * step).round(9) + 0.0) not in where)
-            for s in (-1, 1)
-        ]
-        path = [where[tuple((k * step).round(9) + 0.0)] for k in range(1 - ends[0], ends[1])]
+        step = np.array(velocity)
+        direction = step / np.linalg.norm(step)
+        if any(abs(abs(direction @ other) - 1) < 1e-9 for other in directions):
+            continue
+        path = _multiples(step, flow_at)
         if len(path) > 2:
-            found["(" + ", ".join(f"{c:g}" for c in e) + ")"] = path
-            known.append(unit)
-    return found
+            paths["(" + ", ".join(f"{component:g}" for component in velocity) + ")"] = path
+            directions.append(direction)
+    return paths
+
+
+def _rounded(velocity: np.ndarray) -> Velocity:
+    """A velocity that can be looked up, without -0."""
+    return tuple(velocity.round(9) + 0.0)
+
+
+def _shortest_first(velocity: Velocity) -> tuple[float, list[float]]:
+    """Sorts velocities by length, and of one length those first whose components are largest."""
+    return sum(component * component for component in velocity), [-component for component in velocity]
+
+
+def _multiples(step: np.ndarray, flow_at: dict[Velocity, int]) -> list[int]:
+    """Flows at the whole multiples of ``step``, from rest both ways until one is missing."""
+
+    def from_rest(direction: int) -> list[int]:
+        path: list[int] = []
+        for k in count():
+            flow = flow_at.get(_rounded(direction * k * step))
+            if flow is None:
+                break
+            path.append(flow)
+        return path
+
+    backwards = from_rest(-1)
+    forwards = from_rest(1)
+    return [*reversed(backwards), *forwards[1:]]
 
 
 def differences(velocities: np.ndarray) -> np.ndarray:
-    """Weights (generator, flow) of the central differences along each component; of its shortest opposite
-    flows.
+    """Weights of central differences between flows, along each component of their velocity.
 
-    Components along which no flows come in opposite pairs have none.
+    Parameters
+    ----------
+    velocities : array (flow, component)
+
+    Returns
+    -------
+    array (generator, flow)
+        1/2 at the slowest flow along a component that has an opposite, and -1/2 at that opposite. Components
+        along which no flows come in opposite pairs have no row.
     """
-    found = []
-    for c in range(velocities.shape[1]):
-        along = np.flatnonzero(abs(velocities).sum(1) == abs(velocities[:, c]))
-        pairs = [(i, j) for i in along for j in along if velocities[i, c] == -velocities[j, c] > 0]
+    rows = []
+    for component in range(velocities.shape[1]):
+        speed = velocities[:, component]
+        along = np.flatnonzero(abs(velocities).sum(1) == abs(speed))
+        pairs = [(there, back) for there in along for back in along if speed[there] == -speed[back] > 0]
         if pairs:
-            there, back = min(pairs, key=lambda pair: velocities[pair[0], c])
-            found.append(np.eye(len(velocities))[there] / 2 - np.eye(len(velocities))[back] / 2)
-    return np.reshape(found, (-1, len(velocities)))
+            there, back = min(pairs, key=lambda pair: velocities[pair[0], component])
+            weights = np.zeros(len(velocities))
+            weights[there] = 0.5
+            weights[back] = -0.5
+            rows.append(weights)
+    return np.reshape(rows, (-1, len(velocities)))
 
 
 def tangent_angles(
@@ -183,50 +249,81 @@ def tangent_angles(
     shuffles: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, float]:
-    """Between the spans of central differences, along each component, of the states and of what a law
-    predicts.
+    """Angles between the directions in which flows move the state and those in which a law says they do.
+
+    Both are spans of central differences along each component of velocity, see `differences`.
 
     Parameters
     ----------
     points : Tensor (flow, velocity, channel, ..., y, x)
         States at one time; flow 0 is the reference.
-    flows, law, grid
-        What was shown, what is predicted, and the velocities of the state.
+    flows : sequence of Flow
+        What was shown.
+    law : Law
+        What is predicted.
+    grid : VelocityGrid
+        The velocities of the state.
     time : float
+        In frames.
     shuffles : int
-        Of flows, for the second row.
+        How often flows are shuffled for the level of chance.
     rng : numpy.random.Generator
 
     Returns
     -------
     angles : array (2, generator)
-        In degrees, ascending: measured, and the mean over shuffled flows. NaN if nothing is said or nothing
-        moves.
+        In degrees, ascending: measured, and the mean over shuffled flows. NaN if the law says nothing or
+        nothing moves.
     coverage : float
         Share of the velocity channels that the law predicts under all the flows used; others are left out.
     """
     weights = differences(np.array([flow.velocity for flow in flows], float))
-    used = np.flatnonzero(weights.any(0))
+    generators = len(weights)
+    if not generators:
+        return np.full((2, 0), np.nan), 0.0
     predicted = torch.full_like(points, 0)
-    for i in used.tolist():
-        predicted[i] = law.predict(points[None, :1], flows[i], grid, [time])[0, 0]
-    said = ~predicted.flatten(2).isnan().any(2).any(0)
-    if not len(weights) or not said.any():
-        return np.full((2, len(weights)), np.nan), float(said.double().mean()) * bool(len(weights))
-    both = torch.cat([points[:, said] - points[:, said].mean(0), predicted[:, said]]).flatten(1).numpy()
-    products = both @ both.T
-    n, k = len(flows), len(weights)
-    scale = float(points[:, said].square().sum()) / n
+    for flow in np.flatnonzero(weights.any(0)).tolist():
+        predicted[flow] = law.predict(points[None, :1], flows[flow], grid, [time])[0, 0]
+    covered = ~predicted.flatten(2).isnan().any(2).any(0)
+    coverage = float(covered.double().mean())
+    if not covered.any():
+        return np.full((2, generators), np.nan), coverage
+    measured = points[:, covered]
+    vectors = torch.cat([measured - measured.mean(0), predicted[:, covered]]).flatten(1).numpy()
+    products = vectors @ vectors.T
+    scale = float(measured.square().sum()) / len(flows)
+    shuffled = [
+        _angles_of_differences(products, weights[:, rng.permutation(len(flows))], weights, scale)
+        for _ in range(shuffles)
+    ]
+    in_place = _angles_of_differences(products, weights, weights, scale)
+    return np.stack([in_place, _mean_of_known(np.array(shuffled))]), coverage
 
-    def angles(order: np.ndarray) -> np.ndarray:
-        onto = np.zeros((2 * k, 2 * n))
-        onto[:k, :n], onto[k:, n:] = weights[:, order], weights
-        return principal_angles(onto @ products @ onto.T, k, scale)
 
-    shuffled = np.array([angles(rng.permutation(n)) for _ in range(shuffles)])
-    found = np.isfinite(shuffled)
-    chance = np.where(found, shuffled, 0).sum(0) / np.where(found.any(0), found.sum(0), np.nan)
-    return np.stack([angles(np.arange(n)), chance]), float(said.double().mean())
+def _angles_of_differences(
+    products: np.ndarray, measured: np.ndarray, predicted: np.ndarray, scale: float
+) -> np.ndarray:
+    """Principal angles between the spans of differences of measured points and of predicted ones.
+
+    Parameters
+    ----------
+    products : array (2 flow, 2 flow)
+        Of all measured points, followed by all predicted ones.
+    measured, predicted : arrays (generator, flow)
+        Weights of the differences.
+    """
+    generators, flows = measured.shape
+    weights = np.zeros((2 * generators, 2 * flows))
+    weights[:generators, :flows] = measured
+    weights[generators:, flows:] = predicted
+    return principal_angles(weights @ products @ weights.T, generators, scale)
+
+
+def _mean_of_known(shuffled: np.ndarray) -> np.ndarray:
+    """Mean over shuffles (shuffle, generator) without those that are NaN; NaN where all are."""
+    known = np.isfinite(shuffled)
+    number = np.where(known.any(0), known.sum(0), np.nan)
+    return np.where(known, shuffled, 0).sum(0) / number
 
 
 def has_topology() -> bool:
@@ -235,15 +332,15 @@ def has_topology() -> bool:
 
 
 def betti(apart: np.ndarray, persistence: float, largest: int = 2) -> np.ndarray:
-    """Number of loops, of hollows, ... (dimension, from 1) that live from one scale to ``persistence`` times
-    it.
+    """Number of loops, of hollows, and so on (dimension, from 1) that persist over scales.
 
-    From the Vietoris-Rips complex of distances (point, point). A circle of n even points has a loop that
-    lives from sin(pi / n) to sin(pi / 3), so that at least 8 are needed for a persistence of 2, and a torus
-    of two such circles 12 x 12. Independent noise in few dimensions stays below 1.7 (81 points).
+    Those of the Vietoris-Rips complex of distances ``apart`` (point, point) that appear at one scale and are
+    still there at ``persistence`` times it. Of a circle of n evenly spaced points there is a loop from scale
+    sin(pi / n) to sin(pi / 3): at least 8 points are needed for a persistence of 2, and for a torus of two
+    circles 12 x 12. Independent noise in few dimensions stays below 1.7 (81 points).
 
     Source: Tralie, Saul and Bar-On (2018, JOSS 3:925), ripser; Bobrowski and Skraba (2023, Sci Rep 13:12274),
-    why a ratio of scales is what to judge by.
+    why to judge by a ratio of scales.
     """
     from ripser import ripser
 

@@ -394,7 +394,7 @@ def test_stabilised_maps_need_a_resting_trial(recording):
     )
     with pytest.raises(InputError, match="a trial whose objects all rest in the reference"):
         stabilised_maps.analyse(made)
-    with pytest.raises(InputError, match="needs a velocity of each object .*; there is none"):
+    with pytest.raises(InputError, match="expected the velocity of each object .*; the recording has none"):
         stabilised_maps.analyse(made.drop_vars("object_velocity_vx"))
 
 

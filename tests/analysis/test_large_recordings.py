@@ -3,7 +3,6 @@ far.
 """
 
 import sys
-from functools import partial
 
 import dask
 import h5py
@@ -148,7 +147,7 @@ def size(block, place):
     "scheduler", ["threads", "synchronous", pytest.param("processes", marks=pytest.mark.slow)]
 )
 def test_blocks_are_taken_once_by_the_scheduler_of_the_user(file, scheduler, monkeypatch):
-    monkeypatch.setattr(block_map, "MOST", 2**20)
+    monkeypatch.setattr(block_map, "BLOCK_BYTES", 2**20)
     with open_recording(file) as opened, dask.config.set(scheduler=scheduler):
         found = list(block_map.mapped(opened.state, size))
         covered = np.zeros((3, 6))
@@ -162,35 +161,6 @@ def test_blocks_are_taken_once_by_the_scheduler_of_the_user(file, scheduler, mon
         result = equivariance_error.analyse(opened)
     with open_recording(file) as opened:
         xr.testing.assert_allclose(result, equivariance_error.analyse(opened.load()), rtol=1e-12, atol=0)
-
-
-def test_chunks_are_joined_and_cut():
-    cuts = partial(map, lambda part: (part.start, part.stop))
-    assert list(cuts(block_map.cuts((2, 2, 2, 1), 4))) == [(0, 4), (4, 7)]
-    assert list(cuts(block_map.cuts((2, 2, 2), 1))) == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6)]
-    assert list(cuts(block_map.cuts((5, 1, 2), 4))) == [(0, 4), (4, 8)]
-    assert list(cuts(block_map.cuts((3,), 9))) == [(0, 3)]
-    assert block_map.cuts((), 3) == []
-    large = xr.DataArray(np.empty((3, 100, 50, 1000), np.float32), dims=coordinates.UNITS)
-    blocks = list(block_map.mapped(large, lambda block, place: block.nbytes))
-    assert len(blocks) > 1
-    assert max(answer for _, answer in blocks) <= block_map.MOST
-
-
-def test_what_is_asked_together_does_not_grow_with_cores(monkeypatch):
-    monkeypatch.setattr(block_map, "CPU_COUNT", 64)
-    monkeypatch.setattr(block_map, "MOST", 8000)
-    monkeypatch.setattr(block_map, "AHEAD", 2 * 8000)
-    compute, asked = dask.compute, []
-
-    def counted(*tasks):
-        asked.append(len(tasks))
-        return compute(*tasks)
-
-    monkeypatch.setattr(dask, "compute", counted)
-    large = xr.DataArray(np.ones((1, 6, 1, 1000)), dims=coordinates.UNITS).chunk(trial=1)
-    assert len(list(block_map.mapped(large, lambda block, place: None))) == 6
-    assert asked == [2, 2, 2]
 
 
 def test_what_is_too_much_is_thinned_and_said(file, runs, tmp_path, monkeypatch):

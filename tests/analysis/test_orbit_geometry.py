@@ -1,4 +1,4 @@
-"""orbit_geometry knows circles, lines, tori and noise, and by which tangent an orbit sets out."""
+"""orbit_geometry knows transport around the torus, and by which tangent an orbit sets out."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from scipy.linalg import subspace_angles
 
 from analysis import orbit_geometry
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid
@@ -16,90 +15,7 @@ from flowsim.flows.law import LAWS
 from flowsim.measures import orbit
 
 mpl.use("agg")
-topology = pytest.mark.skipif(not orbit.has_topology(), reason="ripser is not installed")
 BOX = [(0, 0), *((y, x) for y in range(-1, 2) for x in range(-1, 2) if y or x)]
-
-
-def embedded(points, rng, dimension=200):
-    """Points (point, d) in a random d-dimensional plane of a space of many dimensions, away from its origin."""
-    basis, _ = np.linalg.qr(rng.standard_normal((dimension, points.shape[1])))
-    return points @ basis.T + rng.standard_normal(dimension)
-
-
-def circle(n):
-    angle = 2 * np.pi * np.arange(n) / n
-    return np.stack([np.cos(angle), np.sin(angle)], 1)
-
-
-@pytest.mark.parametrize("size", [1e-3, 1, 1e3])
-def test_a_circle_has_two_dimensions_and_turns_evenly(size, rng):
-    products, scale = orbit.gram(size * embedded(circle(12), rng))
-    assert orbit.participation_ratio(products, scale) == pytest.approx(2)
-    np.testing.assert_allclose(orbit.turning(products, scale), 30)
-    assert orbit.straightness(products, scale) == pytest.approx(1 / 11)
-    scores, share = orbit.principal_components(products, 3)
-    np.testing.assert_allclose(share, [0.5, 0.5, 0], atol=1e-12)
-    np.testing.assert_allclose(np.hypot(*scores[:, :2].T), size)
-    assert orbit.extent(*orbit.gram(circle(12))) == pytest.approx(1)
-
-
-def test_a_straight_line_has_one_dimension_and_does_not_turn(rng):
-    products, scale = orbit.gram(embedded(np.arange(-3.0, 4)[:, None], rng))
-    assert orbit.participation_ratio(products, scale) == pytest.approx(1)
-    np.testing.assert_allclose(orbit.turning(products, scale), 0, atol=1e-4)
-    assert orbit.straightness(products, scale) == pytest.approx(1)
-
-
-def test_noise_fills_all_dimensions_and_turns_by_120_degrees(rng):
-    products, scale = orbit.gram(rng.standard_normal((9, 20000)))
-    assert orbit.participation_ratio(products, scale) == pytest.approx(8, abs=0.05)
-    np.testing.assert_allclose(orbit.turning(products, scale), 120, atol=2)
-    assert orbit.straightness(products, scale) == pytest.approx(1 / 8, abs=0.01)
-
-
-def test_a_point_has_no_shape():
-    products, scale = orbit.gram(np.ones((5, 3)))
-    assert np.isnan(orbit.participation_ratio(products, scale))
-    assert np.isnan(orbit.turning(products, scale)).all()
-    assert np.isnan(orbit.straightness(products, scale))
-    assert orbit.extent(products, scale) == 0
-
-
-@topology
-def test_loops_and_hollows(rng):
-    def betti(points):
-        return orbit.betti(orbit.distances(orbit.gram(points)[0]), 2.0).tolist()
-
-    both = np.concatenate(np.broadcast_arrays(circle(12)[:, None], circle(12)[None]), -1).reshape(144, 4)
-    assert betti(embedded(both, rng)) == [2, 1]
-    assert betti(embedded(circle(10), rng)) == [1, 0]
-    assert betti(embedded(np.arange(10.0)[:, None], rng)) == [0, 0]
-    assert [betti(rng.standard_normal((40, 3))) for _ in range(20)] == [[0, 0]] * 20
-
-
-def test_principal_angles_are_those_of_scipy(rng):
-    for first in (1, 2, 3):
-        a, b = rng.standard_normal((first, 50)), rng.standard_normal((2, 50))
-        b[0] += 3 * a[0]
-        both = np.concatenate([a, b])
-        expected = np.rad2deg(subspace_angles(a.T, b.T))[::-1]
-        np.testing.assert_allclose(orbit.principal_angles(both @ both.T, first, 1.0), expected, rtol=1e-9)
-    flat = np.concatenate([a[:1], a[:1], b])  # one of the spans has lost a dimension
-    one, none = orbit.principal_angles(flat @ flat.T, 2, 1.0)
-    assert one == pytest.approx(np.rad2deg(subspace_angles(a[:1].T, b.T)[0]))
-    assert np.isnan(none)
-    assert np.isnan(orbit.principal_angles(np.diag([0.0, 0, 1, 1]), 2, 1.0)).all()
-
-
-def test_lines_through_a_box_of_flows():
-    assert orbit.lines(np.array(BOX, float)) == {
-        "(1, 0)": [2, 0, 7],
-        "(0, 1)": [4, 0, 5],
-        "(1, 1)": [1, 0, 8],
-        "(1, -1)": [3, 0, 6],
-    }
-    assert orbit.lines(np.array([[0.0], [-20], [-10], [10], [20], [90]])) == {"(10)": [1, 2, 0, 3, 4]}
-    assert orbit.lines(np.array([[0, 0], [1, 0], [0, 1.0]])) == {}
 
 
 def travelling(recording, width, wave=1, height=4):

@@ -8,7 +8,7 @@ import xarray as xr
 from analysis import stability
 from flowsim import Flow, InputError, Translation
 from flowsim.files import coordinates
-from flowsim.measures.nearest_translate import nearest, norm, split
+from flowsim.measures import statistics
 
 CONTEXT, TIME = 3, 15
 AHEAD = np.arange(1, TIME - CONTEXT + 1)
@@ -66,10 +66,12 @@ def test_growth_ends_where_the_error_saturates(rng, analysed):
 
 def test_growth_of_errors_that_do_not_grow_is_0_within_its_interval(rng):
     """In about 95 % of 200 simulations."""
-    found, fit = 0, np.ones(len(AHEAD), bool)
+    found = 0
+    all_frames = np.ones(len(AHEAD), bool)
     for _ in range(200):
-        slopes = stability._slope(np.exp(0.2 * rng.standard_normal((8, len(AHEAD)))), AHEAD, fit)
-        mean, half = stability._interval(xr.DataArray(slopes, dims="trial"))
+        error = np.exp(0.2 * rng.standard_normal((8, len(AHEAD))))
+        slopes = stability.growth_rates(error, AHEAD, all_frames)
+        mean, half = statistics.mean_interval(xr.DataArray(slopes, dims="trial"), "trial")
         found += abs(mean) > half
     assert 2 <= found <= 20
 
@@ -179,10 +181,12 @@ def test_recordings_that_cannot_be_judged(rng, recording, analysed):
         analysed(moving(rng), wrong)
 
 
-def test_nearest_moves_nothing_without_need(rng):
-    flat = np.ones((2, 1, 4, 6))
-    assert (nearest(flat + 1e-12 * rng.standard_normal(flat.shape), flat)[1] == 0).all()
-    x, y = rng.standard_normal((2, 5, 3, 4, 6))
-    best = min(norm(x - np.roll(y, (a, b), (-2, -1)))[0] for a in range(4) for b in range(6))
-    assert norm(x - nearest(x, y)[0])[0] == pytest.approx(best)
-    assert np.isnan(split(x, 0 * y)[0]).all()
+def test_growth_rates_leave_out_rounding_and_need_three_frames():
+    ahead = np.arange(1, 7)
+    error = np.exp(0.3 * ahead)[None].repeat(3, 0)
+    error[1, 0] = 1e-12  # exact at first
+    error[2, :4] = 0
+    rates = stability.growth_rates(error, ahead, ahead < 6)
+    assert rates[:2] == pytest.approx(0.3)
+    assert np.isnan(rates[2])
+    assert np.isnan(stability.growth_rates(error, ahead, ahead < 3)).all()

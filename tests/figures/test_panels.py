@@ -1,0 +1,97 @@
+"""The parts of figures show what they are given, and say so where there is nothing to show."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+from flowsim.figures import panels, plot
+
+mpl.use("agg")
+
+
+@pytest.fixture
+def results():
+    """Two runs of one network and one of another, between them."""
+    values = np.array([[0.0, 1, 2], [3, 4, 5], [2, 3, 4]])
+    return xr.Dataset(
+        {"error": (("run", "time"), values), "kept": ("run", [1.0, 1, 1])},
+        {
+            "time": [0, 1, 2],
+            "run": ["b-seed0", "a-seed0", "b-seed1"],
+            "network": ("run", ["b", "a", "b"]),
+            "seed": ("run", ["0", "0", "1"]),
+        },
+    )
+
+
+def test_each_network_has_its_runs_and_its_colour(results):
+    networks = list(panels.each_network(results))
+    assert [name for name, _, _ in networks] == ["b", "a"]
+    assert [runs.run.values.tolist() for _, _, runs in networks] == [["b-seed0", "b-seed1"], ["a-seed0"]]
+    assert {name: colour for name, colour, _ in networks} == plot.palette(results)
+
+
+@pytest.mark.parametrize(
+    ("networks", "most", "shape"),
+    [(1, 4, (1, 2)), (2, 4, (1, 2)), (4, 4, (1, 4)), (5, 4, (2, 4)), (3, 2, (2, 2))],
+)
+def test_networks_have_an_axis_each_and_what_is_left_is_empty(networks, most, shape):
+    figure = plt.figure()
+    axes = panels.network_axes(figure, [f"network {i}" for i in range(networks)], most)
+    assert len(axes) == networks
+    grid = axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == shape
+    assert all(ax.axison for ax in axes)
+    unused = [ax for ax in figure.axes if ax not in axes]
+    assert len(unused) == shape[0] * shape[1] - networks
+    assert not any(ax.axison for ax in unused)
+    axes[0].set(xlim=(3, 7), ylim=(-2, 5))
+    assert axes[-1].get_xlim() == (3, 7)
+    assert axes[-1].get_ylim() == (-2, 5)
+
+
+def test_networks_have_axes_on_a_part_of_a_figure():
+    left, right = plt.figure().subfigures(1, 2)
+    axes = panels.network_axes(right, ["a", "b"])
+    assert right.axes == axes
+    assert not left.axes
+
+
+def test_a_band_goes_from_low_to_high():
+    ax = plt.figure().add_subplot()
+    panels.band(ax, [0, 1, 2], np.array([1.0, 2, 3]), np.array([2.0, 4, 6]), (1.0, 0.0, 0.0), alpha=0.5)
+    (filled,) = ax.collections
+    corners = {tuple(corner) for corner in filled.get_paths()[0].vertices}
+    assert {(0, 1), (1, 2), (2, 3), (0, 2), (1, 4), (2, 6)} <= corners
+    np.testing.assert_allclose(filled.get_facecolor(), [[1, 0, 0, 0.5]])
+
+
+def test_lines_are_drawn_where_something_is_known(results):
+    ax = plt.figure().add_subplot()
+    panels.lines(results, "error", "time", ax)
+    assert not ax.texts
+    means = [line.get_ydata().tolist() for line in ax.get_lines() if len(line.get_ydata())]
+    assert [1.0, 2.0, 3.0] in means
+    assert [3.0, 4.0, 5.0] in means
+
+
+def test_a_note_stands_where_nothing_is_known(results):
+    ax = plt.figure().add_subplot()
+    panels.lines(results.assign(error=results.error * np.nan), "error", "time", ax)
+    assert not ax.get_lines()
+    assert [text.get_text() for text in ax.texts] == ["not measurable\nwith this probe"]
+
+
+def test_one_known_value_is_enough_for_lines(results):
+    ax = plt.figure().add_subplot()
+    panels.lines(results.assign(error=results.error.where(results.error == 5)), "error", "time", ax)
+    assert ax.get_lines()
+    assert not ax.texts
+
+
+def test_the_share_of_channels_is_named_if_not_all_were_analysed(results):
+    assert panels.share_of_channels(results) == ""
+    fewer = results.assign(kept=("run", [1.0, 1 / 3, 0.5]))
+    assert panels.share_of_channels(fewer) == ", a random 0.33 of channels"

@@ -1,0 +1,109 @@
+"""What analyses take out of recordings: values as they are, in float64, or one error that says what to do."""
+
+import dask.array
+import numpy as np
+import pytest
+import xarray as xr
+
+from flowsim import InputError
+from flowsim.files import coordinates
+from flowsim.measures import recorded
+
+DIVERGED = "the {} contains NaN or infinity: the network diverged; train it again"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_activity_is_read_as_it_is_in_float64(dtype, rng):
+    values = rng.standard_normal((2, 3, 4, 5)).astype(dtype)
+    for array in (values, dask.array.from_array(values, chunks=1)):
+        activity = recorded.in_float64(xr.DataArray(array, dims=coordinates.UNITS))
+        assert isinstance(activity, np.ndarray)
+        assert activity.dtype == np.float64
+        np.testing.assert_array_equal(activity, values)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("what", ["state", "prediction"])
+def test_one_value_that_is_not_finite_is_an_error(wrong, what):
+    values = np.zeros((2, 3, 4, 5))
+    recorded.require_finite(values, what)
+    values[1, 2, 3, 4] = wrong
+    lazy = xr.DataArray(values, dims=coordinates.UNITS).chunk(trial=1)
+    for activity in (values, lazy):
+        with pytest.raises(InputError, match=DIVERGED.format(what)):
+            recorded.require_finite(activity, what)
+    with pytest.raises(InputError, match=DIVERGED.format(what)):
+        recorded.in_float64(lazy, what)
+
+
+def test_activity_is_called_the_state_unless_said_otherwise():
+    with pytest.raises(InputError, match=DIVERGED.format("state")):
+        recorded.require_finite(np.array([np.nan]))
+
+
+def test_a_large_finite_value_is_no_divergence():
+    recorded.require_finite(np.array([np.finfo(np.float64).max, -1e-320]))
+
+
+def test_coordinates_of_flows_are_those_over_flow_alone(recording):
+    made = recording(np.zeros((2, 1, 3, 1, 1, 2, 2)), [(0, 0), (1, 0)])
+    made = made.assign_coords(
+        name=("flow", ["still", "down"]), both=(("flow", "trial"), np.zeros((2, 1))), one=5.0
+    )
+    chosen = recorded.flow_coords(made)
+    assert set(chosen) == {"flow_vy", "flow_vx", "name"}
+    assert chosen["flow_vy"].values.tolist() == [0, 1]
+    assert chosen["flow_vy"].attrs["units"] == "px/frame"
+
+
+def test_a_ratio_is_a_quotient_where_there_is_something_to_divide_by():
+    numerator = np.array([1.0, 0.0, 3.0, 0.0, np.nan])
+    quotient = recorded.ratio(numerator, np.array([2.0, 4.0, 0.0, 0.0, 1.0]))
+    np.testing.assert_array_equal(quotient, [0.5, 0, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(
+        recorded.ratio(np.ones(3), np.array([-1.0, np.nan, 1])), [np.nan, np.nan, 1]
+    )
+
+
+def test_a_ratio_broadcasts():
+    quotient = recorded.ratio(np.ones((2, 1)), np.array([1.0, 0, 4]))
+    np.testing.assert_array_equal(quotient, [[1, np.nan, 0.25]] * 2)
+
+
+def predicted(recording, off, context=2, **options):
+    """A recording of random frames, of which the prediction is off by so much, known from the context on."""
+    frames = np.random.default_rng(0).random((1, 3, 6, 2, 4)).astype(np.float32)
+    prediction = frames + np.broadcast_to(off, frames.shape).astype(np.float32)
+    prediction[:, :, : options.pop("unknown", context)] = np.nan
+    return recording(frames=frames, prediction=prediction, context=context, **options)
+
+
+def test_squared_errors_are_those_of_the_frames_after_the_context(recording):
+    off = 0.1 * np.arange(6)[:, None, None]
+    error, frames = recorded.squared_error(predicted(recording, off))
+    assert error.dims == ("flow", "trial", "time", "y", "x")
+    assert error.dtype == np.float64
+    assert error.ahead.values.tolist() == [1, 2, 3, 4]
+    assert error.time.values.tolist() == [2, 3, 4, 5]
+    np.testing.assert_allclose(error, np.broadcast_to(off[2:] ** 2, error.shape), rtol=1e-5)
+    assert frames.time.values.tolist() == [2, 3, 4, 5]
+    exact, _ = recorded.squared_error(predicted(recording, 0))
+    assert (exact == 0).all()
+
+
+def test_frames_ahead_are_counted_by_time_in_a_thinned_recording(recording):
+    error, _ = recorded.squared_error(predicted(recording, 0.5, unknown=1, times=[0, 2, 4, 6, 8, 10]))
+    assert error.ahead.values.tolist() == [1, 3, 5, 7, 9]
+
+
+def test_squared_errors_need_predictions_after_the_context(recording):
+    with pytest.raises(InputError, match="expected the recording to hold 'prediction'"):
+        recorded.squared_error(recording(np.zeros((1, 1, 4, 1, 1, 3, 3)), context=2))
+    made = predicted(recording, 0)
+    del made.attrs["context"]
+    with pytest.raises(InputError, match="expected the attribute context, .*; the recording has none"):
+        recorded.squared_error(made)
+    with pytest.raises(InputError, match="expected frames after the context of 6; .* 6 frames in all"):
+        recorded.squared_error(predicted(recording, 0, context=6))
+    with pytest.raises(InputError, match=DIVERGED.format("prediction")):
+        recorded.squared_error(predicted(recording, 0, unknown=3))
