@@ -20,8 +20,8 @@ READS = "test"
 QUESTION = "Does the prediction hold beyond the trained horizon?"
 READING = (
     "Mean squared error of every frame that a network predicts from its own predictions, far beyond the "
-    "trained horizon (dashed). Thin lines are seeds. The grey line is the error of predicting the mean frame: "
-    "above it, a rollout is worse than no prediction at all."
+    "trained horizon (dashed). Thin lines are seeds. The grey line is the error of predicting the mean "
+    "frame: above it, a rollout is worse than a prediction that ignores what was seen."
 )
 
 

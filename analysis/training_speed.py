@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "How fast does each network learn?"
 READING = (
-    "Mean squared error (or cross-entropy, where networks classify) on validation sequences, after the "
-    "context and over the trained horizon, against the number of training sequences seen. Thin lines are "
-    "seeds. A network that needs fewer sequences for the same error learns faster."
+    "Error on validation sequences against the number of training sequences seen: the mean squared "
+    "error after the context, over the trained horizon, or the cross-entropy where networks classify. "
+    "Thin lines are seeds. A network that needs fewer sequences for the same error learns faster."
 )
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 READS = "sweep"
 QUESTION = "Does the prediction hold at velocities never trained on?"
 READING = (
-    "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx right), "
-    "while the others move at trained velocities; mean over seeds. A white line, or a grey background, encloses "
-    "the trained velocities. Darker, or lower, is better. Below, every dot is a seed: its mean over trained "
-    "(filled) and novel velocities (open)."
+    "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx "
+    "right), while the others move at trained velocities; mean over seeds. A white line, or a grey "
+    "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a "
+    "seed: its mean over trained (filled) and novel velocities (open)."
 )
 
 
@@ -55,13 +55,14 @@ def analyse(
         If the recording has no predictions after the context, no velocities of objects, or does not say which
         of them were trained.
     """
+    mse = _mse_by_trial(recording)
     velocity, trained = ground_truth.swept(recording, trained_speed)
-    by_trial = velocity.assign(mse=_mse_by_trial(recording), trained=trained)
-    result = _by_velocity(by_trial, list(velocity))
+    by_trial = velocity.assign(mse=mse, trained=trained)
+    result = _by_velocity(by_trial, [str(component) for component in velocity])
     for name, chosen in (("trained", trained), ("novel", ~trained)):
-        mse = by_trial.mse[chosen]
-        result[f"mse_{name}"] = ((), mse.mean(), {"units": "1"})
-        result[f"sem_{name}"] = ((), mse.sem(), {"units": "1"})
+        of_trials = by_trial.mse[chosen]
+        result[f"mse_{name}"] = ((), of_trials.mean(), {"units": "1"})
+        result[f"sem_{name}"] = ((), of_trials.sem(), {"units": "1"})
     return result
 
 

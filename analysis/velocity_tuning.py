@@ -313,7 +313,9 @@ def _examples(run: xr.Dataset) -> list[xr.Dataset]:
     """The most selective units of a run, of different preferred velocities as far as there are."""
     prefers = run.preferred.notnull().all("component")
     by_selectivity = np.argsort(run.circular_variance.where(prefers).values)
-    seen, first_of_velocity, others = set(), [], []
+    seen: set[tuple[float, ...]] = set()
+    first_of_velocity: list[int] = []
+    others: list[int] = []
     for unit in by_selectivity.tolist():
         preferred = tuple(run.preferred.values[unit])
         (others if preferred in seen else first_of_velocity).append(unit)
