@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "Does the prediction hold beyond the trained horizon?"
 READING = (
-    "Mean squared error of every frame that a network predicts on its own predictions, far beyond the trained "
-    "horizon (dashed). Thin lines are seeds; grey is the error of predicting the mean frame: above it a rollout "
-    "is worse than saying nothing."
+    "Mean squared error of every frame that a network predicts from its own predictions, far beyond the "
+    "trained horizon (dashed). Thin lines are seeds. The grey line is the error of predicting the mean "
+    "frame: above it, a rollout is worse than a prediction that ignores what was seen."
 )
 
 
@@ -37,15 +37,16 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``mse`` and ``mse_mean`` (ahead), ahead counting predicted frames from 1; ``trials``, how many;
-        attribute ``horizon``.
+        ``mse``, and ``mse_mean`` of the mean frame (ahead), where ahead counts predicted frames from 1;
+        ``trials``, how many sequences there are; attribute ``horizon``, that of training.
 
     Raises
     ------
     InputError
-        If no frame beyond the trained horizon was predicted.
+        If no frame beyond the trained horizon was predicted, or predictions or frames are missing, or contain
+        NaN or infinity.
     """
-    error, shown = recorded.squared_error(recording)
+    error, frames = recorded.squared_error(recording)
     horizon = int(recording.attrs.get("horizon", 0))
     last = int(error.ahead[-1])
     if not 0 < horizon < last:
@@ -53,11 +54,12 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             f"length_generalisation needs predictions beyond the trained horizon of {horizon} frames; the "
             f"recording has {last}. Make the stimulus longer"
         )
+    error_of_mean_frame = (frames - frames.mean(("flow", "trial"))) ** 2
     pixels = ("flow", "trial", "y", "x")
     result = xr.Dataset(
         {
             "mse": error.mean(pixels).assign_attrs(units="1", long_name="MSE per pixel"),
-            "mse_mean": ((shown - shown.mean(("flow", "trial"))) ** 2).mean(pixels).assign_attrs(units="1"),
+            "mse_mean": error_of_mean_frame.mean(pixels).assign_attrs(units="1"),
             "trials": error.sizes["flow"] * error.sizes["trial"],
         }
     )
@@ -65,16 +67,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table."""
+    """Numbers (run) for the opening table, at even multiples of the trained horizon."""
     horizon, last = results.attrs["horizon"], int(results.ahead[-1])
-    multiples = range(2, last // horizon + 1, 2)
-    return {
-        f"MSE at {k} times the trained horizon": results.mse.sel(ahead=k * horizon).assign_attrs(
-            better="lower"
-        )
-        for k in multiples
-        if k * horizon in results.ahead
-    }
+    numbers = {}
+    for multiple in range(2, last // horizon + 1, 2):
+        if multiple * horizon in results.ahead:
+            mse = results.mse.sel(ahead=multiple * horizon)
+            numbers[f"MSE at {multiple} times the trained horizon"] = mse.assign_attrs(better="lower")
+    return numbers
 
 
 def figure(results: xr.Dataset) -> Figure:

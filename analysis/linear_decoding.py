@@ -1,20 +1,22 @@
 r"""What can be read out linearly from the state, when, and does the readout carry over?
 
-At every frame a linear readout is fitted on some trials and judged on others (`flowsim.measures.decoding`):
-of the label of object 0 (share of presentations named), of the velocity of the flow, and of the position of
-object 0 as sine and cosine of its phase around the torus (both as R^2 = 1 - sum |y - y'|^2 / sum |y - m|^2,
-with y' predicted and m the mean of the training trials). Label and velocity are read from the mean of each
-map over space, which does not depend on where things are; position from its lowest spatial waves too
-(`flowsim.measures.coarse_maps`).
+At every frame a linear readout is fitted on some trials and judged on others (`flowsim.measures.decoding`).
+It reads the label of object 0 (scored by accuracy, the share of presentations named correctly), the velocity
+of the flow, and the position of object 0 as sine and cosine of its phase around the torus (both scored by
+R^2 = 1 - sum |y - y'|^2 / sum |y - m|^2, with y' predicted and m the mean of the training trials). Label and
+velocity are read from the mean of each map over space, which does not depend on where things are; position is
+read from the lowest spatial waves of each map too (`flowsim.measures.coarse_maps`).
 
-Chance is what permuted targets give: labels and paths of objects change hands between trials, velocities
-between flows within each trial. It lies a little below what guessing gives, as a trial that is left out is
-missing in training. Intervals are over trials; p-values are corrected over frames (Benjamini and Hochberg).
+Chance is what permuted targets give: labels and paths of objects are exchanged between trials, velocities
+between flows within each trial. Chance lies a little below what guessing gives, as a trial that is left out
+is missing in training. Intervals are over trials; p-values are corrected over frames (Benjamini and
+Hochberg).
 
-Whether the readout of labels carries over is asked by frame, and by flow, of the mean state of the second
-half: with its weights as they are ("fixed"), with the same weight for all velocities ("pooled"), or moved as
-the law of shift says ("carried"): what channel v told under the flow u is asked of v + w - u under the flow
-w, where there is that channel.
+Whether a readout of labels carries over is tested in two ways: from frame to frame, and from flow to flow
+on the mean state of the second half. A readout that was fitted under one flow is tested under another with
+its weights as they are ("fixed"), with the same weight for all velocities ("pooled"), or with its weights
+moved as the law of shift says ("carried"): the weights of channel v under the flow u apply to channel v + w
+- u under the flow w, where there is such a channel.
 
 Sources: King and Dehaene (2014) for generalisation across time; otherwise see `flowsim.measures.decoding`.
 """
@@ -22,6 +24,7 @@ Sources: King and Dehaene (2014) for generalisation across time; otherwise see `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -32,23 +35,74 @@ from flowsim import progress
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
-from flowsim.measures import coarse_maps, decoding, ground_truth, statistics
+from flowsim.measures import coarse_maps, decoding, ground_truth, recorded, statistics
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 READS = "probe"
 QUESTION = "What can be read out linearly from the state, when, and does the readout carry over?"
 READING = (
-    "Above: how well label, velocity of the flow and position are read from held-out trials, frame by frame; bands "
-    "are 95 % intervals over trials, thin lines seeds, grey what permuted targets give. Middle: a readout of the "
-    "label, fitted under one flow and tested under another, by how much their velocities differ: flat means that it "
-    "carries over, falling that each velocity has a code of its own. It weights every channel (fixed), the mean over "
-    "velocity channels (pooled), or moves its weights as a law of shift says (carried, as far as channels have a "
-    "partner). Below: fitted at one frame, tested at another."
+    "Top: how well the label, the velocity of the flow and the position of the object are read from "
+    "held-out trials, frame by frame. Thin lines are seeds, coloured bands 95 % intervals over trials, "
+    "and the grey band is what permuted targets give. Middle: accuracy of a readout of the label that was "
+    "fitted under one flow and tested under another, against the difference of their velocities. A flat "
+    "line means that the readout carries over, a falling line that each velocity has a code of its own. "
+    "The readout has a weight for every channel (fixed), weights for the mean over velocity channels "
+    "(pooled), or weights that move as the law of shift says (carried; only channels with a partner "
+    "count). Bottom: accuracy of the label where the readout was fitted at one frame and tested at "
+    "another."
 )
-TARGETS, READOUTS = ("identity", "velocity", "position"), ("fixed", "pooled", "carried")
+TARGETS = ("identity", "velocity", "position")
+READOUTS = ("fixed", "pooled", "carried")
+PIXELS = 3
+"""Coarse maps have so many pixels a side: the mean and the lowest waves along each axis."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How readouts are fitted, by the names of `flowsim.measures.decoding.held_out`."""
+
+    folds: int
+    components: int
+    seed: int
+
+    def held_out(
+        self, fitted: np.ndarray, tested: Iterator[np.ndarray], y: np.ndarray, classify: bool
+    ) -> list[decoding.Tally]:
+        """`flowsim.measures.decoding.held_out` with these settings."""
+        return decoding.held_out(
+            fitted,
+            tested,
+            y,
+            classify=classify,
+            folds=self.folds,
+            components=self.components,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be read, from which trials.
+
+    Parameters
+    ----------
+    name : str
+        One of `TARGETS`.
+    trials : array of int
+        Indices of the trials that are used.
+    values : callable
+        From the index of a frame to the targets (flow, trial, permutation, value); permutation 0 is true.
+    """
+
+    name: str
+    trials: np.ndarray
+    values: Callable[[int], np.ndarray]
+
+    @property
+    def is_label(self) -> bool:
+        return self.name == "identity"
 
 
 def analyse(
@@ -64,10 +118,10 @@ def analyse(
     Parameters
     ----------
     recording : Dataset
-        With ``state`` of any form, and what it tells of object 0 (``object_label``, ``object_position_y``
+        With ``state`` of any form, and what is known of object 0 (``object_label``, ``object_position_y``
         ...).
     folds : int
-        Of the cross-validation over trials; one per trial if these are fewer.
+        Of the cross-validation over trials; one per trial if there are fewer trials.
     components : int
         At most so many principal components are read from.
     permutations, seed : int
@@ -78,7 +132,7 @@ def analyse(
     Dataset
         ``score`` (target, time), with ``low``, ``high``, ``chance``, ``chance_low``, ``chance_high`` and
         ``p``; ``across_time`` (time, tested_time) and ``across_flow`` (readout, flow, tested_flow): accuracy
-        of labels; ``carry_over`` (readout): its mean over different flows, with ``carry_chance``,
+        of labels; ``carry_over`` (readout): its mean over pairs of different flows, with ``carry_chance``,
         ``carry_chance_high`` and ``carry_p``; ``difference`` (flow, tested_flow) of velocities; ``trials``
         (target): how many were used; ``kept``: share of channels (`flowsim.measures.coarse_maps.coarse`). NaN
         where nothing can be said: fewer than two labels that occur twice, one flow, no position, no partner.
@@ -86,212 +140,303 @@ def analyse(
     Raises
     ------
     InputError
-        If the recording has no states, they hold values that are no numbers, or it has a single trial.
+        If the recording has no state, the state contains NaN or infinity, or there is a single trial.
     """
-    maps = coarse_maps.coarse(recording, 3, seed=seed)
+    maps = coarse_maps.coarse(recording, PIXELS, seed=seed)
     if maps.sizes["trial"] < 2:
         raise InputError(
             "linear_decoding fits on some trials and tests on others; the probe has 1. Record 2 or more"
         )
     means = maps.mean(("y", "x")) if "y" in maps.dims else maps
-    rng = np.random.default_rng(seed)
-    flows, times = maps.sizes["flow"], maps.sizes["time"]
-    options = {"folds": folds, "components": components, "seed": seed}
-    dims: dict[str, tuple[str, ...]] = dict.fromkeys(decoding.TOLD, ("target", "time"))
-    dims |= {"across_time": ("time", "tested_time"), "across_flow": ("readout", "flow", "tested_flow")}
-    dims |= dict.fromkeys(("carry_over", "carry_chance", "carry_chance_high", "carry_p"), ("readout",))
-    dims |= {"trials": ("target",)}
-    sizes = {"target": len(TARGETS), "time": times, "tested_time": times} | {"readout": len(READOUTS)}
-    sizes |= {"flow": flows, "tested_flow": flows}
-    found = {name: np.full([sizes[d] for d in over], np.nan) for name, over in dims.items()}
-    for target, chosen, y in _targets(recording, permutations, rng):
-        k, of = TARGETS.index(target), maps if target == "position" else means
-        found["trials"][k] = len(chosen)
-        for t in progress.steps(range(times), times, f"frames ({target})"):
-            tested = (_flat(of[:, chosen, u]) for u in (range(times) if target == "identity" else [t]))
-            tallies = decoding.held_out(
-                _flat(of[:, chosen, t]), tested, y(t), classify=target == "identity", **options
-            )
-            for u, tally in enumerate(tallies):
-                if target == "identity":
-                    found["across_time"][t, u] = tally[0, :, 0].sum() / tally[1, :, 0].sum()
-                if len(tallies) == 1 or u == t:
-                    for name, value in decoding.judged(tally, rng, folds).items():
-                        found[name][k, t] = value
-        found["p"][k] = statistics.false_discovery(found["p"][k])
-        if target == "identity" and flows > 1:
-            for i, readout in enumerate(READOUTS):
-                across = _across_flows(
-                    recording, of[:, chosen, times // 2 :].mean("time"), readout, y(0)[:1], options
-                )
-                for name, value in across.items():
-                    found[name][i] = value
+    fit, rng = Fit(folds, components, seed), np.random.default_rng(seed)
+    by_target = {name: _no_scores(maps) for name in TARGETS}
+    by_readout = {name: _no_carry_over(maps) for name in READOUTS}
+    across_time = _no_accuracy(maps, "time")
+    for target in _targets(recording, permutations, rng):
+        state = maps if target.name == "position" else means
+        by_target[target.name], accuracy = _decode_by_frame(state, target, fit, rng)
+        if target.is_label:
+            across_time = accuracy
+            if maps.sizes["flow"] > 1:
+                by_readout = _carry_over(recording, state, target, fit)
+    return _packed(recording, maps, by_target, by_readout, across_time)
+
+
+def _targets(recording: xr.Dataset, permutations: int, rng: np.random.Generator) -> Iterator[Target]:
+    """The targets that can be read with this probe, in the order of `TARGETS`."""
+    for target_of in (_label, _velocity, _position):
+        target = target_of(recording, permutations, rng)
+        if target is not None:
+            yield target
+
+
+def _label(recording: xr.Dataset, permutations: int, rng: np.random.Generator) -> Target | None:
+    """Indicators of labels that occur in other trials too, exchanged between trials."""
+    labels = ground_truth.labels(recording)
+    if labels is None:
+        return None
+    _, kind, count = np.unique(labels, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(count > 1)
+    if len(repeated) < 2:
+        return None
+    trials = np.flatnonzero(np.isin(kind, repeated))
+    indicators = (kind[trials][:, None] == repeated).astype(np.float64)
+    orders = statistics.shuffled_orders(rng, permutations, len(trials))
+    exchanged = indicators[orders].swapaxes(0, 1)  # (trial, permutation, label)
+    under_all_flows = np.broadcast_to(exchanged, (recording.sizes["flow"], *exchanged.shape))
+    return Target("identity", trials, lambda time: under_all_flows)
+
+
+def _velocity(recording: xr.Dataset, permutations: int, rng: np.random.Generator) -> Target | None:
+    """Velocities of flows, exchanged between flows within each trial."""
+    flows, trials = recording.sizes["flow"], recording.sizes["trial"]
+    if flows < 2:
+        return None
+    orders = statistics.shuffled_orders(rng, permutations, trials, flows)
+    exchanged = ground_truth.velocities(recording)[orders.transpose(2, 1, 0)]
+    return Target("velocity", np.arange(trials), lambda time: exchanged)
+
+
+def _position(recording: xr.Dataset, permutations: int, rng: np.random.Generator) -> Target | None:
+    """Sine and cosine of the phase of object 0 along each axis, its path exchanged between trials."""
+    phase = ground_truth.positions(recording)
+    if phase is None:
+        return None
+    trials = recording.sizes["trial"]
+    waves = np.concatenate([np.sin(phase), np.cos(phase)], -1)
+    orders = statistics.shuffled_orders(rng, permutations, trials).T
+    return Target("position", np.arange(trials), lambda time: waves[:, :, time][:, orders])
+
+
+def _features(state: xr.DataArray) -> np.ndarray:
+    """A state (flow, trial, ...) as features (flow, trial, feature) in float64."""
+    return np.asarray(state.values, np.float64).reshape(*state.shape[:2], -1)
+
+
+def _decode_by_frame(
+    state: xr.DataArray, target: Target, fit: Fit, rng: np.random.Generator
+) -> tuple[xr.Dataset, np.ndarray]:
+    """Fit at each frame of a state (flow, trial, time, ...) and test at the same frame, and labels at all.
+
+    Returns
+    -------
+    scores : Dataset
+        The fields of `decoding.Judgement` (time), p corrected over frames; and how many trials were used.
+    across_time : array (time, tested_time)
+        Accuracy of true labels; NaN for other targets.
+    """
+    times = state.sizes["time"]
+    judgements, across_time = [], _no_accuracy(state, "time")
+    for time in progress.steps(range(times), times, f"frames ({target.name})"):
+        tested = range(times) if target.is_label else [time]
+        tallies = fit.held_out(
+            _features(state.isel(trial=target.trials, time=time)),
+            (_features(state.isel(trial=target.trials, time=other)) for other in tested),
+            target.values(time),
+            target.is_label,
+        )
+        judgements.append(decoding.judge(tallies[tested.index(time)], rng, fit.folds))
+        if target.is_label:
+            across_time[time] = [tally.scores()[0] for tally in tallies]
+    table = {name: np.array([getattr(j, name) for j in judgements]) for name in decoding.Judgement._fields}
+    table["p"] = statistics.false_discovery(table["p"])
+    scores: dict[str, Any] = {name: ("time", values) for name, values in table.items()}
+    return xr.Dataset(scores | {"trials": float(len(target.trials))}), across_time
+
+
+def _carry_over(
+    recording: xr.Dataset, state: xr.DataArray, target: Target, fit: Fit
+) -> dict[str, xr.Dataset]:
+    """For each readout, accuracy of labels (flow, tested_flow) in the mean state of the second half, and its
+    mean over different flows beside chance.
+    """
+    second_half = slice(state.sizes["time"] // 2, None)
+    late = state.isel(trial=target.trials, time=second_half).mean("time")
+    labels = target.values(0)[:1]  # they are the same under all flows
+    different = ~np.eye(state.sizes["flow"], dtype=bool)
+    results = {}
+    for readout in READOUTS:
+        results[readout] = _no_carry_over(state)
+        accuracy = _accuracy_across_flows(recording, late, readout, labels, fit)
+        if accuracy is None:
+            continue
+        results[readout]["across_flow"] = (("flow", "tested_flow"), accuracy[..., 0])
+        carried = accuracy[different]
+        carried = carried[np.isfinite(carried[:, 0])]
+        if len(carried):
+            score, *null = carried.mean(0)
+            results[readout]["carry_over"] = score
+            results[readout]["carry_chance"] = np.mean(null)
+            results[readout]["carry_chance_high"] = statistics.null_interval(null)[1]
+            results[readout]["carry_p"] = statistics.p_value(score, null)
+    return results
+
+
+def _accuracy_across_flows(
+    recording: xr.Dataset, late: xr.DataArray, readout: str, labels: np.ndarray, fit: Fit
+) -> np.ndarray | None:
+    """Accuracy (flow, tested_flow, permutation) of one readout; NaN without partners, None without
+    velocities.
+
+    Parameters
+    ----------
+    recording : Dataset
+    late : DataArray (flow, trial, ...)
+        Mean state, from which labels are read.
+    readout : str
+    labels : array (1, trial, permutation, label)
+    fit : Fit
+    """
+    if readout != "fixed":
+        if "velocity" not in late.dims:
+            return None
+        averaged = ("orientation", "velocity") if readout == "pooled" else ("orientation",)
+        late = late.mean([dim for dim in averaged if dim in late.dims])
+    flows = coordinates.flows(recording)
+    accuracy = np.full((len(flows), len(flows), labels.shape[2]), np.nan)
+    for i, fitted_flow in enumerate(flows):
+        under = {j: late[[j]] for j in range(len(flows))}
+        if readout == "carried":
+            grid = coordinates.grid(recording)
+            under = {
+                j: decoding.shifted_back(state, fitted_flow, flows[j], grid) for j, state in under.items()
+            }
+            under = {j: state for j, state in under.items() if bool(state.notnull().any())}
+        tallies = fit.held_out(_features(late[[i]]), map(_features, under.values()), labels, True)
+        for j, tally in zip(under, tallies, strict=True):
+            accuracy[i, j] = tally.scores()
+    return accuracy
+
+
+def _no_scores(maps: xr.DataArray) -> xr.Dataset:
+    """What is known of a target that cannot be read with this probe."""
+    unknown = ("time", np.full(maps.sizes["time"], np.nan))
+    return xr.Dataset(dict.fromkeys(decoding.Judgement._fields, unknown) | {"trials": np.nan})
+
+
+def _no_carry_over(maps: xr.DataArray) -> xr.Dataset:
+    """What is known of a readout of labels that cannot be tested under other flows."""
+    unknown = dict.fromkeys(("carry_over", "carry_chance", "carry_chance_high", "carry_p"), np.nan)
+    return xr.Dataset({"across_flow": (("flow", "tested_flow"), _no_accuracy(maps, "flow"))} | unknown)
+
+
+def _no_accuracy(maps: xr.DataArray, dim: str) -> np.ndarray:
+    return np.full((maps.sizes[dim], maps.sizes[dim]), np.nan)
+
+
+def _packed(
+    recording: xr.Dataset,
+    maps: xr.DataArray,
+    by_target: dict[str, xr.Dataset],
+    by_readout: dict[str, xr.Dataset],
+    across_time: np.ndarray,
+) -> xr.Dataset:
+    """All results with their coordinates and units."""
+    scores = xr.concat(list(by_target.values()), "target")
+    carry_over = xr.concat(list(by_readout.values()), "readout")
+    results: dict[str, Any] = {name: scores[name].variable for name in decoding.Judgement._fields}
+    results["across_time"] = (("time", "tested_time"), across_time)
+    results |= {str(name): values.variable for name, values in carry_over.items()}
+    results["trials"] = scores.trials.variable
+    packed = xr.Dataset(results)
+    for values in packed.values():
+        values.attrs["units"] = "1"
     velocity = ground_truth.velocities(recording)
     unit = coordinates.flows(recording)[0].group.units[0]
-    flow_coords = {name: c for name, c in recording.coords.items() if c.dims == ("flow",)}
-    difference = np.linalg.norm(velocity[:, None] - velocity, axis=-1)
-    return xr.Dataset(
-        {name: (dims[name], values, {"units": "1"}) for name, values in found.items()}
-        | {"kept": maps.attrs.pop("kept")}
-        | {
-            "difference": (
-                ("flow", "tested_flow"),
-                difference,
-                {"units": unit, "long_name": "difference of velocity"},
-            )
-        },
-        {"target": list(TARGETS), "readout": list(READOUTS), "time": recording.time, **flow_coords}
-        | {"tested_time": recording.time.values},
-        maps.attrs,
+    packed["kept"] = maps.attrs["kept"]
+    packed["difference"] = (
+        ("flow", "tested_flow"),
+        np.linalg.norm(velocity[:, None] - velocity, axis=-1),
+        {"units": unit, "long_name": "difference of velocity"},
     )
-
-
-def _targets(
-    recording: xr.Dataset, permutations: int, rng: np.random.Generator
-) -> Iterator[tuple[str, np.ndarray, Callable[[int], np.ndarray]]]:
-    """What can be asked: name, trials, and targets (flow, trial, permutation, value) by time; permutation 0
-    is true.
-    """
-    flows, trials = recording.sizes["flow"], recording.sizes["trial"]
-    label, velocity, phase = (
-        ground_truth.labels(recording),
-        ground_truth.velocities(recording),
-        ground_truth.positions(recording),
-    )
-    if label is not None:
-        kinds, which, count = np.unique(label, return_inverse=True, return_counts=True)
-        chosen = np.flatnonzero(count[which] > 1)  # a label must be seen in other trials too
-        if (count > 1).sum() > 1:
-            one = np.eye(len(kinds))[:, count > 1][which[chosen]][
-                statistics.shuffled_orders(rng, permutations, len(chosen))
-            ]
-            named = np.broadcast_to(one.swapaxes(0, 1), (flows, len(chosen), *one.shape[::2]))
-            yield "identity", chosen, lambda _: named
-    if flows > 1:
-        order = statistics.shuffled_orders(rng, permutations, trials, flows).transpose(2, 1, 0)
-        yield "velocity", np.arange(trials), lambda _: velocity[order]
-    if phase is not None:
-        waves = np.concatenate([np.sin(phase), np.cos(phase)], -1)
-        swapped = statistics.shuffled_orders(rng, permutations, trials).T
-        yield "position", np.arange(trials), lambda t: waves[:, :, t][:, swapped]
-
-
-def _flat(x: xr.DataArray) -> np.ndarray:
-    """(flow, trial, feature) in float64."""
-    return np.asarray(x.values, np.float64).reshape(*x.shape[:2], -1)
-
-
-def _across_flows(
-    recording: xr.Dataset, late: xr.DataArray, readout: str, y: np.ndarray, options: dict[str, int]
-) -> dict[str, Any]:
-    """Accuracy (flow, tested flow) of one readout of labels, and its mean over different flows against
-    chance.
-    """
-    flows = coordinates.flows(recording)
-    grid = coordinates.grid(recording) if "velocity" in late.dims else None
-    if readout != "fixed":
-        if grid is None:
-            return {}
-        late = late.mean(
-            [d for d in ("orientation", "velocity" if readout == "pooled" else "") if d in late.dims]
-        )
-    correct = np.full((len(flows), len(flows), y.shape[2]), np.nan)
-    for i, own in enumerate(flows):
-        seen = [late[[j]] for j in range(len(flows))]
-        if readout == "carried":
-            seen = [decoding.carried(late[[j]], own, other, grid) for j, other in enumerate(flows)]
-        said = [j for j, one in enumerate(seen) if bool(one.notnull().any())]
-        tallies = decoding.held_out(
-            _flat(late[[i]]), [_flat(seen[j]) for j in said], y, classify=True, **options
-        )
-        for j, tally in zip(said, tallies, strict=True):
-            correct[i, j] = np.divide(*tally.sum(1))
-    carried = correct[~np.eye(len(flows), dtype=bool)]
-    carried = carried[np.isfinite(carried[:, 0])]
-    result: dict[str, Any] = {"across_flow": correct[..., 0]}
-    if len(carried):
-        score, *null = carried.mean(0)
-        result |= {
-            "carry_over": score,
-            "carry_chance": np.mean(null),
-            "carry_chance_high": np.quantile(null, 0.975),
-        }
-        result |= {"carry_p": statistics.p_value(score, null)}
-    return result
+    names = {"target": list(by_target), "readout": list(by_readout)}
+    frames = {"time": recording.time, "tested_time": recording.time.values}
+    attrs = {name: value for name, value in maps.attrs.items() if name != "kept"}
+    return packed.assign_coords(names | frames | recorded.flow_coords(recording)).assign_attrs(attrs)
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table, of the second half of the frames; what could not be asked is left
-    out.
-    """
+    """Numbers (run) for the opening table, of the second half of the frames, as far as they were measured."""
     late = results.score.isel(time=slice(results.sizes["time"] // 2, None)).mean("time")
-    of = ("accuracy of the label", "R^2 of the flow's velocity", "R^2 of position")
-    asked = {
-        f"{name}, read linearly": late.sel(target=t, drop=True) for t, name in zip(TARGETS, of, strict=True)
+    measures = ("accuracy of the label", "R^2 of the flow's velocity", "R^2 of position")
+    numbers = {
+        f"{measure}, read linearly": late.sel(target=target, drop=True)
+        for target, measure in zip(TARGETS, measures, strict=True)
     }
     for readout in READOUTS:
-        over = results.carry_over.sel(readout=readout, drop=True).assign_attrs(better="higher")
-        asked[f"accuracy of the label under other flows, {readout} readout"] = over
-    return {name: values for name, values in asked.items() if values.notnull().any()}
+        label = f"accuracy of the label under other flows, {readout} readout"
+        carry_over = results.carry_over.sel(readout=readout, drop=True)
+        numbers[label] = carry_over.assign_attrs(better="higher")
+    return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Scores by frame, accuracy by difference of velocities, and accuracy across frames."""
     import matplotlib.pyplot as plt
 
-    names, colours = plot.networks(results), plot.palette(results)
-    across = min(max(len(names), 2), 4)
-    down = -(-len(names) // across)
-    fig = plt.figure(figsize=(plot.PAGE, 4.4 + 1.9 * down))
-    top, middle, bottom = fig.subfigures(3, 1, height_ratios=[2.2, 2.2, 1.9 * down])
-    for ax, target in zip(top.subplots(1, 3), TARGETS, strict=True):
-        one, time = results.sel(target=target), results.time.values
-        n, measure = float(one.trials.fillna(0).max()), "accuracy" if target == "identity" else "R²"
-        ax.fill_between(
-            time, one.chance_low.mean("run"), one.chance_high.mean("run"), color="0.85", label="permuted"
-        )
-        for name in names:
-            of = one.isel(run=one["network"].values == name).mean("run")
-            ax.fill_between(time, of.low, of.high, color=colours[name], alpha=0.15, lw=0)
-        _lines(one, "score", "time", ax)
-        floor = 0 if target == "identity" else max(-1, min(-0.1, float(one.score.min())))
-        ax.set(xlabel="frame", ylabel=measure, ylim=(floor, 1.05), title=f"{target}, n = {n:.0f} trials")
-    plot.legend(results, ax, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    pairs = results.across_flow.stack(pair=("flow", "tested_flow"))
-    apart = results.difference.isel(run=0).values.ravel().round(3)
-    far = np.unique(apart)
-    by = xr.concat([pairs.isel(pair=apart == d).mean("pair") for d in far], "apart").assign_coords(apart=far)
-    for ax, readout in zip(middle.subplots(1, 3, sharey=True), READOUTS, strict=True):
-        chance = results.sel(readout=readout)[["carry_chance", "carry_chance_high"]].mean("run")
-        if bool(chance.carry_chance.notnull()):
-            ax.axhspan(float(chance.carry_chance), float(chance.carry_chance_high), color="0.85")
-        _lines(by.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "apart", ax)
-        unit = results.difference.attrs.get("units", "")
-        ax.set(xlabel=f"difference ({unit})", ylabel="accuracy", ylim=(0, 1.05), title=f"{readout} readout")
-    mean, half = (
-        results.across_time.groupby("network").mean(),
-        0.5 * (time[1] - time[0] if len(time) > 1 else 1),
-    )
-    grid = bottom.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    for ax in grid.flat[len(names) :]:
-        ax.axis("off")
-    for ax, name in zip(grid.flat, names, strict=False):
-        edges = (time[0] - half, time[-1] + half) * 2
-        cells = mean.sel(network=name).transpose("time", "tested_time")
-        image = ax.imshow(cells, origin="lower", extent=edges, vmin=0, vmax=1, cmap="viridis")
-        ax.set(title=name)
-    bottom.supxlabel("tested at frame (colour: accuracy of the label)", fontsize=9)
-    bottom.supylabel("fitted at frame", fontsize=9)
-    bottom.colorbar(image, ax=grid, pad=0.02, shrink=0.8, ticks=[0, 0.5, 1])
-    fig.suptitle(
-        f"Linear readouts on held-out trials, {plot.seeds(results)}{panels.share_of_channels(results)}",
-        fontsize=9,
-    )
+    rows = -(-len(plot.networks(results)) // 4)
+    heights = [2.2, 2.2, 1.9 * rows]
+    fig = plt.figure(figsize=(plot.PAGE, sum(heights)))
+    top, middle, bottom = fig.subfigures(3, 1, height_ratios=heights)
+    _draw_scores(top, results)
+    _draw_carry_over(middle, results)
+    _draw_across_time(bottom, results)
+    title = "Linear readouts on held-out trials"
+    fig.suptitle(f"{title}, {plot.seeds(results)}{panels.share_of_channels(results)}", fontsize=9)
     return fig
 
 
-def _lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
-    if bool(results[variable].notnull().any()):
-        plot.lines(results, variable, x, ax)
-    else:
-        ax.text(0.5, 0.5, "cannot be asked\nof this probe", transform=ax.transAxes, ha="center", va="center")
+def _draw_scores(part: FigureBase, results: xr.Dataset) -> None:
+    """Scores by frame, one axis for each target."""
+    for ax, target in zip(part.subplots(1, len(TARGETS)), TARGETS, strict=True):
+        read = results.sel(target=target)
+        chance = read[["chance_low", "chance_high"]].mean("run")
+        ax.fill_between(read.time, chance.chance_low, chance.chance_high, color="0.85", label="permuted")
+        for _, colour, runs in panels.each_network(read):
+            interval = runs[["low", "high"]].mean("run")
+            panels.band(ax, read.time, interval.low, interval.high, colour, alpha=0.15)
+        panels.lines(read, "score", "time", ax)
+        trials = float(read.trials.fillna(0).max())
+        ax.set(xlabel="frame", title=f"{target}, n = {trials:.0f} trials")
+        if target == "identity":
+            ax.set(ylabel="accuracy", ylim=(0, 1.05))
+        else:
+            ax.set(ylabel="R²", ylim=(max(-1, min(-0.1, float(read.score.min()))), 1.05))
+    plot.legend(results, ax, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _draw_carry_over(part: FigureBase, results: xr.Dataset) -> None:
+    """Accuracy by difference of velocities, one axis for each readout."""
+    accuracy = _by_difference(results)
+    unit = results.difference.attrs.get("units", "")
+    for ax, readout in zip(part.subplots(1, len(READOUTS), sharey=True), READOUTS, strict=True):
+        chance = results.sel(readout=readout)[["carry_chance", "carry_chance_high"]].mean("run")
+        if bool(chance.carry_chance.notnull()):
+            ax.axhspan(float(chance.carry_chance), float(chance.carry_chance_high), color="0.85")
+        panels.lines(accuracy.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "difference", ax)
+        ax.set(xlabel=f"difference ({unit})", ylabel="accuracy", ylim=(0, 1.05), title=f"{readout} readout")
+
+
+def _by_difference(results: xr.Dataset) -> xr.DataArray:
+    """Mean accuracy (difference, run, readout) of pairs of flows whose velocities differ by as much."""
+    pairs = results.across_flow.stack(pair=("flow", "tested_flow"))
+    difference_of_pair = results.difference.isel(run=0).values.ravel().round(3)
+    differences = np.unique(difference_of_pair)
+    means = [pairs.isel(pair=difference_of_pair == d).mean("pair") for d in differences]
+    return xr.concat(means, "difference").assign_coords(difference=differences)
+
+
+def _draw_across_time(part: FigureBase, results: xr.Dataset) -> None:
+    """Accuracy of labels by frame of fitting and of testing, one axis for each network."""
+    time = results.time.values
+    half = 0.5 * (time[1] - time[0] if len(time) > 1 else 1)
+    edges = (time[0] - half, time[-1] + half) * 2
+    axes = panels.network_axes(part, plot.networks(results))
+    every: Any = part.axes
+    for ax, (name, _, runs) in zip(axes, panels.each_network(results), strict=True):
+        cells = runs.across_time.mean("run").transpose("time", "tested_time")
+        image = ax.imshow(cells, origin="lower", extent=edges, vmin=0, vmax=1, cmap="viridis")
+        ax.set(title=name)
+    part.supxlabel("tested at frame (colour: accuracy of the label)", fontsize=9)
+    part.supylabel("fitted at frame", fontsize=9)
+    part.colorbar(image, ax=every, pad=0.02, shrink=0.8, ticks=[0, 0.5, 1])

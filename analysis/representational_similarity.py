@@ -1,21 +1,21 @@
 r"""Which geometry do states have: what is near to what?
 
-By frame, distances between states are compared with those of models (Spearman's rho_a, see
+By frame, distances between states are compared with those that models predict (Spearman's rho_a, see
 `flowsim.measures.rdm`), in two ways:
 
-* correlation: every flow of every trial is a condition, at the distance 1 - Pearson's r. The models are
-  identity (the label of object 0 differs), velocity (of the flows), position (of object 0, on the torus),
-  pixels (frames as they are shown) and motion energy (the correlation of a frame, moved by each whole
-  velocity, with the next one); all but the first are Euclidean distances.
+* correlation: every flow of every trial is a condition, and distances are 1 - Pearson's r. The models are
+  identity (do labels of object 0 differ?), velocity (of the flows), position (of object 0, on the torus),
+  pixels (of the frames as they are shown) and motion energy (the correlation of the frame before, moved by
+  each whole velocity, with the frame); all but the first are Euclidean distances.
 * crossnobis: flows are conditions, and trials, the only independent measurements of a flow, are their
-  repeats: unbiased distances of what flows have in common over all that moves. As things lie elsewhere in
-  each trial, it is the mean of each map over space that is compared. Models are averaged over trials, within
-  each; identity is none.
+  repeats. These are unbiased distances of what a flow has in common over all that moves. As things lie
+  elsewhere in each trial, it is the mean of each map over space that is compared. Predicted distances are
+  taken within each trial and averaged over trials; identity predicts none there.
 
 Maps are read at the coarse grain of `flowsim.measures.coarse_maps`. p-values are of permutations of trials
 and flows in the RDM, corrected over frames. Intervals are +-1.96 standard deviations of a bootstrap over
-trials; a state drawn twice is not compared with itself, nor repeats of crossnobis within a part. The noise
-ceiling is over seeds of a network.
+trials; a state drawn twice is not compared with itself, nor are repeats of crossnobis within a part. The
+noise ceiling is over seeds of a network.
 
 Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.measures.rdm`, and
 `flowsim.measures.motion_energy` for motion energy.
@@ -23,6 +23,7 @@ Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.measure
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -33,22 +34,56 @@ from flowsim import progress
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.measures import coarse_maps, ground_truth, rdm, statistics
+from flowsim.measures.motion_energy import motion_energies
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 READS = "probe"
 QUESTION = "Which geometry do states have: by identity, velocity, position, pixels or motion energy?"
 READING = (
-    "Rank correlation between the distances among states and those of each model, frame by frame: 0 is none, the noise "
-    "ceiling (dotted, lower and upper, by how much seeds agree) is the most that a model could reach. Bands are 95 % "
-    "intervals over trials, thin lines seeds. Above, each flow of each trial is a state of its own; below, distances "
-    "are between flows, cross-validated over trials."
+    "Rank correlation between the distances among states and those that each model predicts, frame by "
+    "frame. 0 is no agreement; the noise ceiling (dotted, lower and upper bound, from how much seeds "
+    "agree) is the most that a model could reach. Bands are 95 % intervals over trials, thin lines seeds. "
+    "Top: each flow of each trial is a state of its own. Bottom: distances are between flows, "
+    "cross-validated over trials."
 )
 MODELS = ("identity", "velocity", "position", "pixels", "motion energy")
 DISTANCES = ("correlation", "crossnobis")
 REACH = 2
 """Motion energy is taken at whole velocities of at most so many px/frame, or as many as the fastest flow."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Measured distances between states, and those that models predict.
+
+    A condition is a flow of a trial; conditions are counted as flow * trials + trial.
+
+    Parameters
+    ----------
+    correlation : array (time, condition, condition)
+    crossnobis_terms : array (time, trial, trial, pair of flows)
+        The mean over pairs of trials is the distance (`flowsim.measures.rdm.crossnobis`).
+    predicted : array (model, time, condition, condition)
+    """
+
+    correlation: np.ndarray
+    crossnobis_terms: np.ndarray
+    predicted: np.ndarray
+    flows: int
+    trials: int
+
+    def crossnobis(self) -> np.ndarray:
+        """Crossnobis distances (time, pair of flows) over all trials."""
+        return rdm.crossnobis_mean(self.crossnobis_terms, np.ones(self.trials))
+
+    def predicted_within_trials(self) -> np.ndarray:
+        """Predicted distances of flows in the same trial (model, time, flow, flow, trial)."""
+        flow_and_trial = (self.flows, self.trials)
+        blocks = self.predicted.reshape(*self.predicted.shape[:2], *flow_and_trial, *flow_and_trial)
+        return np.diagonal(blocks, axis1=3, axis2=5)
 
 
 def analyse(
@@ -65,12 +100,13 @@ def analyse(
     Parameters
     ----------
     recording : Dataset
-        With ``state`` of any form; ``frames`` and what it tells of object 0 for the models that need them.
+        With ``state`` of any form; ``frames`` and what is known of object 0 for the models that need them.
     trials : int
         At most so many are used, from the first on.
     pixels : int
         For correlation, maps over space are resampled to this many pixels, squared.
     permutations, bootstraps, seed : int
+        The seed is that of both, and of the choice of channels.
 
     Returns
     -------
@@ -80,185 +116,287 @@ def analyse(
         ``crossnobis`` (time, flow_pair), in squared standard deviations of the noise, between the flows
         ``flow_one`` and ``flow_two``; ``trials``, how many of ``recorded_trials`` were used, and ``kept``,
         the share of channels (`flowsim.measures.coarse_maps.coarse`). NaN where nothing can be said: a model
-        that tells no conditions apart, crossnobis with fewer than 4 trials, intervals with fewer than 3.
+        in which all distances are the same, crossnobis with fewer than 4 trials, intervals with fewer than 3.
 
     Raises
     ------
     InputError
-        If the recording has no states, they hold values that are no numbers, or it has fewer than 3
+        If the recording has no state, the state contains NaN or infinity, or there are fewer than 3
         conditions.
     """
     state = coarse_maps.coarse(recording, pixels, trials, seed)
-    flows, trials, times = (state.sizes[d] for d in ("flow", "trial", "time"))
-    if flows * trials < 3:
+    conditions = state.sizes["flow"] * state.sizes["trial"]
+    if conditions < 3:
         raise InputError(
-            f"expected 3 flows and trials or more to compare distances; the probe has {flows * trials}"
+            f"expected 3 flows and trials or more to compare distances; the probe has {conditions}"
         )
-    means = state.mean(("y", "x")) if "y" in state.dims else state
-    own = np.stack([rdm.correlation(_patterns(state, t).reshape(flows * trials, -1)) for t in range(times)])
-    terms = np.stack([rdm.crossnobis(_patterns(means, t)) for t in range(times)])
-    between = _models(recording, trials, times)
-    within = np.einsum("ktfmgm->ktfgm", between.reshape(len(MODELS), times, *(flows, trials) * 2))
+    distances = _measured(recording, state)
     rng = np.random.default_rng(seed)
-    one, two = np.triu_indices(flows * trials, 1)
-    flow_one, flow_two = np.triu_indices(flows, 1)
-    shape = (len(DISTANCES), len(MODELS), times)
-    drawn = [rng.integers(trials, size=trials) for _ in range(bootstraps)] if trials > 2 else []
-    samples = progress.steps([np.arange(trials), *drawn], 1 + len(drawn), "samples")
-    rho, *resampled = (_agreements(own, between, terms, within, draw) for draw in samples)
-    spread = np.full(shape, np.nan)
-    if drawn:  # some draws of crossnobis may lie in one part
-        spread = 1.96 * xr.DataArray(np.array(resampled)).std("dim_0", skipna=True, ddof=1).values
-    unbiased = rdm.mean_of(terms, np.ones(trials))
-    full = rdm.square(np.concatenate([own[None, :, one, two], between[..., one, two]]), flows * trials)
-    of_flows = rdm.square(np.concatenate([unbiased[None], within.mean(-1)[..., flow_one, flow_two]]), flows)
-    null = np.empty((permutations, *shape))
-    for i in progress.steps(range(permutations), permutations, "permutations"):
-        by_flow = rng.permutation(flows)
-        order = (by_flow[:, None] * trials + rng.permutation(trials)).ravel()
-        null[i] = _permuted(full, order), _permuted(of_flows, by_flow)
-    p = np.where(np.isfinite(rho), (1 + (null >= rho - 1e-12).sum(0)) / (1 + permutations), np.nan)
-    names = ("distance", "model", "time")
-    return xr.Dataset(
-        {
-            "rho": (names, rho, {"units": "1", "long_name": "rank correlation rho_a"}),
-            "low": (names, rho - spread),
-            "high": (names, rho + spread),
-            "p": (names, np.apply_along_axis(statistics.false_discovery, -1, p)),
-            "correlation": (("time", "pair"), own[:, one, two], {"units": "1"}),
-            "crossnobis": (("time", "flow_pair"), unbiased, {"units": "1"}),
-            "trials": trials,
-            "recorded_trials": recording.sizes["trial"],
-            "kept": state.attrs.pop("kept"),
-        },
-        {"distance": list(DISTANCES), "model": list(MODELS), "time": recording.time}
-        | {"pair_one": ("pair", one), "pair_two": ("pair", two)}
-        | {"flow_one": ("flow_pair", flow_one), "flow_two": ("flow_pair", flow_two)},
-        state.attrs,
+    rho, spread = _agreement_with_spread(distances, bootstraps, rng)
+    null = _permuted_agreement(distances, permutations, rng)
+    return _packed(recording, state, distances, rho, spread, statistics.p_value(rho, null, axis=0))
+
+
+def _measured(recording: xr.Dataset, state: xr.DataArray) -> Distances:
+    """Distances of a coarse state (flow, trial, time, ...), and of all models."""
+    flows, trials, times = (state.sizes[dim] for dim in ("flow", "trial", "time"))
+    means = state.mean(("y", "x")) if "y" in state.dims else state
+    by_condition = (_patterns(state, time).reshape(flows * trials, -1) for time in range(times))
+    return Distances(
+        correlation=np.stack([rdm.correlation(patterns) for patterns in by_condition]),
+        crossnobis_terms=np.stack([rdm.crossnobis(_patterns(means, time)) for time in range(times)]),
+        predicted=_predicted(recording, trials, times),
+        flows=flows,
+        trials=trials,
     )
 
 
 def _patterns(state: xr.DataArray, time: int) -> np.ndarray:
-    """(flow, trial, unit) in float64."""
-    return np.asarray(state[:, :, time].values, np.float64).reshape(*state.shape[:2], -1)
+    """Activity (flow, trial, unit) at one frame, in float64."""
+    return np.asarray(state.isel(time=time).values, np.float64).reshape(*state.shape[:2], -1)
 
 
-def _agreements(
-    own: np.ndarray, between: np.ndarray, terms: np.ndarray, within: np.ndarray, drawn: np.ndarray
-) -> np.ndarray:
-    """rho_a (distance, model, time) of a sample of trials."""
-    flows, trials = within.shape[2], len(drawn)
-    which = (np.arange(flows)[:, None] * trials + drawn).ravel()
-    copy = np.tile(np.arange(trials), flows)
+def _predicted(recording: xr.Dataset, trials: int, times: int) -> np.ndarray:
+    """Distances (model, time, condition, condition) that each model predicts; NaN for those of which the
+    recording does not hold what they need.
+    """
+    velocity = ground_truth.velocities(recording)
+    conditions = len(velocity) * trials
+    frames = recording.get("frames")
+    shown = None if frames is None else np.asarray(frames[:, :trials].values, np.float64)
+    predicted = {
+        "identity": _identity_distances(recording, trials),
+        "velocity": _euclidean(np.repeat(velocity, trials, 0)),
+        "position": _position_distances(recording, trials),
+        "pixels": None if shown is None else _pixel_distances(shown),
+        "motion energy": None if shown is None else _motion_energy_distances(recording, shown),
+    }
+    distances = np.full((len(MODELS), times, conditions, conditions), np.nan)
+    for by_time, model in zip(distances, MODELS, strict=True):
+        if predicted[model] is not None:
+            by_time[:] = predicted[model]
+    return distances
+
+
+def _identity_distances(recording: xr.Dataset, trials: int) -> np.ndarray | None:
+    """Whether labels of object 0 differ (condition, condition)."""
+    labels = ground_truth.labels(recording, trials)
+    if labels is None:
+        return None
+    by_condition = np.tile(labels, recording.sizes["flow"])
+    return by_condition[:, None] != by_condition
+
+
+def _position_distances(recording: xr.Dataset, trials: int) -> np.ndarray | None:
+    """Distances of object 0 on the torus (time, condition, condition), in px."""
+    phase = ground_truth.positions(recording, trials)
+    if phase is None:
+        return None
+    sides = np.array([recording.sizes["y"], recording.sizes["x"]])
+    distances = []
+    for t in range(phase.shape[2]):
+        by_condition = phase[:, :, t].reshape(-1, 2)
+        shortest = np.angle(np.exp(1j * (by_condition[:, None] - by_condition)))
+        distances.append(np.linalg.norm(shortest * sides / (2 * np.pi), axis=-1))
+    return np.stack(distances)
+
+
+def _pixel_distances(shown: np.ndarray) -> np.ndarray:
+    """Distances (time, condition, condition) of frames (flow, trial, time, y, x)."""
+    conditions = shown.shape[0] * shown.shape[1]
+    return np.stack([_euclidean(shown[:, :, t].reshape(conditions, -1)) for t in range(shown.shape[2])])
+
+
+def _motion_energy_distances(recording: xr.Dataset, shown: np.ndarray) -> np.ndarray:
+    """Distances (time, condition, condition) of the motion energies between each frame and the one before.
+
+    NaN at the first frame. Frames are (flow, trial, time, y, x).
+    """
+    conditions, times = shown.shape[0] * shown.shape[1], shown.shape[2]
+    reach = REACH
+    if "flow_vy" in recording.coords:
+        reach = max(REACH, int(np.ceil(abs(ground_truth.velocities(recording)).max())))
+    distances = np.full((times, conditions, conditions), np.nan)
+    for t in range(1, times):
+        gap = int(recording.time.values[t] - recording.time.values[t - 1])
+        energies = motion_energies(shown[:, :, t - 1], shown[:, :, t], reach, gap)
+        distances[t] = _euclidean(energies.reshape(conditions, -1))
+    return distances
+
+
+def _euclidean(patterns: np.ndarray) -> np.ndarray:
+    """Euclidean distances (condition, condition) of patterns (condition, unit)."""
+    from scipy.spatial.distance import cdist
+
+    return cdist(patterns, patterns)
+
+
+def _agreement_with_spread(
+    distances: Distances, bootstraps: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """rho_a (distance, model, time), and its standard deviation over samples of trials; NaN for fewer than
+    3 trials.
+    """
+    trials = distances.trials
+    within = distances.predicted_within_trials()
+    drawn = [rng.integers(trials, size=trials) for _ in range(bootstraps)] if trials > 2 else []
+    samples = progress.steps([np.arange(trials), *drawn], 1 + len(drawn), "samples")
+    rho, *resampled = (_agreement_of_sample(distances, within, sample) for sample in samples)
+    if not drawn:
+        return rho, np.full(rho.shape, np.nan)
+    over_samples = xr.DataArray(np.array(resampled), dims=("sample", "distance", "model", "time"))
+    # without NaN: all trials of a sample may lie in one part of crossnobis
+    return rho, over_samples.std("sample", skipna=True, ddof=1).values
+
+
+def _agreement_of_sample(distances: Distances, within: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """rho_a (distance, model, time) of a sample of trials, given as their indices, repeats included.
+
+    ``within`` are the predicted distances within trials (model, time, flow, flow, trial).
+    """
+    one, two = _compared_conditions(sample, distances.flows)
+    measured, predicted = distances.correlation[:, one, two], distances.predicted[..., one, two]
+    flow_one, flow_two = np.triu_indices(distances.flows, 1)
+    counts = np.bincount(sample, minlength=len(sample))
+    unbiased = rdm.crossnobis_mean(distances.crossnobis_terms, counts)
+    predicted_of_flows = within[..., sample].mean(-1)[..., flow_one, flow_two]
+    return np.stack([rdm.agreement(measured, predicted), rdm.agreement(unbiased, predicted_of_flows)])
+
+
+def _compared_conditions(sample: np.ndarray, flows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of conditions in a sample of trials, without those of a trial with a copy of itself."""
+    trials = len(sample)
+    condition = (np.arange(flows)[:, None] * trials + sample).ravel()
+    draw = np.tile(np.arange(trials), flows)  # by which each condition came into the sample
     one, two = np.triu_indices(flows * trials, 1)
-    compared = (copy[one] == copy[two]) | (drawn[copy[one]] != drawn[copy[two]])
-    one, two = which[one[compared]], which[two[compared]]
-    unbiased = rdm.mean_of(terms, np.bincount(drawn, minlength=trials))
-    models = within[..., drawn].mean(-1)[..., *np.triu_indices(flows, 1)]
-    return np.stack(
-        [rdm.agreement(own[:, one, two], between[..., one, two]), rdm.agreement(unbiased, models)]
+    same_draw = draw[one] == draw[two]
+    same_trial = sample[draw[one]] == sample[draw[two]]
+    compared = same_draw | ~same_trial
+    return condition[one[compared]], condition[two[compared]]
+
+
+def _permuted_agreement(distances: Distances, permutations: int, rng: np.random.Generator) -> np.ndarray:
+    """rho_a (permutation, distance, model, time), with flows and trials of measured RDMs in random order."""
+    flows, trials = distances.flows, distances.trials
+    one, two = np.triu_indices(flows * trials, 1)
+    flow_one, flow_two = np.triu_indices(flows, 1)
+    predicted_of_flows = distances.predicted_within_trials().mean(-1)[..., flow_one, flow_two]
+    of_conditions = rdm.rank_matrices(distances.correlation[:, one, two], flows * trials)
+    of_flows = rdm.rank_matrices(distances.crossnobis(), flows)
+    models_of_conditions = rdm.rank_matrices(distances.predicted[..., one, two], flows * trials)
+    models_of_flows = rdm.rank_matrices(predicted_of_flows, flows)
+    null = np.empty((permutations, len(DISTANCES), *distances.predicted.shape[:2]))
+    for i in progress.steps(range(permutations), permutations, "permutations"):
+        flow_order = rng.permutation(flows)
+        condition_order = (flow_order[:, None] * trials + rng.permutation(trials)).ravel()
+        null[i, 0] = _reordered_agreement(of_conditions, models_of_conditions, condition_order)
+        null[i, 1] = _reordered_agreement(of_flows, models_of_flows, flow_order)
+    return null
+
+
+def _reordered_agreement(measured: np.ndarray, models: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """rho_a (model, time) of ranked RDMs (time, condition, condition), in another order of conditions, with
+    those of models (model, time, condition, condition).
+    """
+    return np.einsum("tij,ktij->kt", measured[:, order[:, None], order], models)
+
+
+def _packed(
+    recording: xr.Dataset,
+    state: xr.DataArray,
+    distances: Distances,
+    rho: np.ndarray,
+    spread: np.ndarray,
+    p: np.ndarray,
+) -> xr.Dataset:
+    """All results with their coordinates and units; ``spread`` is the standard deviation of rho."""
+    one, two = np.triu_indices(distances.flows * distances.trials, 1)
+    flow_one, flow_two = np.triu_indices(distances.flows, 1)
+    half_width = statistics.NORMAL * spread
+    dims = ("distance", "model", "time")
+    return xr.Dataset(
+        {
+            "rho": (dims, rho, {"units": "1", "long_name": "rank correlation rho_a"}),
+            "low": (dims, rho - half_width),
+            "high": (dims, rho + half_width),
+            "p": (dims, np.apply_along_axis(statistics.false_discovery, -1, p)),
+            "correlation": (("time", "pair"), distances.correlation[:, one, two], {"units": "1"}),
+            "crossnobis": (("time", "flow_pair"), distances.crossnobis(), {"units": "1"}),
+            "trials": distances.trials,
+            "recorded_trials": recording.sizes["trial"],
+            "kept": state.attrs["kept"],
+        },
+        {
+            "distance": list(DISTANCES),
+            "model": list(MODELS),
+            "time": recording.time,
+            "pair_one": ("pair", one),
+            "pair_two": ("pair", two),
+            "flow_one": ("flow_pair", flow_one),
+            "flow_two": ("flow_pair", flow_two),
+        },
+        {name: value for name, value in state.attrs.items() if name != "kept"},
     )
 
 
-def _permuted(ranked: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """rho_a (model, time) of the first RDM, its conditions in another order, with all others."""
-    return np.einsum("tij,ktij->kt", ranked[0][:, order[:, None], order], ranked[1:])
-
-
-def _models(recording: xr.Dataset, trials: int, times: int) -> np.ndarray:
-    """Distances (model, time, condition, condition) that each model predicts; NaN for what the recording
-    lacks.
-    """
-    velocity, label = ground_truth.velocities(recording), ground_truth.labels(recording, trials)
-    phase = ground_truth.positions(recording, trials)
-    flows = len(velocity)
-    n = flows * trials
-    result = np.full((len(MODELS), times, n, n), np.nan)
-    if label is not None:
-        result[0] = np.tile(label, flows)[:, None] != np.tile(label, flows)
-    result[1] = _distances(np.repeat(velocity, trials, 0))
-    frames = recording.get("frames")
-    shown = None if frames is None else np.asarray(frames[:, :trials].values, np.float64)
-    for t in range(times):
-        if phase is not None:
-            around = np.angle(np.exp(1j * (phase[:, :, t].reshape(n, 1, 2) - phase[:, :, t].reshape(n, 2))))
-            sides = np.array([recording.sizes["y"], recording.sizes["x"]])
-            result[2, t] = np.linalg.norm(around * sides / (2 * np.pi), axis=-1)
-        if shown is not None:
-            result[3, t] = _distances(shown[:, :, t].reshape(n, -1))
-        if shown is not None and t:
-            gap = int(recording.time.values[t] - recording.time.values[t - 1])
-            reach = max(REACH, int(np.ceil(abs(velocity).max()))) if "flow_vy" in recording.coords else REACH
-            energy = motion_energies(shown[:, :, t - 1], shown[:, :, t], reach, gap)
-            result[4, t] = _distances(energy.reshape(n, -1))
-    return result
-
-
-def _distances(x: np.ndarray) -> np.ndarray:
-    from scipy.spatial.distance import cdist
-
-    return cdist(x, x)
-
-
-def motion_energies(before: np.ndarray, after: np.ndarray, reach: int, gap: int = 1) -> np.ndarray:
-    """`flowsim.measures.motion_energy.motion_energy` of two frames (..., y, x), ``gap`` apart, at each
-    velocity of {-reach..reach}^2.
-
-    Returns
-    -------
-    array (..., 2 reach + 1, 2 reach + 1)
-    """
-    first, second = np.fft.fft2(before), np.fft.fft2(after)
-    first[..., 0, 0] = second[..., 0, 0] = 0
-    power = (abs(first) ** 2 + abs(second) ** 2).mean((-2, -1), keepdims=True) / 2
-    moved = np.fft.ifft2(second * first.conj()).real / np.where(power > 0, power, 1)
-    steps = np.arange(-reach, reach + 1) * gap
-    return moved[..., steps[:, None] % moved.shape[-2], steps % moved.shape[-1]]
-
-
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table, of the second half of the frames; what could not be asked is left
-    out.
-    """
+    """Numbers (run) for the opening table, of the second half of the frames, as far as they were measured."""
     late = results.rho.isel(time=slice(results.sizes["time"] // 2, None)).mean("time")
-    asked = {
+    compared = [("correlation", model) for model in MODELS] + [("crossnobis", "velocity")]
+    numbers = {
         f"rho_a of {distance} distances with {model}": late.sel(distance=distance, model=model, drop=True)
-        for distance, model in (*(("correlation", m) for m in MODELS), ("crossnobis", "velocity"))
+        for distance, model in compared
     }
-    return {name: values for name, values in asked.items() if values.notnull().any()}
+    return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Agreement with each model by frame, for both distances."""
-    names, colours = plot.networks(results), plot.palette(results)
-    fig, axes = plot.subplots(2, len(MODELS), figsize=(plot.PAGE, 4.6), sharex=True, sharey=True)
-    time = results.time.values
+    fig, axes = plot.subplots(len(DISTANCES), len(MODELS), figsize=(plot.PAGE, 4.6), sharex=True, sharey=True)
     for row, distance in zip(axes, DISTANCES, strict=True):
         for ax, model in zip(row, MODELS, strict=True):
-            one = results.sel(distance=distance, model=model)
             if (distance, model) == ("crossnobis", "identity"):
                 ax.axis("off")
                 plot.legend(results, ax, loc="center", fontsize=8)
-                continue
-            ax.axhline(0, color="0.7", lw=0.6)
-            ax.set(xlabel="frame", ylabel=f"rho_a, {distance}", ylim=(-0.5, 1.05), title=model)
-            if not bool(one.rho.notnull().any()):
-                ax.text(0.5, 0.5, "cannot be\nasked", transform=ax.transAxes, ha="center", va="center")
-                continue
-            for name in names:
-                of = one.isel(run=one["network"].values == name)
-                band = of[["low", "high"]].mean("run")
-                ax.fill_between(time, band.low, band.high, color=colours[name], alpha=0.15, lw=0)
-                ceiling = rdm.ceiling(of[distance].transpose("run", "time", ...).values)
-                ax.fill_between(time, *ceiling, facecolor="none", edgecolor=colours[name], ls=":", lw=0.9)
-            plot.lines(one, "rho", "time", ax)
-    for ax in (axes[0, 0], axes[1, 1]):  # beside and below what is left out
-        ax.tick_params(labelleft=True, labelbottom=True)
-        ax.set(xlabel="frame", ylabel=f"rho_a, {DISTANCES[int(ax is axes[1, 1])]}")
-    for ax in (*axes[0, 1:], *axes[1, 2:]):
-        ax.set(ylabel="", xlabel="" if ax in axes[0] else "frame")
-    n, flows = int(results.trials.max()), 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
-    of = "" if n == int(results.recorded_trials.max()) else f" of {int(results.recorded_trials.max())}"
-    title = f"Distances among {flows} flows of {n}{of} trials, {plot.seeds(results)}{panels.share_of_channels(results)}"
-    fig.suptitle(title, fontsize=9)
+            else:
+                _draw_agreement(ax, results.sel(distance=distance, model=model), distance)
+                ax.set_title(model)
+    _label_outside(axes)
+    fig.suptitle(_title(results), fontsize=9)
     return fig
+
+
+def _draw_agreement(ax: Axes, agreement: xr.Dataset, distance: str) -> None:
+    """Agreement with one model by frame, with intervals and the noise ceiling of each network."""
+    ax.axhline(0, color="0.7", lw=0.6)
+    ax.set(xlabel="frame", ylabel=f"rho_a, {distance}", ylim=(-0.5, 1.05))
+    if not bool(agreement.rho.notnull().any()):
+        panels.not_measurable(ax)
+        return
+    for _, colour, runs in panels.each_network(agreement):
+        interval = runs[["low", "high"]].mean("run")
+        panels.band(ax, runs.time, interval.low, interval.high, colour, alpha=0.15)
+        lower, upper = rdm.noise_ceiling(runs[distance].transpose("run", "time", ...).values)
+        ax.fill_between(runs.time, lower, upper, facecolor="none", edgecolor=colour, ls=":", lw=0.9)
+    plot.lines(agreement, "rho", "time", ax)
+
+
+def _label_outside(axes: np.ndarray) -> None:
+    """Keep the labels of the leftmost and the lowest axes; the first of the second row is left out."""
+    first_above, first_below = axes[0, 0], axes[1, 1]
+    for ax in (first_above, first_below):
+        ax.tick_params(labelleft=True, labelbottom=True)
+    for ax in axes[0, 1:]:
+        ax.set(xlabel="", ylabel="")
+    for ax in axes[1, 2:]:
+        ax.set_ylabel("")
+
+
+def _title(results: xr.Dataset) -> str:
+    trials, recorded_trials = int(results.trials.max()), int(results.recorded_trials.max())
+    flows = 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
+    share = "" if trials == recorded_trials else f" of {recorded_trials}"
+    return (
+        f"Distances among {flows} flows of {trials}{share} trials, {plot.seeds(results)}"
+        f"{panels.share_of_channels(results)}"
+    )

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "How fast does each network learn?"
 READING = (
-    "Mean squared error on validation sequences, after the context and over the trained horizon, against the number "
-    "of training sequences seen. Thin lines are seeds. Fewer sequences for the same error is faster."
+    "Error on validation sequences against the number of training sequences seen: the mean squared "
+    "error after the context, over the trained horizon, or the cross-entropy where networks classify. "
+    "Thin lines are seeds. A network that needs fewer sequences for the same error learns faster."
 )
 
 
@@ -40,9 +41,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """
     loss = coordinates.variable(recording, "curve_valid_loss")
     sequences = coordinates.variable(recording, "curve_sequences").values.astype(int)
-    what = "cross-entropy" if recording.attrs.get("task") == "classify" else "MSE per pixel"
+    measure = "cross-entropy" if recording.attrs.get("task") == "classify" else "MSE per pixel"
     return xr.Dataset(
-        {"valid_loss": ("sequences", loss.values, {"units": "1", "long_name": f"validation {what}"})},
+        {"valid_loss": ("sequences", loss.values, {"units": "1", "long_name": f"validation {measure}"})},
         {"sequences": ("sequences", sequences, {"long_name": "sequences seen"})},
     )
 
@@ -51,8 +52,8 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table: sequences until the worst network's best error is reached."""
     goal = results.valid_loss.min("sequences").max()
     reached = results.sequences.where(results.valid_loss <= goal).min("sequences")
-    of = results.valid_loss.attrs["long_name"].removesuffix(" per pixel")
-    return {f"sequences seen until {of} is {float(goal):.2g}": reached.assign_attrs(better="lower")}
+    measure = results.valid_loss.attrs["long_name"].removesuffix(" per pixel")
+    return {f"sequences seen until {measure} is {float(goal):.2g}": reached.assign_attrs(better="lower")}
 
 
 def figure(results: xr.Dataset) -> Figure:

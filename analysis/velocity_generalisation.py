@@ -15,15 +15,16 @@ from flowsim.figures import plot, velocity_plane
 from flowsim.measures import ground_truth, recorded
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 READS = "sweep"
 QUESTION = "Does the prediction hold at velocities never trained on?"
 READING = (
-    "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx right); the "
-    "others move at trained velocities. The white line, or grey ground, holds the trained velocities. Darker, or "
-    "lower, is better; mean over seeds. Below, every dot is a seed: its mean over trained (filled) and novel "
-    "velocities (open)."
+    "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx "
+    "right), while the others move at trained velocities; mean over seeds. A white line, or a grey "
+    "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a "
+    "seed: its mean over trained (filled) and novel velocities (open)."
 )
 
 
@@ -37,42 +38,55 @@ def analyse(
     recording : Dataset
         With ``prediction`` and ``frames`` (flow, trial, time, y, x) and the velocity of each object,
         ``object_velocity_vy`` and ``_vx``, or ``_omega``, or ``_expansion``, over (trial, object), of which
-        object 0 is the one that varies; and ``trained`` (trial), whether it moves as in training.
+        object 0 is the one whose velocity varies; and ``trained`` (trial), whether it moves as in training.
     trained_speed : float, optional
-        Velocities with no component beyond this were trained on; needed where the recording has no
-        ``trained``.
+        Velocities with no component beyond this were trained; needed where the recording has no ``trained``.
 
     Returns
     -------
     Dataset
-        ``mse``, ``trained`` and ``trials``, how many, over (vy, vx), or (omega), or (expansion);
-        ``mse_trained``, ``mse_novel``: means over trials at trained velocities and others, with
-        ``sem_trained``, ``sem_novel`` over trials.
+        ``mse``, ``trained`` (0 or 1) and ``trials``, how many there are, over (vy, vx), or (omega), or
+        (expansion); ``mse_trained``, ``mse_novel``: means over trials at trained velocities and at others,
+        with standard errors over trials, ``sem_trained`` and ``sem_novel``.
 
     Raises
     ------
     InputError
-        If the recording has no predictions after the context, or does not tell velocities or what was
-        trained.
+        If the recording has no predictions after the context, no velocities of objects, or does not say which
+        of them were trained.
     """
+    mse = _mse_by_trial(recording)
+    velocity, trained = ground_truth.swept(recording, trained_speed)
+    by_trial = velocity.assign(mse=mse, trained=trained)
+    result = _by_velocity(by_trial, [str(component) for component in velocity])
+    for name, chosen in (("trained", trained), ("novel", ~trained)):
+        of_trials = by_trial.mse[chosen]
+        result[f"mse_{name}"] = ((), of_trials.mean(), {"units": "1"})
+        result[f"sem_{name}"] = ((), of_trials.sem(), {"units": "1"})
+    return result
+
+
+def _mse_by_trial(recording: xr.Dataset) -> np.ndarray:
+    """Mean squared error (trial) over flows, pixels and the frames within the trained horizon."""
     error, _ = recorded.squared_error(recording)
     horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
-    by_trial = error.isel(time=(error.ahead <= horizon).values).mean(("flow", "time", "y", "x")).compute()
-    velocity, trained = ground_truth.swept(recording, trained_speed)
-    table = velocity.assign(mse=by_trial.values, trained=trained)
-    cells = table.groupby(list(velocity))
-    by = cells.agg(mse=("mse", "mean"), trained=("trained", "max"), trials=("mse", "size")).to_xarray()
-    result = xr.Dataset(
+    within_horizon = (error.ahead <= horizon).values
+    return error.isel(time=within_horizon).mean(("flow", "time", "y", "x")).compute().values
+
+
+def _by_velocity(by_trial: pd.DataFrame, components: list[str]) -> xr.Dataset:
+    """Means of a table of trials over the components of velocities."""
+    table = by_trial.groupby(components).agg(
+        mse=("mse", "mean"), trained=("trained", "max"), trials=("mse", "size")
+    )
+    grid = table.to_xarray()
+    return xr.Dataset(
         {
-            "mse": by.mse.assign_attrs(units="1", long_name="MSE per pixel"),
-            "trained": by.trained.fillna(0).astype(np.int8),
-            "trials": by.trials.fillna(0).astype(int),
+            "mse": grid.mse.assign_attrs(units="1", long_name="MSE per pixel"),
+            "trained": grid.trained.fillna(0).astype(np.int8),
+            "trials": grid.trials.fillna(0).astype(int),
         }
     )
-    for name, chosen in (("trained", trained), ("novel", ~trained)):
-        for kind, value in (("mse", table.mse[chosen].mean()), ("sem", table.mse[chosen].sem())):
-            result[f"{kind}_{name}"] = ((), value, {"units": "1"})
-    return result
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -86,6 +100,6 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
     fig = velocity_plane.by_velocity(results, "mse", label="MSE per pixel")
-    what = "MSE x 1000; " if "vy" in results.mse.dims else ""
-    fig.suptitle(f"{what}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
+    unit = "MSE x 1000; " if "vy" in results.mse.dims else ""
+    fig.suptitle(f"{unit}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

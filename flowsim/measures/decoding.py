@@ -1,27 +1,92 @@
-"""Linear readouts, fitted on some trials and judged on others, together with what permuted targets give.
+"""Linear readouts that are fitted on some trials and judged on others, beside what permuted targets give.
 
-Features are standardised and reduced to principal components on the training trials. The ridge penalty is the
-shrinkage of Ledoit and Wolf (2004) of their covariance: it never sees the targets, so that true and permuted
-ones are treated alike, and one least-squares fit serves them all. Labels are read by regression on indicators
-(Hastie, Tibshirani and Friedman 2009, section 4.2): that one is named whose indicator exceeds its share in
-training by most of that share, as else, where there is little to go by, the label that was left out would
-never be named. All presentations of a trial are on the same side of every split.
+Features are standardised and reduced to principal components on the training trials. The ridge penalty is
+the shrinkage of their covariance after Ledoit and Wolf (2004): it never sees the targets, so that true and
+permuted targets are treated alike, and one least-squares fit serves them all. Labels are read by regression
+on indicators (Hastie, Tibshirani and Friedman 2009, section 4.2): the readout names the label whose
+indicator exceeds its share in training by most, relative to that share. Without this correction, and with
+little to go by, the label of the trial that was left out would never be named. All presentations of a trial
+are on the same side of every split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from flowsim.flows.flow import Flow
 from flowsim.flows.velocity_grid import VelocityGrid
-from flowsim.measures.statistics import p_value
+from flowsim.measures import statistics
 
-DRAWS, FEW = 1000, 4
-"""Bootstrap samples of trials; with fewer trials than this there is no interval."""
-TOLD = ("score", "low", "high", "chance", "chance_low", "chance_high", "p")
+DRAWS = 1000
+"""Bootstrap samples of trials."""
+FEW = 4
+"""With fewer trials than this there is no interval."""
+LEAST = 1e-6
+"""Shrinkage, and what is left without it, are kept at least this far from 0."""
+
+
+class Judgement(NamedTuple):
+    """The score of a readout with its 95 % interval over trials, and what permuted targets give."""
+
+    score: float
+    low: float
+    high: float
+    chance: float
+    """Mean score of permuted targets."""
+    chance_low: float
+    chance_high: float
+    """Between these lie the central 95 % of the scores of permuted targets."""
+    p: float
+    """At least 1 / (1 + number of permutations)."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a readout gets right on held-out trials, of what there is to get right.
+
+    Parameters
+    ----------
+    achieved, possible : arrays (trial, permutation)
+        Presentations whose label was named, and all presentations; or the sum of squares about the training
+        mean that was explained, and the whole sum.
+    """
+
+    achieved: np.ndarray
+    possible: np.ndarray
+
+    def scores(self) -> np.ndarray:
+        """Accuracy, or cross-validated R^2, over all trials (permutation)."""
+        return self.achieved.sum(0) / self.possible.sum(0)
+
+
+@dataclass(frozen=True)
+class _Readout:
+    """A readout that was fitted on the trials of one fold."""
+
+    test: np.ndarray
+    """Indices of the trials that were held out."""
+    mean: np.ndarray
+    scale: np.ndarray
+    axes: np.ndarray
+    """Principal components (feature, component) of standardised features."""
+    weights: np.ndarray
+    """(component, target), with permutations and values as one dimension of targets."""
+    intercept: np.ndarray
+    guess: np.ndarray
+    """Mean of the targets in training (permutation, value)."""
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Targets (flow, trial, permutation, value) read from features (flow, trial, feature)."""
+        presentations = features.reshape(-1, features.shape[2])
+        # in numpy: the checks of scikit-learn take longer than the arithmetic
+        components = np.nan_to_num((presentations - self.mean) / self.scale) @ self.axes
+        targets = components @ self.weights + self.intercept
+        return targets.reshape(*features.shape[:2], *self.guess.shape)
 
 
 def held_out(
@@ -33,8 +98,8 @@ def held_out(
     folds: int,
     components: int,
     seed: int,
-) -> list[np.ndarray]:
-    """What a readout from ``x`` gets right in each of ``tested``, on trials on which it was not fitted.
+) -> list[Tally]:
+    """How much a readout fitted to ``x`` gets right in each of ``tested``, on trials it was not fitted to.
 
     Parameters
     ----------
@@ -43,80 +108,123 @@ def held_out(
         NaN counts as the mean of the training trials.
     y : array (flow, trial, permutation, value)
         Targets; indicators of the label if ``classify``.
+    classify : bool
+        Name labels, instead of predicting values.
     folds, components : int
         At most so many groups of trials, and principal components.
+    seed : int
+        Of the assignment of trials to folds.
 
     Returns
     -------
-    list of arrays (2, trial, permutation)
-        Presentations whose label is named and all of them, or squares explained and all, about the training
-        mean: sums of these over trials have accuracy, or the cross-validated R^2, as their ratio.
+    list of Tally
+        One for each of ``tested``.
     """
+    from sklearn.model_selection import KFold
+
+    trials = x.shape[1]
+    splits = KFold(min(folds, trials), shuffle=True, random_state=seed).split(np.arange(trials))
+    readouts = [_fit(x[:, train], y[:, train], test, components, seed) for train, test in splits]
+    return [_tally(readouts, features, y, classify) for features in tested]
+
+
+def _fit(x: np.ndarray, y: np.ndarray, test: np.ndarray, components: int, seed: int) -> _Readout:
+    """The readout of targets y (flow, trial, permutation, value) from x (flow, trial, feature)."""
     from sklearn.covariance import ledoit_wolf_shrinkage
     from sklearn.decomposition import PCA
     from sklearn.linear_model import Ridge
-    from sklearn.model_selection import KFold
     from sklearn.preprocessing import StandardScaler
 
-    trials, fitted = x.shape[1], []
-    for train, test in KFold(min(folds, trials), shuffle=True, random_state=seed).split(np.arange(trials)):
-        known, wanted = x[:, train].reshape(-1, x.shape[2]), y[:, train].reshape(len(y) * len(train), -1)
-        kept = max(1, min(components, known.shape[1], len(known) - 1))
-        scale, axes = StandardScaler(), PCA(kept, random_state=seed)
-        with np.errstate(
-            invalid="ignore", divide="ignore"
-        ):  # of a silent state, the share of each component is 0 / 0
-            z = axes.fit_transform(scale.fit_transform(known))
-        share = np.clip(ledoit_wolf_shrinkage(z, assume_centered=True), 1e-6, 1 - 1e-6)
-        penalty = max(share / (1 - share) * (z**2).sum() / kept, 1e-12)
-        fitted.append((test, scale, axes.components_.T, Ridge(penalty).fit(z, wanted), wanted.mean(0)))
-    tallies = []
-    for other in tested:
-        tally = np.empty((2, trials, y.shape[2]))
-        for test, scale, axes, readout, guess in fitted:
-            new, true = other[:, test].reshape(-1, other.shape[2]), y[:, test]
-            z = (
-                np.nan_to_num((new - scale.mean_) / scale.scale_) @ axes
-            )  # in numpy: their checks take longer than they do
-            said = (z @ readout.coef_.T + readout.intercept_).reshape(true.shape)
-            if classify:
-                share = guess.reshape(y.shape[2:])  # of each label in training
-                evidence = np.where(share > 0, (said - share) / np.where(share > 0, share, 1), -np.inf)
-                tally[0, test], tally[1, test] = (evidence.argmax(-1) == true.argmax(-1)).sum(0), len(y)
-            else:
-                tally[1, test] = ((true - guess.reshape(y.shape[2:])) ** 2).sum((0, -1))
-                tally[0, test] = tally[1, test] - ((true - said) ** 2).sum((0, -1))
-        tallies.append(tally)
-    return tallies
+    presentations = x.reshape(-1, x.shape[2])
+    targets = y.reshape(len(presentations), -1)
+    retained = max(1, min(components, presentations.shape[1], len(presentations) - 1))
+    scaler, pca = StandardScaler(), PCA(retained, random_state=seed)
+    with np.errstate(invalid="ignore", divide="ignore"):  # if silent, the share of each component is 0 / 0
+        z = pca.fit_transform(scaler.fit_transform(presentations))
+    shrinkage = np.clip(ledoit_wolf_shrinkage(z, assume_centered=True), LEAST, 1 - LEAST)
+    penalty = max(shrinkage / (1 - shrinkage) * (z**2).sum() / retained, 1e-12)
+    ridge = Ridge(penalty).fit(z, targets)
+    return _Readout(
+        test=test,
+        mean=scaler.mean_,
+        scale=scaler.scale_,
+        axes=pca.components_.T,
+        weights=ridge.coef_.T,
+        intercept=ridge.intercept_,
+        guess=targets.mean(0).reshape(y.shape[2:]),
+    )
 
 
-def judged(tally: np.ndarray, rng: np.random.Generator, folds: int) -> dict[str, float]:
-    """`TOLD` of a tally (2, trial, permutation): score, 95 % interval over trials, and what permuted targets
-    give.
+def _tally(readouts: list[_Readout], features: np.ndarray, y: np.ndarray, classify: bool) -> Tally:
+    """What the readouts of all folds get right in ``features`` (flow, trial, feature)."""
+    tally = Tally(np.empty(y.shape[1:3]), np.empty(y.shape[1:3]))
+    for readout in readouts:
+        test, true = readout.test, y[:, readout.test]
+        predicted = readout.predict(features[:, test])
+        if classify:
+            named = _evidence(predicted, readout.guess).argmax(-1)
+            tally.achieved[test] = (named == true.argmax(-1)).sum(0)
+            tally.possible[test] = len(y)
+        else:
+            about_mean = ((true - readout.guess) ** 2).sum((0, -1))
+            tally.possible[test] = about_mean
+            tally.achieved[test] = about_mean - ((true - predicted) ** 2).sum((0, -1))
+    return tally
 
-    The standard error is a bootstrap of held-out trials. As readouts were fitted to the same trials it is too
-    small by itself, and grows by sqrt(1 + k / (k - 1)) for k folds (Nadeau and Bengio 2003, Machine Learning
-    52); with that, and the quantiles of Student, intervals hold the expected score in 92 to 98 % of
-    simulations of 8 to 30 trials, and without in 75 to 89 %. One without width tells that all trials gave the
-    same. p is at least 1 / (1 + number of permutations) (Phipson and Smyth 2010).
+
+def _evidence(indicators: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """By how much indicators (..., label) exceed the share of each label in training, relative to it."""
+    occurs = share > 0
+    return np.where(occurs, (indicators - share) / np.where(occurs, share, 1), -np.inf)
+
+
+def judge(tally: Tally, rng: np.random.Generator, folds: int) -> Judgement:
+    """Score, 95 % interval over trials, and what permuted targets give; permutation 0 are the true targets.
+
+    The standard error is a bootstrap of held-out trials, corrected for readouts that share training trials
+    (`flowsim.measures.statistics.held_out_interval`). With that, and the quantiles of Student, intervals hold
+    the expected score in 92 to 98 % of simulations of 8 to 30 trials, and without in 75 to 89 %. An interval
+    without width means that all trials gave the same.
+
+    Parameters
+    ----------
+    tally : Tally
+    rng : numpy.random.Generator
+        Draws the bootstrap samples.
+    folds : int
+        At most so many groups of trials, as in `held_out`.
     """
-    from scipy.stats import t
+    trials = len(tally.achieved)
+    with np.errstate(invalid="ignore", divide="ignore"):  # where there is nothing to get right
+        score, *null = tally.scores()
+        variance = _bootstrap_variance(tally, rng)
+    half_width = np.nan
+    if trials >= FEW:
+        half_width = statistics.held_out_interval(variance, trials, min(folds, trials))
+    chance_low, chance_high = statistics.null_interval(null)
+    return Judgement(
+        score=score,
+        low=score - half_width,
+        high=np.minimum(score + half_width, 1),
+        chance=np.mean(null),
+        chance_low=chance_low,
+        chance_high=chance_high,
+        p=statistics.p_value(score, null),
+    )
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        score, *null = np.divide(*tally.sum(1))
-        trials = tally.shape[1]
-        drawn = rng.integers(trials, size=(DRAWS, trials))
-        variance = np.divide(*tally[:, drawn, 0].sum(-1)).var() * trials / (trials - 1)
-    k = min(folds, trials)
-    half = t.ppf(0.975, trials - 1) * np.sqrt(variance * (1 + k / (k - 1))) if trials >= FEW else np.nan
-    low, high = score - half, np.minimum(score + half, 1)
-    below, above = np.quantile(null, [0.025, 0.975])
-    return dict(zip(TOLD, (score, low, high, np.mean(null), below, above, p_value(score, null)), strict=True))
+
+def _bootstrap_variance(tally: Tally, rng: np.random.Generator) -> float:
+    """Variance of the true score over samples of trials."""
+    trials = len(tally.achieved)
+    samples = rng.integers(trials, size=(DRAWS, trials))
+    of_trials = np.stack([tally.achieved[:, 0], tally.possible[:, 0]], -1)
+    achieved, possible = of_trials[samples].sum(1).T
+    return (achieved / possible).var() * trials / (trials - 1)
 
 
-def carried(state: xr.DataArray, fitted: Flow, tested: Flow, grid: VelocityGrid) -> xr.DataArray:
-    """The state under ``tested`` put where the law of shift says that it was under ``fitted``; NaN without a
-    partner.
+def shifted_back(state: xr.DataArray, fitted: Flow, tested: Flow, grid: VelocityGrid) -> xr.DataArray:
+    """The state under ``tested``, each velocity channel put where the law of shift says it was under
+    ``fitted``.
 
     Parameters
     ----------
@@ -124,12 +232,17 @@ def carried(state: xr.DataArray, fitted: Flow, tested: Flow, grid: VelocityGrid)
         Means over space, which transport does not change.
     fitted, tested : Flow
     grid : VelocityGrid
+
+    Returns
+    -------
+    DataArray (flow, trial, velocity, ...)
+        NaN for channels without a partner.
     """
-    apart = Flow(tested.group, tuple(b - a for a, b in zip(fitted.velocity, tested.velocity, strict=True)))
-    u = grid.velocity_of(apart)
-    partner = (None,) * len(grid) if u is None else grid.partner(u)
+    difference = tuple(b - a for a, b in zip(fitted.velocity, tested.velocity, strict=True))
+    shift = grid.velocity_of(Flow(tested.group, difference))
+    partners = (None,) * len(grid) if shift is None else grid.partner(shift)
     moved = xr.full_like(state, np.nan)
-    for now, before in enumerate(partner):
-        if before is not None:
-            moved[:, :, before] = state[:, :, now].values
+    for channel, partner in enumerate(partners):
+        if partner is not None:
+            moved[:, :, partner] = state[:, :, channel].values
     return moved

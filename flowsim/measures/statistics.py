@@ -18,6 +18,8 @@ import xarray as xr
 CONFIDENCE = 0.95
 NORMAL = 1.96
 """Half-width of an interval in standard errors, where their number of degrees of freedom is large."""
+CENTRAL = (0.025, 0.975)
+"""Quantiles between which the central 95 % lie."""
 
 
 def student(degrees_of_freedom: Any) -> Any:
@@ -70,6 +72,15 @@ def cross_validation_interval(scores: np.ndarray) -> np.ndarray:
     return student(folds - 1) * scores.std(-1, ddof=1) * np.sqrt(1 / folds + 1 / (folds - 1))
 
 
+def held_out_interval(variance: float, trials: int, folds: int) -> float:
+    """Half-width of the interval of a score over held-out trials, from its variance when they are resampled.
+
+    Readouts of different folds were fitted to much the same trials, which resampling does not see: the
+    variance grows by the factor 1 + k / (k - 1) for k folds (after Nadeau and Bengio 2003).
+    """
+    return float(student(trials - 1) * np.sqrt(variance * (1 + folds / (folds - 1))))
+
+
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     """Lower and upper end of the interval of a proportion, ``hits`` of ``count``."""
     from scipy.stats import binomtest
@@ -102,9 +113,19 @@ def p_value(observed: Any, null: Any, axis: int = -1, slack: Any = 1e-12) -> Any
     """
     observed, null = np.asarray(observed), np.asarray(null)
     as_large = null >= np.expand_dims(observed - slack, axis)
-    p = (1 + as_large.sum(axis)) / (1 + null.shape[axis])
-    p = np.where(np.isfinite(observed), p, np.nan)
+    p = np.where(np.isfinite(observed), p_of_counts(as_large.sum(axis), null.shape[axis]), np.nan)
     return p if p.ndim else float(p)
+
+
+def p_of_counts(as_large: Any, permutations: int) -> Any:
+    """`p_value` where ``as_large`` of so many permutations are as large as what was observed."""
+    return (1 + as_large) / (1 + permutations)
+
+
+def null_interval(null: Any) -> tuple[float, float]:
+    """Lower and upper end of the central 95 % of draws from the null."""
+    low, high = np.quantile(null, CENTRAL)
+    return float(low), float(high)
 
 
 def false_discovery(p: np.ndarray) -> np.ndarray:

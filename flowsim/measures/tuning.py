@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.measures.recorded import ratio, require_finite
+from flowsim.measures.statistics import p_of_counts
 
 if TYPE_CHECKING:
     from flowsim.flows.flow import Flow
@@ -82,8 +83,7 @@ def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: 
     for trial in trials:
         for j in range(state.sizes["flow"]):
             values = np.asarray(state[j, trial, frames].values, np.float64)
-            if not np.isfinite(values).all():
-                raise InputError("the state contains NaN or infinity: the network diverged; train it again")
+            require_finite(values)
             values = abs(values) if how == "magnitude" else values.clip(min=0)
             by_flow.append(values.mean((0, *range(3, values.ndim))).ravel())
     return np.stack(by_flow).reshape(len(trials), state.sizes["flow"], -1)
@@ -153,7 +153,7 @@ def measures(
         "half_width": half_width(above),
         "direction_selectivity": plain,
         "direction_selectivity_cv": held_out,
-        "speed_selectivity": _ratio(np.ptp(by_speed, axis=0), by_speed.max(0) + by_speed.min(0)),
+        "speed_selectivity": ratio(np.ptp(by_speed, axis=0), by_speed.max(0) + by_speed.min(0)),
         "reliability": reliability(responses, splits, rng),
     }
     return {name: np.where(active, values, np.nan) for name, values in by_name.items()}
@@ -164,14 +164,9 @@ def _circular(curves: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.nda
     angles, arcs, mean = directions(plane)
     speeds, of_flow = np.unique(abs(plane).round(9), return_inverse=True)
     expected = np.array([curves[of_flow == s].mean(0) for s in range(len(speeds))])[of_flow]
-    weight = arcs[:, None] * np.nan_to_num(_ratio(mean @ curves, mean @ expected), nan=1)
+    weight = arcs[:, None] * np.nan_to_num(ratio(mean @ curves, mean @ expected), nan=1)
     m = np.exp(1j * angles) @ weight / weight.sum(0)
     return abs(m), np.rad2deg(np.angle(m)) % 360
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, NaN where whole is not positive."""
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
 def direction_selectivity(responses: np.ndarray, plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +198,7 @@ def direction_selectivity(responses: np.ndarray, plane: np.ndarray) -> tuple[np.
         return np.stack([np.take_along_axis(side[trials].mean(0), best, 0)[0] for side in (there, back)])
 
     def index(sides: np.ndarray) -> np.ndarray:
-        return _ratio(sides[0] - sides[1], sides.sum(0))
+        return ratio(sides[0] - sides[1], sides.sum(0))
 
     trials = list(range(len(responses)))
     plain = index(compared(there, trials))
@@ -242,7 +237,7 @@ def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) ->
         b = responses[order[trials // 2 :]].mean(0)
         a = a - a.mean(0)
         b = b - b.mean(0)
-        correlation[:] = _ratio((a * b).sum(0), np.sqrt((a**2).sum(0) * (b**2).sum(0)))
+        correlation[:] = ratio((a * b).sum(0), np.sqrt((a**2).sum(0) * (b**2).sum(0)))
     r = correlations.mean(0) if splits else np.full(units, np.nan)
     return 2 * r / (1 + abs(r))
 
@@ -273,4 +268,4 @@ def exchangeable(
     exceeding = np.zeros(responses.shape[2])
     for _ in range(permutations):
         exceeding += statistic(rng.permuted(plain, axis=1)) >= least
-    return (1 + exceeding) / (1 + permutations)
+    return p_of_counts(exceeding, permutations)

@@ -47,17 +47,6 @@ def shown(recording, responses, flows, resting=None):
     )  # fmt: skip
 
 
-def test_directions_that_differ_by_rounding_are_one():
-    """On the cut of the angle at 180 degrees, and around 0."""
-    where = np.array([-1 - 0j, -2 + 0j, complex(-1, -1e-12), 1 + 0j, complex(1, -1e-12), 0])
-    angles, arcs, mean = tuning.directions(where)
-    np.testing.assert_allclose(angles, [0, np.pi], atol=1e-5)
-    np.testing.assert_allclose(arcs, np.pi, atol=1e-5)
-    np.testing.assert_allclose(mean.sum(1), 1)
-    angles, _, _ = tuning.directions(plane(BOX))
-    assert len(angles) == 16
-
-
 def apart(a, b):
     return abs((a - b + 180) % 360 - 180)
 
@@ -114,15 +103,6 @@ def test_noise_is_not_tuned(recording, rng):
     assert abs(result.reliability.median()) < 0.1
 
 
-def test_false_discoveries_over_simulations(rng):
-    """Of 200 simulated recordings of 10 noise units, about 5 % find any unit tuned after correction."""
-    from scipy.stats import false_discovery_control
-
-    p = tuning.exchangeable(rng.random((2, 9, 2000)), np.eye(9), 199, rng).reshape(200, 10)
-    found = (false_discovery_control(p, axis=1) <= 0.05).any(1).mean()
-    assert 0.01 < found < 0.1
-
-
 def test_shuffled_flows_are_not_tuned(recording, rng):
     curve = separable(plane(SMALL), rng.uniform(0, 360, 200), 1, speed=1)[:, None] * np.ones((1, 4, 1)) + 0.1
     assert velocity_tuning.analyse(shown(recording, curve, SMALL), permutations=399).tuned.all()
@@ -148,14 +128,6 @@ def test_speed_alone_is_no_direction(recording, rng):
     assert result.tuned.sel(test="direction").sum() <= 2
     assert (result.circular_variance > 0.98).all()
     assert (result.speed_selectivity > 0.97).all()
-
-
-def test_reliability_is_the_share_of_variance_that_repeats(rng):
-    signal = rng.standard_normal((1, 200, 60))
-    responses = signal + rng.standard_normal((4, 200, 60))
-    np.testing.assert_allclose(tuning.reliability(responses, 20, rng).mean(), 4 / 5, atol=0.02)
-    two = tuning.reliability(responses[:2], 20, rng).mean()
-    np.testing.assert_allclose(two, 2 / 3, atol=0.03)
 
 
 def test_channels_that_obey_the_law_prefer_their_own_velocity(recording):

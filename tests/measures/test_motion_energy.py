@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from flowsim import InputError
-from flowsim.measures.motion_energy import best_velocity, motion_energy
+from flowsim.measures.motion_energy import best_velocity, motion_energies, motion_energy
 from flowsim.scenes.scene import Scene
 from stimuli import drifting_gratings, motion_clouds, moving_digits, random_dots
 
@@ -91,6 +91,15 @@ def test_measure_needs_two_frames(shape):
     for measure in (best_velocity, lambda frames: motion_energy(frames, (0, 0))):
         with pytest.raises(InputError, match=r"expected \(time, y, x\) with 2 frames or more; got"):
             measure(np.zeros(shape))
+
+
+def test_motion_energies_are_those_of_one_velocity(rng):
+    frames = rng.random((2, 7, 8))
+    for gap in (1, 2):
+        energy = motion_energies(*frames, 2, gap)
+        for vy, vx in ((0, 0), (-2, 1), (2, 2)):
+            expected = motion_energy(frames, (gap * vy, gap * vx))
+            assert energy[vy + 2, vx + 2] == pytest.approx(expected)
 
 
 # The stimuli move as they say
