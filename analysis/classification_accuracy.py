@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 READS = "sweep"
 QUESTION = "Does the network name what moves, at velocities never trained on?"
 READING = (
-    "Percent of trials named correctly after the last frame, by velocity (vy down, vx right); the white line, or grey "
-    "ground, holds the trained velocities. Higher (brighter) is better; mean over seeds. Below, every dot is a seed: "
-    "its mean over trained (filled) and novel velocities (open); the dashed line is chance, always naming the most "
-    "frequent label."
+    "Percent of trials named correctly after the last frame, by velocity (vy down, vx right); the white "
+    "line, or grey ground, holds the trained velocities. Higher (brighter) is better; mean over seeds. "
+    "Below, every dot is a seed: its mean over trained (filled) and novel velocities (open); the dashed "
+    "line is chance, always naming the most frequent label."
 )
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "How well does each network predict the next frames?"
 READING = (
-    "Above: mean squared error of each predicted frame within the trained horizon (lower is better); thin lines are "
-    "seeds, grey lines predict without any motion. Below: one test trial; the last frames seen (up to 0), the truth "
-    "(+1, +2, ...), and what the first seed of each network predicts."
+    "Above: mean squared error of each predicted frame within the trained horizon (lower is better); thin "
+    "lines are seeds, grey lines predict without any motion. Below: one test trial; the last frames seen "
+    "(up to 0), the truth (+1, +2, ...), and what the first seed of each network predicts."
 )
 SEEN = 3
 

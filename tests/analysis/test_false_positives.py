@@ -32,7 +32,7 @@ from analysis import (
 from flowsim import Flow, Law, Translation, VelocityGrid
 from flowsim.files import coordinates
 from flowsim.measures import orbit
-from flowsim.measures.similarity import centre, cka, jackknife
+from flowsim.measures.similarity import cka, cka_error, u_centred
 
 BOX = [(0, 0), *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)]
 FEW, LINE = BOX[:5], [(0, 0), (0, -2), (0, -1), (0, 1), (0, 2)]
@@ -300,7 +300,7 @@ def test_model_similarity_finds_no_pair_alike(simulations, recording):
         trial = np.repeat(np.arange(8), 10)
         one = (rng.standard_normal((80, 6)) + rng.standard_normal((8, 6))[trial]) * np.linspace(2, 0.5, 6)
         own, other = (x @ x.T for x in (one, one + rng.standard_normal(one.shape)))
-        found.append([cka(centre(own), centre(other)), jackknife(own, other, trial)])
+        found.append([cka(u_centred(own), u_centred(other)), cka_error(own, other, trial)])
     assert at_most(np.array(p) <= 0.05)
     value, error = np.array(found).T
     half = t.ppf(0.975, 7) * error

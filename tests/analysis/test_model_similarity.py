@@ -11,7 +11,7 @@ from scipy.spatial import procrustes as scipy_procrustes
 
 from analysis import model_similarity
 from flowsim import InputError
-from flowsim.measures.similarity import centre, cka, dynamical, exchanges, predictivity, procrustes, scores
+from flowsim.measures.similarity import cka, dynamical, exchanges, predictivity, procrustes, scores, u_centred
 
 FLOWS = [(0, 0), (1, 0), (0, 1)]
 
@@ -35,7 +35,7 @@ def rotation(rng, units):
 def test_rotation_scaling_and_offset_are_not_seen(rng, scale):
     one, trial = latent(rng)
     two = scale * one @ rotation(rng, 6) + 3
-    assert cka(centre(gram(one)), centre(gram(two))) == pytest.approx(1, abs=1e-12)
+    assert cka(u_centred(gram(one)), u_centred(gram(two))) == pytest.approx(1, abs=1e-12)
     assert procrustes(scores(gram(one)), scores(gram(two))) < 1e-6
     assert predictivity(scores(gram(one)), scores(gram(two) / scale**2), trial) > 1 - 1e-6
 
@@ -43,7 +43,7 @@ def test_rotation_scaling_and_offset_are_not_seen(rng, scale):
 def test_only_regression_is_blind_to_other_linear_maps(rng):
     one, trial = latent(rng)
     two = one @ (rotation(rng, 6) * np.geomspace(0.05, 3, 6)) @ rotation(rng, 6)
-    assert cka(centre(gram(one)), centre(gram(two))) < 0.9
+    assert cka(u_centred(gram(one)), u_centred(gram(two))) < 0.9
     assert procrustes(scores(gram(one)), scores(gram(two))) > 0.2
     for source, target in ((one, two), (two, one)):
         assert predictivity(scores(gram(source)), scores(gram(target)), trial) > 1 - 1e-4
@@ -53,7 +53,7 @@ def test_independent_states_are_not_alike_although_plain_cka_is_high(rng):
     found, plain, predicted = [], [], []
     for _ in range(20):
         one, two = rng.standard_normal((2, 60, 300))
-        found.append(cka(centre(gram(one)), centre(gram(two))))
+        found.append(cka(u_centred(gram(one)), u_centred(gram(two))))
         plain.append(np.vdot(gram(one), gram(two)) / np.linalg.norm(gram(one)) / np.linalg.norm(gram(two)))
         predicted.append(predictivity(scores(gram(one)), scores(gram(two)), np.repeat(np.arange(6), 10)))
     assert abs(np.mean(found)) < 0.02
@@ -77,8 +77,8 @@ def test_cka_is_the_ratio_of_unbiased_hsic(rng):
     two += one
     k, other = one @ one.T, two @ two.T
     expected = hsic(k, other) / np.sqrt(hsic(k, k) * hsic(other, other))
-    assert cka(centre(gram(one)), centre(gram(two))) == pytest.approx(expected, abs=1e-12)
-    assert cka(centre(k), centre(other)) == pytest.approx(
+    assert cka(u_centred(gram(one)), u_centred(gram(two))) == pytest.approx(expected, abs=1e-12)
+    assert cka(u_centred(k), u_centred(other)) == pytest.approx(
         expected, abs=1e-12
     )  # no matter where the origin is
 
@@ -105,7 +105,7 @@ def test_cka_of_stored_states_by_its_definition():
     k, other = (x @ x.T for x in STORED)
     expected = hsic(k, other) / np.sqrt(hsic(k, k) * hsic(other, other))
     assert expected == pytest.approx(CKA, abs=1e-9)
-    assert cka(*(centre(gram(x)) for x in STORED)) == pytest.approx(CKA, abs=1e-9)
+    assert cka(*(u_centred(gram(x)) for x in STORED)) == pytest.approx(CKA, abs=1e-9)
 
 
 def test_procrustes_of_stored_states_by_its_definition():
@@ -165,7 +165,7 @@ def test_exchanging_trials_finds_nothing_in_noise_and_in_what_time_alone_explain
     trial, course = np.repeat(np.arange(7), 5), np.tile(rng.standard_normal((5, 3)), (7, 1))
     orders, low = exchanges(trial, at_most=39), 0
     for _ in range(200):
-        one, two = (centre(gram(course + rng.standard_normal((35, 3)))) for _ in range(2))
+        one, two = (u_centred(gram(course + rng.standard_normal((35, 3)))) for _ in range(2))
         own = cka(one, two)
         low += (1 + sum(cka(one, two[np.ix_(o, o)]) >= own for o in orders)) / 40 <= 0.05
     assert 2 <= low <= 20
@@ -241,5 +241,7 @@ def test_dynamical_similarity_of_runs(rng, recording):
 
 def test_dynamical_similarity_without_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "DSA", None)
-    with pytest.raises(InputError, match="needs the package dsa-metric"):
+    with pytest.raises(
+        InputError, match="needs the package dsa-metric, which is not installed: pip install dsa-metric"
+    ):
         dynamical([])

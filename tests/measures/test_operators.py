@@ -10,7 +10,7 @@ from flowsim import Flow, InputError, Law, Translation, VelocityGrid
 from flowsim.files import coordinates
 from flowsim.measures.comoving import States
 from flowsim.measures.eigenphases import linearity, slopes
-from flowsim.measures.operators import OPERATORS, _ridge, fit
+from flowsim.measures.operators import OPERATORS, fit_operators, ridge
 
 FLOWS = [(0, 0), *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)]
 LINE = [(0, 0), (0, -2), (0, -1), (0, 1), (0, 2)]
@@ -232,7 +232,7 @@ def test_ridge_is_that_of_scikit_learn(rng):
 
     x, y = rng.standard_normal((30, 4)), rng.standard_normal((2, 30, 3))
     xx, xy = (x.T @ x)[None], np.stack([x.T @ of for of in y])[None]
-    ours = _ridge(xx, xy, (y**2).sum((1, 2))[None])
+    ours = ridge(xx, xy, (y**2).sum((1, 2))[None])
     alpha = 1e-3 * np.trace(xx[0]) / 4
     for u in range(2):
         theirs = Ridge(alpha=alpha, fit_intercept=False).fit(x, y[u])
@@ -243,8 +243,8 @@ def test_the_penalty_grows_with_noise(rng):
     """Of few rows with no relation, groups left out choose to predict nothing."""
     x, y = rng.standard_normal((3, 8, 6)), rng.standard_normal((3, 1, 8, 2))
     xx, xy = np.einsum("gni,gnj->gij", x, x), np.einsum("gni,gunj->guij", x, y)
-    loose = _ridge(xx.sum(0)[None], xy.sum(0)[None], (y**2).sum((0, 2, 3))[None])
-    assert np.linalg.norm(_ridge(xx, xy, (y**2).sum((2, 3)))) < 0.5 * np.linalg.norm(loose)
+    loose = ridge(xx.sum(0)[None], xy.sum(0)[None], (y**2).sum((0, 2, 3))[None])
+    assert np.linalg.norm(ridge(xx, xy, (y**2).sum((2, 3)))) < 0.5 * np.linalg.norm(loose)
 
 
 def test_slopes_of_phases(rng):
@@ -287,8 +287,8 @@ def test_parts_of_channels_and_pixels(lawful, recording):
     states, velocities = lawful
     made = recording(states, FLOWS, velocities)
     few = States(made, 12, 6, 0)
-    assert (few.features, len(few.pixels), few.kept) == (12, 6, 0.5)
-    fitted = fit(few, range(4), 12, 1.0)
+    assert (few.features, len(few.pixels), few.channel_share) == (12, 6, 0.5)
+    fitted = fit_operators(few, range(4), 12, 1.0)
     assert set(fitted.matrices) == set(OPERATORS[1:])
     np.testing.assert_allclose(learned_action.analyse(made, features=12, pixels=6).r2[0], 1)
 
