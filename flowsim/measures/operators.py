@@ -142,7 +142,7 @@ def fit_operators(
 
 def blocks_of_trials(trials: Sequence[int], most: int) -> list[list[int]]:
     """At most ``most`` blocks of trials, in their order: a probe's trials alternate between rest and
-    motion, so that each block has both.
+    motion, so that a block of two or more has both.
     """
     return [block.tolist() for block in np.array_split(np.asarray(trials), min(most, len(trials)))]
 
