@@ -13,7 +13,7 @@ from tests.known.states import FLOWS, lawful
 
 
 @pytest.mark.parametrize("law", LAWS, ids=str)
-def test_tells_laws_apart(law, recording):
+def test_laws_are_distinguished(law, recording):
     states, grid = lawful(law)
     result = equivariance_error.analyse(recording(states, FLOWS, grid.velocities))
     error = result.error.isel(flow=slice(1, None), time=slice(1, None)).mean(("flow", "time"))
@@ -25,7 +25,7 @@ def test_tells_laws_apart(law, recording):
     assert (result.coverage == 1).all()
 
 
-def test_measures_its_size(recording):
+def test_the_size_of_a_disturbance_is_measured(recording):
     states, grid = lawful(Law(True, True), noise=0.05)
     result = equivariance_error.analyse(recording(states, FLOWS, grid.velocities)).error.sel(
         law="transport+shift"
@@ -34,21 +34,21 @@ def test_measures_its_size(recording):
     np.testing.assert_allclose(result[1:], np.sqrt(2) * 0.05 / size, rtol=0.1)
 
 
-def test_of_noise_holds_no_law(recording, rng):
+def test_noise_obeys_no_law(recording, rng):
     states = rng.standard_normal((4, 2, 5, 12, 2, 3, 4))
     grid = VelocityGrid.closed(Translation(), (3, 4))
     error = equivariance_error.analyse(recording(states, FLOWS, grid.velocities)).error[:, 1:]
     np.testing.assert_allclose(error, np.sqrt(2), rtol=0.2)
 
 
-def test_without_partners_is_not_zero(recording, rng):
+def test_the_error_without_partners_is_not_zero(recording, rng):
     result = equivariance_error.analyse(recording(rng.random((4, 2, 5, 1, 2, 3, 4)), FLOWS))
     shifting = result.sel(law=["shift", "transport+shift"]).isel(flow=slice(1, None))
     assert shifting.error.isnull().all()
     assert (shifting.coverage == 0).all()
 
 
-def test_leaves_out_channels_without_partner(recording):
+def test_channels_without_partner_are_left_out(recording):
     """On a box, the covered channels obey the law although the others hold anything."""
     box = VelocityGrid.box(Translation(), 1)
     reference = torch.rand(1, 4, 9, 2, 5, 6, dtype=torch.float64)
@@ -62,13 +62,13 @@ def test_leaves_out_channels_without_partner(recording):
     assert float(result.coverage[1]) == pytest.approx(6 / 9)
 
 
-def test_of_a_thinned_recording(recording):
+def test_a_thinned_recording(recording):
     states, grid = lawful(Law(True, True))
     thinned = recording(states[:, :, ::2], FLOWS, grid.velocities, times=[0, 2, 4])
     assert (equivariance_error.analyse(thinned).error.sel(law="transport+shift") == 0).all()
 
 
-def test_on_real_networks(runs, tmp_path):
+def test_real_networks(runs, tmp_path):
     worst = equivariance_error.summary(results_of(equivariance_error, runs, tmp_path)).worst
     is_fernn = worst["network"] == "fernn"
     assert (worst.sel(law="transport+shift")[is_fernn] < 1e-5).all()
@@ -76,7 +76,7 @@ def test_on_real_networks(runs, tmp_path):
     assert (worst.sel(law=["invariant", "transport"]).isel(run=~is_fernn.values) > 0.1).all()
 
 
-def test_of_units_without_space(recording, rng):
+def test_units_without_space(recording, rng):
     """They can be invariant or not; no other law says anything about them."""
     same = np.broadcast_to(rng.random((1, 2, 5, 7)), (4, 2, 5, 7)).copy()
     for states, invariant in ((same, True), (rng.random((4, 2, 5, 7)), False)):

@@ -7,7 +7,7 @@ from analysis import length_generalisation
 from flowsim import InputError
 
 
-def test_it_goes_beyond_the_horizon(predicted):
+def test_errors_beyond_the_horizon(predicted):
     result = length_generalisation.analyse(predicted(lambda ahead: 0.1 * ahead, horizon=2))
     np.testing.assert_allclose(result.mse, (0.1 * np.arange(1, 9)) ** 2)
     run = {"network": ("run", ["a"]), "run": ["a-seed0"]}

@@ -35,7 +35,7 @@ def test_maps_that_move_with_the_flow_stay_where_they_are(law, still, recording)
     np.testing.assert_array_equal(result.stabilised, back)
 
 
-def test_they_need_a_resting_trial(recording):
+def test_maps_need_a_resting_trial(recording):
     states, velocities, velocity = moving_state(Law(True, True), [False, False])
     made = recording(states, FLOWS, velocities).assign_coords(
         object_velocity_vy=(("trial", "object"), velocity),

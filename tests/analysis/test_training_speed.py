@@ -10,7 +10,7 @@ from analysis import (
 from flowsim import InputError
 
 
-def test_it_is_the_learning_curve(recording):
+def test_the_learning_curve_is_that_of_the_recording(recording):
     frames = np.zeros((1, 1, 2, 3, 3))
     made = recording(frames=frames, prediction=frames)
     with pytest.raises(InputError, match="expected the recording to hold 'curve_valid_loss'"):

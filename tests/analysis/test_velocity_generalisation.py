@@ -14,7 +14,7 @@ from flowsim import (
 from flowsim.figures import plot
 
 
-def test_it_finds_the_error_of_each_velocity(predicted):
+def test_each_velocity_has_its_error(predicted):
     velocities = [(vy, vx) for vy in range(-2, 3) for vx in range(-2, 3)] * 2
     made = predicted(lambda _: 1, horizon=3, trials=50)
     size = xr.DataArray([0.1 * max(abs(vy), abs(vx)) for vy, vx in velocities], dims="trial")
