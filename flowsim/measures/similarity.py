@@ -29,8 +29,8 @@ RIDGES = np.logspace(-6, 2, 9)
 """Penalties among which `predictivity` chooses."""
 FOLDS = 5
 """At most so many groups of trials are left out in turn by `predictivity`."""
-ALL_ORDERS_UP_TO = 9
-"""Trials whose orders are counted; of more, there are always too many to try them all."""
+MOST_COUNTED = 9
+"""The orders of more trials are not counted: there are too many of them to try them all."""
 
 
 def u_centred(gram: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ def exchanges(trial: np.ndarray, at_most: int = 100, seed: int = 0) -> list[np.n
     """
     trials = len(np.unique(trial))
     conditions = np.arange(len(trial)).reshape(trials, -1)
-    if factorial(min(trials, ALL_ORDERS_UP_TO)) <= at_most:
+    if factorial(min(trials, MOST_COUNTED)) <= at_most:
         _, *others = permutations(range(trials))
         return [conditions[list(order)].ravel() for order in others]
     rng = np.random.default_rng(seed)
