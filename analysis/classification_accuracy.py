@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from pydantic import Field
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 READS = "sweep"
 QUESTION = "Does the network name what moves, at velocities never trained on?"
 READING = (
-    "Percent of trials named correctly after the last frame, by velocity (vy down, vx right); the white line, or grey "
-    "ground, holds the trained velocities. Higher (brighter) is better; mean over seeds. Below, every dot is a seed: "
-    "its mean over trained (filled) and novel velocities (open); the dashed line is chance, always naming the most "
-    "frequent label."
+    "Percent of trials whose label the network names after the last frame, by velocity (vy down, vx right); "
+    "the white line, or the grey ground, encloses the trained velocities. Higher (brighter) is better; mean "
+    "over seeds. Below, each dot is a seed: its mean over trained (filled) and over novel velocities "
+    "(open). The dashed line is chance, the accuracy of always naming the most frequent label."
 )
 
 
@@ -46,47 +47,68 @@ def analyse(
     Returns
     -------
     Dataset
-        ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx); ``accuracy_trained``,
-        ``accuracy_novel``: means over trials, with ``sem_trained``, ``sem_novel`` over trials;
-        ``accuracy_time`` (time), over all; ``confusion`` (label, named), counts; ``chance``, the share of the
-        most frequent label.
+        ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx), or over the one component that the
+        recording has; ``accuracy_trained``, ``accuracy_novel``: means over trials, with ``sem_trained``,
+        ``sem_novel`` over trials; ``accuracy_time`` (time), over all; ``confusion`` (label, named), counts;
+        ``chance``, the share of the most frequent label.
 
     Raises
     ------
     InputError
-        If the recording has no logits or labels, or does not tell velocities or what was trained.
+        If the recording has no logits or labels, a label that the network has no class for, or neither
+        velocities nor what was trained.
     """
-    logits = coordinates.variable(recording, "logits", ("flow", "trial", "time", "class")).isel(flow=0).load()
-    if "object_label" not in recording.coords:
-        raise InputError("expected the label of each object (object_label); the recording has none")
-    label = recording.object_label.isel(object=0, missing_dims="ignore").values.astype(int)
+    logits = coordinates.variable(recording, "logits", ("flow", "trial", "time", "class"))
+    logits = logits.isel(flow=0).load()
     classes = logits.sizes["class"]
-    if label.max(initial=0) >= classes:
-        raise InputError(f"expected labels below the network's {classes} classes; got {label.max()}")
+    label = _labels(recording, classes)
     named = logits.argmax("class").transpose("trial", "time").values
-    right = named == label[:, None]
+    correct = named == label[:, None]
     velocity, trained = ground_truth.swept(recording, trained_speed)
-    table = velocity.assign(right=right[:, -1], trained=trained)
-    cells = table.groupby(list(velocity))
-    by = cells.agg(right=("right", "mean"), trained=("trained", "max"), trials=("right", "size")).to_xarray()
+    trials = velocity.assign(correct=correct[:, -1], trained=trained)
+
+    share = {"units": "1", "long_name": "accuracy"}
+    by_velocity = _by_velocity(trials, list(velocity))
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (label, named[:, -1]), 1)
-    time = ("time", recording.time.values, {"units": "frame", "long_name": "frame"})
-    result = xr.Dataset(
+    results = xr.Dataset(
         {
-            "accuracy": by.right.assign_attrs(units="1", long_name="accuracy"),
-            "trained": by.trained.fillna(0).astype(np.int8),
-            "trials": by.trials.fillna(0).astype(int),
-            "accuracy_time": ("time", right.mean(0), {"units": "1", "long_name": "accuracy"}),
+            "accuracy": by_velocity.correct.assign_attrs(share),
+            "trained": by_velocity.trained.fillna(0).astype(np.int8),
+            "trials": by_velocity.trials.fillna(0).astype(int),
+            "accuracy_time": ("time", correct.mean(0), share),
             "confusion": (("label", "named"), confusion, {"units": "1", "long_name": "trials"}),
             "chance": ((), np.bincount(label).max() / len(label), {"units": "1"}),
         },
-        {"time": time},
+        {"time": ("time", recording.time.values, {"units": "frame", "long_name": "frame"})},
     )
-    for name, chosen in (("trained", trained), ("novel", ~trained)):
-        for kind, value in (("accuracy", table.right[chosen].mean()), ("sem", table.right[chosen].sem())):
-            result[f"{kind}_{name}"] = ((), value, {"units": "1"})
-    return result
+    for where, chosen in (("trained", trained), ("novel", ~trained)):
+        at_these = trials.correct[chosen]
+        results[f"accuracy_{where}"] = ((), at_these.mean(), {"units": "1"})
+        results[f"sem_{where}"] = ((), at_these.sem(), {"units": "1"})
+    return results
+
+
+def _labels(recording: xr.Dataset, classes: int) -> np.ndarray:
+    """Label (trial) of object 0, below the number of classes."""
+    label = ground_truth.labels(recording)
+    if label is None:
+        raise InputError("expected the label of each object (object_label); the recording has none")
+    label = label.astype(int)
+    if label.max(initial=0) >= classes:
+        raise InputError(f"expected labels below the network's {classes} classes; got {label.max()}")
+    return label
+
+
+def _by_velocity(trials: pd.DataFrame, components: list[str]) -> xr.Dataset:
+    """Share of trials named correctly, whether the velocity was trained, and how many trials there are, over
+    the components of velocity.
+    """
+    return (
+        trials.groupby(components)
+        .agg(correct=("correct", "mean"), trained=("trained", "max"), trials=("correct", "size"))
+        .to_xarray()
+    )
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -100,6 +122,6 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
     fig = velocity_plane.by_velocity(results, "accuracy", label="accuracy", percent=True)
-    what = "accuracy in %; " if "vy" in results.accuracy.dims else ""
-    fig.suptitle(f"{what}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
+    unit = "accuracy in %; " if "vy" in results.accuracy.dims else ""
+    fig.suptitle(f"{unit}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

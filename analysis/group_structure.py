@@ -6,9 +6,8 @@ that directions in which states hardly vary, where no operator can be known, cou
 
     homomorphism error    || X (M_u M_w - M_{u+w}) || / || X M_{u+w} ||
     inverse error         || X (M_u M_{-u} - 1) || / || X ||
-    generator             A_u = log M_u, the principal logarithm; ``turning`` is the share of its squared norm
-    in the
-                          antisymmetric part: 1 for a rotation, 0 for pure growth or decay
+    generator             A_u = log M_u, the principal logarithm; ``turning`` is the share of its squared
+                          norm in the antisymmetric part: 1 for a rotation, 0 for pure growth or decay
     eigenphases           phi_j(u), linear in u in a one-parameter group: their slopes, and their linearity,
                           cross-validated over flows (`flowsim.measures.eigenphases`)
 
@@ -23,43 +22,50 @@ not the mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
 
 from flowsim.figures import panels, plot
-from flowsim.files import coordinates
-from flowsim.measures.comoving import States
-from flowsim.measures.eigenphases import linearity, phases, slopes, turning
-from flowsim.measures.operators import Fitted, fit, split
+from flowsim.measures import eigenphases, recorded, statistics
+from flowsim.measures.comoving import States, channel_partners
+from flowsim.measures.operators import FittedOperators, blocks_of_trials, fit_operators
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 READS = "probe"
 QUESTION = "Do the operators by which states follow form a one-parameter group?"
 READING = (
-    "M_u is the operator by which the state follows the flow u, fitted to all trials. Above: by how much doing w and "
-    "then u (M_u M_w) differs from the flow u + w, and u and then -u from nothing, as a share of the states: 0 is a "
-    "group, 1.4 is unrelated; for operators that only turn the state, and for any linear ones. Channels with partners "
-    "are those about which a law of shift speaks. Large dots are means over seeds, small ones seeds, bars 95 % "
-    "jackknife intervals over trials, grey ticks the same with the operators exchanged among flows, each flow keeping "
-    "its displacement: where a tick lies on its dot, the operators do not tell flows apart. Below: linear operators of "
-    "a group turn parts of the state by phases proportional to velocity; measured phases, against those expected from "
-    "the other flows. Larger dots hold more of the state, and linearity is 1 if all lie on the line, about 0 or less "
-    "without order. Operators that do nothing form a group too: see how well they predict."
+    "M_u is the operator by which the state follows the flow u, fitted to all trials. Above: how much the "
+    "flow w and then the flow u (M_u M_w) differ from the flow u + w, and u and then -u from doing nothing, "
+    "as a share of the size of the states: 0 is a group, 1.4 is unrelated. Shown for operators that only "
+    "rotate the state (orthogonal) and for any linear ones. Channels with partners are those about which a "
+    "law of shift speaks. Large dots are means over seeds, small ones are seeds, and bars are 95 % "
+    "jackknife intervals over trials. Grey ticks are the same with the operators exchanged among flows "
+    "while each flow keeps its displacement: where a tick lies on its dot, the operators do not distinguish "
+    "the flows. Below: the linear operators of a group rotate parts of the state by phases that are "
+    "proportional to velocity; measured phases are drawn against those expected from the other flows. "
+    "Larger dots hold more of the state. Linearity is 1 if all dots lie on the line, and about 0 or less "
+    "without order. Operators that do nothing form a group too: see in learned_action how well they "
+    "predict."
 )
 CLASSES = ("orthogonal", "linear")
 MEASURES = ("homomorphism", "homomorphism_partner", "inverse", "linearity")
-SHOWN = {
+PANELS = {
     "homomorphism": "u and w against u + w",
     "homomorphism_partner": "... with partners",
     "inverse": "u and -u",
 }
-Chain = Callable[[int, int], np.ndarray]
+SPREAD = 0.6
+"""Width over which the networks stand side by side, where the next class of operator is at 1."""
+ACROSS = 4
+"""Axes of networks in a row, at most."""
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -87,6 +93,7 @@ def analyse(
     permutations : int
         Draws of flow labels.
     seed : int
+        Of all random choices.
 
     Returns
     -------
@@ -101,176 +108,262 @@ def analyse(
     Raises
     ------
     InputError
-        If there is no flow besides the reference, or the state does not vary.
+        If there is no flow besides the reference, or the state does not vary or contains NaN or infinity.
     """
     states = States(recording, features, pixels, seed)
-    velocities = np.array([flow.velocity for flow in states.flows[1:]], float)
-    trials = range(states.trials)
-    parts = split(trials, groups)
-    everything = fit(states, trials, components, variance, convolution=False)
-    left_out = [
-        fit(states, [t for t in trials if t not in part], components, variance, convolution=False)
-        for part in (parts if len(parts) > 1 else [])
-    ]
-    chain, found = _chain(recording, states), {}
+    flows = _probe_flows(recording, states)
+    fitted, without_group = _fit(states, groups, components, variance)
     rng = np.random.default_rng(seed)
-    orders = [rng.permutation(len(velocities)) for _ in range(permutations if len(velocities) > 1 else 0)]
-    for operator in CLASSES:
-        phase, weight = phases(everything.matrices[operator], everything.covariance, seed)
-        linear, expected = linearity(phase, weight, velocities)
-        numbers = [*_errors(everything, operator, velocities, chain), linear]
-        without = []
-        for other in left_out:
-            of = phases(other.matrices[operator], other.covariance, seed)
-            without.append([*_errors(other, operator, velocities, chain), linearity(*of, velocities)[0]])
-        half = _jackknife(np.array(without)) if left_out else np.full(len(MEASURES), np.nan)
-        shuffled = [
-            [*_errors(everything, operator, velocities, chain, o), linearity(phase[o], weight, velocities)[0]]
-            for o in orders
-        ]
-        null = np.median(shuffled, 0) if orders else np.full(len(MEASURES), np.nan)
-        of_operator = {
-            "phase": phase,
-            "expected": expected,
-            "weight": weight,
-            "slope": slopes(phase, velocities),
-        }
-        of_operator["turning"] = [turning(matrix) for matrix in everything.matrices[operator]]
-        for suffix, values in (("", numbers), ("_half", half), ("_null", null)):
-            of_operator |= dict(zip([name + suffix for name in MEASURES], values, strict=True))
-        for name, value in of_operator.items():
-            found.setdefault(name, []).append(value)
-    dims = {"turning": ["flow"], "weight": ["mode"], "slope": ["mode", "component"]}
-    dims |= {"phase": ["flow", "mode"], "expected": ["flow", "mode"]}
-    units = {"phase": "rad", "expected": "rad", "slope": "rad per unit of velocity"}
-    names = {"operator": list(CLASSES), "component": list(states.flows[0].group.components)}
-    names |= {k: c[1:] for k, c in recording.coords.items() if c.dims == ("flow",)}
-    names["mode"] = np.arange(everything.basis.shape[1])
-    result = xr.Dataset(
-        {
-            k: (["operator", *dims.get(k, [])], np.array(v), {"units": units.get(k, "1")})
-            for k, v in found.items()
-        },
-        names,
-        {"trials": states.trials},
-    )
-    return result.assign(explained=everything.explained, kept=states.kept)
+    draws = permutations if len(flows.velocities) > 1 else 0
+    orders = [rng.permutation(len(flows.velocities)) for _ in range(draws)]
+    by_operator = [_describe(operator, fitted, without_group, flows, orders, seed) for operator in CLASSES]
+    return _packed(recording, states, fitted, by_operator)
+
+
+@dataclass(frozen=True)
+class ProbeFlows:
+    """The flows of a probe but the reference, and which of them add up.
+
+    Attributes
+    ----------
+    velocities : array (flow, component)
+    sums : list of (u, w, u + w)
+        Indices of flows whose sum is a flow of the probe.
+    opposites : list of (u, w)
+        Indices of flows whose sum is 0.
+    has_partner, partner : array (flow, velocity)
+        As from `flowsim.measures.comoving.channel_partners`.
+    features_per_velocity : int
+    """
+
+    velocities: np.ndarray
+    sums: list[tuple[int, int, int]]
+    opposites: list[tuple[int, int]]
+    has_partner: np.ndarray
+    partner: np.ndarray
+    features_per_velocity: int
+
+    def chained(self, u: int, w: int) -> np.ndarray:
+        """Which features (feature) have a partner under the flow ``w`` that has one under the flow ``u``."""
+        has = self.has_partner[w] & self.has_partner[u][self.partner[w]]
+        return np.repeat(has, self.features_per_velocity)
+
+
+def _probe_flows(recording: xr.Dataset, states: States) -> ProbeFlows:
+    """Which flows of the probe add up, and which channels have partners under them."""
+    velocities = np.array([flow.velocity for flow in states.flows[1:]], float)
+    index = {tuple(velocity.round(9)): i for i, velocity in enumerate(velocities)}
+    sums = []
+    opposites = []
+    for u, first in enumerate(velocities):
+        for w, second in enumerate(velocities):
+            total = tuple((first + second).round(9))
+            if not any(total):
+                opposites.append((u, w))
+            elif total in index:
+                sums.append((u, w, index[total]))
+    has_partner, partner = channel_partners(recording, states)
+    features_per_velocity = states.features // has_partner.shape[1]
+    return ProbeFlows(velocities, sums, opposites, has_partner, partner, features_per_velocity)
+
+
+def _fit(
+    states: States, groups: int, components: int, variance: float
+) -> tuple[FittedOperators, list[FittedOperators]]:
+    """Operators fitted to all trials, and without each group of them; the latter need two groups or more."""
+    trials = range(states.trials)
+    fitted = fit_operators(states, trials, components, variance, convolution=False)
+    blocks = blocks_of_trials(trials, groups)
+    if len(blocks) < 2:
+        return fitted, []
+    without_group = []
+    for block in blocks:
+        others = [trial for trial in trials if trial not in block]
+        without_group.append(fit_operators(states, others, components, variance, convolution=False))
+    return fitted, without_group
+
+
+def _describe(
+    operator: str,
+    fitted: FittedOperators,
+    without_group: Sequence[FittedOperators],
+    flows: ProbeFlows,
+    orders: Sequence[np.ndarray],
+    seed: int,
+) -> dict[str, Any]:
+    """All results of one class of operators, without the dimension ``operator``."""
+    in_place = np.arange(len(flows.velocities))
+    unknown = np.full(len(MEASURES), np.nan)
+    matrices = fitted.matrices[operator]
+    phase, weight = eigenphases.phases(matrices, fitted.covariance, seed)
+    linear, expected = eigenphases.linearity(phase, weight, flows.velocities)
+    numbers = [*_errors(fitted, operator, flows, in_place), linear]
+
+    half_width = unknown
+    if without_group:
+        left_out = []
+        for other in without_group:
+            other_phases = eigenphases.phases(other.matrices[operator], other.covariance, seed)
+            other_linear, _ = eigenphases.linearity(*other_phases, flows.velocities)
+            left_out.append([*_errors(other, operator, flows, in_place), other_linear])
+        half_width = statistics.jackknife_interval(np.array(left_out))
+
+    null = unknown
+    if orders:
+        shuffled = []
+        for order in orders:
+            shuffled_linear, _ = eigenphases.linearity(phase[order], weight, flows.velocities)
+            shuffled.append([*_errors(fitted, operator, flows, order), shuffled_linear])
+        null = np.median(shuffled, 0)
+
+    results: dict[str, Any] = {
+        "phase": phase,
+        "expected": expected,
+        "weight": weight,
+        "slope": eigenphases.slopes(phase, flows.velocities),
+        "turning": [eigenphases.turning(matrix) for matrix in matrices],
+    }
+    for suffix, values in (("", numbers), ("_half", half_width), ("_null", null)):
+        for measure, value in zip(MEASURES, values, strict=True):
+            results[measure + suffix] = value
+    return results
 
 
 def _errors(
-    fitted: Fitted, operator: str, velocities: np.ndarray, chain: Chain, order: np.ndarray | None = None
-) -> list[float]:
-    """Homomorphism error, that with partners, and inverse error; with matrices, not rolls, in another
-    ``order``.
+    fitted: FittedOperators, operator: str, flows: ProbeFlows, order: np.ndarray
+) -> tuple[float, float, float]:
+    """Homomorphism error, that of channels with partners, and inverse error; NaN where no flows add up so.
+
+    The matrices are those of the flows in ``order``, but the rolls stay: exchanged, they would hardly ever
+    add up, and the error would be about sqrt 2 whatever the matrices are.
     """
-    order = np.arange(len(velocities)) if order is None else order
-    # Rolls stay: exchanged, they would hardly ever add up, and the error be about sqrt 2 whatever the
-    # matrices are.
-    matrices, rolls = fitted.matrices[operator][order], np.array(fitted.rolls, float)
-    values, vectors = np.linalg.eigh(fitted.covariance)
-    states = (
-        np.sqrt(values.clip(0))[:, None] * vectors.T
-    )  # as many as there are components, with the same covariance
-    index = {tuple(v.round(9)): i for i, v in enumerate(velocities)}
-    found: tuple[list[float], ...] = ([], [], [])
-    for u, a in enumerate(velocities):
-        for w, b in enumerate(velocities):
-            total = tuple((a + b).round(9) + 0.0)
-            product, roll = states @ matrices[u] @ matrices[w], rolls[u] + rolls[w]
-            if not any(total):
-                found[2].append(_distance(product, states, bool(np.any(roll))))
-            elif total in index:
-                expected, apart = states @ matrices[index[total]], not np.allclose(roll, rolls[index[total]])
-                found[0].append(_distance(product, expected, apart))
-                kept = fitted.basis[chain(u, w)].T
-                if kept.size:
-                    found[1].append(_distance(product @ kept, expected @ kept, apart))
-    return [float(np.mean(values)) if values else np.nan for values in found]
+    matrices = fitted.matrices[operator][order]
+    rolls = np.array(fitted.rolls, float)
+    states = _states_with(fitted.covariance)
+    homomorphism = []
+    with_partners = []
+    for u, w, total in flows.sums:
+        product = states @ matrices[u] @ matrices[w]
+        expected = states @ matrices[total]
+        apart = not np.allclose(rolls[u] + rolls[w], rolls[total])
+        homomorphism.append(_relative_distance(product, expected, apart))
+        to_partners = fitted.basis[flows.chained(u, w)].T
+        if to_partners.size:
+            with_partners.append(_relative_distance(product @ to_partners, expected @ to_partners, apart))
+    inverse = []
+    for u, w in flows.opposites:
+        product = states @ matrices[u] @ matrices[w]
+        apart = bool(np.any(rolls[u] + rolls[w]))
+        inverse.append(_relative_distance(product, states, apart))
+    return _mean(homomorphism), _mean(with_partners), _mean(inverse)
 
 
-def _chain(recording: xr.Dataset, states: States) -> Chain:
-    """A function of two flows: the features that have a partner under the second, which has one under the
-    first.
-    """
-    if not states.spatial:
-        return lambda u, w: np.zeros(states.features, bool)
-    grid = coordinates.grid(recording)
-    velocities = [grid.velocity_of(flow) for flow in states.flows[1:]]
-    partners = [(None,) * len(grid) if v is None else grid.partner(v) for v in velocities]
-
-    def chain(u: int, w: int) -> np.ndarray:
-        has = [p is not None and partners[u][p] is not None for p in partners[w]]
-        return np.repeat(has, states.features // len(grid))
-
-    return chain
+def _states_with(covariance: np.ndarray) -> np.ndarray:
+    """As many states (state, component) as there are components, with this covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.sqrt(values.clip(0))[:, None] * vectors.T
 
 
-def _distance(product: np.ndarray, expected: np.ndarray, apart: bool) -> float:
+def _relative_distance(product: np.ndarray, expected: np.ndarray, apart: bool) -> float:
     """|| product - expected || / || expected ||, the two moved to different places if ``apart``."""
-    square = (product**2).sum() + (expected**2).sum() if apart else ((product - expected) ** 2).sum()
-    return float(np.sqrt(square / (expected**2).sum()))
+    squares = (expected**2).sum()
+    difference = (product**2).sum() + squares if apart else ((product - expected) ** 2).sum()
+    return float(np.sqrt(difference / squares))
 
 
-def _jackknife(without: np.ndarray) -> np.ndarray:
-    """Half-width of the 95 % interval of numbers (group left out, measure)."""
-    from scipy.stats import t
+def _mean(values: Sequence[float]) -> float:
+    """Their mean; NaN where there are none."""
+    return float(np.mean(values)) if values else np.nan
 
-    n = len(without)
-    return t.ppf(0.975, n - 1) * np.sqrt((n - 1) * without.var(0))
+
+def _packed(
+    recording: xr.Dataset,
+    states: States,
+    fitted: FittedOperators,
+    by_operator: Sequence[dict[str, Any]],
+) -> xr.Dataset:
+    """The results under their names."""
+    dims = {
+        "phase": ("flow", "mode"),
+        "expected": ("flow", "mode"),
+        "weight": ("mode",),
+        "slope": ("mode", "component"),
+        "turning": ("flow",),
+    }
+    units = {"phase": "rad", "expected": "rad", "slope": "rad per unit of velocity"}
+    variables = {}
+    for name in by_operator[0]:
+        values = np.array([results[name] for results in by_operator])
+        variables[name] = (("operator", *dims.get(name, ())), values, {"units": units.get(name, "1")})
+    coords = {
+        "operator": list(CLASSES),
+        "component": list(states.flows[0].group.components),
+        **recorded.flow_coords(recording.isel(flow=slice(1, None))),
+        "mode": np.arange(fitted.basis.shape[1]),
+    }
+    results = xr.Dataset(variables, coords, {"trials": states.trials})
+    return results.assign(explained=fitted.explained, kept=states.channel_share)
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table; what could not be asked is left out."""
+    """Numbers (run) for the opening table; what is not measurable in any run is left out."""
     linear = results.sel(operator="linear").drop_vars("operator")
-    found = {
+    with_partners = linear.homomorphism_partner.assign_attrs(better="lower")
+    numbers = {
         "homomorphism error of linear operators": linear.homomorphism.assign_attrs(better="lower"),
-        "homomorphism error, channels with partners": linear.homomorphism_partner.assign_attrs(
-            better="lower"
-        ),
+        "homomorphism error, channels with partners": with_partners,
         "homomorphism error, shuffled flows": linear.homomorphism_null,
     }
-    return {label: values for label, values in found.items() if values.notnull().any()}
+    return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Errors by network, and phases against what is expected from the other flows."""
-    names, colours = plot.networks(results), plot.palette(results)
-    across = min(max(len(names), 2), 4)
-    rows = -(-len(names) // across)
-    fig = plot.subplots(figsize=(plot.PAGE, 2.5 + 2.0 * rows))[0]
-    fig.clear()
-    above, below = fig.subfigures(2, 1, height_ratios=[2.5, 2.0 * rows])
-    for ax, (measure, title) in zip(above.subplots(1, len(SHOWN), sharey=True), SHOWN.items(), strict=True):
-        for i, name in enumerate(names):
-            of = results.isel(run=(results["network"] == name).values)
-            x = np.arange(len(CLASSES)) + 0.6 * ((i + 0.5) / len(names) - 0.5)
-            mean, half = of[measure].mean("run"), of[f"{measure}_half"].mean("run")
-            ax.errorbar(x, mean, half, fmt="o", ms=4, color=colours[name])
-            seeds = np.broadcast_to(x + 0.06, of[measure].shape)
-            ax.plot(seeds, of[measure], ".", ms=3, color=colours[name], alpha=0.6)
-            ax.plot(x, of[f"{measure}_null"].mean("run"), "_", color="0.4", ms=7, mew=1.5)
+    import matplotlib.pyplot as plt
+
+    rows = math.ceil(len(plot.networks(results)) / ACROSS)
+    heights = [2.5, 2.0 * rows]
+    fig = plt.figure(figsize=(plot.PAGE, sum(heights)))
+    above, below = fig.subfigures(2, 1, height_ratios=heights)
+    _draw_errors(above, results)
+    _draw_phases(below, results)
+    counts = f"{results.sizes['flow']} flows, {results.attrs['trials']} trials, {plot.seeds(results)}"
+    fig.suptitle(f"Operators of {counts}{panels.share_of_channels(results)}", fontsize=9)
+    return fig
+
+
+def _draw_errors(part: SubFigure, results: xr.Dataset) -> None:
+    """Each error on an axis, the networks side by side within each class of operator."""
+    names = plot.networks(results)
+    axes = part.subplots(1, len(PANELS), sharey=True)
+    for ax, (measure, title) in zip(axes, PANELS.items(), strict=True):
+        for i, (_, colour, runs) in enumerate(panels.each_network(results)):
+            x = np.arange(len(CLASSES)) + SPREAD * ((i + 0.5) / len(names) - 0.5)
+            means = runs.mean("run")
+            ax.errorbar(x, means[measure], means[f"{measure}_half"], fmt="o", ms=4, color=colour)
+            by_seed = runs[measure].transpose("run", "operator")
+            x_of_seeds = np.broadcast_to(x + 0.06, by_seed.shape)
+            ax.plot(x_of_seeds, by_seed, ".", ms=3, color=colour, alpha=0.6)
+            ax.plot(x, means[f"{measure}_null"], "_", color="0.4", ms=7, mew=1.5)
         ax.set_xticks(range(len(CLASSES)), CLASSES)
         ax.set(title=title, xlim=(-0.5, len(CLASSES) - 0.5), ylim=(0, 1.6))
-    above.supylabel("relative error", fontsize=9)
-    for ax in (axes := below.subplots(rows, across, squeeze=False, sharex=True, sharey=True)).flat[
-        len(names) :
-    ]:
-        ax.axis("off")
-    for ax, name in zip(axes.flat, names, strict=False):
-        of = results.sel(operator="linear").isel(run=(results["network"] == name).values)
-        size = (of.weight / of.weight.max("mode")).fillna(0).broadcast_like(of.phase)
-        ax.plot([-np.pi, np.pi], [-np.pi, np.pi], color="0.7", lw=0.8)
-        ax.scatter(of.expected, of.phase, s=12 * size, color=colours[name], alpha=0.5, lw=0)
+    part.supylabel("relative error", fontsize=9)
+
+
+def _draw_phases(part: SubFigure, results: xr.Dataset) -> None:
+    """Phases of linear operators on an axis for each network; larger dots hold more of the state."""
+    linear = results.sel(operator="linear")
+    half_turn = [-np.pi, np.pi]
+    axes = panels.network_axes(part, plot.networks(results), most=ACROSS)
+    for ax, (name, colour, runs) in zip(axes, panels.each_network(linear), strict=True):
+        size = (runs.weight / runs.weight.max("mode")).fillna(0).broadcast_like(runs.phase)
+        ax.plot(half_turn, half_turn, color="0.7", lw=0.8)
+        ax.scatter(runs.expected, runs.phase, s=12 * size, color=colour, alpha=0.5, lw=0)
         ax.set_xticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
         ax.set_yticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
-        ax.set_title(name, color=colours[name], fontweight="bold")
-        told = ", ".join("none" if np.isnan(v) else f"{v:.1f}" for v in of.linearity.values)
-        ax.set_xlabel(f"linearity {told} (shuffled {float(of.linearity_null.mean()):.1f})", fontsize=7)
-    below.supxlabel("phase expected from the other flows (rad)", fontsize=9)
-    below.supylabel("phase (rad)", fontsize=9)
-    title = (
-        f"Operators of {results.sizes['flow']} flows, {results.attrs['trials']} trials, {plot.seeds(results)}"
-    )
-    title += panels.share_of_channels(results)
-    fig.suptitle(title, fontsize=9)
-    return fig
+        ax.set_title(name, color=colour, fontweight="bold")
+        by_seed = ", ".join("none" if np.isnan(value) else f"{value:.1f}" for value in runs.linearity.values)
+        shuffled = float(runs.linearity_null.mean())
+        ax.set_xlabel(f"linearity {by_seed} (shuffled {shuffled:.1f})", fontsize=7)
+    part.supxlabel("phase expected from the other flows (rad)", fontsize=9)
+    part.supylabel("phase (rad)", fontsize=9)

@@ -19,7 +19,8 @@ one: R^2 over those with a partner is given apart.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import xarray as xr
@@ -27,25 +28,38 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
-from flowsim.files import coordinates
-from flowsim.measures.comoving import States
-from flowsim.measures.operators import OPERATORS, fit, reference, split
+from flowsim.measures import recorded, statistics
+from flowsim.measures.comoving import States, channel_partners
+from flowsim.measures.operators import (
+    OPERATORS,
+    FittedOperators,
+    blocks_of_trials,
+    fit_operators,
+    reference_rows,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 READS = "probe"
 QUESTION = "If no declared law holds, is there a linear operator by which the state follows?"
 READING = (
-    "The state under a flow, predicted from the state under the unmoved input by operators that were fitted to other "
-    "trials; all of them move with the flow, and differ in what they do to channels: exchange them (permutation), "
-    "turn them, mix them in any linear way, or also with those of neighbouring pixels (convolution). R² is the share "
-    "of the variance predicted: 1 is an exact action, 0 none. A declared law of shift is a permutation, with R² = 1 "
-    "for those channels whose velocity has a partner in the network. Bars are 95 % intervals over folds of trials, "
-    "averaged over seeds; grey ticks show what 95 % of draws with shuffled flow labels stay below, which exchange "
-    "displacements together with operators: above them, both or either of these tell flows apart. Right: the same by "
-    "frame; thin lines are seeds."
+    "The state under a flow is predicted from the state under the unmoved input, by operators that were "
+    "fitted to other trials. All of them move with the flow, and they differ in what they do to channels: "
+    "exchange them (permutation), rotate them (orthogonal), mix them in any linear way (linear), or mix "
+    "them also with those of neighbouring pixels (convolution). R² is the share of the variance that is "
+    "predicted: 1 is an exact action, 0 is none. A declared law of shift is a permutation, with R² = 1 for "
+    "those channels whose velocity has a partner in the network (open circles). Bars are 95 % intervals "
+    "over folds of trials, averaged over seeds. A grey tick is the value that 95 % of draws with shuffled "
+    "flow labels stay below; shuffling exchanges the displacements together with the operators, so an R² "
+    "above its tick means that one of the two, or both, distinguish the flows. Right: the R² of "
+    "convolutions by frame; thin lines are seeds."
 )
+LOWEST_DRAWN = -1.1
+"""R^2 below this is drawn there."""
+SPREAD = 0.7
+"""Width over which the networks stand side by side, where the next class of operator is at 1."""
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -77,6 +91,7 @@ def analyse(
     permutations : int
         Draws of flow labels.
     seed : int
+        Of all random choices.
 
     Returns
     -------
@@ -91,172 +106,248 @@ def analyse(
     Raises
     ------
     InputError
-        If there are fewer than two trials, no flow besides the reference, or a state that does not vary.
+        If there are fewer than two trials, no flow besides the reference, or a state that does not vary or
+        contains NaN or infinity.
     """
     states = States(recording, features, pixels, seed)
     if states.trials < 2:
         raise InputError(
-            "expected at least 2 trials, one to fit and one to judge; the recording has 1. Make a probe with more"
+            "expected at least 2 trials, one to fit and one to judge; the recording has 1. "
+            "Make a probe with more"
         )
-    parts, flows = split(range(states.trials), folds), len(states.flows) - 1
-    times = -np.array(states.times)
-    missed = np.zeros((len(OPERATORS), len(parts), flows, flows, len(times)))
-    scale, found = np.zeros(missed.shape[1:]), []
-    coverage, partner = _partners(recording, states)
-    missed_partner, scale_partner = np.zeros(len(OPERATORS)), 0.0
-    for i, part in enumerate(parts):
-        fitted = fit(states, [t for t in range(states.trials) if t not in part], components, variance)
-        found.append(fitted)
-        for trial in part:
-            rows, around = reference(states, trial, fitted.mean[0], fitted.basis)
-            targets = [states.of(trial, w + 1) for w in range(flows)]
-            for u, roll in enumerate(fitted.rolls):
-                predicted = [fitted.predict(operator, u, rows, around) for operator in OPERATORS]
-                for w, target in enumerate(targets):
-                    inside = (states.rows(states.back(target, roll)) - fitted.mean[u + 1]) @ fitted.basis
-                    scale[i, u, w] += _by_time(inside, len(times))
-                    for o, of in enumerate(predicted):
-                        missed[o, i, u, w] += _by_time(inside - of, len(times))
-                    if w == u:
-                        chosen = fitted.basis[partner[u]].T
-                        scale_partner += ((inside @ chosen) ** 2).sum()
-                        missed_partner += [(((inside - of) @ chosen) ** 2).sum() for of in predicted]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r2 = 1 - missed.sum(-1) / scale.sum(-1)
-        own = np.arange(flows)
-        with_partner = 1 - missed_partner / scale_partner
-        by_time = 1 - missed[:, :, own, own].sum((1, 2)) / scale[:, own, own].sum((0, 1))
-    mean = r2[:, :, own, own].mean(-1)
-    half = _half_width(mean)
-    null, p = _shuffled(r2, permutations, np.random.default_rng(seed))
-    rolls = np.median([f.rolls for f in found], 0)
-    moving = recording.isel(flow=slice(1, None))
-    flow_coords = {name: c for name, c in moving.coords.items() if c.dims == ("flow",)}
-    unit = {"units": "1", "long_name": "cross-validated R^2"}
+    has_partner, _ = channel_partners(recording, states)
+    held_out = blocks_of_trials(range(states.trials), folds)
+    sums = SquaredErrors.zeros(len(held_out), len(states.flows) - 1, len(states.times))
+    partner_features = has_partner.repeat(states.features // has_partner.shape[1], axis=1)
+    fits = []
+    for fold, trials in enumerate(held_out):
+        training = [trial for trial in range(states.trials) if trial not in trials]
+        fitted = fit_operators(states, training, components, variance)
+        for trial in trials:
+            _judge(states, fitted, trial, fold, partner_features, sums)
+        fits.append(fitted)
+    judgement = _judgement(sums, permutations, np.random.default_rng(seed))
+    return _packed(recording, states, fits, judgement, has_partner.mean(1))
+
+
+@dataclass(frozen=True)
+class SquaredErrors:
+    """Sums of squares of held-out states about their prediction (``missed``) and their mean (``total``).
+
+    ``missed`` (operator, fold, flow, label, time) and ``total`` (fold, flow, label, time): the operator of
+    ``flow`` predicts the state under the flow ``label``. ``missed_partner`` (operator) and ``total_partner``
+    (): over all flows under their own label, in features that have a partner.
+    """
+
+    missed: np.ndarray
+    total: np.ndarray
+    missed_partner: np.ndarray
+    total_partner: np.ndarray
+
+    @classmethod
+    def zeros(cls, folds: int, flows: int, times: int) -> SquaredErrors:
+        """Sums over nothing."""
+        of_fold = (folds, flows, flows, times)
+        operators = len(OPERATORS)
+        return cls(np.zeros((operators, *of_fold)), np.zeros(of_fold), np.zeros(operators), np.zeros(()))
+
+
+def _judge(
+    states: States,
+    fitted: FittedOperators,
+    trial: int,
+    fold: int,
+    partner_features: np.ndarray,
+    sums: SquaredErrors,
+) -> None:
+    """Add the squares of a held-out trial to ``sums``: every operator against the state under every flow."""
+    flows, times = len(states.flows) - 1, len(states.times)
+    rows, rows_with_neighbours = reference_rows(states, trial, fitted.mean[0], fitted.basis)
+    activities = [states.activity(trial, label + 1) for label in range(flows)]
+    for flow, roll in enumerate(fitted.rolls):
+        predictions = [fitted.predict(operator, flow, rows, rows_with_neighbours) for operator in OPERATORS]
+        for label, activity in enumerate(activities):
+            moved = states.rows(states.moved_back(activity, roll))
+            target = (moved - fitted.mean[flow + 1]) @ fitted.basis
+            sums.total[fold, flow, label] += _squares_by_time(target, times)
+            for o, predicted in enumerate(predictions):
+                sums.missed[o, fold, flow, label] += _squares_by_time(target - predicted, times)
+            if label == flow:
+                to_partners = fitted.basis[partner_features[flow]].T
+                sums.total_partner[...] += ((target @ to_partners) ** 2).sum()
+                for o, predicted in enumerate(predictions):
+                    sums.missed_partner[o] += (((target - predicted) @ to_partners) ** 2).sum()
+
+
+def _squares_by_time(rows: np.ndarray, times: int) -> np.ndarray:
+    """Sum of squares of rows (time * pixel, component) at each time."""
+    return (rows.reshape(times, -1) ** 2).sum(1)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """R^2 by flow (operator, fold, flow), by time (operator, time), in features with a partner, and their
+    mean over flows and folds with the half-width of its interval, the 95th percentile under shuffled labels,
+    and p (operator).
+    """
+
+    by_flow: np.ndarray
+    by_time: np.ndarray
+    with_partner: np.ndarray
+    mean: np.ndarray
+    half_width: np.ndarray
+    null: np.ndarray
+    p: np.ndarray
+
+
+def _judgement(sums: SquaredErrors, permutations: int, rng: np.random.Generator) -> Judgement:
+    """R^2 of all operators, and what it is worth."""
+    flow = np.arange(sums.total.shape[1])
+    r2 = 1 - recorded.ratio(sums.missed.sum(-1), sums.total.sum(-1))
+    missed_at_label = sums.missed[:, :, flow, flow]  # (operator, fold, flow, time)
+    total_at_label = sums.total[:, flow, flow]
+    by_fold = r2[:, :, flow, flow].mean(-1)
+    null, p = _compared_with_shuffled_labels(r2, permutations, rng)
+    return Judgement(
+        by_flow=r2[:, :, flow, flow],
+        by_time=1 - recorded.ratio(missed_at_label.sum((1, 2)), total_at_label.sum((0, 1))),
+        with_partner=1 - recorded.ratio(sums.missed_partner, sums.total_partner),
+        mean=by_fold.mean(1),
+        half_width=statistics.cross_validation_interval(by_fold),
+        null=null,
+        p=p,
+    )
+
+
+def _compared_with_shuffled_labels(
+    r2: np.ndarray, permutations: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """95th percentile of R^2 under shuffled labels, a mean over folds, and p in the last fold, both
+    (operator), from R^2 (operator, fold, flow, label); NaN with one flow.
+    """
+    operators, _, flows, _ = r2.shape
+    if flows < 2:
+        unknown = np.full(operators, np.nan)
+        return unknown, unknown
+    flow = np.arange(flows)
+    labels = rng.permuted(np.broadcast_to(flow, (permutations, flows)), axis=-1)
+    shuffled = r2[:, :, flow, labels].mean(-1)  # (operator, fold, permutation)
+    true = r2[:, :, flow, flow].mean(-1)
+    # Labels that are drawn as they were give the same number, but for rounding.
+    p = statistics.p_value(true, shuffled, slack=1e-9 * np.abs(true))
+    return np.quantile(shuffled, 0.95, axis=-1).mean(-1), p[:, -1]
+
+
+def _packed(
+    recording: xr.Dataset,
+    states: States,
+    fits: list[FittedOperators],
+    judgement: Judgement,
+    coverage: np.ndarray,
+) -> xr.Dataset:
+    """The results under their names."""
+    r2 = {"units": "1", "long_name": "cross-validated R^2"}
+    rolls = np.median([fitted.rolls for fitted in fits], 0)
+    explained = [fitted.explained for fitted in fits]
     return xr.Dataset(
         {
-            "r2": (("operator", "flow", "fold"), r2[:, :, own, own].transpose(0, 2, 1), unit),
-            "r2_time": (("operator", "time"), by_time, unit),
-            "r2_mean": ("operator", mean.mean(1), unit),
-            "r2_low": ("operator", mean.mean(1) - half, unit),
-            "r2_high": ("operator", mean.mean(1) + half, unit),
-            "null": ("operator", null, unit),
-            "p": ("operator", p),
-            "r2_partner": ("operator", with_partner, unit),
+            "r2": (("operator", "flow", "fold"), judgement.by_flow.transpose(0, 2, 1), r2),
+            "r2_time": (("operator", "time"), judgement.by_time, r2),
+            "r2_mean": ("operator", judgement.mean, r2),
+            "r2_low": ("operator", judgement.mean - judgement.half_width, r2),
+            "r2_high": ("operator", judgement.mean + judgement.half_width, r2),
+            "null": ("operator", judgement.null, r2),
+            "p": ("operator", judgement.p),
+            "r2_partner": ("operator", judgement.with_partner, r2),
             "coverage": ("flow", coverage, {"units": "1", "long_name": "share of channels with a partner"}),
             "displacement": (("flow", "component"), rolls, {"long_name": "roll per frame"}),
-            "kept": ((), states.kept, {"units": "1", "long_name": "share of channels"}),
-            "explained": (
-                "fold",
-                [f.explained for f in found],
-                {"units": "1", "long_name": "variance in components"},
-            ),
-            "components": ("fold", [f.basis.shape[1] for f in found]),
+            "kept": ((), states.channel_share, {"units": "1", "long_name": "share of channels"}),
+            "explained": ("fold", explained, {"units": "1", "long_name": "variance in components"}),
+            "components": ("fold", [fitted.basis.shape[1] for fitted in fits]),
         },
         {
             "operator": list(OPERATORS),
-            "time": times,
-            "fold": np.arange(len(parts)),
+            "time": np.array(states.times),
+            "fold": np.arange(len(fits)),
             "component": list(states.flows[0].group.components),
-            **flow_coords,
+            **recorded.flow_coords(recording.isel(flow=slice(1, None))),
         },
         {"trials": states.trials},
     )
 
 
-def _partners(recording: xr.Dataset, states: States) -> tuple[np.ndarray, np.ndarray]:
-    """Share (flow) of channels that have a partner, and which features (flow, feature) are of these."""
-    flows = states.flows[1:]
-    if not states.spatial:
-        return np.zeros(len(flows)), np.zeros((len(flows), states.features), bool)
-    grid = coordinates.grid(recording)
-    velocities = [grid.velocity_of(flow) for flow in flows]
-    partners = [(None,) * len(grid) if u is None else grid.partner(u) for u in velocities]
-    has = np.array([[p is not None for p in of] for of in partners])
-    return has.mean(1), has.repeat(states.features // len(grid), 1)
-
-
-def _by_time(rows: np.ndarray, times: int) -> np.ndarray:
-    """Sum of squares of rows (time * pixel, component) at each time."""
-    return (rows.reshape(times, -1) ** 2).sum(1)
-
-
-def _half_width(mean: np.ndarray) -> np.ndarray:
-    """Of the 95 % t interval of means over folds, the last dimension.
-
-    Folds share most of what they are fitted to: the variance of their mean is 1 / k + 1 / (k - 1) of theirs,
-    and not 1 / k (Nadeau and Bengio 2003, Machine Learning 52). Without that, it held the mean of
-    convolutions in 83 to 85 % of simulations, and with it in 93 to 95 %; others in 98 to 99 %.
-    """
-    from scipy.stats import t
-
-    folds = mean.shape[-1]
-    return t.ppf(0.975, folds - 1) * mean.std(-1, ddof=1) * np.sqrt(1 / folds + 1 / (folds - 1))
-
-
-def _shuffled(r2: np.ndarray, permutations: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """95th percentile of R^2 under shuffled labels, and p, both (operator), from R^2 (operator, fold, flow,
-    label).
-    """
-    operators, _, flows, _ = r2.shape
-    if flows < 2:
-        return np.full((2, operators), np.nan)
-    own = np.arange(flows)
-    labels = rng.permuted(np.broadcast_to(own, (permutations, flows)), axis=-1)
-    drawn, true = r2[:, :, own, labels].mean(-1), r2[:, :, own, own].mean(-1)[..., None]
-    # Labels that are drawn as they were give the same number, but for rounding.
-    p = (1 + (drawn >= true - 1e-9 * np.abs(true)).sum(-1)) / (1 + permutations)
-    return np.quantile(drawn, 0.95, axis=-1).mean(-1), p[:, -1]
-
-
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table; what could not be asked is left out."""
-    permutation, freest = (results.sel(operator=o, drop=True) for o in (OPERATORS[0], OPERATORS[-1]))
-    found = {
+    """Numbers (run) for the opening table; what is not measurable in any run is left out."""
+    permutation = results.sel(operator="permutation", drop=True)
+    linear = results.sel(operator="linear", drop=True)
+    convolution = results.sel(operator="convolution", drop=True)
+    numbers = {
         "R² of an action that permutes channels": permutation.r2_mean.assign_attrs(better="higher"),
         "R² of the same, channels with a partner": permutation.r2_partner.assign_attrs(better="higher"),
-        "R² of any linear action on channels": results.r2_mean.sel(operator="linear", drop=True),
-        "R² of a linear action on channels and neighbouring pixels": freest.r2_mean,
-        "R² of the latter, shuffled flows (95th percentile)": freest.null,
+        "R² of any linear action on channels": linear.r2_mean,
+        "R² of a linear action on channels and neighbouring pixels": convolution.r2_mean,
+        "R² of the latter, shuffled flows (95th percentile)": convolution.null,
     }
-    return {label: values for label, values in found.items() if values.notnull().any()}
+    return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """R^2 by class of operator, and by frame."""
+    fig, (by_class, by_frame) = plot.subplots(
+        1, 2, figsize=(plot.PAGE, 3.6), width_ratios=[1.9, 1], sharey=True
+    )
+    _draw_classes(by_class, results)
+    freest = OPERATORS[-1]
+    plot.lines(results.sel(operator=freest), "r2_time", "time", by_frame)
+    by_frame.xaxis.get_major_locator().set_params(integer=True)
+    by_frame.set(xlabel="frame", ylabel="", title=freest)
+    for ax in (by_class, by_frame):
+        ax.axhline(0, color="0.8", lw=0.8, zorder=0)
+    plot.legend(results, by_frame, fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.5))
+    counts = (
+        f"{results.sizes['flow']} flows",
+        f"{results.attrs['trials']} trials in {results.sizes['fold']} folds",
+        plot.seeds(results),
+    )
+    fig.suptitle(", ".join(counts) + panels.share_of_channels(results), fontsize=9)
+    return fig
+
+
+def _draw_classes(ax: Axes, results: xr.Dataset) -> None:
+    """R^2 of each class of operator; the networks side by side within each."""
+    lowest = min(-0.05, float(results.r2_low.min()), float(results.null.fillna(0).min()))
+    floor = max(LOWEST_DRAWN, lowest - 0.05)
+    names = plot.networks(results)
+    for i, (_, colour, runs) in enumerate(panels.each_network(results)):
+        x = np.arange(len(OPERATORS)) + SPREAD * ((i + 0.5) / len(names) - 0.5)
+        _draw_network(ax, x, runs, colour, floor)
+    ax.legend(handles=_keys(), fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.3))
+    ax.set_xticks(range(len(OPERATORS)), OPERATORS, fontsize=8)
+    ax.set(ylim=(floor, 1.05), ylabel="R² on held-out trials", xlabel="freedom of the operator →")
+
+
+def _draw_network(ax: Axes, x: np.ndarray, runs: xr.Dataset, colour: panels.Colour, floor: float) -> None:
+    """R^2 of the runs of one network at the places ``x`` (operator), nothing below the ``floor``."""
+    # Runs of one network are alike in folds, so their intervals are averaged, not narrowed.
+    means = runs.mean("run").clip(min=floor)
+    mean = means.r2_mean.values
+    ax.errorbar(
+        x, mean, [mean - means.r2_low.values, means.r2_high.values - mean], fmt="o", ms=4, color=colour
+    )
+    for by_class in runs.r2_mean.clip(min=floor).transpose("run", "operator").values:
+        ax.plot(x + 0.07, by_class, ".", ms=3, color=colour, alpha=0.6)
+    ax.plot(x, means.r2_partner, "o", ms=6, mfc="none", color=colour)
+    ax.plot(x, means.null, "_", color="0.4", ms=8, mew=1.5)
+
+
+def _keys() -> list[Any]:
+    """What the marks of `_draw_network` stand for, in grey."""
     from matplotlib.lines import Line2D
 
-    names, colours = plot.networks(results), plot.palette(results)
-    fig, (left, right) = plot.subplots(1, 2, figsize=(plot.PAGE, 3.6), width_ratios=[1.9, 1], sharey=True)
-    floor = max(-1.1, min(-0.05, float(results.r2_low.min()), float(results.null.fillna(0).min())) - 0.05)
-    for i, name in enumerate(names):
-        of = results.isel(run=(results["network"] == name).values)
-        x = np.arange(len(OPERATORS)) + 0.7 * ((i + 0.5) / len(names) - 0.5)
-        # Runs of one network are alike in folds, so their intervals are averaged, not narrowed.
-        mean, low, high = (of[v].mean("run").clip(min=floor).values for v in ("r2_mean", "r2_low", "r2_high"))
-        left.errorbar(x, mean, [mean - low, high - mean], fmt="o", ms=4, color=colours[name])
-        for run in range(of.sizes["run"]):
-            left.plot(
-                x + 0.07, of.r2_mean.isel(run=run).clip(min=floor), ".", ms=3, color=colours[name], alpha=0.6
-            )
-        left.plot(x, of.r2_partner.mean("run").clip(min=floor), "o", ms=6, mfc="none", color=colours[name])
-        left.plot(x, of.null.mean("run").clip(min=floor), "_", color="0.4", ms=8, mew=1.5)
-    looks = {"all channels, 95 % interval": {"marker": "o", "ms": 4}, "a seed": {"marker": ".", "ms": 3}}
-    looks |= {"channels with a partner": {"marker": "o", "ms": 6, "mfc": "none"}}
-    looks |= {"flows shuffled": {"marker": "_", "ms": 8, "mew": 1.5}}
-    keys = [Line2D([], [], ls="", color="0.4", label=label, **look) for label, look in looks.items()]
-    left.legend(handles=keys, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.3))
-    left.set_xticks(range(len(OPERATORS)), OPERATORS, fontsize=8)
-    left.set(ylim=(floor, 1.05), ylabel="R² on held-out trials", xlabel="freedom of the operator →")
-    plot.lines(results.sel(operator=OPERATORS[-1]), "r2_time", "time", right)
-    right.xaxis.get_major_locator().set_params(integer=True)
-    right.set(xlabel="frame", ylabel="", title=OPERATORS[-1])
-    for ax in (left, right):
-        ax.axhline(0, color="0.8", lw=0.8, zorder=0)
-    plot.legend(results, right, fontsize=8, loc="center", bbox_to_anchor=(0.5, 0.5))
-    n = f"{results.attrs['trials']} trials in {results.sizes['fold']} folds"
-    fig.suptitle(
-        f"{results.sizes['flow']} flows, {n}, {plot.seeds(results)}{panels.share_of_channels(results)}",
-        fontsize=9,
-    )
-    return fig
+    marks = {
+        "all channels, 95 % interval": {"marker": "o", "ms": 4},
+        "a seed": {"marker": ".", "ms": 3},
+        "channels with a partner": {"marker": "o", "ms": 6, "mfc": "none"},
+        "flows shuffled": {"marker": "_", "ms": 8, "mew": 1.5},
+    }
+    return [Line2D([], [], ls="", color="0.4", label=label, **mark) for label, mark in marks.items()]

@@ -3,10 +3,10 @@ r"""How alike are the states of networks, and of seeds of one network, under the
 Of each run the analysis keeps the centred Gram matrix K of its states x over conditions (flow, trial, time),
 all that any of these measures needs, and compares runs pairwise, blind to which unit is which:
 
-    debiased CKA      <K~, L~> / (|K~| |L~|)    K~ U-centred; blind to rotation, reflection and isotropic
-    scaling Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )          the same invariances; a metric, in
-    radians predictivity      cross-validated R^2 of y by ridge regression on x, blind to invertible linear
-    maps of x
+    debiased CKA      <K~, L~> / (|K~| |L~|)            K~, L~ U-centred; blind to rotation, reflection and
+                                                        isotropic scaling
+    Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )     the same invariances; a metric, in radians
+    predictivity      cross-validated R^2 of y by ridge regression on x, blind to invertible linear maps of x
 
 <K~, L~> is the unbiased estimator of HSIC up to a factor: plain CKA is high for random states of many units,
 this one about 0. Conditions within a trial are not independent, so that what chance gives is measured: all
@@ -22,6 +22,7 @@ the package dsa-metric).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,31 +33,34 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.figures import plot
 from flowsim.files import coordinates
-from flowsim.measures.similarity import (
-    centre,
-    cka,
-    dynamical,
-    exchanges,
-    jackknife,
-    predictivity,
-    procrustes,
-    scores,
-)
+from flowsim.measures import recorded, similarity, statistics
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from flowsim.figures.panels import Colour
 
 READS = "probe"
 DATA = "summary"  # what the figure shows of results that hold large matrices
 QUESTION = "How alike are the states of networks and seeds?"
 READING = (
-    "Left: debiased CKA of each pair of runs, clustered; 1 is the same geometry of states, 0 no common one; the tree "
-    "joins the most alike. A dot marks pairs no more alike than with trials exchanged (corrected p above 0.05). Right: "
-    "pairs of seeds of one network, in its colour, and pairs of different networks, grey; the dashed line is the mean "
-    "CKA with trials exchanged, bars are jackknife errors over trials, strokes means; lower R^2 is drawn at -0.5."
+    "Left: debiased CKA of each pair of runs, clustered: 1 is the same geometry of states, 0 nothing in "
+    "common. The tree joins the most similar runs. A dot marks a pair that is no more alike than when "
+    "trials are exchanged (corrected p above 0.05). Right: pairs of seeds of one network, in its colour, "
+    "and pairs of different networks, in grey. The dashed line is the mean CKA with trials exchanged, bars "
+    "are jackknife standard errors over trials, and vertical strokes are means. R^2 below -0.5 is drawn "
+    "there."
 )
 BLOCK = 2**27
 """Bytes of states, in float64, that are held at once (and once more)."""
+CONDITION = ("flow", "trial", "time")
+ACROSS = "across"
+"""Name of the group of pairs of different networks."""
+LOWEST_DRAWN = -0.5
+DOUBTFUL = 0.05
+"""Pairs with a larger p, corrected, are marked."""
+MEASURES = {"cka": "debiased CKA", "procrustes": "Procrustes (rad)", "predictivity": "R$^2$ predicted"}
 
 
 def analyse(
@@ -83,58 +87,71 @@ def analyse(
     Raises
     ------
     InputError
-        If there are no states, fewer than 4 conditions, or values that are no numbers.
+        If there are no states, fewer than 4 conditions, or the state contains NaN or infinity.
     """
     state = coordinates.variable(recording, "state")
-    chosen = _thinned(state, conditions, seed)
-    n = len(chosen)
-    if n < 4:
+    chosen = _chosen_conditions(state, conditions, seed)
+    if len(chosen) < 4:
         raise InputError(
-            f"model_similarity needs 4 states (flow, trial, time) or more; the recording has {n}"
+            f"model_similarity needs 4 states (flow, trial, time) or more; the recording has {len(chosen)}"
         )
-    gram = np.empty((n, n))
-    per = max(1, BLOCK // (8 * int(np.prod(state.shape[3:]))))
-    blocks = [slice(first, min(first + per, n)) for first in range(0, n, per)]
-    for i, rows in enumerate(blocks):
-        own = _load(state, chosen[rows])
-        for columns in blocks[i:]:
-            gram[rows, columns] = own @ (own if columns == rows else _load(state, chosen[columns])).T
-            gram[columns, rows] = gram[rows, columns].T
-    size = gram.trace()
-    gram -= gram.mean(0)
-    gram -= gram.mean(1, keepdims=True)
-    silent = gram.trace() <= 1e-12 * size
-    where = {d: ("condition", index) for d, index in zip(("flow", "trial", "time"), chosen.T, strict=True)}
+    gram = _centred_to_trace_1(_inner_products(state, chosen))
     attributes = {"units": "1", "long_name": "centred inner product of states"}
-    return xr.Dataset(
-        {"gram": (("condition", "other"), gram * (0 if silent else 1 / gram.trace()), attributes)}, where
-    )
+    coords = {dim: ("condition", index) for dim, index in zip(CONDITION, chosen.T, strict=True)}
+    return xr.Dataset({"gram": (("condition", "other"), gram, attributes)}, coords)
 
 
-def _thinned(state: xr.DataArray, conditions: int, seed: int) -> np.ndarray:
+def _chosen_conditions(state: xr.DataArray, conditions: int, seed: int) -> np.ndarray:
     """Indices (condition, 3) of flow, trial and time: every chosen one of each with every other, trial by
     trial.
     """
-    rng, (flows, trials, times) = np.random.default_rng(seed), state.shape[:3]
-    some = min(trials, max(8, conditions // (flows * times)))
-    few = min(flows, max(2, conditions // (some * times)))
-    instants = min(times, max(2, conditions // (some * few)))
-    of = np.sort(rng.permutation(trials)[:some]), np.sort(rng.permutation(flows)[:few])
-    at = np.linspace(0, times - 1, instants).round().astype(int)
-    trial, flow, time = (index.ravel() for index in np.meshgrid(*of, at, indexing="ij"))
-    return np.stack([flow, trial, time], 1)
+    rng = np.random.default_rng(seed)
+    flows, trials, times = state.shape[:3]
+    trial_count = min(trials, max(8, conditions // (flows * times)))
+    flow_count = min(flows, max(2, conditions // (trial_count * times)))
+    time_count = min(times, max(2, conditions // (trial_count * flow_count)))
+    chosen_trials = np.sort(rng.permutation(trials)[:trial_count])
+    chosen_flows = np.sort(rng.permutation(flows)[:flow_count])
+    chosen_times = np.linspace(0, times - 1, time_count).round().astype(int)
+    trial, flow, time = np.meshgrid(chosen_trials, chosen_flows, chosen_times, indexing="ij")
+    return np.stack([flow.ravel(), trial.ravel(), time.ravel()], 1)
 
 
-def _load(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
+def _inner_products(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
+    """Inner products (condition, condition) of the chosen states, of which no more than `BLOCK` bytes, twice,
+    are in memory at once.
+    """
+    count = len(chosen)
+    bytes_per_condition = 8 * int(np.prod(state.shape[3:]))
+    per_block = max(1, BLOCK // bytes_per_condition)
+    blocks = [slice(first, min(first + per_block, count)) for first in range(0, count, per_block)]
+    products = np.empty((count, count))
+    for i, rows in enumerate(blocks):
+        row_states = _states(state, chosen[rows])
+        products[rows, rows] = row_states @ row_states.T
+        for columns in blocks[i + 1 :]:
+            products[rows, columns] = row_states @ _states(state, chosen[columns]).T
+            products[columns, rows] = products[rows, columns].T
+    return products
+
+
+def _states(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
     """States (condition, unit) in float64."""
-    loaded = []
+    blocks = []
     for flow, trial in dict.fromkeys(map(tuple, chosen[:, :2].tolist())):
         times = chosen[(chosen[:, 0] == flow) & (chosen[:, 1] == trial), 2]
-        loaded.append(np.asarray(state[flow, trial, times].values, np.float64).reshape(len(times), -1))
-    values = np.concatenate(loaded)
-    if not np.isfinite(values).all():
-        raise InputError("the state contains NaN or infinity: the network diverged; train it again")
-    return values
+        activity = recorded.in_float64(state.isel(flow=flow, trial=trial, time=times))
+        blocks.append(activity.reshape(len(times), -1))
+    return np.concatenate(blocks)
+
+
+def _centred_to_trace_1(products: np.ndarray) -> np.ndarray:
+    """Gram matrix about the mean state, of trace 1; 0 where states never change."""
+    size = products.trace()
+    centred = products - products.mean(0)
+    centred -= centred.mean(1, keepdims=True)
+    silent = centred.trace() <= 1e-12 * size
+    return centred * (0 if silent else 1 / centred.trace())
 
 
 def summary(results: xr.Dataset) -> xr.Dataset:
@@ -148,139 +165,185 @@ def summary(results: xr.Dataset) -> xr.Dataset:
         where a state never changes, or trials are too few: one for ``predictivity``, ``null`` and ``p``, two
         for ``error``.
     """
-    grams, runs = results.gram.values, results.sizes["run"]
+    grams = results.gram.values
+    runs = results.sizes["run"]
     trial = (results.trial.isel(run=0) if "run" in results.trial.dims else results.trial).values
     names = ("cka", "error", "null", "p", "procrustes", "predictivity")
-    found = {name: np.full((runs, runs), np.nan) for name in names}
+    table = {name: np.full((runs, runs), np.nan) for name in names}
+
     alive = [i for i in range(runs) if grams[i].trace() > 0]
-    centred, points = {i: centre(grams[i]) for i in alive}, {i: scores(grams[i]) for i in alive}
-    orders = exchanges(trial)
-    for i, j in [*((i, i) for i in alive), *combinations(alive, 2)]:
-        pair = {"cka": cka(centred[i], centred[j]), "procrustes": 0.0}
-        if i != j:
-            pair["procrustes"] = procrustes(points[i], points[j])
-            pair["error"] = jackknife(grams[i], grams[j], trial)
-            shuffled = [cka(centred[i], centred[j][np.ix_(order, order)]) for order in orders]
-            if shuffled:
-                pair["null"] = np.mean(shuffled)
-                pair["p"] = (1 + np.sum(np.array(shuffled) >= pair["cka"])) / (1 + len(shuffled))
-        for name, value in pair.items():
-            found[name][i, j] = found[name][j, i] = value
-        for source, target in {(i, j), (j, i)}:
-            found["predictivity"][source, target] = predictivity(points[source], points[target], trial)
+    centred = {i: similarity.u_centred(grams[i]) for i in alive}
+    points = {i: similarity.scores(grams[i]) for i in alive}
+    orders = similarity.exchanges(trial)
+    for i in alive:
+        table["cka"][i, i] = similarity.cka(centred[i], centred[i])
+        table["procrustes"][i, i] = 0.0
+        table["predictivity"][i, i] = similarity.predictivity(points[i], points[i], trial)
+    for i, j in combinations(alive, 2):
+        symmetric = _cka_against_chance(centred[i], centred[j], orders)
+        symmetric["procrustes"] = similarity.procrustes(points[i], points[j])
+        symmetric["error"] = similarity.cka_error(grams[i], grams[j], trial)
+        for name, value in symmetric.items():
+            table[name][i, j] = value
+            table[name][j, i] = value
+        table["predictivity"][i, j] = similarity.predictivity(points[i], points[j], trial)
+        table["predictivity"][j, i] = similarity.predictivity(points[j], points[i], trial)
     coords = {"run": results["run"], "network": results["network"], "other": results["run"].values}
-    return xr.Dataset({name: (("run", "other"), values) for name, values in found.items()}, coords)
+    return xr.Dataset({name: (("run", "other"), values) for name, values in table.items()}, coords)
+
+
+def _cka_against_chance(one: np.ndarray, two: np.ndarray, orders: Sequence[np.ndarray]) -> dict[str, float]:
+    """CKA of two U-centred Gram matrices, its mean with the conditions of the second in other orders, and p;
+    the last two only where there are orders.
+    """
+    cka = similarity.cka(one, two)
+    if not orders:
+        return {"cka": cka}
+    shuffled = [similarity.cka(one, two[np.ix_(order, order)]) for order in orders]
+    return {
+        "cka": cka,
+        "null": float(np.mean(shuffled)),
+        "p": statistics.p_value(cka, np.array(shuffled), slack=0.0),
+    }
 
 
 def dynamics(results: xr.Dataset, components: int = 10, **settings: Any) -> xr.DataArray:
     """Dynamical similarity (run, other) of the paths of the first principal components; see
-    `flowsim.measures.similarity`.
+    `flowsim.measures.similarity.dynamical`.
 
-    No part of the figure: it needs the extra "dsa", depends on its settings, and may take minutes.
+    No part of the figure: it needs the package dsa-metric, depends on its settings, and may take minutes.
     """
-    shape = [len(np.unique(results[d])) for d in ("trial", "flow", "time")]
-    paths = [
-        scores(gram)[:, :components].reshape(shape[0] * shape[1], shape[2], -1)
-        for gram in results.gram.values
-    ]
+    trials, flows, times = (len(np.unique(results[dim])) for dim in ("trial", "flow", "time"))
+    paths = []
+    for gram in results.gram.values:
+        points = similarity.scores(gram)[:, :components]
+        paths.append(points.reshape(trials * flows, times, -1))
+    distance = similarity.dynamical(paths, **settings)
     names = results["run"].values
-    return xr.DataArray(dynamical(paths, **settings), {"run": names, "other": names}, ("run", "other"))
+    return xr.DataArray(distance, {"run": names, "other": names}, ("run", "other"))
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table: means over the other seeds of the same network, and over other
     networks.
     """
-    found = summary(results)
-    same = found["network"].values[:, None] == found["network"].values
-    other = xr.DataArray(same & ~np.eye(len(same), dtype=bool), dims=("run", "other"))
+    table = summary(results)
+    network = table["network"].values
+    same_network = network[:, None] == network
+    other_seed = xr.DataArray(same_network & ~np.eye(len(network), dtype=bool), dims=("run", "other"))
+    other_network = xr.DataArray(~same_network, dims=("run", "other"))
+    dissimilarity = 1 - table.cka
+    unpredicted = 1 - table.predictivity
     return {
-        "1 - debiased CKA between seeds": (1 - found.cka).where(other).mean("other"),
-        "1 - debiased CKA to other networks": (1 - found.cka)
-        .where(~xr.DataArray(same, dims=other.dims))
-        .mean("other"),
-        "Procrustes angle between seeds (rad)": found.procrustes.where(other).mean("other"),
-        "variance of other seeds not predicted": (1 - found.predictivity).where(other).mean("other"),
+        "1 - debiased CKA between seeds": dissimilarity.where(other_seed).mean("other"),
+        "1 - debiased CKA to other networks": dissimilarity.where(other_network).mean("other"),
+        "Procrustes angle between seeds (rad)": table.procrustes.where(other_seed).mean("other"),
+        "variance of other seeds not predicted": unpredicted.where(other_seed).mean("other"),
     }
 
 
 def figure(results: xr.Dataset) -> Figure:
     """CKA of all pairs, clustered (left); the three measures within and across networks (right)."""
-    found, names, colours = summary(results), plot.networks(results), plot.palette(results)
-    pairs = list(combinations(range(results.sizes["run"]), 2))
+    import matplotlib.pyplot as plt
+
+    table = summary(results)
+    colours = plot.palette(results)
     height = max(3.0, 1.2 + 0.2 * results.sizes["run"])
-    fig, empty = plot.subplots(figsize=(plot.PAGE, height))
-    empty.remove()
+    fig = plt.figure(figsize=(plot.PAGE, height))
     grid = fig.add_gridspec(2, 4, height_ratios=[0.5, height - 0.5], width_ratios=[3.2, 1.6, 1.6, 1.6])
-    _clustered(found, colours, fig.add_subplot(grid[0, 0]), fig.add_subplot(grid[1, 0]))
-    of = found["network"].values
-    groups = [*names, "across"] if len(names) > 1 else names
-    measures = {"cka": "debiased CKA", "procrustes": "Procrustes (rad)", "predictivity": "R$^2$ predicted"}
-    for column, (measure, label) in enumerate(measures.items(), start=1):
+    tree = fig.add_subplot(grid[0, 0])
+    heat_map = fig.add_subplot(grid[1, 0])
+    order = _draw_tree(tree, table)
+    _draw_heat_map(heat_map, table, order, colours)
+    for column, (measure, label) in enumerate(MEASURES.items(), start=1):
         ax = fig.add_subplot(grid[:, column])
-        for y, group in enumerate(groups):
-            chosen = [(i, j) for i, j in pairs if (of[i] if of[i] == of[j] else "across") == group]
-            if measure == "predictivity":
-                chosen += [(j, i) for i, j in chosen]
-            values = found[measure].values[tuple(zip(*chosen, strict=True))] if chosen else np.empty(0)
-            drawn = values.clip(min=-0.5)
-            at = y + np.linspace(-0.2, 0.2, len(values)) * (len(values) > 1)
-            error = (
-                found.error.values[tuple(zip(*chosen, strict=True))] if chosen and measure == "cka" else None
-            )
-            ax.errorbar(drawn, at, xerr=error, fmt="o", ms=3, lw=0.8, color=colours.get(group, "0.55"))
-            ax.vlines(
-                np.mean(drawn) if chosen else np.nan, y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3
-            )
-        if measure == "cka":
-            ax.axvline(float(found.null.mean()), color="0.4", ls="--", lw=0.8)
-        ax.set(title=label, ylim=(len(groups) - 0.5, -0.5))
-        ax.locator_params("x", nbins=2)
-        ax.set_yticks(range(len(groups)), groups if column == 1 else [])
-        ax.tick_params("y", length=0)
-    trials = len(np.unique(results.trial))
-    fig.suptitle(f"{results.sizes['condition']} states in {trials} trials, {plot.seeds(results)}", fontsize=9)
+        _draw_pairs(ax, table, measure, colours)
+        ax.set_title(label)
+        if column > 1:
+            ax.set_yticklabels([])
+    counts = f"{results.sizes['condition']} states in {len(np.unique(results.trial))} trials"
+    fig.suptitle(f"{counts}, {plot.seeds(results)}", fontsize=9)
     return fig
 
 
-def _clustered(found: xr.Dataset, colours: dict[str, Any], above: Any, ax: Any) -> None:
-    """Heat map of CKA, in the order of an average-linkage tree of 1 - CKA drawn above it."""
+def _draw_pairs(ax: Axes, table: xr.Dataset, measure: str, colours: dict[str, Colour]) -> None:
+    """One measure of all pairs of runs, a row for each network and one for pairs of different networks."""
+    pairs = _pairs_of_runs(table, both_ways=measure == "predictivity")
+    for y, (group, (runs, others)) in enumerate(pairs.items()):
+        values = table[measure].values[runs, others].clip(min=LOWEST_DRAWN)
+        errors = table.error.values[runs, others] if measure == "cka" and runs else None
+        side_by_side = y + np.linspace(-0.2, 0.2, len(values)) * (len(values) > 1)
+        colour = colours.get(group, "0.55")
+        ax.errorbar(values, side_by_side, xerr=errors, fmt="o", ms=3, lw=0.8, color=colour)
+        mean = np.mean(values) if runs else np.nan
+        ax.vlines(mean, y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3)
+    if measure == "cka":
+        ax.axvline(float(table.null.mean()), color="0.4", ls="--", lw=0.8)
+    ax.set_ylim(len(pairs) - 0.5, -0.5)
+    ax.locator_params("x", nbins=2)
+    ax.set_yticks(range(len(pairs)), list(pairs))
+    ax.tick_params("y", length=0)
+
+
+def _pairs_of_runs(table: xr.Dataset, both_ways: bool) -> dict[str, tuple[list[int], list[int]]]:
+    """Indices (runs, others) of the pairs of seeds of each network, and of those of different networks."""
+    network = table["network"].values
+    names = plot.networks(table)
+    groups = [*names, ACROSS] if len(names) > 1 else names
+    pairs: dict[str, tuple[list[int], list[int]]] = {}
+    for group in groups:
+        runs = []
+        others = []
+        for i, j in combinations(range(len(network)), 2):
+            if (network[i] if network[i] == network[j] else ACROSS) == group:
+                runs.append(i)
+                others.append(j)
+        pairs[group] = (runs + others, others + runs) if both_ways else (runs, others)
+    return pairs
+
+
+def _draw_tree(ax: Axes, table: xr.Dataset) -> list[int]:
+    """Average-linkage tree of 1 - CKA, and the order in which its leaves come."""
     from scipy.cluster.hierarchy import dendrogram, linkage
     from scipy.spatial.distance import squareform
-    from scipy.stats import false_discovery_control
 
-    runs, order = found.sizes["run"], [0]
-    above.axis("off")
-    if runs > 1:
-        distance = (1 - np.nan_to_num(found.cka.values)) * ~np.eye(runs, dtype=bool)
-        tree = linkage(squareform(distance.clip(min=0), checks=False), "average")
-        drawn = dendrogram(tree, ax=above, color_threshold=0, above_threshold_color="0.5", no_labels=True)
-        above.axis("off")
-        order = drawn["leaves"]
-    values = found.cka.values[np.ix_(order, order)]
-    ax.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
-    for (y, x), value in np.ndenumerate(values.round(2) + 0.0):
-        look = {
-            "ha": "center",
-            "va": "center",
-            "color": "black" if value > 0.6 else "white",
-            "fontsize": 60 / (runs + 4),
-        }
-        ax.text(x, y, f"{value:.2f}".replace("0.", "."), **look)
-    upper = np.triu_indices(runs, 1)
-    p = found.p.values[upper]
-    known = ~np.isnan(p)
-    doubtful = np.zeros((runs, runs), bool)
-    doubtful[tuple(index[known] for index in upper)] = (
-        false_discovery_control(p[known]) > 0.05 if known.any() else []
-    )
-    y, x = np.nonzero((doubtful | doubtful.T)[np.ix_(order, order)])
+    ax.axis("off")
+    runs = table.sizes["run"]
+    if runs < 2:
+        return [0]
+    distance = (1 - np.nan_to_num(table.cka.values)) * ~np.eye(runs, dtype=bool)
+    tree = linkage(squareform(distance.clip(min=0), checks=False), "average")
+    drawn = dendrogram(tree, ax=ax, color_threshold=0, above_threshold_color="0.5", no_labels=True)
+    ax.axis("off")
+    leaves: list[int] = drawn["leaves"]
+    return leaves
+
+
+def _draw_heat_map(ax: Axes, table: xr.Dataset, order: list[int], colours: dict[str, Colour]) -> None:
+    """CKA of all pairs of runs, in this order; a dot marks those that may be alike by chance."""
+    runs = table.sizes["run"]
+    ordered = table.isel(run=order, other=order)
+    ax.imshow(ordered.cka.values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    for (y, x), value in np.ndenumerate(ordered.cka.values.round(2) + 0.0):
+        words = f"{value:.2f}".replace("0.", ".")
+        colour = "black" if value > 0.6 else "white"
+        ax.text(x, y, words, ha="center", va="center", color=colour, fontsize=60 / (runs + 4))
+    y, x = np.nonzero(_doubtful(table)[np.ix_(order, order)])
     ax.plot(x, y + 0.35, "o", color="white", mec="black", ms=2.5, lw=0)
-    labels = [str(found["run"].values[i]).replace("-seed", " ") for i in order]
     ax.yaxis.tick_right()
     ax.set_xticks([])
+    labels = [str(run).replace("-seed", " ") for run in ordered["run"].values]
     ax.set_yticks(range(runs), labels, fontsize=7)
     ax.tick_params(length=0)
     ax.set_xlabel("debiased CKA", fontsize=9)
-    for text, i in zip(ax.get_yticklabels(), order, strict=True):
-        text.set_color(colours[str(found["network"].values[i])])
+    for text, network in zip(ax.get_yticklabels(), ordered["network"].values, strict=True):
+        text.set_color(colours[str(network)])
+
+
+def _doubtful(table: xr.Dataset) -> np.ndarray:
+    """Which pairs (run, other) are no more alike than with trials exchanged, corrected for all pairs."""
+    runs = table.sizes["run"]
+    upper = np.triu_indices(runs, 1)
+    doubtful = np.zeros((runs, runs), bool)
+    doubtful[upper] = statistics.false_discovery(table.p.values[upper]) > DOUBTFUL
+    return doubtful | doubtful.T

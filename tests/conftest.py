@@ -1,4 +1,9 @@
-"""Shared by all tests: small worlds and small brains, in float64 where exactness is asked for."""
+"""Shared by all tests: small worlds and small brains, in float64 where exactness is asked for.
+
+Fixtures that several test files use are here. Plain functions and constants that several of them use are in
+the package `tests.known`, and imported as ``from tests.known.states import lawful``; the setting ``pythonpath`` of
+pytest in pyproject.toml puts the root of the repository on the path, for ``pytest`` and ``python -m pytest``.
+"""
 
 import sys
 
@@ -69,6 +74,21 @@ def _recording(
     coords |= coordinates.velocity_coords("velocity", Translation(), velocities)
     coords["time"] = np.arange(made.sizes["time"]) if times is None else times
     return made.assign_coords(coords)
+
+
+@pytest.fixture
+def predicted(recording, rng):
+    """A factory of recordings whose prediction of frame t is wrong by ``error(ahead)`` everywhere."""
+
+    def make(error, context=3, time=11, trials=4, **attrs):
+        frames = rng.random((1, trials, time, 4, 5))
+        ahead = np.arange(time) - context + 1
+        wrong = np.where(ahead > 0, [error(max(a, 0)) for a in ahead], 0)
+        prediction = frames + wrong[:, None, None]
+        prediction[:, :, 0] = np.nan
+        return recording(frames=frames, prediction=prediction, context=context, **attrs)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,14 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
 }
-COLUMN, PAGE = 3.5, 7.0
-"""Widths of a figure, in inches."""
+COLUMN = 3.5
+"""Width of a figure in one column, in inches."""
+PAGE = 7.0
+"""Width of a figure over the page, in inches."""
+DASHES: list[tuple[float, ...]] = [(), (4, 2), (1.5, 1.5), (5, 1.5, 1, 1.5)]
+"""Patterns of lines, taken by the networks in turn; the first is a solid line."""
+LONG_NAME = 13
+"""Letters of a name beyond which three names are too wide for one line of a column."""
 
 
 def subplots(*arguments: Any, **options: Any) -> tuple[Figure, Any]:
@@ -56,21 +62,23 @@ def palette(results: xr.Dataset) -> dict[str, tuple[float, float, float]]:
 
 
 def dashes(results: xr.Dataset) -> dict[str, tuple[float, ...]]:
-    """Dash pattern of each network, so that lines on top of each other can be told apart."""
-    patterns: list[tuple[float, ...]] = [(), (4, 2), (1.5, 1.5), (5, 1.5, 1, 1.5)]
-    return {name: patterns[i % len(patterns)] for i, name in enumerate(networks(results))}
+    """Dash pattern of each network, so that lines on top of each other can be distinguished."""
+    return {name: DASHES[i % len(DASHES)] for i, name in enumerate(networks(results))}
 
 
 def seeds(results: xr.Dataset) -> str:
     """How many runs of each network there are, as words for a figure."""
     counts = sorted(set(pd.Series(results["network"].values).value_counts()))
-    return f"{'-'.join(map(str, counts))} seed{'s' if counts != [1] else ''} per network"
+    number = "-".join(str(count) for count in counts)
+    return f"{number} seed per network" if counts == [1] else f"{number} seeds per network"
 
 
 def trials(results: xr.Dataset) -> str:
     """How many ``trials`` stand behind each value, where there are some, as words for a figure."""
     counts = results.trials.values[results.trials.values > 0]
-    return f"{counts.min():g}{'' if counts.min() == counts.max() else f'-{counts.max():g}'} trials"
+    fewest = counts.min()
+    most = counts.max()
+    return f"{fewest:g} trials" if fewest == most else f"{fewest:g}-{most:g} trials"
 
 
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
@@ -80,53 +88,46 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
     import seaborn as sns
 
     table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
-    look = {
+    names = networks(results)
+    by_network = {
         "hue": "network",
+        "hue_order": names,
+        "palette": palette(results),
         "style": "network",
-        "hue_order": networks(results),
-        "style_order": networks(results),
+        "style_order": names,
+        "dashes": dashes(results),
     }
-    sns.lineplot(
-        table,
-        x=x,
-        y=variable,
-        **look,
-        palette=palette(results),
-        dashes=dashes(results),
-        errorbar=None,
-        legend=False,
-        ax=ax,
-    )
-    sns.lineplot(
-        table, x=x, y=variable, **look, palette=palette(results), dashes=dashes(results), units="run", estimator=None,
-        lw=0.6, alpha=0.6, legend=False, ax=ax,
-    )  # fmt: skip
+    common = {"x": x, "y": variable, **by_network, "legend": False, "ax": ax}
+    sns.lineplot(table, **common, errorbar=None)
+    sns.lineplot(table, **common, units="run", estimator=None, lw=0.6, alpha=0.6)
 
 
 def legend(results: xr.Dataset, ax: Axes, **options: Any) -> None:
     """The networks as `lines` draws them, before whatever else has a label on ``ax``."""
-    ax.legend(*_named(results, ax), **options)
-
-
-LONG = 13
-"""Letters of a name beyond which three names are too wide for one line of a column."""
+    ax.legend(*_keys_and_labels(results, ax), **options)
 
 
 def legend_below(results: xr.Dataset, ax: Axes) -> None:
     """`legend` below the whole figure, where it leaves a narrow one its width."""
     figure: Any = ax.figure
-    named = _named(results, ax)
-    columns = 3 if max(map(len, named[1])) <= LONG else 2
-    figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
+    keys, labels = _keys_and_labels(results, ax)
+    longest = max(len(label) for label in labels)
+    columns = 3 if longest <= LONG_NAME else 2
+    figure.legend(keys, labels, loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def _named(results: xr.Dataset, ax: Axes) -> tuple[list[Any], list[str]]:
+def _keys_and_labels(results: xr.Dataset, ax: Axes) -> tuple[list[Any], list[str]]:
+    """What a legend shows: a line for each network, then what else has a label on ``ax``."""
     from matplotlib.lines import Line2D
 
-    others, labels = ax.get_legend_handles_labels()
-    styles = dashes(results)
-    own = [Line2D([], [], color=c, ls=(0, styles[n] or (1, 0)), label=n) for n, c in palette(results).items()]
-    return [*own, *others], [*networks(results), *labels]
+    other_keys, other_labels = ax.get_legend_handles_labels()
+    patterns = dashes(results)
+    solid = (1, 0)
+    keys = [
+        Line2D([], [], color=colour, ls=(0, patterns[name] or solid), label=name)
+        for name, colour in palette(results).items()
+    ]
+    return [*keys, *other_keys], [*networks(results), *other_labels]
 
 
 def mosaic(
@@ -142,7 +143,7 @@ def mosaic(
     ----------
     ax : Axes
     rows : mapping of row name to images
-        None leaves a gap.
+        All images of one size; None leaves a gap.
     titles : sequence of str
         Of the columns.
     cmap : str
@@ -150,27 +151,34 @@ def mosaic(
     own_scale : bool
         Scale each row by its own maximum.
     """
-    some = next(image for row in rows.values() for image in row if image is not None)
-    gap, (height, width) = max(1, some.shape[1] // 8), some.shape
-    sheet = np.full((len(rows) * (height + gap) - gap, len(titles) * (width + gap) - gap), np.nan)
-    for i, images in enumerate(rows.values()):
-        top = max(float(image.max()) for image in images if image is not None) if own_scale else 1.0
-        for j, image in enumerate(images):
+    height, width = next(image.shape for row in rows.values() for image in row if image is not None)
+    gap = max(1, width // 8)
+    row_tops = np.arange(len(rows)) * (height + gap)
+    column_starts = np.arange(len(titles)) * (width + gap)
+    sheet = np.full((row_tops[-1] + height, column_starts[-1] + width), np.nan)
+    for top, images in zip(row_tops, rows.values(), strict=True):
+        scale = _largest(images) if own_scale else 1.0
+        for column, image in enumerate(images):
             if image is not None:
-                y, x = i * (height + gap), j * (width + gap)
-                sheet[y : y + height, x : x + width] = image / (top or 1.0)
+                left = column_starts[column]
+                sheet[top : top + height, left : left + width] = image / scale
     ax.imshow(sheet, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
-    ax.set_yticks(np.arange(len(rows)) * (height + gap) + height / 2, list(rows))
-    ax.set_xticks(np.arange(len(titles)) * (width + gap) + width / 2, titles, fontsize=7)
+    ax.set_yticks(row_tops + height / 2, list(rows))
+    ax.set_xticks(column_starts + width / 2, titles, fontsize=7)
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write one figure; the same figure always gives the same bytes.
+def _largest(images: Sequence[np.ndarray | None]) -> float:
+    """The largest value in a row of images, to divide by: 1 where all are 0."""
+    return max(float(image.max()) for image in images if image is not None) or 1.0
 
-    The layout is solved here, and everything put where it says to a millionth of the figure: its last digits
-    depend on the order in which the solver finds its variables in memory.
+
+def save(figure: Figure, path: Path) -> None:
+    """Write one figure, in the format that the path ends in; the same figure always gives the same bytes.
+
+    The layout is solved here, and all positions are rounded to a millionth of the figure: the last digits of
+    the solution depend on the order in which the solver finds its variables in memory.
     """
     import matplotlib as mpl
 
@@ -180,16 +188,16 @@ def save(figure: Figure, path: Path) -> None:
             figure.set_dpi(mpl.rcParams["savefig.dpi"])
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-            _settle(figure)
+            _round_positions(figure)
         figure.savefig(temporary, format=path.suffix.lstrip("."), metadata=metadata)
 
 
-def _settle(figure: Any) -> None:
-    """Round where axes, texts and parts of a figure, or of a part of one, are."""
+def _round_positions(figure: Any) -> None:
+    """Round the positions of axes, texts and parts of a figure, or of a part of one."""
     for ax in figure.axes:
         ax.set_position(np.round(ax.get_position(original=True).bounds, 6))
     for text in figure.texts:
         text.set_position(np.round(text.get_position(), 6))
     for part in figure.subfigs:
         part.bbox_relative.set_points(np.round(part.bbox_relative.get_points(), 6))
-        _settle(part)
+        _round_positions(part)

@@ -8,9 +8,10 @@ what is left, the features of a pixel:
     psi_{-t}(d) . h_t[psi(u) f] (x) = M_u h_t[f] (x)  +  constant
 
     permutation   M_u permutes the features (linear assignment on their cross-covariance: the least-squares
-    optimum) orthogonal    M_u turns them (Procrustes: Schoenemann 1966, Psychometrika 31, 1) linear
-    any matrix (ridge) convolution   any matrix on the features of a pixel and its eight neighbours (ridge),
-    for states that lag
+                  optimum)
+    orthogonal    M_u turns them (Procrustes: Schoenemann 1966, Psychometrika 31, 1)
+    linear        any matrix (ridge)
+    convolution   any matrix on the features of a pixel and its eight neighbours (ridge), for states that lag
 
 each containing the one before. All but the first are fitted to, and all are judged in, the leading principal
 components of the features, taken over all flows so that no flow leads out of them.
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from flowsim.errors import InputError
 from flowsim.flows.group import Velocity
@@ -35,11 +37,15 @@ from flowsim.measures.comoving import LAGS, States
 OPERATORS = ("permutation", "orthogonal", "linear", "convolution")
 PENALTIES = 10.0 ** np.arange(-8, 2)
 """Of the ridge, relative to the mean variance of what is regressed on."""
+PENALTY_OF_ONE_GROUP = 1e-3
+"""Where no group can be left out to choose among `PENALTIES`."""
+GROUPS = 4
+"""At most so many groups of trials are left out in turn to choose the penalty."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What `fit` found; arrays over ``flow`` leave out the reference.
+class FittedOperators:
+    """What `fit_operators` found; arrays over ``flow`` leave out the reference.
 
     Attributes
     ----------
@@ -48,7 +54,7 @@ class Fitted:
     explained : float
         Share of the variance of features, over all flows, that lies in them.
     covariance : array (component, component)
-        Of the reference state.
+        Of the reference state, times the number of rows.
     mean : array (1 + flow, feature)
         Of the features under each flow, moved back; the reference first.
     rolls : list of velocity
@@ -67,19 +73,29 @@ class Fitted:
     assigned: np.ndarray
     matrices: dict[str, np.ndarray]
 
-    def predict(self, operator: str, flow: int, rows: np.ndarray, around: np.ndarray) -> np.ndarray:
-        """Components (row, component) about the mean, from centred rows of the reference and those with
-        neighbours.
+    def predict(
+        self, operator: str, flow: int, rows: np.ndarray, rows_with_neighbours: np.ndarray
+    ) -> np.ndarray:
+        """Components (row, component), about their mean, that an operator predicts under a flow.
+
+        Parameters
+        ----------
+        operator : str
+            One of `OPERATORS`.
+        flow : int
+            Not counting the reference.
+        rows, rows_with_neighbours : array (row, feature), array (row, lag * component)
+            Of the reference, from `reference_rows`.
         """
         if operator == "permutation":
             return rows[:, self.assigned[flow]] @ self.basis
         matrix = self.matrices[operator][flow]
-        return around[:, : len(matrix)] @ matrix
+        return rows_with_neighbours[:, : len(matrix)] @ matrix
 
 
-def fit(
+def fit_operators(
     states: States, trials: Sequence[int], components: int, variance: float, convolution: bool = True
-) -> Fitted:
+) -> FittedOperators:
     """Fit the operators of every class and flow to some trials.
 
     Parameters
@@ -101,123 +117,221 @@ def fit(
     from scipy.linalg import orthogonal_procrustes
     from scipy.optimize import linear_sum_assignment
 
-    still, basis, explained, rolls = _space(states, trials, components, variance)
-    groups = split(trials, 4)
-    flows, k = len(states.flows) - 1, basis.shape[1]
-    width = k * (len(LAGS) if convolution and states.spatial else 1)
-    n, x, y = (
-        np.zeros(len(groups)),
-        np.zeros((len(groups), width)),
-        np.zeros((len(groups), flows, states.features)),
-    )
-    xx, xy = np.zeros((len(groups), width, width)), np.zeros((len(groups), flows, width, k))
-    yy, crossed = np.zeros((len(groups), flows)), np.zeros((flows, states.features, states.features))
-    for g, group in enumerate(groups):
-        for trial in group:
-            rows, around = reference(states, trial, still, basis)
-            around = around[:, :width]
-            n[g] += len(rows)
-            x[g] += around.sum(0)
-            xx[g] += around.T @ around
-            for u, roll in enumerate(rolls):
-                moved = states.rows(states.back(states.of(trial, u + 1), roll))
-                inside = moved @ basis
-                y[g, u] += moved.sum(0)
-                yy[g, u] += (inside**2).sum()
-                crossed[u] += rows.T @ moved
-                xy[g, u] += around.T @ inside
-    # The reference is centred; what moved has a mean only once it is moved back.
-    mean = y.sum(0) / n.sum()
-    inside = mean @ basis
-    yy += n[:, None] * (inside**2).sum(1) - 2 * (y @ basis * inside).sum(-1)
-    xy -= x[:, None, :, None] * inside[:, None]
-    turned = basis.T @ crossed @ basis
+    space = _principal_space(states, trials, components, variance)
+    k = space.basis.shape[1]
+    predictors = k * (len(LAGS) if convolution and states.spatial else 1)
+    moments, mean = _about_the_means(_moments(states, trials, space, predictors), space.basis)
+    turned = space.basis.T @ moments.crossed @ space.basis
     matrices = {
-        "orthogonal": np.stack([orthogonal_procrustes(np.eye(k), c)[0] for c in turned]),
-        "linear": _ridge(xx[:, :k, :k], xy[:, :, :k], yy),
+        "orthogonal": np.stack([orthogonal_procrustes(np.eye(k), product)[0] for product in turned]),
+        "linear": ridge(moments.xx[:, :k, :k], moments.xy[:, :, :k], moments.yy),
     }
     if convolution:
-        matrices["convolution"] = _ridge(xx, xy, yy)
-    assigned = np.stack([linear_sum_assignment(c.T, maximize=True)[1] for c in crossed])
-    return Fitted(basis, explained, xx.sum(0)[:k, :k], np.vstack([still, mean]), rolls, assigned, matrices)
+        matrices["convolution"] = ridge(moments.xx, moments.xy, moments.yy)
+    assigned = [linear_sum_assignment(product.T, maximize=True)[1] for product in moments.crossed]
+    return FittedOperators(
+        basis=space.basis,
+        explained=space.explained,
+        covariance=moments.xx.sum(0)[:k, :k],
+        mean=np.vstack([space.reference_mean, mean]),
+        rolls=space.rolls,
+        assigned=np.stack(assigned),
+        matrices=matrices,
+    )
 
 
-def split(trials: Sequence[int], most: int) -> list[list[int]]:
-    """At most ``most`` blocks of trials, in their order: a probe's trials alternate between rest and motion."""
-    return [part.tolist() for part in np.array_split(np.asarray(trials), min(most, len(trials)))]
+def blocks_of_trials(trials: Sequence[int], most: int) -> list[list[int]]:
+    """At most ``most`` blocks of trials, in their order: a probe's trials alternate between rest and
+    motion, so that a block of two or more has both.
+    """
+    return [block.tolist() for block in np.array_split(np.asarray(trials), min(most, len(trials)))]
 
 
-def reference(
+def reference_rows(
     states: States, trial: int, mean: np.ndarray, basis: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Centred rows (row, feature) of the reference, and (row, lag * component) with neighbours."""
-    state = states.of(trial, 0)
-    centred = state - torch.from_numpy(mean).view(state.shape[1:-2])[..., None, None]
-    return states.rows(centred), states.around(centred, basis)
+    """Rows of the reference state of a trial, about the ``mean`` (feature).
+
+    Returns
+    -------
+    rows : array (row, feature)
+    rows_with_neighbours : array (row, lag * component)
+    """
+    activity = states.activity(trial, 0)
+    feature_shape = activity.shape[1:-2]
+    centred = activity - torch.from_numpy(mean).view(feature_shape)[..., None, None]
+    return states.rows(centred), states.rows_with_neighbours(centred, basis)
 
 
-def _space(
+@dataclass(frozen=True)
+class _PrincipalSpace:
+    """Mean of the reference (feature), principal components (feature, component), the share of variance in
+    them, and the roll of each flow.
+    """
+
+    reference_mean: np.ndarray
+    basis: np.ndarray
+    explained: float
+    rolls: list[Velocity]
+
+
+def _principal_space(
     states: States, trials: Sequence[int], components: int, variance: float
-) -> tuple[np.ndarray, np.ndarray, float, list[Velocity]]:
-    """Mean of the reference, principal components, the share of variance in them, and rolls."""
-    n, total = 0, np.zeros((len(states.flows), states.features))
-    second, scores = (
-        np.zeros((states.features, states.features)),
-        np.zeros((len(states.flows), len(states.rolls))),
-    )
+) -> _PrincipalSpace:
+    """Principal components of the features over all flows, and the rolls, in one pass over the states."""
+    flows, features = len(states.flows), states.features
+    count = 0
+    total = np.zeros((flows, features))
+    second_moment = np.zeros((features, features))
+    covariation = np.zeros((flows, len(states.rolls)))
     for trial in trials:
-        still = None
-        for u in range(len(states.flows)):
-            state = states.of(trial, u)
-            rows, energy = states.rows(state), state.square().flatten(1, -3).sum(1)
-            energy -= energy.mean((-2, -1), keepdim=True)
-            if still is None:
-                still, n = energy, n + len(rows)
-            total[u] += rows.sum(0)
-            second += rows.T @ rows
-            scores[u] += [float((still * states.back(energy, roll)).sum()) for roll in states.rolls]
-    mean = total / n
-    values, vectors = np.linalg.eigh(second - n * mean.T @ mean)
-    values, vectors = values[::-1].clip(0), vectors[:, ::-1]
+        for flow in range(flows):
+            activity = states.activity(trial, flow)
+            rows = states.rows(activity)
+            total[flow] += rows.sum(0)
+            second_moment += rows.T @ rows
+            energy = _centred_energy(activity)
+            if flow == 0:
+                reference_energy = energy
+                count += len(rows)
+            for i, roll in enumerate(states.rolls):
+                covariation[flow, i] += float((reference_energy * states.moved_back(energy, roll)).sum())
+    mean = total / count
+    basis, explained = _principal_components(second_moment, mean, count, components, variance)
+    rolls = [states.rolls[best] for best in covariation[1:].argmax(1)]
+    return _PrincipalSpace(mean[0], basis, explained, rolls)
+
+
+def _centred_energy(activity: Tensor) -> Tensor:
+    """Sum of squares (time, y, x) over the features of each pixel, about its mean over pixels."""
+    energy = activity.square().flatten(1, -3).sum(1)
+    return energy - energy.mean((-2, -1), keepdim=True)
+
+
+def _principal_components(
+    second_moment: np.ndarray, mean: np.ndarray, count: int, components: int, variance: float
+) -> tuple[np.ndarray, float]:
+    """Leading components (feature, component) of rows about the ``mean`` (flow, feature), and their share of
+    the variance.
+    """
+    values, vectors = np.linalg.eigh(second_moment - count * mean.T @ mean)
+    values = values[::-1].clip(0)
+    vectors = vectors[:, ::-1]
     # Below rounding of what the means took away, nothing varies.
-    if not values.sum() > 1e-12 * np.trace(second):
+    if not values.sum() > 1e-12 * np.trace(second_moment):
         raise InputError(
             "the state does not vary over trials, frames and pixels; record a network that answers its input"
         )
     share = values.cumsum() / values.sum()
-    k = min(components, int(np.searchsorted(share, min(variance, 1 - 1e-12))) + 1)
-    return (
-        mean[0],
-        vectors[:, :k].copy(),
-        float(share[k - 1]),
-        [states.rolls[i] for i in scores[1:].argmax(1)],
-    )
+    enough = int(np.searchsorted(share, min(variance, 1 - 1e-12))) + 1
+    k = min(components, enough)
+    return vectors[:, :k].copy(), float(share[k - 1])
 
 
-def _ridge(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
-    """Ridge regressions (flow, x, y) from sums of squares and products (group, ...), with one penalty for all
-    flows.
+@dataclass(frozen=True)
+class _Moments:
+    """Sums over the rows of each group of trials, of which x are the components of the reference, with or
+    without those of neighbouring pixels, and y those of the same pixels under a flow, moved back.
 
-    The penalty is the best one for groups left out in turn, or 1e-3 where there is one group only.
+    ``count`` (group), ``x`` (group, predictor), ``features`` (group, flow, feature), ``xx`` (group,
+    predictor, predictor), ``xy`` (group, flow, predictor, component), ``yy`` (group, flow); and ``crossed``
+    (flow, feature, feature), products of all features of the reference and under the flow, over all groups.
     """
 
-    def solve(out: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        kept = [g for g in range(len(xx)) if g != out]
-        values, vectors = np.linalg.eigh(xx[kept].sum(0))
-        return values.clip(0), vectors, vectors.T @ xy[kept].sum(0)
+    count: np.ndarray
+    x: np.ndarray
+    features: np.ndarray
+    xx: np.ndarray
+    xy: np.ndarray
+    yy: np.ndarray
+    crossed: np.ndarray
 
-    def shrunk(values: np.ndarray, penalty: float) -> np.ndarray:
-        return (1 / (values + penalty * values.mean() + np.finfo(float).tiny))[:, None]
 
-    penalty = 1e-3
-    if len(xx) > 1:
-        missed = np.zeros(len(PENALTIES))
-        for g in range(len(xx)):
-            values, vectors, projected = solve(g)
-            square, product = vectors.T @ xx[g] @ vectors, vectors.T @ xy[g]
-            for i, p in enumerate(PENALTIES):
-                matrix = shrunk(values, p) * projected
-                missed[i] += yy[g].sum() + ((square @ matrix - 2 * product) * matrix).sum()
-        penalty = float(PENALTIES[missed.argmin()])
-    values, vectors, projected = solve(None)
-    return vectors @ (shrunk(values, penalty) * projected)
+def _moments(states: States, trials: Sequence[int], space: _PrincipalSpace, predictors: int) -> _Moments:
+    """Sums of squares and products about the mean of the reference."""
+    groups = blocks_of_trials(trials, GROUPS)
+    n, flows, k = len(groups), len(states.flows) - 1, space.basis.shape[1]
+    sums = _Moments(
+        count=np.zeros(n),
+        x=np.zeros((n, predictors)),
+        features=np.zeros((n, flows, states.features)),
+        xx=np.zeros((n, predictors, predictors)),
+        xy=np.zeros((n, flows, predictors, k)),
+        yy=np.zeros((n, flows)),
+        crossed=np.zeros((flows, states.features, states.features)),
+    )
+    for g, group in enumerate(groups):
+        for trial in group:
+            rows, x = reference_rows(states, trial, space.reference_mean, space.basis)
+            x = x[:, :predictors]
+            sums.count[g] += len(rows)
+            sums.x[g] += x.sum(0)
+            sums.xx[g] += x.T @ x
+            for flow, roll in enumerate(space.rolls):
+                moved = states.rows(states.moved_back(states.activity(trial, flow + 1), roll))
+                y = moved @ space.basis
+                sums.features[g, flow] += moved.sum(0)
+                sums.yy[g, flow] += (y**2).sum()
+                sums.crossed[flow] += rows.T @ moved
+                sums.xy[g, flow] += x.T @ y
+    return sums
+
+
+def _about_the_means(sums: _Moments, basis: np.ndarray) -> tuple[_Moments, np.ndarray]:
+    """The same about the mean under each flow, and that mean (flow, feature).
+
+    The reference was centred from the start; what moved has a mean only once it has been moved back.
+    """
+    mean = sums.features.sum(0) / sums.count.sum()
+    y_mean = mean @ basis
+    yy = sums.yy + (sums.count[:, None] * (y_mean**2).sum(1) - 2 * (sums.features @ basis * y_mean).sum(-1))
+    xy = sums.xy - sums.x[:, None, :, None] * y_mean[:, None]
+    centred = _Moments(sums.count, sums.x, sums.features, sums.xx, xy, yy, sums.crossed)
+    return centred, mean
+
+
+def ridge(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
+    """Ridge regressions, with one penalty for all flows.
+
+    The penalty is the best one for groups left out in turn, or 1e-3 where there is one group only.
+
+    Parameters
+    ----------
+    xx, xy, yy : array (group, x, x), (group, flow, x, y), (group, flow)
+        Sums of squares and products over the rows of each group.
+
+    Returns
+    -------
+    array (flow, x, y)
+    """
+    everything = list(range(len(xx)))
+    penalty = _best_penalty(xx, xy, yy) if len(xx) > 1 else PENALTY_OF_ONE_GROUP
+    values, vectors, projected = _diagonalised(xx, xy, everything)
+    return vectors @ (_shrinkage(values, penalty) * projected)
+
+
+def _best_penalty(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> float:
+    """The one of `PENALTIES` by which each group is predicted best from the others."""
+    missed = np.zeros(len(PENALTIES))
+    for left_out in range(len(xx)):
+        others = [group for group in range(len(xx)) if group != left_out]
+        values, vectors, projected = _diagonalised(xx, xy, others)
+        square = vectors.T @ xx[left_out] @ vectors
+        product = vectors.T @ xy[left_out]
+        for i, penalty in enumerate(PENALTIES):
+            matrix = _shrinkage(values, penalty) * projected
+            missed[i] += yy[left_out].sum() + ((square @ matrix - 2 * product) * matrix).sum()
+    return float(PENALTIES[missed.argmin()])
+
+
+def _diagonalised(
+    xx: np.ndarray, xy: np.ndarray, groups: list[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues (x) and eigenvectors (x, x) of xx over some groups, and xy (flow, x, y) in their basis."""
+    values, vectors = np.linalg.eigh(xx[groups].sum(0))
+    return values.clip(0), vectors, vectors.T @ xy[groups].sum(0)
+
+
+def _shrinkage(values: np.ndarray, penalty: float) -> np.ndarray:
+    """Factors (x, 1) by which ridge regression multiplies what lies along each eigenvector."""
+    return (1 / (values + penalty * values.mean() + np.finfo(float).tiny))[:, None]

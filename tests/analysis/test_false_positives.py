@@ -32,10 +32,10 @@ from analysis import (
 from flowsim import Flow, Law, Translation, VelocityGrid
 from flowsim.files import coordinates
 from flowsim.measures import orbit
-from flowsim.measures.similarity import centre, cka, jackknife
+from flowsim.measures.similarity import cka, cka_error, u_centred
+from tests.known.states import LINE, NEIGHBOURS
 
-BOX = [(0, 0), *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)]
-FEW, LINE = BOX[:5], [(0, 0), (0, -2), (0, -1), (0, 1), (0, 2)]
+FEW = NEIGHBOURS[:5]
 RESTING = {f"object_velocity_{c}": 0 for c in ("vy", "vx")}
 
 
@@ -45,10 +45,10 @@ def times(short):
     return pytest.mark.parametrize("simulations", [short, long])
 
 
-def at_most(found, rate=0.05):
-    """Whether each of the columns of ``found`` (simulation, ...) is true no more often than at this rate."""
-    found = np.asarray(found)
-    return bool((found.sum(0) <= binom.ppf(0.999, len(found), rate)).all())
+def at_most(positives, rate=0.05):
+    """Whether each of the columns of ``positives`` (simulation, ...) is true no more often than at this rate."""
+    positives = np.asarray(positives)
+    return bool((positives.sum(0) <= binom.ppf(0.999, len(positives), rate)).all())
 
 
 def covered(low, value, high, rate=0.95):
@@ -67,18 +67,21 @@ def of_object(made, **values):
 def of_units(recording, units, flows, frames=None):
     """A recording of a state (flow, trial, time, unit)."""
     made = recording(np.zeros((*units.shape[:3], 1, 1, 6, 5)), flows).assign(state=(coordinates.UNITS, units))
-    made["frames"] = (("flow", "trial", "time", "y", "x"), np.zeros((*units.shape[:3], 6, 5)) if frames is None else frames)  # fmt: skip
+    if frames is None:
+        frames = np.zeros((*units.shape[:3], 6, 5))
+    made["frames"] = (("flow", "trial", "time", "y", "x"), frames)
     return made.drop_vars(["velocity_vy", "velocity_vx"])
 
 
 def moved(flows, rng, shuffled=False, noise=0.0, size=(6, 3, 1, 3, 3, 3)):
     """States (flow, trial, ...) on which each flow acts by an orthogonal matrix of its own, and transport."""
     reference = torch.from_numpy(rng.standard_normal(size))
-    turns = np.random.default_rng(0).standard_normal((len(flows), size[3], size[3]))
-    states = [
-        Flow(Translation(), u).transport(torch.einsum("kpvfyx,gf->kpvgyx", reference, torch.from_numpy(np.linalg.qr(q)[0])))
-        for u, q in zip(flows, turns, strict=True)
-    ]  # fmt: skip
+    matrices = np.random.default_rng(0).standard_normal((len(flows), size[3], size[3]))
+    states = []
+    for u, matrix in zip(flows, matrices, strict=True):
+        turn = torch.from_numpy(np.linalg.qr(matrix)[0])
+        turned = torch.einsum("kpvfyx,gf->kpvgyx", reference, turn)
+        states.append(Flow(Translation(), u).transport(turned))
     states = np.stack([reference.numpy(), *(s.numpy() for s in states[1:])])
     if shuffled:
         for trial in range(size[0]):
@@ -105,12 +108,12 @@ def test_learned_action_finds_no_operator(simulations, kind, recording):
 @times(30)
 def test_learned_action_intervals(simulations, recording):
     """Of what is expected from as many trials."""
-    found = []
+    simulated = []
     for seed in range(simulations):
         states = moved(FEW, np.random.default_rng(seed), noise=0.7, size=(8, 3, 1, 3, 3, 3))
-        of = learned_action.analyse(recording(states, FEW), permutations=1)
-        found.append([of.r2_low, of.r2_mean, of.r2_high])
-    low, mean, high = np.moveaxis(np.array(found), 1, 0)
+        result = learned_action.analyse(recording(states, FEW), permutations=1)
+        simulated.append([result.r2_low, result.r2_mean, result.r2_high])
+    low, mean, high = np.moveaxis(np.array(simulated), 1, 0)
     assert covered(low, mean.mean(0), high)
 
 
@@ -120,8 +123,8 @@ def test_group_structure_of_noise_is_that_of_shuffled_flows(simulations, recordi
     names, better = ("homomorphism", "inverse", "linearity"), []
     for seed in range(simulations):
         states = np.random.default_rng(seed).standard_normal((9, 4, 3, 1, 3, 3, 3))
-        of = group_structure.analyse(recording(states, BOX), permutations=11, groups=1, seed=seed)
-        better.append([(of[n] < of[f"{n}_null"]) != (n == "linearity") for n in names])
+        result = group_structure.analyse(recording(states, NEIGHBOURS), permutations=11, groups=1, seed=seed)
+        better.append([(result[n] < result[f"{n}_null"]) != (n == "linearity") for n in names])
     assert at_most(better, 0.5)
 
 
@@ -131,7 +134,7 @@ def test_group_structure_intervals(simulations, recording):
     the truth.
     """
     b = np.random.default_rng(5).standard_normal((4, 4))
-    names, found = ("homomorphism", "inverse", "linearity"), []
+    names, simulated = ("homomorphism", "inverse", "linearity"), []
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
         reference = torch.from_numpy(rng.standard_normal((8, 3, 1, 4, 3, 5)))
@@ -142,22 +145,22 @@ def test_group_structure_intervals(simulations, recording):
                 Flow(Translation(), u).transport(torch.einsum("kpvfyx,gf->kpvgyx", reference, turn)).numpy()
             )
         states = np.stack(states) + 0.5 * rng.standard_normal((5, *reference.shape))
-        of = group_structure.analyse(recording(states, LINE), permutations=1)
-        found.append([[of[n].values, of[f"{n}_half"].values] for n in names])
-    value, half = np.moveaxis(np.array(found), 2, 0)
+        result = group_structure.analyse(recording(states, LINE), permutations=1)
+        simulated.append([[result[n].values, result[f"{n}_half"].values] for n in names])
+    value, half = np.moveaxis(np.array(simulated), 2, 0)
     assert covered(value - half, np.median(value, 0), value + half)
 
 
 @times(60)
 def test_lie_derivative_errors_are_standard_errors(simulations, recording):
-    found = []
+    simulated = []
     for seed in range(simulations):
         states = np.random.default_rng(seed).standard_normal((3, 8, 2, 1, 1, 3, 3))
-        of = lie_derivative.analyse(recording(states, [(0, 0), (0, 0.1), (0, -0.1)], times=[0, 4]))
-        found.append(
-            [float(of[n].sel(site="state", law="transport", time=4)[0]) for n in ("error", "deviation")]
+        result = lie_derivative.analyse(recording(states, [(0, 0), (0, 0.1), (0, -0.1)], times=[0, 4]))
+        simulated.append(
+            [float(result[n].sel(site="state", law="transport", time=4)[0]) for n in ("error", "deviation")]
         )
-    value, error = np.array(found).T
+    value, error = np.array(simulated).T
     half = t.ppf(0.975, 7) * error
     assert covered(value - half, value.mean(), value + half)
 
@@ -174,10 +177,10 @@ def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording):
             curve = np.arange(9.0)[:, None, None, None, None, None, None] * np.ones((1, 3, 2, 1, 10, 1, 1))
             states = rng.permuted(curve, axis=0) + rng.random(curve.shape)
             states[:, :, 1] = states[:, :, 0]
-        made = of_object(recording(states, BOX), **RESTING)
-        of = velocity_tuning.analyse(made, permutations=199, splits=1, seed=seed)
-        any_tuned.append((of.tuned == 1).any("unit").values)
-        p.append((of.p <= 0.05).mean("unit").values)
+        made = of_object(recording(states, NEIGHBOURS), **RESTING)
+        result = velocity_tuning.analyse(made, permutations=199, splits=1, seed=seed)
+        any_tuned.append((result.tuned == 1).any("unit").values)
+        p.append((result.p <= 0.05).mean("unit").values)
     assert at_most(any_tuned)
     np.testing.assert_allclose(np.mean(p, 0), 0.05, atol=0.02)
 
@@ -186,7 +189,7 @@ def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording):
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
 def test_linear_decoding_reads_nothing(simulations, kind, recording):
     """Of label, velocity and position; shuffled are labels among trials, and velocities within each."""
-    found = []
+    simulated = []
     for seed in range(simulations):
         rng, label = np.random.default_rng(seed), np.arange(12) % 3
         units = 0.5 * rng.standard_normal((5, 12, 1, 20)) + rng.standard_normal((1, 12, 1, 20))
@@ -196,25 +199,25 @@ def test_linear_decoding_reads_nothing(simulations, kind, recording):
         named = {"object_label": label, **RESTING}
         named |= {f"object_position_{axis}": rng.integers(0, 5, 12) for axis in "yx"}
         made = of_object(of_units(recording, units, FEW), **named)
-        of = linear_decoding.analyse(made, permutations=19, folds=4, seed=seed)
-        found.append([*of.p[:, 0].values, float(of.carry_p[0])])
-    assert at_most(np.array(found) <= 0.05)
-    np.testing.assert_allclose(np.mean(found, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
+        result = linear_decoding.analyse(made, permutations=19, folds=4, seed=seed)
+        simulated.append([*result.p[:, 0].values, float(result.carry_p[0])])
+    assert at_most(np.array(simulated) <= 0.05)
+    np.testing.assert_allclose(np.mean(simulated, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
 
 
 @times(20)
 def test_linear_decoding_intervals(simulations, recording):
     """Of label and velocity, as expected from as many trials."""
-    codes, found = np.random.default_rng(1).standard_normal((5, 20)), []
+    codes, simulated = np.random.default_rng(1).standard_normal((5, 20)), []
     for seed in range(simulations):
         rng, label = np.random.default_rng(seed), np.arange(12) % 3
         units = 0.5 * (codes[:3][label][:, None] + (np.array(FEW) @ codes[3:])[:, None, None])
         units = units + rng.standard_normal((5, 12, 1, 20)) + rng.standard_normal((1, 12, 1, 20))
-        of = linear_decoding.analyse(
+        result = linear_decoding.analyse(
             of_object(of_units(recording, units, FEW), object_label=label), permutations=1
         )
-        found.append([of[n][:2, 0].values for n in ("low", "score", "high")])
-    low, score, high = np.moveaxis(np.array(found), 1, 0)
+        simulated.append([result[n][:2, 0].values for n in ("low", "score", "high")])
+    low, score, high = np.moveaxis(np.array(simulated), 1, 0)
     assert covered(low, score.mean(0), high)
 
 
@@ -230,39 +233,39 @@ def geometry(recording, rng, frames, strength):
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
 def test_representational_similarity_finds_no_geometry(simulations, kind, recording):
     """Shuffled are flows and trials together, whose distances stay as they are."""
-    found = []
+    simulated = []
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
         made = geometry(recording, rng, rng.random((5, 8, 1, 6, 5)), 0.0 if kind == "noise" else 0.5)
         if kind == "shuffled":
             made["state"] = (made.state.dims, made.state.values[rng.permutation(5)][:, rng.permutation(8)])
-        of = representational_similarity.analyse(made, permutations=19, bootstraps=2, seed=seed)
-        found.append(of.p.stack(of=("distance", "model")).dropna("of", how="all").values.ravel())
-    assert len(found[0]) == 5  # identity, velocity and pixels, of which crossnobis has no identity
-    assert at_most(np.array(found) <= 0.05)
+        result = representational_similarity.analyse(made, permutations=19, bootstraps=2, seed=seed)
+        simulated.append(result.p.stack(pair=("distance", "model")).dropna("pair", how="all").values.ravel())
+    assert len(simulated[0]) == 5  # identity, velocity and pixels, of which crossnobis has no identity
+    assert at_most(np.array(simulated) <= 0.05)
 
 
 @times(20)
 def test_representational_similarity_intervals(simulations, recording):
-    frames, found = np.random.default_rng(0).random((5, 8, 1, 6, 5)), []
+    frames, simulated = np.random.default_rng(0).random((5, 8, 1, 6, 5)), []
     for seed in range(simulations):
         made = geometry(recording, np.random.default_rng(seed), frames, 0.4)
-        of = representational_similarity.analyse(made, permutations=1, seed=seed)
-        of = of.stack(of=("distance", "model")).dropna("of", subset=["rho"])
-        found.append([of[n][0].values for n in ("low", "rho", "high")])
-    low, rho, high = np.moveaxis(np.array(found), 1, 0)
+        result = representational_similarity.analyse(made, permutations=1, seed=seed)
+        result = result.stack(pair=("distance", "model")).dropna("pair", subset=["rho"])
+        simulated.append([result[n][0].values for n in ("low", "rho", "high")])
+    low, rho, high = np.moveaxis(np.array(simulated), 1, 0)
     assert covered(low, rho.mean(0), high)
 
 
 @pytest.mark.skipif(not orbit.has_topology(), reason="ripser is not installed")
 @times(30)
 def test_orbit_geometry_of_noise_has_no_loops(simulations):
-    found = []
+    simulated = []
     for seed in range(simulations):
         for points in ((9, 40), (25, 3), (49, 2)):
             noise = np.random.default_rng(seed).standard_normal(points)
-            found.append(orbit.betti(orbit.distances(orbit.gram(noise)[0]), 2.0, largest=1).any())
-    assert at_most(found)
+            simulated.append(orbit.betti(orbit.distances(orbit.gram(noise)[0]), 2.0, largest=1).any())
+    assert at_most(simulated)
 
 
 @times(30)
@@ -276,11 +279,14 @@ def test_orbit_geometry_finds_no_tangent(simulations, kind, recording):
         states = rng.standard_normal((9, 1, 2, 9, 1, 3, 3))
         if kind == "shuffled":
             lawful = [
-                law.predict(torch.from_numpy(states[0]), Flow(Translation(), u), grid).numpy() for u in BOX
+                law.predict(torch.from_numpy(states[0]), Flow(Translation(), u), grid).numpy()
+                for u in NEIGHBOURS
             ]
             states[1:] = np.array(lawful)[1 + rng.permutation(8)]
-        of = orbit_geometry.analyse(recording(states, BOX, grid.velocities), seed=seed).isel(time=1)
-        largest = of[["angle", "angle_chance"]].sel(law="transport+shift").max("generator")
+        result = orbit_geometry.analyse(recording(states, NEIGHBOURS, grid.velocities), seed=seed).isel(
+            time=1
+        )
+        largest = result[["angle", "angle_chance"]].sel(law="transport+shift").max("generator")
         below.append(bool(largest.angle < largest.angle_chance))
     assert at_most(below, 0.5)
 
@@ -288,21 +294,21 @@ def test_orbit_geometry_finds_no_tangent(simulations, kind, recording):
 @times(40)
 def test_model_similarity_finds_no_pair_alike(simulations, recording):
     """By `summary`, with all exchanges of 4 trials; and standard errors of CKA are what they say."""
-    p, found = [], []
+    p, simulated = [], []
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
         states = rng.standard_normal((2, 2, 4, 3, 1, 5, 1, 1)) + rng.standard_normal((3, 1, 5, 1, 1))
         made = xr.concat(
-            [model_similarity.analyse(recording(s, BOX[:2])) for s in states], "run", coords="minimal"
+            [model_similarity.analyse(recording(s, NEIGHBOURS[:2])) for s in states], "run", coords="minimal"
         )
         made = made.assign_coords(network=("run", ["a", "b"]), run=["a-seed0", "b-seed0"])
         p.append(float(model_similarity.summary(made).p[0, 1]))
         trial = np.repeat(np.arange(8), 10)
         one = (rng.standard_normal((80, 6)) + rng.standard_normal((8, 6))[trial]) * np.linspace(2, 0.5, 6)
-        own, other = (x @ x.T for x in (one, one + rng.standard_normal(one.shape)))
-        found.append([cka(centre(own), centre(other)), jackknife(own, other, trial)])
+        first, second = (x @ x.T for x in (one, one + rng.standard_normal(one.shape)))
+        simulated.append([cka(u_centred(first), u_centred(second)), cka_error(first, second, trial)])
     assert at_most(np.array(p) <= 0.05)
-    value, error = np.array(found).T
+    value, error = np.array(simulated).T
     half = t.ppf(0.975, 7) * error
     assert covered(value - half, value.mean(), value + half)
 
@@ -310,61 +316,67 @@ def test_model_similarity_finds_no_pair_alike(simulations, recording):
 @times(60)
 def test_stability_intervals(simulations, recording):
     """Of the error, and of its growth where there is none."""
-    found = []
+    simulated = []
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
         frames, noise = rng.standard_normal((2, 1, 6, 9, 5, 6))
         size = np.linalg.norm(frames, axis=(-2, -1)) / np.linalg.norm(noise, axis=(-2, -1))
         wrong = (0.1 + 0.02 * rng.standard_normal((1, 6, 9))) * size
         predicted = frames + wrong[..., None, None] * noise
-        of = stability.analyse(recording(frames=frames, prediction=predicted, context=3)).sel(
+        result = stability.analyse(recording(frames=frames, prediction=predicted, context=3)).sel(
             between="world", part="total"
         )
-        found.append([[float(of.error[-1]), float(of.growth)], [float(of.error_interval[-1]), float(of.growth_interval)]])  # fmt: skip
-    value, half = np.moveaxis(np.array(found), 1, 0)
+        estimates = [float(result.error[-1]), float(result.growth)]
+        half_widths = [float(result.error_interval[-1]), float(result.growth_interval)]
+        simulated.append([estimates, half_widths])
+    value, half = np.moveaxis(np.array(simulated), 1, 0)
     assert covered(value - half, np.array([0.1, 0]), value + half)
 
 
 @times(100)
 def test_classification_accuracy_of_guesses_is_chance(simulations):
     """Within twice its standard error; at trained and novel velocities alike."""
-    found, label = [], np.arange(200) % 4
+    simulated, label = [], np.arange(200) % 4
     for seed in range(simulations):
         logits = np.random.default_rng(seed).standard_normal((1, 200, 2, 4))
         made = xr.Dataset({"logits": (("flow", "trial", "time", "class"), logits)}, {"time": [0, 1]})
         made = of_object(
             made, object_label=label, object_velocity_vy=np.arange(200) // 100, object_velocity_vx=0
         )
-        of = classification_accuracy.analyse(made, trained_speed=0)
-        found.append([[of[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("accuracy", "sem")])
-    value, error = np.moveaxis(np.array(found), 1, 0)
+        result = classification_accuracy.analyse(made, trained_speed=0)
+        simulated.append([[result[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("accuracy", "sem")])
+    value, error = np.moveaxis(np.array(simulated), 1, 0)
     assert covered(value - t.ppf(0.975, 99) * error, 0.25, value + t.ppf(0.975, 99) * error)
 
 
 @times(60)
 def test_velocity_generalisation_where_velocity_does_not_matter(simulations, recording):
     """Errors at trained and at novel velocities differ by no more than their standard errors say."""
-    found, velocity = [], np.arange(24) // 12
+    simulated, velocity = [], np.arange(24) // 12
     for seed in range(simulations):
         frames, wrong = np.random.default_rng(seed).standard_normal((2, 1, 24, 5, 3, 3))
         wrong *= 1 + np.random.default_rng(seed).random((1, 24, 1, 1, 1))
         made = recording(frames=frames, prediction=frames + wrong, context=2)
         made = of_object(made, object_velocity_vy=velocity, object_velocity_vx=0)
-        of = velocity_generalisation.analyse(made, trained_speed=0)
-        found.append([of.mse_novel - of.mse_trained, np.hypot(of.sem_novel, of.sem_trained)])
-    difference, error = np.array(found).T
+        result = velocity_generalisation.analyse(made, trained_speed=0)
+        simulated.append(
+            [result.mse_novel - result.mse_trained, np.hypot(result.sem_novel, result.sem_trained)]
+        )
+    difference, error = np.array(simulated).T
     assert at_most(abs(difference) > t.ppf(0.975, 22) * error)
 
 
 def test_analyses_without_a_verdict_find_nothing_in_noise(recording, rng):
     """And predictions that know nothing are worse than the mean frame, at once and for ever."""
     grid = VelocityGrid.closed(Translation(), (3, 4))
-    noise = of_object(recording(rng.standard_normal((9, 3, 4, 12, 2, 3, 4)), BOX, grid.velocities), **RESTING)
+    noise = of_object(
+        recording(rng.standard_normal((9, 3, 4, 12, 2, 3, 4)), NEIGHBOURS, grid.velocities), **RESTING
+    )
     np.testing.assert_allclose(stabilised_maps.analyse(noise).change[1:], np.sqrt(2), rtol=0.25)
     reference = torch.from_numpy(noise.state.values[0])
-    lawful = [Law(True, True).predict(reference, Flow(Translation(), u), grid).numpy() for u in BOX]
+    lawful = [Law(True, True).predict(reference, Flow(Translation(), u), grid).numpy() for u in NEIGHBOURS]
     for order, holds in ((np.arange(9), True), (np.array([0, 3, 1, 7, 8, 2, 4, 6, 5]), False)):
-        made = of_object(recording(np.array(lawful)[order], BOX, grid.velocities), **RESTING)
+        made = of_object(recording(np.array(lawful)[order], NEIGHBOURS, grid.velocities), **RESTING)
         error = equivariance_error.analyse(made).error[:, 1:, 1:]
         change = stabilised_maps.analyse(made).change[1:, 1:]
         if holds:
@@ -376,5 +388,5 @@ def test_analyses_without_a_verdict_find_nothing_in_noise(recording, rng):
     frames, guessed = rng.random((2, 1, 8, 9, 5, 6))
     made = recording(frames=frames, prediction=guessed, context=3, horizon=2)
     for analysis in (prediction_error, length_generalisation):
-        of = analysis.analyse(made)
-        assert (of.mse > 1.5 * of.mse_mean).all()
+        result = analysis.analyse(made)
+        assert (result.mse > 1.5 * result.mse_mean).all()

@@ -1,0 +1,20 @@
+"""Errors of predictions beyond the trained horizon."""
+
+import numpy as np
+import pytest
+
+from analysis import length_generalisation
+from flowsim import InputError
+
+
+def test_errors_beyond_the_horizon(predicted):
+    result = length_generalisation.analyse(predicted(lambda ahead: 0.1 * ahead, horizon=2))
+    np.testing.assert_allclose(result.mse, (0.1 * np.arange(1, 9)) ** 2)
+    run = {"network": ("run", ["a"]), "run": ["a-seed0"]}
+    answers = length_generalisation.answers(result.expand_dims("run").assign_coords(run))
+    assert {label: float(value[0]) for label, value in answers.items()} == {
+        "MSE at 2 times the trained horizon": pytest.approx(0.16),
+        "MSE at 4 times the trained horizon": pytest.approx(0.64),
+    }
+    with pytest.raises(InputError, match="beyond the trained horizon of 8 frames; the recording has 8"):
+        length_generalisation.analyse(predicted(lambda _: 0, horizon=8))
