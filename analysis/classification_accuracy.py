@@ -122,6 +122,6 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
     fig = velocity_plane.by_velocity(results, "accuracy", label="accuracy", percent=True)
-    unit = "accuracy in %; " if "vy" in results.accuracy.dims else ""
+    unit = "accuracy in %; " if len(velocity_plane.components_of(results, "accuracy")) == 2 else ""
     fig.suptitle(f"{unit}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

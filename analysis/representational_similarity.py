@@ -214,8 +214,9 @@ def _motion_energy_distances(recording: xr.Dataset, shown: np.ndarray) -> np.nda
     """
     conditions, times = shown.shape[0] * shown.shape[1], shown.shape[2]
     reach = REACH
-    if "flow_vy" in recording.coords:
-        reach = max(REACH, int(np.ceil(abs(ground_truth.velocities(recording)).max())))
+    displacement = coordinates.group(recording, "flow").displacement(ground_truth.velocities(recording).T)
+    if displacement is not None:
+        reach = max(REACH, int(np.ceil(np.abs(displacement).max())))
     distances = np.full((times, conditions, conditions), np.nan)
     for t in range(1, times):
         gap = int(recording.time.values[t] - recording.time.values[t - 1])

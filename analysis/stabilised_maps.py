@@ -62,7 +62,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     ----------
     recording : Dataset
         With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
-        some, and ``object_velocity_vy``, ``object_velocity_vx`` (trial, object).
+        some, and the velocity of the objects in the components of the flows, such as ``object_velocity_vy``
+        and ``object_velocity_vx`` (trial, object).
 
     Returns
     -------
@@ -80,7 +81,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     state = coordinates.variable(recording, "state", coordinates.STATE, coordinates.ORIENTED)
     flows = coordinates.flows(recording)
     grid = coordinates.grid(recording)
-    resting = ground_truth.resting_trials(recording, components=("vy", "vx"))
+    resting = ground_truth.resting_trials(recording, flows[0].group.components)
     channel_at_rest = _channel_at_rest(grid)
     fastest = _fastest(flows)
     times = recording.time.values.tolist()
@@ -101,7 +102,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             "trials": len(resting),
         },
         {"time": recording.time, **recorded.flow_coords(recording)},
-        {"velocity": _velocity_in_words(flows[fastest])},
+        {"velocity": flows[0].group.write(flows[fastest].velocity)},
     )
 
 
@@ -165,12 +166,6 @@ def _most_active(maps: Maps) -> dict[str, np.ndarray]:
         "stabilised": maps.stabilised[0, :, channel].mean(1).numpy(),
         "rest": maps.rest[0, :, channel].mean(1).numpy(),
     }
-
-
-def _velocity_in_words(flow: Flow) -> str:
-    """The velocity of a flow with its components and units."""
-    parts = zip(flow.group.components, flow.velocity, flow.group.units, strict=True)
-    return ", ".join(f"{component} = {value:g} {unit}" for component, value, unit in parts)
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:

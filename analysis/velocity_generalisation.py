@@ -100,6 +100,6 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
     fig = velocity_plane.by_velocity(results, "mse", label="MSE per pixel")
-    unit = "MSE x 1000; " if "vy" in results.mse.dims else ""
+    unit = "MSE x 1000; " if len(velocity_plane.components_of(results, "mse")) == 2 else ""
     fig.suptitle(f"{unit}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
     return fig

@@ -149,7 +149,7 @@ def _curves(recording: xr.Dataset, state: xr.DataArray, since: int | None, respo
     """Responses over the frames that count, in the trials whose objects rest."""
     flows, times = coordinates.flows(recording), recording.time.values
     plane = tuning.plane(flows)
-    resting = _resting(recording)
+    resting = ground_truth.resting_trials(recording)
     first = times[len(times) // 2] if since is None else since
     late = np.flatnonzero(times >= first)
     if not plane.any():
@@ -160,21 +160,6 @@ def _curves(recording: xr.Dataset, state: xr.DataArray, since: int | None, respo
         )
     by_trial = tuning.responses(state, resting, late, response)
     return Curves(by_trial, ground_truth.velocities(recording), plane)
-
-
-def _resting(recording: xr.Dataset) -> np.ndarray:
-    """Indices of the trials whose objects all rest in the reference."""
-    components = [name for name in recording.coords if str(name).startswith("object_velocity_")]
-    speeds = [abs(recording[name]) for name in components]
-    if not speeds:
-        raise InputError(
-            "expected the velocity of each object (object_velocity_vy, _vx); the recording has none"
-        )
-    still = sum(speeds[1:], speeds[0]) == 0
-    resting = np.flatnonzero(still.all([d for d in still.dims if d != "trial"]).values)
-    if not len(resting):
-        raise InputError("velocity_tuning needs a probe with a trial whose objects all rest in the reference")
-    return resting
 
 
 def _p_values(
@@ -298,7 +283,7 @@ def figure(results: xr.Dataset) -> Figure:
             ax = fig.add_subplot(grid[row, column])
             _draw_curve(ax, unit)
             ax.set_ylabel("" if column else name, fontsize=9, fontweight="bold")
-            ax.set_xlabel(_velocity_label(unit) if last else "", fontsize=8)
+            ax.set_xlabel(coordinates.group(unit, "flow").plane_label if last else "", fontsize=8)
             ax.tick_params(labelsize=7, labelbottom=last)
         _draw_directions(fig.add_subplot(grid[row, EXAMPLES], projection="polar"), runs, colour)
         ax = fig.add_subplot(grid[row, EXAMPLES + 1])
@@ -322,10 +307,6 @@ def _examples(run: xr.Dataset) -> list[xr.Dataset]:
         seen.add(preferred)
     chosen = [*first_of_velocity, *others][:EXAMPLES]
     return [run.isel(unit=unit) for unit in chosen if bool(prefers[unit])]
-
-
-def _velocity_label(unit: xr.Dataset) -> str:
-    return "→ and ↑ (px/frame)" if "vy" in unit.component else "velocity"
 
 
 def _draw_curve(ax: Axes, unit: xr.Dataset) -> None:

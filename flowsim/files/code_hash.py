@@ -1,4 +1,8 @@
-"""Has the code that made a file changed in meaning since?"""
+"""A hash of code that changes only when the code changes in meaning.
+
+A rule of the pipeline reruns when the hash of the modules that it runs is another one than before. Comments,
+layout and documentation do not count; what a module imports from this project does.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,16 @@ FOUND_BY_PLACE = {"flowsim.flows.groups": "flowsim.flows"}
 
 
 def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
-    """Hash of what the named modules, and all modules of this project that they import, do.
+    """Hash of the named modules and of all modules of this project that they import.
 
-    It is taken over syntax trees without docstrings: comments, layout and documentation do not count. Modules
-    in ``without``, and all modules of packages in it, are left out.
+    It is taken over syntax trees without docstrings. Modules in ``without``, and all modules of packages in
+    it, are left out.
 
     Raises
     ------
     ModuleNotFoundError
-        If a module in ``modules`` or ``without`` does not exist; without this a module that was renamed would
-        leave everything that depends on it as it is.
+        If a module in ``modules`` or ``without`` does not exist; a renamed module would otherwise hash to
+        nothing, and nothing that depends on it would rerun.
     """
     for name in (*modules, *without):
         spec = _find(name)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from flowsim.errors import InputError
 from flowsim.measures.recorded import ratio, require_finite
 from flowsim.measures.statistics import p_of_counts
 

@@ -210,29 +210,49 @@ def _arrays(path: Path, check: bool) -> tuple[str, Lines]:
 def _torch(path: Path, check: bool) -> tuple[str, Lines]:
     """Weights or a checkpoint; reading them compares them with the checksums within."""
     content = _content(path)
+    name, tensors, lines = (
+        _checkpoint(content, check) if content["kind"] == "checkpoint" else _weights(path, content, check)
+    )
+    values = sum(tensor.numel() for tensor in tensors.values())
+    lines.append(("holds", f"{values} values in {len(tensors)} tensors"))
+    for tensor_name, tensor in tensors.items():
+        shape = "x".join(map(str, tensor.shape))
+        lines.append(("tensors", f"{tensor_name} {shape} {str(tensor.dtype).removeprefix('torch.')}"))
+    lines.append(("check", "the file fits its checksums" if check else ""))
+    return f"{content['kind']} ({name})", lines
+
+
+def _checkpoint(content: dict[str, Any], check: bool) -> tuple[str, dict[str, Any], Lines]:
+    """Name, tensors and first lines of a checkpoint."""
+    identity = weights.Identity.from_json(content["identity"])
+    specification = identity.specification
+    attrs = {"specification": json.dumps(specification), "seed": identity.seed, "inputs": "{}"}
+    sequences, best = _progress(content)
+    lines: Lines = [*origin(attrs, check), ("code", f"hash {identity.code}")]
+    lines += [("from", f"a file of sha256 {checksum[:SHORT]}") for checksum in identity.inputs]
+    wanted = specification["train"]["sequences"]
+    lines.append(
+        ("trained", f"{sequences} of {wanted} sequences, {best}; the same train command goes on from here")
+    )
+    lines.append(("law", ""))
+    return specification.get("name") or specification["network"]["model"], content["network"], lines
+
+
+def _weights(path: Path, content: dict[str, Any], check: bool) -> tuple[str, dict[str, Any], Lines]:
+    """Name, tensors and first lines of trained weights."""
+    sequences, best = _progress(content)
+    seen = f"partial, {content['partial']}" if content["partial"] else f"{sequences} sequences"
+    size = "x".join(map(str, content["frame_shape"]))
+    lines: Lines = [*origin(content, check)]
+    lines.append(("trained", f"{seen} on {content['hardware']}, {best}; frames {size} px"))
+    lines.append(("law", _law(path)))
+    return content["name"], content["best"], lines
+
+
+def _progress(content: dict[str, Any]) -> tuple[int, str]:
+    """Sequences seen so far, and the best validation loss in words."""
     curve = content["curve"]
-    done, best = curve["sequences"][-1], f"best validation loss {min(curve['valid_loss']):.3g}"
-    if content["kind"] == "checkpoint":
-        identity = weights.Identity.from_json(content["identity"])
-        spec = identity.specification
-        told = {"specification": json.dumps(spec), "seed": identity.seed, "inputs": "{}"}
-        of, tensors, law = spec.get("name") or spec["network"]["model"], content["network"], ""
-        trained = f"{done} of {spec['train']['sequences']} sequences, {best}; the same train command goes on from here"
-        made: Lines = [*origin(told, check), ("code", f"hash {identity.code}")]
-        made += [("from", f"a file of sha256 {value[:SHORT]}") for value in identity.inputs]
-    else:
-        told, of, tensors, law = content, content["name"], content["best"], _law(path)
-        whole = f"partial, {content['partial']}" if content["partial"] else f"{done} sequences"
-        size = "x".join(map(str, content["frame_shape"]))
-        trained = f"{whole} on {content['hardware']}, {best}; frames {size} px"
-        made = origin(told, check)
-    count = sum(tensor.numel() for tensor in tensors.values())
-    shapes = [
-        f"{n} {'x'.join(map(str, t.shape))} {str(t.dtype).removeprefix('torch.')}" for n, t in tensors.items()
-    ]
-    lines = [*made, ("trained", trained), ("law", law), ("holds", f"{count} values in {len(shapes)} tensors")]
-    lines += [("tensors", text) for text in shapes]
-    return f"{content['kind']} ({of})", [*lines, ("check", "the file fits its checksums" if check else "")]
+    return curve["sequences"][-1], f"best validation loss {min(curve['valid_loss']):.3g}"
 
 
 def _content(path: Path) -> dict[str, Any]:
