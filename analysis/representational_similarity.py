@@ -33,6 +33,7 @@ from pydantic import Field
 from flowsim import progress
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
+from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, ground_truth, rdm, statistics
 from flowsim.measures.motion_energy import motion_energies
 
