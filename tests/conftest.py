@@ -16,6 +16,7 @@ from hypothesis import settings
 from flowsim import Translation, build, open_recording, record
 from flowsim.files import coordinates
 from stimuli import moving_digits
+from tests.known.results import results_of as results_of_runs
 
 torch.set_num_threads(1)
 settings.register_profile("flowsim", deadline=None, derandomize=True)
@@ -114,6 +115,19 @@ def runs(tmp_path_factory):
                 record(network, stimulus, file, context=context, sites=sites, curve=curve, attrs=attrs)
                 made[f"{name}-seed{seed}"][split] = open_recording(file)
     return made
+
+
+@pytest.fixture(scope="session")
+def results_of(runs, tmp_path_factory):
+    """Results of an analysis for the four small runs, computed once."""
+    known = {}
+
+    def results(analysis):
+        if analysis not in known:
+            known[analysis] = results_of_runs(analysis, runs, tmp_path_factory.mktemp("results"))
+        return known[analysis].copy(deep=True)
+
+    return results
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from analysis import equivariance_error
 from flowsim import Flow, Law, Translation, VelocityGrid
 from flowsim.files import coordinates
 from flowsim.flows.law import LAWS
-from tests.known.results import results_of
 from tests.known.states import FLOWS, lawful
 
 
@@ -68,8 +67,8 @@ def test_a_thinned_recording(recording):
     assert (equivariance_error.analyse(thinned).error.sel(law="transport+shift") == 0).all()
 
 
-def test_real_networks(runs, tmp_path):
-    worst = equivariance_error.summary(results_of(equivariance_error, runs, tmp_path)).worst
+def test_real_networks(results_of):
+    worst = equivariance_error.summary(results_of(equivariance_error)).worst
     is_fernn = worst["network"] == "fernn"
     assert (worst.sel(law="transport+shift")[is_fernn] < 1e-5).all()
     assert worst.sel(law="transport+shift")[~is_fernn].isnull().all()

@@ -89,7 +89,7 @@ def moved(flows, rng, shuffled=False, noise=0.0, size=(6, 3, 1, 3, 3, 3)):
     return states + noise * rng.standard_normal(states.shape)
 
 
-@times(40)
+@times(20)
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
 def test_learned_action_finds_no_operator(simulations, kind, recording):
     p = []
@@ -105,7 +105,7 @@ def test_learned_action_finds_no_operator(simulations, kind, recording):
     np.testing.assert_allclose(np.mean(p, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
 
 
-@times(30)
+@times(12)
 def test_learned_action_intervals(simulations, recording):
     """Of what is expected from as many trials."""
     simulated = []
@@ -117,7 +117,7 @@ def test_learned_action_intervals(simulations, recording):
     assert covered(low, mean.mean(0), high)
 
 
-@times(15)
+@times(8)
 def test_group_structure_of_noise_is_that_of_shuffled_flows(simulations, recording):
     """As often better than the median of shuffled flows as worse."""
     names, better = ("homomorphism", "inverse", "linearity"), []
@@ -128,7 +128,7 @@ def test_group_structure_of_noise_is_that_of_shuffled_flows(simulations, recordi
     assert at_most(better, 0.5)
 
 
-@times(15)
+@times(8)
 def test_group_structure_intervals(simulations, recording):
     """Of errors of a group that is disturbed by noise; its linearity is skewed, so that a median stands for
     the truth.
@@ -151,7 +151,7 @@ def test_group_structure_intervals(simulations, recording):
     assert covered(value - half, np.median(value, 0), value + half)
 
 
-@times(60)
+@times(30)
 def test_lie_derivative_errors_are_standard_errors(simulations, recording):
     simulated = []
     for seed in range(simulations):
@@ -165,7 +165,7 @@ def test_lie_derivative_errors_are_standard_errors(simulations, recording):
     assert covered(value - half, value.mean(), value + half)
 
 
-@times(60)
+@times(25)
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
 def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording):
     """After correction for 10 units; without, one in 20."""
@@ -185,7 +185,7 @@ def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording):
     np.testing.assert_allclose(np.mean(p, 0), 0.05, atol=0.02)
 
 
-@times(30)
+@times(10)
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
 def test_linear_decoding_reads_nothing(simulations, kind, recording):
     """Of label, velocity and position; shuffled are labels among trials, and velocities within each."""
@@ -205,7 +205,7 @@ def test_linear_decoding_reads_nothing(simulations, kind, recording):
     np.testing.assert_allclose(np.mean(simulated, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
 
 
-@times(20)
+@times(8)
 def test_linear_decoding_intervals(simulations, recording):
     """Of label and velocity, as expected from as many trials."""
     codes, simulated = np.random.default_rng(1).standard_normal((5, 20)), []
@@ -229,7 +229,7 @@ def geometry(recording, rng, frames, strength):
     return of_object(of_units(recording, units, FEW, frames), object_label=label)
 
 
-@times(30)
+@times(15)
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
 def test_representational_similarity_finds_no_geometry(simulations, kind, recording):
     """Shuffled are flows and trials together, whose distances stay as they are."""
@@ -245,7 +245,7 @@ def test_representational_similarity_finds_no_geometry(simulations, kind, record
     assert at_most(np.array(simulated) <= 0.05)
 
 
-@times(20)
+@times(10)
 def test_representational_similarity_intervals(simulations, recording):
     frames, simulated = np.random.default_rng(0).random((5, 8, 1, 6, 5)), []
     for seed in range(simulations):
@@ -291,7 +291,7 @@ def test_orbit_geometry_finds_no_tangent(simulations, kind, recording):
     assert at_most(below, 0.5)
 
 
-@times(40)
+@times(20)
 def test_model_similarity_finds_no_pair_alike(simulations, recording):
     """By `summary`, with all exchanges of 4 trials; and standard errors of CKA are what they say."""
     p, simulated = [], []
@@ -313,7 +313,7 @@ def test_model_similarity_finds_no_pair_alike(simulations, recording):
     assert covered(value - half, value.mean(), value + half)
 
 
-@times(60)
+@times(30)
 def test_stability_intervals(simulations, recording):
     """Of the error, and of its growth where there is none."""
     simulated = []
@@ -333,7 +333,7 @@ def test_stability_intervals(simulations, recording):
     assert covered(value - half, np.array([0.1, 0]), value + half)
 
 
-@times(100)
+@times(50)
 def test_classification_accuracy_of_guesses_is_chance(simulations):
     """Within twice its standard error; at trained and novel velocities alike."""
     simulated, label = [], np.arange(200) % 4

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import h5py
+import pytest
 import torch
 
 from flowsim.__main__ import main
@@ -35,35 +36,27 @@ def test_weights_hold_curve_and_provenance(folder, train_spec):
     assert specification["train"] == {**train_spec["train"], **defaults, "precision": "float32"}
 
 
-def test_training_by_several_processes(folder, train_spec, tmp_path):
-    """torchrun, twice: the second time from the checkpoint that the first one left, to the same bits."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2", "-m", "flowsim"]
-    data = ["--train", str(folder / "train.h5"), "--valid", str(folder / "valid.h5")]
-    command += [
-        "train",
-        "--spec",
-        json.dumps(train_spec),
-        *data,
-        "--device",
-        "cpu",
-        "--into",
-        str(tmp_path / "a.pt"),
-    ]
-    weights = []
-    for _ in range(2):
+@pytest.mark.parametrize("launches", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_training_by_several_processes(launches, folder, train_spec, tmp_path):
+    """torchrun: the same weights as of one process; again from the checkpoint, the same to the bit."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command += ["--nproc-per-node", "2", "-m", "flowsim", "train", "--spec", json.dumps(train_spec)]
+    command += ["--train", str(folder / "train.h5"), "--valid", str(folder / "valid.h5"), "--device", "cpu"]
+    command += ["--into", str(tmp_path / "a.pt")]
+    together = []
+    for _ in range(launches):
         (tmp_path / "a.pt").unlink(missing_ok=True)
         ran = subprocess.run(
             command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
         assert ran.returncode == 0, ran.stderr
         assert "training fernn-seed0 on cpu in 2 processes" in ran.stderr
-        weights.append(torch.load(tmp_path / "a.pt", weights_only=True))
+        together.append(torch.load(tmp_path / "a.pt", weights_only=True))
     alone = torch.load(folder / "a.pt", weights_only=True)
     for name, weight in alone["last"].items():
-        torch.testing.assert_close(weights[0]["last"][name], weight, rtol=0, atol=1e-5)
-        assert torch.equal(weights[0]["last"][name], weights[1]["last"][name])
-    assert weights[0]["curve"]["valid_loss"] == weights[1]["curve"]["valid_loss"]
+        torch.testing.assert_close(together[0]["last"][name], weight, rtol=0, atol=1e-5)
+        assert torch.equal(together[0]["last"][name], together[-1]["last"][name])
+    assert together[0]["curve"]["valid_loss"] == together[-1]["curve"]["valid_loss"]
 
 
 def test_memory_may_be_saved_in_the_middle(folder, train_spec, tmp_path, capsys):

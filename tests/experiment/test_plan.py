@@ -14,10 +14,14 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 LIKE_ANOTHER = (
     "flowing_mnist_velocity",
     "flowing_mnist_velocity_small",
+    "flowing_mnist",
+    "flowing_mnist_controls",
+    "rotating_mnist",
     "rotating_mnist_velocity",
     "moving_actions",
 )
-"""Experiments that differ from another in a number or a stimulus, and are checked with the long tests."""
+"""Experiments that differ from another in numbers or a stimulus, or have 36 orientations: checked with the
+long tests."""
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,24 @@
 """Results of an analysis for several runs, as a figure takes them."""
 
+import inspect
+
 from flowsim.files import netcdf
 from flowsim.files.results import side_by_side
 
+DRAWS = ("permutations", "bootstraps", "shuffles", "splits")
+"""Arguments of analyses that say how often something is drawn at random."""
 
-def results_of(analysis, runs, tmp_path):
-    """Results of an analysis of the recordings of ``runs`` (see the fixture), written to files and read."""
+
+def results_of(analysis, runs, folder):
+    """Results of an analysis of the recordings of ``runs`` (see the fixture), written to files and read.
+
+    What is drawn at random is drawn a few times only: how often it is drawn decides about time and precision.
+    """
+    few = {name: 10 for name in DRAWS if name in inspect.signature(analysis.analyse).parameters}
     paths = []
     for run, recordings in runs.items():
         recording = recordings[analysis.READS]
         attrs = {"stage": "analysis", "network": recording.attrs["network"], "seed": recording.attrs["seed"]}
-        netcdf.write(analysis.analyse(recording).compute(), tmp_path / f"{run}.h5", attrs)
-        paths.append(tmp_path / f"{run}.h5")
+        netcdf.write(analysis.analyse(recording, **few).compute(), folder / f"{run}.h5", attrs)
+        paths.append(folder / f"{run}.h5")
     return side_by_side(paths, analysis.__name__.removeprefix("analysis."))

@@ -51,6 +51,7 @@ def test_medians_of_steps_taken_in_turn():
     assert max(times) < 0.1
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_of_its_own():
     large = peak((Size(1, 8, 16, 10, 28), "flowsim", {}), CPU)
     held = [torch.ones(30_000_000)]
