@@ -221,7 +221,7 @@ def _describe(
         "expected": expected,
         "weight": weight,
         "slope": eigenphases.slopes(phase, flows.velocities),
-        "turning": [eigenphases.turning(matrix) for matrix in matrices],
+        "turning": [eigenphases.rotation_share(matrix) for matrix in matrices],
     }
     for suffix, values in (("", numbers), ("_half", half_width), ("_null", null)):
         for measure, value in zip(MEASURES, values, strict=True):

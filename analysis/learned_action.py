@@ -185,7 +185,7 @@ def _squares_by_time(rows: np.ndarray, times: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class OperatorScores:
     """R^2 by flow (operator, fold, flow), by time (operator, time), in features with a partner, and their
     mean over flows and folds with the half-width of its interval, the 95th percentile under shuffled labels,
     and p (operator).
@@ -200,7 +200,7 @@ class Judgement:
     p: np.ndarray
 
 
-def _judgement(sums: SquaredErrors, permutations: int, rng: np.random.Generator) -> Judgement:
+def _judgement(sums: SquaredErrors, permutations: int, rng: np.random.Generator) -> OperatorScores:
     """R^2 of all operators, and what it is worth."""
     flow = np.arange(sums.total.shape[1])
     r2 = 1 - recorded.ratio(sums.missed.sum(-1), sums.total.sum(-1))
@@ -208,7 +208,7 @@ def _judgement(sums: SquaredErrors, permutations: int, rng: np.random.Generator)
     total_at_label = sums.total[:, flow, flow]
     by_fold = r2[:, :, flow, flow].mean(-1)
     null, p = _compared_with_shuffled_labels(r2, permutations, rng)
-    return Judgement(
+    return OperatorScores(
         by_flow=r2[:, :, flow, flow],
         by_time=1 - recorded.ratio(missed_at_label.sum((1, 2)), total_at_label.sum((0, 1))),
         with_partner=1 - recorded.ratio(sums.missed_partner, sums.total_partner),
@@ -242,7 +242,7 @@ def _packed(
     recording: xr.Dataset,
     states: States,
     fits: list[FittedOperators],
-    judgement: Judgement,
+    judgement: OperatorScores,
     coverage: np.ndarray,
 ) -> xr.Dataset:
     """The results under their names."""

@@ -193,7 +193,7 @@ def _velocity(recording: xr.Dataset, permutations: int, rng: np.random.Generator
     if flows < 2:
         return None
     orders = statistics.shuffled_orders(rng, permutations, trials, flows)
-    exchanged = ground_truth.velocities(recording)[orders.transpose(2, 1, 0)]
+    exchanged = ground_truth.flow_velocities(recording)[orders.transpose(2, 1, 0)]
     return Target("velocity", np.arange(trials), lambda time: exchanged)
 
 
@@ -341,7 +341,7 @@ def _packed(
     packed = xr.Dataset(results)
     for values in packed.values():
         values.attrs["units"] = "1"
-    velocity = ground_truth.velocities(recording)
+    velocity = ground_truth.flow_velocities(recording)
     unit = coordinates.flows(recording)[0].group.units[0]
     packed["kept"] = maps.attrs["kept"]
     packed["difference"] = (
@@ -395,7 +395,7 @@ def _draw_scores(part: FigureBase, results: xr.Dataset) -> None:
         for _, colour, runs in panels.each_network(read):
             interval = runs[["low", "high"]].mean("run")
             panels.band(ax, read.time, interval.low, interval.high, colour, alpha=0.15)
-        panels.lines(read, "score", "time", ax)
+        panels.lines_or_note(read, "score", "time", ax)
         trials = float(read.trials.fillna(0).max())
         ax.set(xlabel="frame", title=f"{target}, n = {trials:.0f} trials")
         if target == "identity":
@@ -413,7 +413,9 @@ def _draw_carry_over(part: FigureBase, results: xr.Dataset) -> None:
         chance = results.sel(readout=readout)[["carry_chance", "carry_chance_high"]].mean("run")
         if bool(chance.carry_chance.notnull()):
             ax.axhspan(float(chance.carry_chance), float(chance.carry_chance_high), color="0.85")
-        panels.lines(accuracy.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "difference", ax)
+        panels.lines_or_note(
+            accuracy.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "difference", ax
+        )
         ax.set(xlabel=f"difference ({unit})", ylabel="accuracy", ylim=(0, 1.05), title=f"{readout} readout")
 
 

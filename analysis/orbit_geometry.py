@@ -160,7 +160,7 @@ def _read(recording: xr.Dataset) -> Probed:
             f"orbit_geometry needs two flows besides the reference; got {len(flows) - 1}. Probe more"
         )
     grid = coordinates.grid(recording) if state.dims != coordinates.UNITS else None
-    lines = orbit.lines(np.array([flow.velocity for flow in flows], float))
+    lines = orbit.lines_of_flows(np.array([flow.velocity for flow in flows], float))
     return Probed(state, flows, recording.time.values, grid, lines)
 
 
@@ -240,7 +240,7 @@ def _measure_shape(
     geometry.extent[here] = orbit.extent(products, scale)
     for line, path in enumerate(lines.values()):
         on_line = products[np.ix_(path, path)]
-        geometry.curvature[{"line": line, **here}] = orbit.turning(on_line, scale).mean()
+        geometry.curvature[{"line": line, **here}] = orbit.angles_between_steps(on_line, scale).mean()
         geometry.straightness[{"line": line, **here}] = orbit.straightness(on_line, scale)
 
 

@@ -161,7 +161,7 @@ def _predicted(recording: xr.Dataset, trials: int, times: int) -> np.ndarray:
     """Distances (model, time, condition, condition) that each model predicts; NaN for those of which the
     recording does not hold what they need.
     """
-    velocity = ground_truth.velocities(recording)
+    velocity = ground_truth.flow_velocities(recording)
     conditions = len(velocity) * trials
     frames = recording.get("frames")
     shown = None if frames is None else np.asarray(frames[:, :trials].values, np.float64)
@@ -215,7 +215,9 @@ def _motion_energy_distances(recording: xr.Dataset, shown: np.ndarray) -> np.nda
     """
     conditions, times = shown.shape[0] * shown.shape[1], shown.shape[2]
     reach = REACH
-    displacement = coordinates.group(recording, "flow").displacement(ground_truth.velocities(recording).T)
+    displacement = coordinates.group(recording, "flow").displacement(
+        ground_truth.flow_velocities(recording).T
+    )
     if displacement is not None:
         reach = max(REACH, int(np.ceil(np.abs(displacement).max())))
     distances = np.full((times, conditions, conditions), np.nan)

@@ -159,7 +159,7 @@ def _curves(recording: xr.Dataset, state: xr.DataArray, since: int | None, respo
             f"expected frames from {since} on (since); the recording ends with frame {times[-1]}"
         )
     by_trial = tuning.responses(state, resting, late, response)
-    return Curves(by_trial, ground_truth.velocities(recording), plane)
+    return Curves(by_trial, ground_truth.flow_velocities(recording), plane)
 
 
 def _p_values(

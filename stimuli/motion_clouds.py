@@ -35,7 +35,7 @@ from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, stimulus, truth_value
-from flowsim.scenes.velocities import among, box, number_of_trials, probes, whole, within
+from flowsim.scenes.velocities import among, as_whole_numbers, box, number_of_trials, probes, within
 from flowsim.splits import check_split
 
 Count = Annotated[int, Field(ge=1)]
@@ -128,7 +128,7 @@ def generate(
         )
     swept = box(sweep_speed)
     trials = number_of_trials(split, trials, swept)
-    known = whole(np.array(velocities if velocities and velocities != "real" else box(max_speed)))
+    known = as_whole_numbers(np.array(velocities if velocities and velocities != "real" else box(max_speed)))
     if split == "sweep":
         velocity = np.resize(swept, (trials, 2))
     elif velocities == "real":

@@ -18,7 +18,15 @@ from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import degraded, frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
-from flowsim.scenes.velocities import among, box, for_split, number_of_trials, probes, whole, within
+from flowsim.scenes.velocities import (
+    among,
+    as_whole_numbers,
+    box,
+    for_split,
+    number_of_trials,
+    probes,
+    within,
+)
 
 Count = Annotated[int, Field(ge=1)]
 Speed = Annotated[int, Field(ge=0)]
@@ -117,7 +125,9 @@ def generate(
     if velocities == "real":
         velocity = rng.uniform(-max_speed, max_speed, size=(trials, objects, 2))
     elif velocities:
-        velocity = whole(np.array(velocities))[rng.integers(len(velocities), size=(trials, objects))]
+        velocity = as_whole_numbers(np.array(velocities))[
+            rng.integers(len(velocities), size=(trials, objects))
+        ]
     else:
         velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
     velocity = for_split(split, velocity, swept)

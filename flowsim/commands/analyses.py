@@ -14,6 +14,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Print the table."""
-    from flowsim.views.idea_table import table
+    from flowsim.views.idea_table import idea_table
 
-    print(table("analysis", "analysis", reads="READS"))
+    print(idea_table("analysis", "analysis", reads="READS"))

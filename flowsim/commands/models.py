@@ -14,6 +14,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Print the table."""
-    from flowsim.views.model_table import table
+    from flowsim.views.model_table import model_table
 
-    print(table())
+    print(model_table())

@@ -38,7 +38,7 @@ def band(ax: Axes, x: Any, low: Any, high: Any, colour: Colour, alpha: float = 0
     ax.fill_between(x, low, high, color=colour, alpha=alpha, lw=0)
 
 
-def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
+def lines_or_note(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
     """`flowsim.figures.plot.lines`, or a note where the variable is unknown for all runs."""
     if bool(results[variable].notnull().any()):
         plot.lines(results, variable, x, ax)

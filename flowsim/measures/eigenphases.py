@@ -103,7 +103,7 @@ def linearity(phase: np.ndarray, weight: np.ndarray, velocities: np.ndarray) -> 
     return linear, np.angle(np.exp(1j * expected))
 
 
-def turning(matrix: np.ndarray) -> float:
+def rotation_share(matrix: np.ndarray) -> float:
     """Antisymmetric share of the squared norm of the generator log M; NaN where M has none, or it is 0."""
     from scipy.linalg import logm
 

@@ -57,7 +57,7 @@ def labels(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | Non
     return recording.object_label.isel(object=0, missing_dims="ignore").isel(trial=slice(trials)).values
 
 
-def velocities(recording: xr.Dataset) -> np.ndarray:
+def flow_velocities(recording: xr.Dataset) -> np.ndarray:
     """Velocity (flow, component) of each flow, in the units of its group."""
     return np.array([flow.velocity for flow in coordinates.flows(recording)], np.float64)
 
@@ -86,7 +86,7 @@ def positions(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | 
     if in_reference is None:
         return None
     phases = []
-    moved_by = group.displacement(list(velocities(recording).T)) or ()
+    moved_by = group.displacement(list(flow_velocities(recording).T)) or ()
     for position, axis, of_flow in zip(in_reference, "yx", moved_by, strict=True):
         moved = position + of_flow[:, None, None] * recording.time.values
         phases.append(2 * np.pi * moved / recording.sizes[axis])

@@ -85,7 +85,7 @@ def extent(products: np.ndarray, scale: float) -> float:
     return float(np.sqrt(np.trace(products) / len(products) / scale)) if scale else np.nan
 
 
-def turning(products: np.ndarray, scale: float) -> np.ndarray:
+def angles_between_steps(products: np.ndarray, scale: float) -> np.ndarray:
     """Angles (point - 2) between successive steps of a path, in degrees; NaN where a step has no length.
 
     0 along a straight line, 360/n along a regular polygon of n points, about 120 for independent noise.
@@ -152,7 +152,7 @@ def _orthonormal(products: np.ndarray, scale: float) -> np.ndarray:
     return vectors[:, long_enough] / np.sqrt(values[long_enough])
 
 
-def lines(velocities: np.ndarray) -> dict[str, list[int]]:
+def lines_of_flows(velocities: np.ndarray) -> dict[str, list[int]]:
     """Straight lines of flows, u = k e with whole k, through the flow at rest.
 
     Parameters

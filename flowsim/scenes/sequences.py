@@ -35,7 +35,7 @@ class Sequences:
     def of(cls, stimulus: xr.Dataset) -> Sequences:
         """All trials of a stimulus."""
         frames = torch.from_numpy(stimulus.frames.values)
-        return cls(frames[:, :, None], labels(stimulus), observer_actions(stimulus))
+        return cls(frames[:, :, None], class_labels(stimulus), observer_actions(stimulus))
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -57,7 +57,7 @@ class Sequences:
         return Sequences(self.frames.to(device), label, self.actions)
 
 
-def labels(stimulus: xr.Dataset) -> Tensor | None:
+def class_labels(stimulus: xr.Dataset) -> Tensor | None:
     """The label of object 0 (trial,), or None if the stimulus has no labels."""
     if "label" not in stimulus.coords:
         return None

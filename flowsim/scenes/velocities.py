@@ -30,7 +30,7 @@ def heading(direction: np.ndarray, speed: np.ndarray) -> np.ndarray:
     return np.stack([-speed * np.sin(angle), speed * np.cos(angle)], -1).round(12) + 0.0
 
 
-def whole(velocity: np.ndarray) -> np.ndarray:
+def as_whole_numbers(velocity: np.ndarray) -> np.ndarray:
     """Velocities as integers if all of them are whole numbers, else all as floats.
 
     `flowsim.scenes.canvas.moved` rolls by integers exactly, and interpolates for floats.

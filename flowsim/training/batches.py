@@ -24,7 +24,7 @@ from flowsim import ideas
 from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.scenes.scene import Scene
-from flowsim.scenes.sequences import Sequences, labels, observer_actions
+from flowsim.scenes.sequences import Sequences, class_labels, observer_actions
 from flowsim.training.settings import TrainBlock, task_of
 
 POOL = 2048
@@ -107,7 +107,7 @@ class Stream:
     def _draw(self, number: int) -> Pool:
         rng = np.random.default_rng(random_state(self.seed, number))
         drawn = self.stimulus.generate("train", rng, **self.spec)
-        return Pool(number, self._renderer(drawn), labels(drawn), observer_actions(drawn))
+        return Pool(number, self._renderer(drawn), class_labels(drawn), observer_actions(drawn))
 
     def _renderer(self, drawn: xr.Dataset) -> Callable[[slice], Tensor]:
         if hasattr(self.stimulus, "render"):

@@ -24,7 +24,7 @@ from torch import Tensor
 from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.network import Network, State
-from flowsim.scenes.sequences import Sequences, labels
+from flowsim.scenes.sequences import Sequences, class_labels
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class Classify(Task):
         """
         classes = network.logits(network.start(1)).shape[1]
         for file in files:
-            label = labels(netcdf.read(file, "stimulus"))
+            label = class_labels(netcdf.read(file, "stimulus"))
             if label is None:
                 raise InputError(f"{file}: classification needs labels; the file has no coordinate label")
             if len(label) and not 0 <= int(label.min()) <= int(label.max()) < classes:

@@ -59,7 +59,7 @@ def write(names: Sequence[str], path: Path) -> None:
     InputError
         If the folder cannot be written to, or a stimulus cannot be made with its defaults.
     """
-    text = page(names, path.stem)
+    text = gallery_page(names, path.stem)
     for name in names:
         if name in WITHHELD:
             continue
@@ -72,7 +72,7 @@ def write(names: Sequence[str], path: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def page(names: Sequence[str], folder: str) -> str:
+def gallery_page(names: Sequence[str], folder: str) -> str:
     """The page of these stimuli, in Markdown, with pictures in ``folder``."""
     modules = {name: ideas.load("stimuli", name) for name in names}
     contents = "\n".join(f"- [{name}](#{name}): {headline(module)}" for name, module in modules.items())

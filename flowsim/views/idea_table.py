@@ -10,13 +10,13 @@ from tabulate import tabulate
 from flowsim import ideas
 
 
-def headline(module: ModuleType) -> str:
+def first_line(module: ModuleType) -> str:
     """The first paragraph of a module's docstring, as one line."""
     first_paragraph = (inspect.getdoc(module) or "").split("\n\n")[0]
     return " ".join(first_paragraph.split())
 
 
-def table(package: str, heading: str, **columns: str) -> str:
+def idea_table(package: str, heading: str, **columns: str) -> str:
     """Every idea of a package with its headline, as text.
 
     Parameters
@@ -32,5 +32,5 @@ def table(package: str, heading: str, **columns: str) -> str:
     for name in ideas.names(package):
         module = ideas.load(package, name)
         attributes = {title: getattr(module, attribute) for title, attribute in columns.items()}
-        rows.append({heading: name, **attributes, "what": headline(module)})
+        rows.append({heading: name, **attributes, "what": first_line(module)})
     return tabulate(rows, headers="keys")

@@ -352,8 +352,8 @@ def content_lines(dataset: xr.Dataset, file: h5py.File) -> Lines:
     }
     lines: Lines = [
         ("law", _laws(dataset)),
-        ("flows", velocities(dataset, "flow")),
-        ("velocities", velocities(dataset, "velocity")),
+        ("flows", velocities_in_words(dataset, "flow")),
+        ("velocities", velocities_in_words(dataset, "velocity")),
         ("also", _brief(others)),
         ("dimensions", ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())),
     ]
@@ -376,7 +376,7 @@ def _with_dims(values: xr.DataArray) -> str:
     return f"{values.name} ({', '.join(map(str, values.dims))})"
 
 
-def velocities(dataset: xr.Dataset, dim: str) -> str:
+def velocities_in_words(dataset: xr.Dataset, dim: str) -> str:
     """Velocities along "flow" or "velocity" in short; "" where there are none."""
     try:
         group = coordinates.group(dataset, dim)

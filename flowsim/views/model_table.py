@@ -41,6 +41,6 @@ def _row(name: str) -> dict[str, object]:
     }
 
 
-def table() -> str:
+def model_table() -> str:
     """`models` as text, for frames of 16x16 pixels."""
     return tabulate(models().to_dict("list"), headers="keys")

@@ -38,7 +38,7 @@ CLEAR = 1.5
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One network in the opening table; ``best`` if no other is better."""
 
     text: str
@@ -50,7 +50,7 @@ class SummaryRow:
     """One quantity in the opening table, and a sentence where networks differ clearly ("" elsewhere)."""
 
     label: str
-    cells: list[Cell]
+    cells: list[TableCell]
     sentence: str
 
 
@@ -177,7 +177,7 @@ def summary_row(label: str, values: xr.DataArray, networks: list[str]) -> Summar
     if len(means) > 1 and better:
         best = min(means.values()) if better == "lower" else max(means.values())
         sentence = _sentence(label, better, rounded, means)
-    cells = [Cell(mean_and_spread(mean[n], spread[n]), means.get(n) == best) for n in networks]
+    cells = [TableCell(mean_and_spread(mean[n], spread[n]), means.get(n) == best) for n in networks]
     return SummaryRow(_with_arrow(label, values), cells, sentence)
 
 

@@ -70,7 +70,7 @@ def test_a_band_goes_from_low_to_high():
 
 def test_lines_are_drawn_where_something_is_known(results):
     ax = plt.figure().add_subplot()
-    panels.lines(results, "error", "time", ax)
+    panels.lines_or_note(results, "error", "time", ax)
     assert not ax.texts
     means = [line.get_ydata().tolist() for line in ax.get_lines() if len(line.get_ydata())]
     assert [1.0, 2.0, 3.0] in means
@@ -79,14 +79,14 @@ def test_lines_are_drawn_where_something_is_known(results):
 
 def test_a_note_stands_where_nothing_is_known(results):
     ax = plt.figure().add_subplot()
-    panels.lines(results.assign(error=results.error * np.nan), "error", "time", ax)
+    panels.lines_or_note(results.assign(error=results.error * np.nan), "error", "time", ax)
     assert not ax.get_lines()
     assert [text.get_text() for text in ax.texts] == ["not measurable\nwith this probe"]
 
 
 def test_one_known_value_is_enough_for_lines(results):
     ax = plt.figure().add_subplot()
-    panels.lines(results.assign(error=results.error.where(results.error == 5)), "error", "time", ax)
+    panels.lines_or_note(results.assign(error=results.error.where(results.error == 5)), "error", "time", ax)
     assert ax.get_lines()
     assert not ax.texts
 

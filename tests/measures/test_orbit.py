@@ -29,7 +29,7 @@ def circle(n):
 def test_a_circle_has_two_dimensions_and_turns_evenly(size, rng):
     products, scale = orbit.gram(size * embedded(circle(12), rng))
     assert orbit.participation_ratio(products, scale) == pytest.approx(2)
-    np.testing.assert_allclose(orbit.turning(products, scale), 30)
+    np.testing.assert_allclose(orbit.angles_between_steps(products, scale), 30)
     assert orbit.straightness(products, scale) == pytest.approx(1 / 11)
     scores, share = orbit.principal_components(products, 3)
     np.testing.assert_allclose(share, [0.5, 0.5, 0], atol=1e-12)
@@ -40,21 +40,21 @@ def test_a_circle_has_two_dimensions_and_turns_evenly(size, rng):
 def test_a_straight_line_has_one_dimension_and_does_not_turn(rng):
     products, scale = orbit.gram(embedded(np.arange(-3.0, 4)[:, None], rng))
     assert orbit.participation_ratio(products, scale) == pytest.approx(1)
-    np.testing.assert_allclose(orbit.turning(products, scale), 0, atol=1e-4)
+    np.testing.assert_allclose(orbit.angles_between_steps(products, scale), 0, atol=1e-4)
     assert orbit.straightness(products, scale) == pytest.approx(1)
 
 
 def test_noise_fills_all_dimensions_and_turns_by_120_degrees(rng):
     products, scale = orbit.gram(rng.standard_normal((9, 20000)))
     assert orbit.participation_ratio(products, scale) == pytest.approx(8, abs=0.05)
-    np.testing.assert_allclose(orbit.turning(products, scale), 120, atol=2)
+    np.testing.assert_allclose(orbit.angles_between_steps(products, scale), 120, atol=2)
     assert orbit.straightness(products, scale) == pytest.approx(1 / 8, abs=0.01)
 
 
 def test_a_point_has_no_shape():
     products, scale = orbit.gram(np.ones((5, 3)))
     assert np.isnan(orbit.participation_ratio(products, scale))
-    assert np.isnan(orbit.turning(products, scale)).all()
+    assert np.isnan(orbit.angles_between_steps(products, scale)).all()
     assert np.isnan(orbit.straightness(products, scale))
     assert orbit.extent(products, scale) == 0
 
@@ -86,19 +86,21 @@ def test_principal_angles_are_those_of_scipy(rng):
 
 
 def test_lines_through_a_box_of_flows():
-    assert orbit.lines(np.array(BOX, float)) == {
+    assert orbit.lines_of_flows(np.array(BOX, float)) == {
         "(1, 0)": [2, 0, 7],
         "(0, 1)": [4, 0, 5],
         "(1, 1)": [1, 0, 8],
         "(1, -1)": [3, 0, 6],
     }
-    assert orbit.lines(np.array([[0.0], [-20], [-10], [10], [20], [90]])) == {"(10)": [1, 2, 0, 3, 4]}
-    assert orbit.lines(np.array([[0, 0], [1, 0], [0, 1.0]])) == {}
+    assert orbit.lines_of_flows(np.array([[0.0], [-20], [-10], [10], [20], [90]])) == {
+        "(10)": [1, 2, 0, 3, 4]
+    }
+    assert orbit.lines_of_flows(np.array([[0, 0], [1, 0], [0, 1.0]])) == {}
 
 
 def test_of_flows_that_are_listed_twice_the_first_counts_and_gaps_end_a_line():
-    assert orbit.lines(np.array([[1.0], [0], [-1], [0], [1], [3]])) == {"(1)": [2, 1, 0]}
-    assert orbit.lines(np.array([[-1.0], [1]])) == {}  # nothing rests
+    assert orbit.lines_of_flows(np.array([[1.0], [0], [-1], [0], [1], [3]])) == {"(1)": [2, 1, 0]}
+    assert orbit.lines_of_flows(np.array([[-1.0], [1]])) == {}  # nothing rests
 
 
 def test_differences_are_taken_between_the_slowest_opposite_flows():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowsim.scenes.sequences import Sequences, labels, observer_actions
+from flowsim.scenes.sequences import Sequences, class_labels, observer_actions
 from stimuli import digit_world, optic_flow
 
 
@@ -46,7 +46,7 @@ def test_actions_stay_on_the_cpu(world):
 
 def test_a_stimulus_without_labels_and_actions(rng):
     dots = optic_flow.generate("test", rng, trials=2, frames=2)
-    assert labels(dots) is None
+    assert class_labels(dots) is None
     assert observer_actions(dots) is None
     sequences = Sequences.of(dots)
     assert sequences[:1].label is None

@@ -26,8 +26,8 @@ def test_headings_are_counter_clockwise_as_displayed(direction, expected):
 
 
 def test_whole_velocities_are_integers():
-    assert velocities.whole(np.array([[1.0, -2.0]])).dtype == np.int64
-    mixed = velocities.whole(np.array([[1.0, -2.5]]))
+    assert velocities.as_whole_numbers(np.array([[1.0, -2.0]])).dtype == np.int64
+    mixed = velocities.as_whole_numbers(np.array([[1.0, -2.5]]))
     assert mixed.dtype == np.float64
     assert mixed.tolist() == [[1, -2.5]]
 

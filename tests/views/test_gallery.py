@@ -23,7 +23,7 @@ def run(*arguments):
 
 def test_the_page_of_stimuli_is_up_to_date():
     text = PAGE.read_text(encoding="utf-8")
-    current = gallery.page(NAMES, "stimuli")
+    current = gallery.gallery_page(NAMES, "stimuli")
     assert text == current, (
         "docs/stimuli.md is out of date; make it again: python -m flowsim gallery --into docs/stimuli.md"
     )

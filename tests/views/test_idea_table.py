@@ -2,24 +2,24 @@
 
 from flowsim import ideas
 from flowsim.__main__ import main
-from flowsim.views.idea_table import headline, table
+from flowsim.views.idea_table import first_line, idea_table
 
 
 def test_every_stimulus_is_listed():
-    rows = table("stimuli", "stimulus").splitlines()
+    rows = idea_table("stimuli", "stimulus").splitlines()
     assert rows[0].split() == ["stimulus", "what"]
     assert [row.split()[0] for row in rows[2:]] == ideas.names("stimuli")
 
 
 def test_every_analysis_is_listed_with_the_recording_that_it_reads():
-    rows = table("analysis", "analysis", reads="READS").splitlines()
+    rows = idea_table("analysis", "analysis", reads="READS").splitlines()
     assert rows[0].split() == ["analysis", "reads", "what"]
     assert [row.split()[0] for row in rows[2:]] == ideas.names("analysis")
     assert {row.split()[1] for row in rows[2:]} <= {"test", "sweep", "probe"}
 
 
 def test_a_headline_is_one_line():
-    text = headline(ideas.load("stimuli", "colliding_digits"))
+    text = first_line(ideas.load("stimuli", "colliding_digits"))
     assert text.startswith("Handwritten digits that collide: ")
     assert "\n" not in text
 

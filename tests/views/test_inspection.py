@@ -11,7 +11,7 @@ import xarray as xr
 from flowsim import InputError, Site, Translation, build, record
 from flowsim.__main__ import main
 from flowsim.files import coordinates
-from flowsim.views.inspection import brief, describe, size_of, velocities
+from flowsim.views.inspection import brief, describe, size_of, velocities_in_words
 from stimuli import moving_digits, rotating_digits
 
 STIMULUS = {"height": 8, "width": 9, "trials": 4, "frames": 6}
@@ -277,7 +277,7 @@ def test_a_network_that_is_no_longer_what_it_was(folder, tmp_path):
 def test_velocities_in_short():
     def in_short(*each, group="translation"):
         coords = coordinates.velocity_coords("flow", Translation(), each)
-        return velocities(xr.Dataset(coords=coords, attrs={"flow_group": group}), "flow")
+        return velocities_in_words(xr.Dataset(coords=coords, attrs={"flow_group": group}), "flow")
 
     assert in_short((0, 0)) == "1 of translation, (vy, vx) (0, 0) px/frame"
     assert in_short((0, 1), (0.5, 1)) == "2 of translation, (vy, vx) (0, 1), (0.5, 1) px/frame"
@@ -289,10 +289,10 @@ def test_velocities_in_short():
         in_short(*((a, b) for a in (-1, 0, 1) for b in (1, 0, -1)))
         == "9 of translation, (vy, vx) in {-1..1}^2 px/frame"
     )
-    assert velocities(xr.Dataset(), "flow") == ""
+    assert velocities_in_words(xr.Dataset(), "flow") == ""
     turned = rotating_digits.generate("probe", np.random.default_rng(0), trials=1)
-    assert "of rotation, (omega) " in velocities(turned, "flow")
-    assert velocities(turned, "velocity") == ""
+    assert "of rotation, (omega) " in velocities_in_words(turned, "flow")
+    assert velocities_in_words(turned, "velocity") == ""
 
 
 def test_specifications_and_sizes_in_short():
