@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowsim.commands.parser import add_data, add_device, add_into, add_seed, add_spec
 
 if TYPE_CHECKING:
-    from flowsim.training.run import Run
+    from flowsim.training.from_files import Run
 
 HELP = (
     "Train a network. Reads two stimulus files; writes weights and learning curve (.pt), and beside them a "
@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> None:
     """Train one network and write its weights; several processes train together, and the first one writes."""
     from flowsim import specification
     from flowsim.training import devices
-    from flowsim.training.run import Run
+    from flowsim.training.from_files import Run
     from flowsim.training.settings import RunBlock
 
     devices.keep_freed_memory()

@@ -18,7 +18,7 @@ from pathlib import Path
 from flowsim import HOMES
 
 PACKAGES = ("flowsim", "stimuli", "analysis")
-FOUND_BY_PLACE = {"flowsim.flows.groups": "flowsim.flows"}
+FOUND_BY_PLACE = {"flowsim.flows.find_groups": "flowsim.flows"}
 """Modules that import every module of a package, which no import statement names."""
 
 

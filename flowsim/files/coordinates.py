@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
+from flowsim.flows.find_groups import flow_groups
 from flowsim.flows.flow import Flow
 from flowsim.flows.group import FlowGroup, Velocity
-from flowsim.flows.groups import flow_groups
 from flowsim.flows.velocity_grid import VelocityGrid
 
 STATE = ("flow", "trial", "time", "velocity", "channel", "y", "x")

@@ -4,7 +4,7 @@ group          what a flow group is: velocities, how they move frames, how they 
 translation    everything moves by the same number of pixels
 rotation       turning about the centre
 spiral         expansion and rotation about the centre
-groups         all flow groups, found in this folder
+find_groups    all flow groups, found in this folder
 flow           one flow: psi_t(v) on frames and states
 velocity_grid  V, the finite set of velocities
 law            the law of a state under flows

@@ -1,11 +1,11 @@
 """Training a network.
 
-run        one training, from stimulus files to a file of weights
-train      the loop over steps, checkpoints and resuming
-settings   what may be set
-task       what a network is trained to do, and its loss
-objective  one batch through a network: noise, warm-up, loss
-batches    sequences of a file, or a stream that never repeats
-weights    files of weights and checkpoints, and which training a checkpoint belongs to
-devices    which device, several processes, memory
+from_files  one training, from stimulus files to a file of weights
+train       the loop over steps, checkpoints and resuming
+settings    what may be set
+task        what a network is trained to do, and its loss
+objective   one batch through a network: noise, warm-up, loss
+batches     sequences of a file, or a stream that never repeats
+weights     files of weights and checkpoints, and which training a checkpoint belongs to
+devices     which device, several processes, memory
 """

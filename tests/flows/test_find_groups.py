@@ -11,8 +11,8 @@ import flowsim.flows
 from flowsim import Flow, InputError, Rotation, Spiral, Translation, VelocityGrid
 from flowsim.files import coordinates
 from flowsim.files.code_hash import code_hash
+from flowsim.flows.find_groups import flow_groups
 from flowsim.flows.group import FlowGroup
-from flowsim.flows.groups import flow_groups
 
 SIZE = (31, 31)
 INTERPOLATION = {"rotation": 0.02, "spiral": 0.02}

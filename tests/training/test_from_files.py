@@ -6,7 +6,7 @@ import torch
 
 from flowsim import InputError
 from flowsim.files import netcdf
-from flowsim.training.run import Run, partial_note
+from flowsim.training.from_files import Run, partial_note
 from flowsim.training.settings import RunBlock
 from flowsim.training.train import Curve
 from stimuli import moving_digits
