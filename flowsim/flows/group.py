@@ -6,8 +6,8 @@ translation v = (vy, vx) in pixels per frame, positive moves down and right, and
     psi_t(v) f (x) = f(x - t v)
 
 This is the only implementation of "act by a flow": stimuli, networks and analyses all use it. Each group has
-a file of its own in this folder, which is all that a new one takes: `flowsim.flows.find_groups` finds it there,
-and whatever needs to know about a group reads it from the properties below.
+a file of its own in this folder, which is all that a new one takes: `flowsim.flows.find_groups` finds it
+there, and whatever needs to know about a group reads it from the properties below.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: flows as one-parameter subgroups.
 """
