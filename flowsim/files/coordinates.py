@@ -79,9 +79,10 @@ def object_components(dataset: xr.Dataset) -> tuple[str, ...]:
     recorded = {name.removeprefix(OBJECT_VELOCITY) for name in names}
     of_flows = flow_groups().get(dataset.attrs.get("flow_group", "")) or _fitting_group(dataset, "flow")
 
-    def preference(group: FlowGroup) -> tuple[bool, bool, int]:
+    def preference(group: FlowGroup) -> tuple[bool, bool, bool, int]:
         components = set(group.components)
-        return components <= recorded, group == of_flows, len(components & recorded)
+        shared = components & recorded
+        return bool(shared), components <= recorded, group == of_flows, len(shared)
 
     best = max(flow_groups().values(), key=preference)
     return tuple(component for component in best.components if component in recorded)

@@ -165,7 +165,7 @@ def test_lie_derivative_errors_are_standard_errors(simulations, recording):
     assert covered(value - half, value.mean(), value + half)
 
 
-@times(25)
+@times(60)
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
 def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording):
     """After correction for 10 units; without, one in 20."""
@@ -240,7 +240,9 @@ def test_representational_similarity_finds_no_geometry(simulations, kind, record
         if kind == "shuffled":
             made["state"] = (made.state.dims, made.state.values[rng.permutation(5)][:, rng.permutation(8)])
         result = representational_similarity.analyse(made, permutations=19, bootstraps=2, seed=seed)
-        simulated.append(result.p.stack(pair=("distance", "model")).dropna("pair", how="all").values.ravel())
+        simulated.append(
+            result.p.stack(comparison=("distance", "model")).dropna("comparison", how="all").values.ravel()
+        )
     assert len(simulated[0]) == 5  # identity, velocity and pixels, of which crossnobis has no identity
     assert at_most(np.array(simulated) <= 0.05)
 
@@ -251,7 +253,7 @@ def test_representational_similarity_intervals(simulations, recording):
     for seed in range(simulations):
         made = geometry(recording, np.random.default_rng(seed), frames, 0.4)
         result = representational_similarity.analyse(made, permutations=1, seed=seed)
-        result = result.stack(pair=("distance", "model")).dropna("pair", subset=["rho"])
+        result = result.stack(comparison=("distance", "model")).dropna("comparison", subset=["rho"])
         simulated.append([result[n][0].values for n in ("low", "rho", "high")])
     low, rho, high = np.moveaxis(np.array(simulated), 1, 0)
     assert covered(low, rho.mean(0), high)

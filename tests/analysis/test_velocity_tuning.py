@@ -208,7 +208,7 @@ def test_units_without_space_and_other_groups(group, velocities, direction, reco
 
 def test_recordings_that_do_not_suffice(recording, rng):
     made = shown(recording, rng.random((9, 2, 2)), SMALL, [0, 0])
-    with pytest.raises(InputError, match="velocity_tuning needs a probe with a trial whose objects all rest"):
+    with pytest.raises(InputError, match="expected a probe with a trial whose objects all rest"):
         velocity_tuning.analyse(made)
     with pytest.raises(InputError, match=r"expected the velocity of each object \(object_velocity_vy, _vx\)"):
         velocity_tuning.analyse(made.drop_vars(["object_velocity_vy", "object_velocity_vx"]))

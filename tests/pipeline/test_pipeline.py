@@ -36,6 +36,8 @@ analyse:
   prediction_error: {}
   equivariance_error: {}
 """
+RELATIVE = 'np.sqrt(recorded.ratio(missed, squares.sel(sum="covered").values))'
+"""The relative error in `analysis.equivariance_error`."""
 ALL = {"stimulus": 4, "train": 2, "record": 4, "analyse": 4, "figure": 2, "report": 1}
 
 
@@ -187,20 +189,22 @@ def test_a_learning_rate_reruns_training_and_what_follows(finished, edit):
     assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}
 
 
+@pytest.mark.slow
 def test_a_setting_of_one_network_reruns_that_network(finished, edit):
     edit("experiments/tiny.yaml", "fernn: {model: fernn, max_speed: 1", "fernn: {model: fernn, max_speed: 2")
     assert jobs(finished) == {"train": 1, "record": 2, "analyse": 2, "figure": 2, "report": 1}
 
 
+@pytest.mark.slow
 def test_an_edited_analysis_reruns_itself_and_its_figure(finished, edit):
-    edit("analysis/equivariance_error.py", "np.sqrt(missed / scale)", "np.sqrt(2 * missed / scale)")
+    edit("analysis/equivariance_error.py", RELATIVE, f"2 * {RELATIVE}")
     assert jobs(finished) == {"analyse": 2, "figure": 1, "report": 1}
 
 
 def test_a_comment_reruns_nothing(finished, edit):
-    edit("analysis/equivariance_error.py", "np.sqrt(missed / scale)", "np.sqrt(missed / scale)  # relative")
+    edit("analysis/equivariance_error.py", RELATIVE, f"(  # relative\n        {RELATIVE}\n    )")
     edit("flowsim/models/fernn.py", "class FERNN", "# a comment\nclass FERNN")
-    edit("flowsim/training.py", '"""Learning rate relative', '"""The learning rate relative')
+    edit("flowsim/training/train.py", '"""Learning rate relative', '"""The learning rate relative')
     edit("experiments/tiny.yaml", "seeds: 1", "seeds: 1  # a comment")
     assert jobs(finished) == {}
 
@@ -214,6 +218,7 @@ def test_an_edited_network_reruns_its_training(finished, edit):
     assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}
 
 
+@pytest.mark.slow
 def test_an_edited_stimulus_reruns_everything(finished, edit):
     edit("stimuli/moving_digits.py", "position + time * velocity", "position + 2 * time * velocity")
     assert jobs(finished) == ALL
@@ -275,10 +280,8 @@ def finished_before(stage, finished, folder):
     return folder
 
 
-@pytest.mark.parametrize(
-    "stage",
-    ["train", *(pytest.param(s, marks=pytest.mark.slow) for s in MOMENTS if s != "train")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", MOMENTS)
 def test_kill_9_and_the_same_command_again(finished, tmp_path, stage):
     folder = finished_before(stage, finished, tmp_path / "project")
     killed(folder, MOMENTS[stage])

@@ -7,7 +7,7 @@ import xarray as xr
 
 from flowsim import InputError, build
 from flowsim.files import netcdf
-from flowsim.recording.watch import OWN
+from flowsim.recording.watch import NETWORK_SITES
 from flowsim.scenes.sequences import Sequences
 from flowsim.training.objective import Batch, evaluate, losses
 from flowsim.training.settings import task_of
@@ -19,7 +19,7 @@ from stimuli import moving_digits, random_dots
 def test_tasks_are_found_by_name():
     assert set(TASKS) == {"predict", "classify"}
     assert all(issubclass(task, Task) for task in TASKS.values())
-    assert all(set(task.sites) <= set(OWN) for task in TASKS.values())
+    assert all(set(task.sites) <= set(NETWORK_SITES) for task in TASKS.values())
     assert {name: task.measure for name, task in TASKS.items()} == {
         "predict": "MSE",
         "classify": "cross-entropy",
