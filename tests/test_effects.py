@@ -81,10 +81,15 @@ def test_noncentrality_of_differences_far_beyond_the_spread():
 
 @pytest.mark.parametrize(
     ("seeds", "spread", "together", "least", "most"),
-    [((2, 2), 1, 0, 0.95, 0.99), ((2, 2), 3, 0, 0.94, 0.98), ((3, 5), 2, 0, 0.93, 0.98), ((8, 8), 3, 0, 0.93, 0.97),
-     ((8, 8), 1, 0.8, 0.93, 0.97), ((3, 3), 1, 0.8, 0.97, 1)],
-    ids=["2 seeds", "2 seeds, unequal", "3 and 5 seeds", "8 seeds, unequal", "paired", "too few to pair"],
-)  # fmt: skip
+    [
+        pytest.param((2, 2), 1, 0, 0.95, 0.99, id="2 seeds"),
+        pytest.param((2, 2), 3, 0, 0.94, 0.98, id="2 seeds, unequal", marks=pytest.mark.slow),
+        pytest.param((3, 5), 2, 0, 0.93, 0.98, id="3 and 5 seeds", marks=pytest.mark.slow),
+        pytest.param((8, 8), 3, 0, 0.93, 0.97, id="8 seeds, unequal"),
+        pytest.param((8, 8), 1, 0.8, 0.93, 0.97, id="paired"),
+        pytest.param((3, 3), 1, 0.8, 0.97, 1, id="too few to pair", marks=pytest.mark.slow),
+    ],
+)
 def test_intervals_hold_the_truth_as_often_as_they_say(seeds, spread, together, least, most, rng):
     """In 400 experiments in which the networks differ by 1, and nominally 95 % of intervals hold it."""
     held = []

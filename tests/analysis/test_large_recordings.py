@@ -234,6 +234,7 @@ def test_a_person_sees_a_bar(file, capsys, monkeypatch, tmp_path):
     assert " blocks" in seen
 
 
+@pytest.mark.slow
 def test_the_benchmark_repeats_what_was_recorded(file, tmp_path, capsys):
     benchmark.repeated(file, 7, tmp_path / "long.h5")
     with open_recording(file) as own, open_recording(tmp_path / "long.h5") as long:

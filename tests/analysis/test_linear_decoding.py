@@ -78,6 +78,7 @@ def test_scores_do_not_depend_on_scale(world, rng):
     np.testing.assert_allclose(one, two, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_p_values_of_noise_are_uniform(world):
     """Over 40 simulations of noise whose flows share what a trial has of its own; 200 in the long run."""
     found, named = [], []

@@ -36,15 +36,15 @@ def test_weights_hold_curve_and_provenance(folder, train_spec):
     assert specification["train"] == {**train_spec["train"], **defaults, "precision": "float32"}
 
 
-@pytest.mark.parametrize("launches", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_training_by_several_processes(launches, folder, train_spec, tmp_path):
+@pytest.mark.slow
+def test_training_by_several_processes(folder, train_spec, tmp_path):
     """torchrun: the same weights as of one process; again from the checkpoint, the same to the bit."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", "2", "-m", "flowsim", "train", "--spec", json.dumps(train_spec)]
     command += ["--train", str(folder / "train.h5"), "--valid", str(folder / "valid.h5"), "--device", "cpu"]
     command += ["--into", str(tmp_path / "a.pt")]
     together = []
-    for _ in range(launches):
+    for _ in range(2):
         (tmp_path / "a.pt").unlink(missing_ok=True)
         ran = subprocess.run(
             command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}

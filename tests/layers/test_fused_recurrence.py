@@ -1,5 +1,7 @@
 """The fused recurrence equals the plain one: states, predictions and every gradient."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch.autograd import forward_ad
@@ -106,10 +108,20 @@ def test_one_velocity_stores_no_winner():
     assert sum(sizes.values()) < 12 * 4 * 8 * 16 * 16 * 4
 
 
-@pytest.mark.parametrize("drives", [1, 3])
-@pytest.mark.parametrize("activation", ["relu", "tanh", "linear"])
-@pytest.mark.parametrize(("shape", "sizes"), [((3, 4), (3,)), ((4, 3), (1, 2))])
-def test_gradients(shape, activation, drives, sizes):
+SHORT = [((3, 4), "relu", 1), ((4, 3), "relu", 3), ((4, 3), "tanh", 1), ((3, 4), "linear", 3)]
+"""Cases of gradients in the short run; the long one has all combinations."""
+GROUP_SIZES = {(3, 4): (3,), (4, 3): (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("shape", "activation", "drives"),
+    [
+        pytest.param(*case, marks=[] if case in SHORT else pytest.mark.slow)
+        for case in product(GROUP_SIZES, ["relu", "tanh", "linear"], [1, 3])
+    ],
+)
+def test_gradients(shape, activation, drives):
+    sizes = GROUP_SIZES[shape]
     velocities, ways = GRIDS["far"], {"check_forward_ad": True}
     state, weight, drive = (
         random(2, 3, 2, *shape),

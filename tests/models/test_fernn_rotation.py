@@ -42,7 +42,7 @@ def far(a, b):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("omega", [10, -20])
+@pytest.mark.parametrize("omega", [10, pytest.param(-20, marks=pytest.mark.slow)])
 def test_the_law_holds_better_than_published(name, omega):
     for seed in range(2):
         made = network(name, 28, seed, max_speed=20)

@@ -180,6 +180,7 @@ def test_a_log_repeats_its_job(finished, tmp_path):
         xr.testing.assert_equal(again, first)
 
 
+@pytest.mark.slow
 def test_unchanged_reruns_nothing(finished):
     assert jobs(finished) == {}
 
