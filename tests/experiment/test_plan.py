@@ -13,6 +13,7 @@ EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
 DATA = Path(__file__).parents[3] / "shared" / "data"
 LIKE_ANOTHER = (
     "flowing_mnist_velocity",
+    "flowing_mnist_small",
     "flowing_mnist_velocity_small",
     "flowing_mnist",
     "flowing_mnist_controls",

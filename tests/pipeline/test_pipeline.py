@@ -185,6 +185,7 @@ def test_unchanged_reruns_nothing(finished):
     assert jobs(finished) == {}
 
 
+@pytest.mark.slow
 def test_a_learning_rate_reruns_training_and_what_follows(finished, edit):
     edit("experiments/tiny.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
     assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}

@@ -137,7 +137,7 @@ def test_more_processes_than_sequences(data, monkeypatch, network, fit, small):
         fit(network(), small, data, seed=0)
 
 
-@pytest.mark.parametrize("model", ["fernn", "conv3d", "gru"])
+@pytest.mark.parametrize("model", [pytest.param("fernn", marks=pytest.mark.slow), "conv3d", "gru"])
 def test_a_classifier_learns_labels(data, model, fit, classify):
     torch.manual_seed(0)
     net = build(model, (9, 8), classes=10)
