@@ -32,6 +32,46 @@ def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
     return values
 
 
+def reference_first(recording: xr.Dataset, moving: int = 1) -> xr.Dataset:
+    """The recording with the flow at rest, which is the reference of all others, at the front.
+
+    The reference is found by its velocity, wherever a selection or a sort has put it. The other flows keep
+    their order.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With the velocities of its flows, such as ``flow_vy`` and ``flow_vx`` (flow).
+    moving : int
+        How many other flows are needed.
+
+    Raises
+    ------
+    InputError
+        If no flow or several are at rest, two flows have the same velocity, or there are fewer moving flows
+        than needed.
+    """
+    flows = coordinates.flows(recording)
+    resting = [i for i, flow in enumerate(flows) if not any(flow.velocity)]
+    if len(resting) != 1:
+        raise InputError(
+            f"expected one flow at rest, the reference of all others; the recording has {len(resting)} of "
+            f"{len(flows)} flows. Keep the flow of velocity 0 when you select flows"
+        )
+    if len(flows) <= moving:
+        raise InputError(
+            f"expected {moving} or more flows that move, besides the reference; the recording has "
+            f"{len(flows) - 1}. Record a probe under more flows (probe_speed above 0)"
+        )
+    velocities = [flow.velocity for flow in flows]
+    if len(set(velocities)) < len(velocities):
+        raise InputError("expected flows of different velocities; the recording has one of them twice")
+    if resting == [0]:
+        return recording
+    order = [*resting, *(i for i in range(len(flows)) if i not in resting)]
+    return recording.isel(flow=order)
+
+
 def flow_coords(recording: xr.Dataset) -> dict[Any, xr.DataArray]:
     """The coordinates of a recording over ``flow`` alone, such as the components of the velocities of its
     flows.

@@ -107,3 +107,28 @@ def test_squared_errors_need_predictions_after_the_context(recording):
         recorded.squared_error(predicted(recording, 0, context=6))
     with pytest.raises(InputError, match=DIVERGED.format("prediction")):
         recorded.squared_error(predicted(recording, 0, unknown=3))
+
+
+def test_the_reference_is_found_by_its_velocity(recording):
+    states = np.arange(3.0).reshape(3, 1, 1, 1, 1, 1, 1)
+    made = recording(states, [(0, 1), (0, 0), (-1, 0)])
+    first = recorded.reference_first(made)
+    assert first.state.values.ravel().tolist() == [1, 0, 2]
+    assert first.flow_vx.values.tolist() == [0, 1, 0]
+    already = recording(states, [(0, 0), (0, 1), (-1, 0)])
+    assert recorded.reference_first(already) is already
+
+
+def test_flows_that_cannot_be_compared_are_refused(recording):
+    cases = [
+        ([(0, 0)], "expected 1 or more flows that move, besides the reference; the recording has 0"),
+        ([(0, 1), (1, 0)], "expected one flow at rest.*the recording has 0 of 2 flows"),
+        ([(0, 0), (0, 0)], "expected one flow at rest.*the recording has 2 of 2 flows"),
+        ([(0, 0), (0, 1), (0, 1)], "expected flows of different velocities"),
+    ]
+    for flows, message in cases:
+        with pytest.raises(InputError, match=message):
+            recorded.reference_first(recording(np.zeros((len(flows), 1, 1, 1, 1, 1, 1)), flows))
+    two = recording(np.zeros((2, 1, 1, 1, 1, 1, 1)), [(0, 0), (0, 1)])
+    with pytest.raises(InputError, match="expected 2 or more flows that move"):
+        recorded.reference_first(two, moving=2)
