@@ -4,11 +4,14 @@ A unit (a channel of a velocity channel, or one unit of a network without space)
 whole frame with r(u): its rectified activity, averaged over space (and orientations) and over the later
 frames, when the flow has been seen for a while. Only trials whose objects all rest in the reference count:
 in those, what is seen moves at u and at nothing else. Trials differ in content, which changes r much more
-than u does, and are taken as blocks throughout.
+than u does. They are the replicates throughout: a unit is tuned if its curve is the same over contents, and
+not if each content has a curve of its own.
 
 Directions, selectivity, width, reliability and p-values are those of `flowsim.measures.tuning`, which
 states how each is estimated, and its source. Significance is corrected for the number of units (Benjamini
-and Hochberg 1995).
+and Hochberg 1995). P-values are those of an F test, which takes the means over trials as normal, and have no
+smallest one. Without that, as by flipping the signs of n trials, none could be below 2^(1-n): smaller ones
+rest on it.
 """
 
 from __future__ import annotations
@@ -32,13 +35,18 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "Which units answer to which motion?"
 READING = (
-    "Left: responses (mean rectified activity) of three units of each network's first seed to flows of "
-    "the whole frame. Bright is strong, each unit on its own scale; a cross marks the strongest response, "
-    "a ring the velocity of the unit's velocity channel. Reliability is a correlation between halves of "
-    "the trials. Middle: preferred directions of all units, as displayed on the screen; further out is "
-    "more selective (1 - circular variance), and filled dots are significant. Right: share of units whose "
-    "response depends on velocity, and on direction, corrected for the number of units. Dots are seeds, "
-    "lines 95 % intervals over units (Wilson), which take units as independent."
+    "Left: responses (mean rectified activity) of the three most selective units of each network's first "
+    "seed to flows of the whole frame. Bright is strong, each unit on its own scale; a cross marks the "
+    "strongest response, a ring the velocity of the unit's velocity channel (equal modulo the frame). "
+    "Reliability is a correlation between halves of the trials, 0 for noise. Middle: preferred directions "
+    "of all units, as displayed on the screen; further out is more selective (1 - circular variance, which "
+    "is above 0 for noise too), and filled dots are significant. Silent and flat units prefer nothing: "
+    "they are left out of left and middle, and of the share that prefers its own velocity. Right: share of "
+    "all units whose response, over contents, depends on velocity, and on direction at one speed; a share "
+    "is 0 for noise, as p-values (repeated measures over trials) are corrected for the number of units. "
+    "Dots are seeds, lines 95 % intervals over units (Wilson), which take units as independent. Above: "
+    "the share of units that prefer the velocity of their own velocity channel, and its chance level, if "
+    "channels had their velocities in any other order."
 )
 TESTS = ("velocity", "direction")
 EXAMPLES = 3
@@ -61,8 +69,8 @@ def analyse(
     ----------
     recording : Dataset
         With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
-        some, or (flow, trial, time, unit); and the velocity of each object, ``object_velocity_vy`` and the
-        like.
+        some, or (flow, trial, time, unit); with the flow at rest, the reference, and another; and the
+        velocity of each object, ``object_velocity_vy`` and the like.
     since : int, optional
         First frame that counts; by default the later half does.
     response : {"rectified", "magnitude"}
@@ -70,37 +78,48 @@ def analyse(
     level : float
         Adjusted p-values up to this are significant.
     permutations, splits, seed : int
-        Permutations of the labels of flows within each trial; splits of trials into halves; seed of both.
+        Orders of the velocity channels, for the p-value of the share of units that prefer their own velocity;
+        splits of trials into halves; seed of both.
 
     Returns
     -------
     Dataset
-        Over ``unit``: ``channel``, and ``own`` (component), the velocity of its velocity channel;
+        Over ``unit``: ``channel``, and ``own`` (component), the velocity of its velocity channel, and
+        ``own_flow`` (flow), 1 for flows of that velocity modulo the period of the velocity grid;
         ``response`` (flow), mean over trials, and its ``sem``; ``preferred`` (component), the flow of the
         strongest response, and ``mean_velocity`` (component), weighted by the response above its minimum;
         ``direction`` (deg), ``circular_variance``, ``half_width`` (deg); ``direction_selectivity``, and
         held out, ``direction_selectivity_cv``; ``speed_selectivity``, (max - min) / (max + min) of the mean
         over flows of each speed, rest included; ``reliability``, split half; ``p``, ``p_adjusted`` and
-        ``tuned`` (test), of the hypothesis that within trials the labels of all flows (velocity: the sum of
-        squares of the curve), or of those that move (direction: the length of its first circular moment),
-        could be exchanged. Silent and flat units are not tuned and prefer nothing. With one trial
+        ``tuned`` (test), of the hypotheses that the mean curve over contents is flat (velocity), and that it
+        has no first circular moment besides that of its tuning to speed (direction; NaN where no two flows
+        have one speed). Silent and flat units are not tuned and prefer nothing.
+
+        Of all units: ``own_share``, of those that prefer the velocity of their channel modulo the period,
+        among the ``own_units`` that prefer any and whose velocity was a flow; ``own_chance`` and ``own_p``,
+        if channels had their velocities in another order; ``p_of_signs``, below which p-values rest on
+        normality, and ``p_of_one``, below which p must be for a single unit to be tuned. With one trial
         (``resting``), what needs more is NaN.
 
     Raises
     ------
     InputError
-        If no trial rests in the reference, no flow moves, no frame counts, or the state contains NaN or
-        infinity.
+        If no trial rests in the reference, no flow is at rest or none moves, no frame counts, or the state
+        contains NaN or infinity.
     """
+    recording = recorded.reference_first(recording)
     state = coordinates.variable(
         recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS
     )
     curves = _curves(recording, state, since, response)
     rng = np.random.default_rng(seed)
     measures = tuning.measures(curves.by_trial, curves.plane, splits, rng)
-    p = _p_values(curves, np.isnan(measures["direction"]), permutations, rng)
-    channel, own = _channels(recording, state, curves.units)
-    return _packed(recording, curves, measures, p, level, channel, own)
+    p = _p_values(curves, np.isnan(measures["direction"]))
+    channels = _channels(recording, state, curves)
+    own = tuning.own_preference(curves.preferred, channels.velocity, channels.is_own, permutations, rng)
+    return _packed(recording, curves, measures, p, level, channels).assign(
+        {f"own_{name}": value for name, value in own.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -138,11 +157,36 @@ class Curves:
         """Which units are neither silent nor flat (unit)."""
         return np.ptp(self.mean, axis=0) > tuning.FLAT * self.mean.mean(0)
 
+    @property
+    def preferred(self) -> np.ndarray:
+        """Flow of the strongest response (unit); -1 for silent and flat units."""
+        return np.where(self.active, self.mean.argmax(0), -1)
+
     def standard_error(self) -> np.ndarray:
         """Of the mean (flow, unit); NaN for one trial."""
         if self.trials < 2:
             return np.full_like(self.mean, np.nan)
         return self.by_trial.std(0, ddof=1) / self.trials**0.5
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What units are part of.
+
+    Parameters
+    ----------
+    channel, velocity : arrays of int (unit)
+        Channel, and velocity channel.
+    own : array (unit, component)
+        Velocity of the velocity channel; NaN unless the state has several, of the group of the flows.
+    is_own : array of bool (velocity channel, flow)
+        Whether a flow has this velocity, modulo the period of the velocity grid.
+    """
+
+    channel: np.ndarray
+    velocity: np.ndarray
+    own: np.ndarray
+    is_own: np.ndarray
 
 
 def _curves(recording: xr.Dataset, state: xr.DataArray, since: int | None, response: str) -> Curves:
@@ -152,8 +196,6 @@ def _curves(recording: xr.Dataset, state: xr.DataArray, since: int | None, respo
     resting = ground_truth.resting_trials(recording)
     first = times[len(times) // 2] if since is None else since
     late = np.flatnonzero(times >= first)
-    if not plane.any():
-        raise InputError("velocity_tuning needs flows besides the reference; make a probe with some")
     if not len(late):
         raise InputError(
             f"expected frames from {since} on (since); the recording ends with frame {times[-1]}"
@@ -162,19 +204,14 @@ def _curves(recording: xr.Dataset, state: xr.DataArray, since: int | None, respo
     return Curves(by_trial, ground_truth.flow_velocities(recording), plane)
 
 
-def _p_values(
-    curves: Curves, no_direction: np.ndarray, permutations: int, rng: np.random.Generator
-) -> np.ndarray:
+def _p_values(curves: Curves, no_direction: np.ndarray) -> np.ndarray:
     """p-values (test, unit); 1 for units that are flat or, of direction, prefer none; NaN for one trial."""
     if curves.trials < 2:
         return np.full((len(TESTS), curves.units), np.nan)
-    flows, moving = len(curves.plane), curves.plane != 0
-    velocity = tuning.exchangeable(curves.by_trial, np.eye(flows), permutations, rng)
-    direction = tuning.exchangeable(
-        curves.by_trial[:, moving], tuning.moment(curves.plane)[:, moving], permutations, rng
-    )
+    velocity = tuning.p_velocity(curves.by_trial)
+    direction = tuning.p_direction(curves.by_trial, curves.plane)
     velocity[~curves.active] = 1
-    direction[no_direction] = 1
+    direction[no_direction & np.isfinite(direction)] = 1
     return np.stack([velocity, direction])
 
 
@@ -186,26 +223,30 @@ def _preferences(curves: Curves) -> tuple[np.ndarray, np.ndarray]:
     preferred, mean_velocity = np.full((2, curves.units, curves.velocities.shape[1]), np.nan)
     responses = curves.mean[:, curves.active]
     above = responses - responses.min(0)
-    preferred[curves.active] = curves.velocities[responses.argmax(0)]
+    preferred[curves.active] = curves.velocities[curves.preferred[curves.active]]
     mean_velocity[curves.active] = (above / above.sum(0)).T @ curves.velocities
     return preferred, mean_velocity
 
 
-def _channels(recording: xr.Dataset, state: xr.DataArray, units: int) -> tuple[np.ndarray, np.ndarray]:
-    """Channel (unit) of each unit, and the velocity of its velocity channel (unit, component).
-
-    Velocities are NaN unless the state has several, of the group of the flows.
-    """
+def _channels(recording: xr.Dataset, state: xr.DataArray, curves: Curves) -> Channels:
+    """What each unit is part of."""
     group = coordinates.group(recording, "flow")
-    no_velocity = np.full((units, len(group.components)), np.nan)
+    no_velocity = np.full((curves.units, len(group.components)), np.nan)
     if state.dims == coordinates.UNITS:
-        return np.arange(units), no_velocity
+        one = np.zeros(curves.units, int)
+        return Channels(np.arange(curves.units), one, no_velocity, np.zeros((1, len(curves.plane)), bool))
     velocities, channels = state.sizes["velocity"], state.sizes["channel"]
     channel = np.tile(np.arange(channels), velocities)
+    velocity = np.repeat(np.arange(velocities), channels)
     if velocities < 2 or coordinates.group(recording, "velocity") != group:
-        return channel, no_velocity
-    own = np.array(coordinates.grid(recording).velocities, float)
-    return channel, np.repeat(own, channels, 0)
+        return Channels(channel, velocity, no_velocity, np.zeros((velocities, len(curves.plane)), bool))
+    grid = coordinates.grid(recording)
+    own = np.array(grid.velocities, float)
+    period = np.array(grid.period or [np.inf] * own.shape[1], float)
+    apart = own[:, None] - curves.velocities
+    finite = np.isfinite(period)
+    apart[..., finite] -= period[finite] * np.round(apart[..., finite] / period[finite])
+    return Channels(channel, velocity, own[velocity], (abs(apart) < 1e-9).all(-1))
 
 
 def _packed(
@@ -214,27 +255,30 @@ def _packed(
     measures: dict[str, np.ndarray],
     p: np.ndarray,
     level: float,
-    channel: np.ndarray,
-    own: np.ndarray,
+    channels: Channels,
 ) -> xr.Dataset:
     """All results with their coordinates and units."""
     units = dict.fromkeys(measures, "1") | {"direction": "deg", "half_width": "deg"}
     preferred, mean_velocity = _preferences(curves)
     adjusted = np.apply_along_axis(statistics.false_discovery, -1, p)
     tuned = np.where(np.isnan(p), np.nan, adjusted <= level)
+    tested = np.isfinite(p).sum(-1).max()
     per_component, per_test = ("unit", "component"), ("test", "unit")
     return xr.Dataset(
         {name: ("unit", values, {"units": units[name]}) for name, values in measures.items()}
         | {
             "response": (("unit", "flow"), curves.mean.T),
             "sem": (("unit", "flow"), curves.standard_error().T),
-            "channel": ("unit", channel),
-            "own": (per_component, own),
+            "channel": ("unit", channels.channel),
+            "own": (per_component, channels.own),
+            "own_flow": (("unit", "flow"), channels.is_own[channels.velocity].astype(np.int8)),
             "preferred": (per_component, preferred),
             "mean_velocity": (per_component, mean_velocity),
             "p": (per_test, p, {"units": "1"}),
             "p_adjusted": (per_test, adjusted, {"units": "1"}),
             "tuned": (per_test, tuned, {"units": "1"}),
+            "p_of_signs": 2.0 ** (1 - curves.trials) if curves.trials > 1 else np.nan,
+            "p_of_one": level / tested if tested else np.nan,
             "resting": curves.trials,
         },
         {
@@ -251,23 +295,27 @@ def _packed(
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table, as far as trials and channels suffice."""
-    numbers = {f"share of units tuned to {test}": results.tuned.sel(test=test).mean("unit") for test in TESTS}
-    numbers |= {
+    tuned = {test: results.tuned.sel(test=test).mean("unit") for test in TESTS}
+    shares = {
+        f"share of units tuned to {test}": values.assign_attrs(chance=0.0) for test, values in tuned.items()
+    }
+    shares["share of units that prefer their own velocity, if it was shown"] = _share_of_own(results)
+    indices = {
         "median direction selectivity, held out": results.direction_selectivity_cv.median("unit"),
         "median reliability of tuning": results.reliability.median("unit"),
-        "share of units that prefer their own velocity, if it was shown": _share_of_own(results),
+    }
+    numbers = {label: values.assign_attrs(bounds=(0.0, 1.0)) for label, values in shares.items()}
+    numbers |= {
+        label: values.assign_attrs(bounds=(-1.0, 1.0), chance=0.0) for label, values in indices.items()
     }
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def _share_of_own(results: xr.Dataset) -> xr.DataArray:
-    """Share (run) of units that prefer the velocity of their channel.
-
-    Of the units that prefer any, in channels whose velocity was among the flows; NaN if there are none.
-    """
-    was_a_flow = (results.own == results.velocities).all("component").any("flow")
-    known = was_a_flow & results.preferred.notnull().all("component")
-    return (results.own == results.preferred).all("component").where(known).mean("unit")
+    """``own_share`` (run), with its chance level where all runs have the same."""
+    chance = results.own_chance.values[np.isfinite(results.own_chance.values)]
+    same = chance.size and np.ptp(chance) < 1e-9
+    return results.own_share.assign_attrs({"chance": float(chance[0])} if same else {})
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -279,23 +327,36 @@ def figure(results: xr.Dataset) -> Figure:
     grid = fig.add_gridspec(rows, EXAMPLES + 2, width_ratios=[*[1] * EXAMPLES, 1.25, 1.35])
     for row, (name, colour, runs) in enumerate(panels.each_network(results)):
         last = row == rows - 1
-        for column, unit in enumerate(_examples(runs.isel(run=0))):
+        units = _examples(runs.isel(run=0))
+        for column in range(EXAMPLES):
             ax = fig.add_subplot(grid[row, column])
-            _draw_curve(ax, unit)
             ax.set_ylabel("" if column else name, fontsize=9, fontweight="bold")
-            ax.set_xlabel(coordinates.group(unit, "flow").plane_label if last else "", fontsize=8)
+            if column >= len(units):
+                _draw_no_example(ax, len(units))
+                continue
+            _draw_curve(ax, units[column])
+            ax.set_xlabel(coordinates.group(runs, "flow").plane_label if last else "", fontsize=8)
             ax.tick_params(labelsize=7, labelbottom=last)
         _draw_directions(fig.add_subplot(grid[row, EXAMPLES], projection="polar"), runs, colour)
         ax = fig.add_subplot(grid[row, EXAMPLES + 1])
         _draw_shares(ax, runs, colour)
         ax.set_xlabel("tuned units (%)" if last else "")
-    trials = f"n = {int(results.resting.min())} resting trials"
+    trials = f"n = {int(results.resting.min())} resting trials{_assumed(results)}"
     fig.suptitle(f"{results.sizes['flow']} flows, {trials}, {plot.seeds(results)}", fontsize=9)
     return fig
 
 
+def _assumed(results: xr.Dataset) -> str:
+    """Words for the title where so few trials rest that whether a unit is tuned rests on normality."""
+    few = results.p_of_signs > results.p_of_one
+    return f" (p below {float(results.p_of_signs.max()):.2g} assume normality)" if bool(few.any()) else ""
+
+
 def _examples(run: xr.Dataset) -> list[xr.Dataset]:
-    """The most selective units of a run, of different preferred velocities as far as there are."""
+    """The most selective units of a run, of different preferred velocities as far as there are.
+
+    Silent and flat units, which prefer nothing, are no examples: there may be fewer than `EXAMPLES`.
+    """
     prefers = run.preferred.notnull().all("component")
     by_selectivity = np.argsort(run.circular_variance.where(prefers).values)
     seen: set[tuple[float, ...]] = set()
@@ -307,6 +368,14 @@ def _examples(run: xr.Dataset) -> list[xr.Dataset]:
         seen.add(preferred)
     chosen = [*first_of_velocity, *others][:EXAMPLES]
     return [run.isel(unit=unit) for unit in chosen if bool(prefers[unit])]
+
+
+def _draw_no_example(ax: Axes, others: int) -> None:
+    """Say that no unit, or none but the others, prefers any velocity."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    note = f"{'no other' if others else 'no'} unit\nprefers any\nvelocity"
+    ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", fontsize=7)
 
 
 def _draw_curve(ax: Axes, unit: xr.Dataset) -> None:
@@ -321,7 +390,7 @@ def _draw_curve(ax: Axes, unit: xr.Dataset) -> None:
         error = np.nan_to_num(unit.sem.values)
         ax.errorbar(right[order], response[order], error[order], color="0.5", lw=1)
         height = response
-    best, own = response.argmax(), (unit.velocities == unit.own).all("component").values
+    best, own = response.argmax(), unit.own_flow.values == 1
     ax.plot(right[best], height[best], "x", ms=7, color="black")
     ax.plot(right[own], height[own], "o", ms=9, color="none", mec="white" if is_plane else "black", mew=1.5)
     ax.set_title(f"channel {int(unit.channel)}\nreliability {float(unit.reliability):.2f}", fontsize=7)
@@ -350,16 +419,20 @@ def _draw_directions(ax: Axes, runs: xr.Dataset, colour: panels.Colour) -> None:
     ax.set_ylim(0, top)
     ax.set_rticks([top / 2, top], [f"{top / 2:.1g}", f"{top:.1g}"], fontsize=6)
     ax.set_xticks(np.deg2rad([0, 90, 180, 270]), [])
-    ax.set_title(f"n = {np.isfinite(angle).sum()} units", fontsize=7)
+    ax.set_title(f"{np.isfinite(angle).sum()} of {angle.size} units\nprefer a direction", fontsize=7)
 
 
 def _draw_shares(ax: Axes, runs: xr.Dataset, colour: panels.Colour) -> None:
-    """Percent of tuned units, with seeds as dots; in the title those that prefer their own velocity."""
+    """Percent of tuned units, with seeds as dots; in the title those that prefer their own velocity.
+
+    Beside these, their chance level.
+    """
     for row, test in enumerate(TESTS):
         tuned = runs.tuned.sel(test=test)
         units, hits = int(tuned.notnull().sum()), int((tuned == 1).sum())
         if not units:
-            ax.text(50, row, "one resting trial:\nno test", fontsize=7, ha="center", va="center")
+            why = "one resting trial" if int(runs.resting.max()) < 2 else "no two flows\nof one speed"
+            ax.text(50, row, f"{why}:\nno test", fontsize=7, ha="center", va="center")
             continue
         low, high = statistics.wilson_interval(hits, units)
         ax.barh(row, 100 * hits / units, color=colour, alpha=0.5)
@@ -369,6 +442,7 @@ def _draw_shares(ax: Axes, runs: xr.Dataset, colour: panels.Colour) -> None:
     ax.set(xlim=(0, 103), ylim=(1.5, -0.5))
     ax.set_yticks(range(len(TESTS)), TESTS, fontsize=8)
     ax.tick_params(axis="x", labelsize=7)
-    own = _share_of_own(runs)
-    if bool(own.notnull().any()):
-        ax.set_title(f"{100 * float(own.mean()):.0f} % prefer\ntheir own velocity", fontsize=7)
+    if bool(runs.own_share.notnull().any()):
+        own, chance = (100 * float(runs[name].mean()) for name in ("own_share", "own_chance"))
+        units = int(runs.own_units.sum())
+        ax.set_title(f"{own:.0f} % of {units} prefer their\nown velocity, chance {chance:.0f} %", fontsize=7)

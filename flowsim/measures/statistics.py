@@ -5,7 +5,8 @@ All intervals are of 95 %. Half-widths are what to add to, and subtract from, an
 Sources: Efron and Stein (1981), Ann. Stat. 9 (jackknife); Nadeau and Bengio (2003), Machine Learning 52
 (cross-validation); Wilson (1927), J. Am. Stat. Assoc. 22 (proportions); Phipson and Smyth (2010), Stat. Appl.
 Genet. Mol. Biol. 9 (p-values of drawn permutations); Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57
-(false discovery rate); Holm (1979), Scand. J. Stat. 6 (family-wise error).
+(false discovery rate); Holm (1979), Scand. J. Stat. 6 (family-wise error); Huynh and Feldt (1976), J. Educ.
+Stat. 1, and Lecoutre (1991), J. Educ. Stat. 16 (repeated measures).
 """
 
 from __future__ import annotations
@@ -150,3 +151,46 @@ def holm(p: np.ndarray) -> np.ndarray:
     steps = adjusted[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
+
+
+def repeated_measures(contrasts: np.ndarray, least_variance: np.ndarray | float = 0) -> np.ndarray:
+    """p-value (test) of the hypothesis that the mean over independent replicates is 0 in every component.
+
+    The F test of repeated measures: n times the squared length of the mean, over the summed variance of the
+    components. Both its degrees of freedom are d and d (n - 1), with d the number of dimensions over which
+    replicates differ, (sum l)^2 / sum l^2 for variances l along the principal axes (Huynh and Feldt 1976, as
+    corrected by Lecoutre 1991). It needs no more replicates than components, and its tail is continuous. With
+    two replicates d cannot be estimated, and is 1, the least there can be.
+
+    Of 3,000 simulated nulls 2 to 6 % have p <= .05 with 3 to 5 replicates, and 4 to 6 % with more, of normal or
+    uniform noise and of curves with a direction of their own in each replicate. It is 7 to 9 % for up to 6
+    replicates whose components differ in variance by factors of 4 each, and below 5 % where tails are heavy.
+
+    Parameters
+    ----------
+    contrasts : array (replicate, component, test)
+        At least two replicates; orthonormal combinations of what was measured.
+    least_variance : array (test) or float
+        Summed variances below this are rounding, and count as this.
+    """
+    from scipy.stats import f
+
+    n, components, _ = contrasts.shape
+    degrees = n - 1
+    mean = contrasts.mean(0)
+    residual = contrasts - mean
+    products = np.einsum("ict,jct->tij", residual, residual)
+    total = np.einsum("tii->t", products) / degrees
+    squares = (products**2).sum((1, 2)) / degrees**2
+    dimensions = np.ones_like(total)
+    if degrees > 1:
+        numerator = (degrees + 1) * total**2 - 2 * squares
+        denominator = degrees * squares - total**2
+        known = denominator > numerator / components
+        dimensions[:] = components
+        np.divide(numerator, denominator, out=dimensions, where=known)
+        dimensions = dimensions.clip(1, components)
+    variance = np.maximum(total, least_variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.nan_to_num(n * (mean**2).sum(0) / variance, nan=0, posinf=np.inf)
+    return f.sf(ratio, dimensions, dimensions * degrees)

@@ -4,7 +4,8 @@ Velocities are complex numbers in a plane, in which each flow group places its c
 angles in it. For translation 0 degrees is right, counter-clockwise as displayed. For spirals, whose
 components have different units, 0 is expansion and 90 counter-clockwise rotation, each in units of its
 largest (Graziano, Andersen and Snowden 1994), or if only one of them varies its two directions are 0 and 180.
-Responses are (trial, flow, unit); trials are blocks, as each has seen every flow.
+Responses are (trial, flow, unit). Each trial has seen every flow, and differs from others in content: trials
+are the replicates, and a unit is tuned if its curve generalises over contents.
 
 A lattice has directions at uneven angles, and speeds that not all of them have. So with S(s) the mean
 response to flows of speed s, and w(theta) the arc for which a direction stands, the curve over directions is
@@ -14,10 +15,12 @@ a ratio, right where direction and speed are separable:
     m = sum w D exp(i theta) / sum w D,    preferred direction arg m,    circular variance 1 - abs(m)
 
 Direction and variance are those of the whole response; the width is taken from what exceeds its minimum.
+Of noise the circular variance is below 1, and indices that are not held out are above 0: p-values and what is
+held out tell whether there is anything.
 
 Sources: Ringach, Shapley and Hawken (2002, J Neurosci 22:5639), circular variance; Mazurek, Kager and Van
 Hooser (2014, Front Neural Circuits 8:92), direction indices and why they need care; Brown (1910) and Spearman
-(1910), reliability from halves; Phipson and Smyth (2010), p-values of drawn permutations.
+(1910), reliability from halves; those of `flowsim.measures.statistics` for p-values.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.measures.recorded import ratio, require_finite
-from flowsim.measures.statistics import p_of_counts
+from flowsim.measures.statistics import p_value, repeated_measures, shuffled_orders
 
 if TYPE_CHECKING:
     from flowsim.flows.flow import Flow
@@ -243,30 +246,98 @@ def reliability(responses: np.ndarray, splits: int, rng: np.random.Generator) ->
     return 2 * r / (1 + abs(r))
 
 
-def exchangeable(
-    responses: np.ndarray, onto: np.ndarray, permutations: int, rng: np.random.Generator
-) -> np.ndarray:
-    """p-value of the hypothesis that within each trial the labels of the flows could be exchanged (unit).
+def p_velocity(responses: np.ndarray) -> np.ndarray:
+    """p-value (unit) of the hypothesis that the mean response over contents is the same under all flows.
 
-    The statistic is the length of ``onto`` (any, flow) times the mean over trials, each less its own mean
-    over flows. Exact, whatever the distribution, where responses do not depend on the flow. It is rejected
-    also where each trial has a smooth tuning of its own (as to one grating): `reliability` measures whether
-    trials agree.
+    Trials, each a content, are the replicates, and any contrast between flows counts: see
+    `flowsim.measures.statistics.repeated_measures`. Units that are tuned to each content in another way are
+    not tuned.
 
     Parameters
     ----------
     responses : array (trial, flow, unit)
-        At least two trials: with one, every order of its flows has the same spread.
+        At least two trials.
     """
-    deviation = responses - responses.mean(1, keepdims=True)
-    trials, flows, _ = deviation.shape
+    from scipy.linalg import helmert
 
-    def statistic(order: np.ndarray) -> np.ndarray:
-        return ((onto @ np.take_along_axis(deviation, order[..., None], 1).mean(0)) ** 2).sum(0)
+    return _p_of(np.einsum("cf,tfu->tcu", helmert(responses.shape[1]), responses), responses)
 
-    plain = np.tile(np.arange(flows), (trials, 1))
-    least = statistic(plain) * (1 - 1e-9)  # or rounding would separate ties
-    exceeding = np.zeros(responses.shape[2])
-    for _ in range(permutations):
-        exceeding += statistic(rng.permuted(plain, axis=1)) >= least
-    return p_of_counts(exceeding, permutations)
+
+def p_direction(responses: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """p-value (unit) of the hypothesis that the mean over contents has no preferred direction.
+
+    As `p_velocity`, of the moment over directions of what exceeds the mean response to flows of the same
+    speed, so that a unit that is tuned to speed alone has none. NaN where no two flows of one speed differ
+    in direction.
+
+    Parameters
+    ----------
+    responses : array (trial, flow, unit)
+        At least two trials.
+    plane : complex array (flow)
+    """
+    speeds = abs(plane).round(9)
+    same_speed = (speeds[:, None] == speeds) & (plane != 0)
+    if not (same_speed.sum(1) > 1).any():
+        return np.full(responses.shape[2], np.nan)
+    of_speed = same_speed / same_speed.sum(1, keepdims=True).clip(1)
+    onto = moment(plane) @ (np.diag((plane != 0).astype(float)) - of_speed)
+    axes, lengths, _ = np.linalg.svd(onto, full_matrices=False)
+    onto = axes[:, lengths > 1e-9 * lengths.max()].T @ onto
+    onto = onto / np.linalg.norm(onto, axis=1).max()
+    return _p_of(np.einsum("cf,tfu->tcu", onto, responses), responses)
+
+
+def _p_of(contrasts: np.ndarray, responses: np.ndarray) -> np.ndarray:
+    """p-value (unit) of contrasts (trial, contrast, unit); differences between trials may be rounding."""
+    rounding = contrasts.shape[1] * (FLAT * responses.mean((0, 1))) ** 2
+    return repeated_measures(contrasts, rounding)
+
+
+def own_preference(
+    preferred: np.ndarray,
+    channel: np.ndarray,
+    is_own: np.ndarray,
+    permutations: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """How many units prefer the velocity of their velocity channel, and how many would by chance.
+
+    Chance is that the channels have their velocities in any other order: 1 / (number of channels whose
+    velocity was among the flows), times the share of units that prefer any of those. Channels keep their
+    units together, which are not independent.
+
+    Parameters
+    ----------
+    preferred : array of int (unit)
+        Flow of the strongest response; -1 where there is none.
+    channel : array of int (unit)
+        Velocity channel of each unit.
+    is_own : array of bool (channel, flow)
+        Whether a flow has the velocity of a channel.
+    permutations : int
+        Orders of channels that are drawn for p.
+
+    Returns
+    -------
+    dict
+        ``share``, ``chance``, ``p``, NaN where there are no units that count, and ``units``, their number:
+        those that prefer any flow, in channels whose velocity was a flow.
+    """
+    shown = np.flatnonzero(is_own.any(1))
+    counts = np.zeros((len(shown), len(shown)))
+    units = 0
+    for row, own in enumerate(shown):
+        flows = preferred[(channel == own) & (preferred >= 0)]
+        units += len(flows)
+        counts[row] = is_own[shown][:, flows].sum(1)
+    if not units:
+        return {"share": np.nan, "chance": np.nan, "p": np.nan, "units": 0}
+    orders = shuffled_orders(rng, permutations, len(shown))
+    agreement = counts[np.arange(len(shown)), orders].sum(1) / units
+    return {
+        "share": float(agreement[0]),
+        "chance": float(counts.sum() / len(shown) / units),
+        "p": p_value(agreement[0], agreement[1:]),
+        "units": units,
+    }

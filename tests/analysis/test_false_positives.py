@@ -166,17 +166,21 @@ def test_lie_derivative_errors_are_standard_errors(simulations, recording):
 
 
 @times(60)
-@pytest.mark.parametrize("kind", ["noise", "shuffled"])
+@pytest.mark.parametrize("kind", ["noise", "shuffled", "of each content"])
 def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording):
     """After correction for 10 units; without, one in 20."""
     any_tuned, p = [], []
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
-        states = rng.random((9, 3, 2, 1, 10, 1, 1)) + rng.random((1, 3, 1, 1, 10, 1, 1))
+        states = rng.random((9, 8, 2, 1, 10, 1, 1)) + rng.random((1, 8, 1, 1, 10, 1, 1))
         if kind == "shuffled":
-            curve = np.arange(9.0)[:, None, None, None, None, None, None] * np.ones((1, 3, 2, 1, 10, 1, 1))
+            curve = np.arange(9.0)[:, None, None, None, None, None, None] * np.ones((1, 8, 2, 1, 10, 1, 1))
             states = rng.permuted(curve, axis=0) + rng.random(curve.shape)
             states[:, :, 1] = states[:, :, 0]
+        if kind == "of each content":
+            preferred = np.exp(2j * np.pi * rng.random((1, 8, 1, 1, 10, 1, 1)))
+            velocity = np.array(NEIGHBOURS) @ [-1j, 1]
+            states += 3 + 3 * (velocity[:, None, None, None, None, None, None] * preferred).real / 2**0.5
         made = of_object(recording(states, NEIGHBOURS), **RESTING)
         result = velocity_tuning.analyse(made, permutations=199, splits=1, seed=seed)
         any_tuned.append((result.tuned == 1).any("unit").values)

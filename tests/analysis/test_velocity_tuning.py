@@ -93,7 +93,7 @@ def bessel(kappa):
 
 def test_noise_is_not_tuned(recording, rng):
     """400 untuned units: 5 % uncorrected, none corrected, no selectivity once held out."""
-    noise = 1 + rng.random((1, 3, 1)) + 0.3 * rng.random((9, 3, 400))
+    noise = 1 + rng.random((1, 8, 1)) + 0.3 * rng.random((9, 8, 400))
     result = velocity_tuning.analyse(shown(recording, noise, SMALL), permutations=399)
     share = (result.p <= 0.05).mean("unit")
     assert ((share > 0.025) & (share < 0.08)).all()
@@ -119,6 +119,98 @@ def test_a_few_tuned_units_are_found_among_many(recording, rng):
     )
     assert result.tuned.sel(test="direction")[:20].all()
     assert result.tuned.sel(test="direction")[20:].sum() <= 3
+
+
+def own_directions(rng, trials, units, kappa=2):
+    """Each content has a direction of its own, of each unit: there is none over contents."""
+    curve = separable(plane(SMALL), rng.uniform(0, 360, trials * units), kappa, speed=1.2)
+    return curve.reshape(9, trials, units) + 0.01 * rng.random((9, trials, units))
+
+
+@pytest.mark.parametrize("trials", [4, 8, 14])
+@pytest.mark.parametrize("kappa", [0.5, 2])
+def test_contents_that_each_have_a_direction_of_their_own_are_no_tuning(trials, kappa, recording, rng):
+    """Nor is what all contents share, a preference for a speed, a direction."""
+    result = velocity_tuning.analyse(
+        shown(recording, own_directions(rng, trials, 1000, kappa), SMALL), splits=1, permutations=1
+    )
+    share = float((result.p.sel(test="direction") <= 0.05).mean())
+    assert 0.03 < share < 0.07
+    assert result.tuned.sel(test="direction").sum() <= 2
+
+
+def test_three_tuned_units_are_found_among_400(recording, rng):
+    curves = own_directions(rng, 14, 400)
+    curves[:, :, :3] += separable(plane(SMALL), np.array([10, 130, 250]), 2, speed=1.2)[:, None]
+    result = velocity_tuning.analyse(shown(recording, curves, SMALL), splits=1, permutations=1)
+    tuned = result.tuned.sel(test="direction")
+    assert tuned[:3].all()
+    assert tuned[3:].sum() <= 1
+    assert float(result.p_of_one) == 0.05 / 400
+    assert float(result.p_of_signs) == 2**-13
+
+
+def test_tuning_to_speed_is_no_direction_where_directions_differ_in_speed(recording, rng):
+    flows = [(0, 0), (0, 1), (0, -1), (0, 2)]
+    curve = np.array([0, 1, 1, 3])[:, None, None] + 0.1 * rng.random((4, 8, 200))
+    result = velocity_tuning.analyse(shown(recording, curve, flows), splits=1)
+    assert result.tuned.sel(test="velocity").all()
+    assert 0.02 < float((result.p.sel(test="direction") <= 0.05).mean()) < 0.09
+    one_each = velocity_tuning.analyse(shown(recording, curve[[0, 1, 3]], [(0, 0), (0, 1), (0, 2)]), splits=1)
+    assert one_each.p.sel(test="direction").isnull().all()
+    with mpl.rc_context(plot.STYLE):
+        velocity_tuning.figure(of_one_run(one_each))
+
+
+def test_the_reference_is_found_by_its_velocity(recording, rng):
+    made = shown(recording, own_directions(rng, 6, 5), SMALL)
+    moved = velocity_tuning.analyse(made.isel(flow=[4, 2, 0, 1, 3, 5, 6, 7, 8]), splits=1)
+    plain = velocity_tuning.analyse(made, splits=1)
+    assert moved.velocities[0].values.tolist() == [0, 0]
+    np.testing.assert_allclose(moved.p, plain.p)
+    with pytest.raises(InputError, match="expected one flow at rest"):
+        velocity_tuning.analyse(made.isel(flow=slice(1, None)))
+
+
+def of_one_run(result):
+    return result.expand_dims("run").assign_coords({"network": ("run", ["a"]), "run": ["a-seed0"]})
+
+
+def test_own_velocities_are_modulo_the_period_and_have_a_chance_level(recording, rng):
+    """A closed grid of 5 x 5 calls -1 px/frame 4; channels that prefer anything are right by chance 1 in 9."""
+    grid = VelocityGrid.closed(Translation(), (5, 5))
+    label = "share of units that prefer their own velocity, if it was shown"
+    flows = np.array(SMALL)
+    matches = ((np.array(grid.velocities)[:, None] - flows) % 5 == 0).all(-1)
+    rests = {f"object_velocity_{c}": (("trial", "object"), np.zeros((4, 1))) for c in ("vy", "vx")}
+
+    def analysed(response):  # (flow, velocity, channel)
+        states = np.broadcast_to(response[:, None, None, :, :, None, None], (9, 4, 2, 25, 40, 5, 5))
+        made = recording(states, SMALL, grid.velocities).assign_coords(rests)
+        return velocity_tuning.analyse(made, splits=1, permutations=999)
+
+    right = analysed(1 + matches.T[:, :, None] * np.ones(40))
+    assert float(right.own_share) == 1
+    assert float(right.own_p) < 0.01
+    answer = velocity_tuning.answers(of_one_run(right))[label]
+    assert answer.attrs["chance"] == pytest.approx(1 / 9)
+    assert answer.attrs["bounds"] == (0, 1)
+    noise = analysed(rng.random((9, 25, 40)))
+    assert int(noise.own_units) == 9 * 40
+    assert float(noise.own_chance) == pytest.approx(1 / 9)
+    assert abs(float(noise.own_share) - 1 / 9) < 0.06
+    assert float(noise.own_p) > 0.05
+
+
+def test_units_that_prefer_nothing_are_said_in_the_figure(recording, rng):
+    curve = np.stack([np.zeros((9, 4)), np.ones((9, 4)), rng.random((9, 4))], -1)
+    result = of_one_run(velocity_tuning.analyse(shown(recording, curve, SMALL), splits=1))
+    with mpl.rc_context(plot.STYLE):
+        figure = velocity_tuning.figure(result)
+    words = [text.get_text() for ax in figure.axes for text in (*ax.texts, ax.title)]
+    assert words.count("no other unit\nprefers any\nvelocity") == 2
+    assert "1 of 3 units\nprefer a direction" in words
+    assert "p below 0.12 assume normality" in figure.get_suptitle()
 
 
 def test_speed_alone_is_no_direction(recording, rng):
@@ -217,7 +309,7 @@ def test_recordings_that_do_not_suffice(recording, rng):
         InputError, match=r"expected frames from 9 on \(since\); the recording ends with frame 3"
     ):
         velocity_tuning.analyse(made, since=9)
-    with pytest.raises(InputError, match="velocity_tuning needs flows besides the reference"):
+    with pytest.raises(InputError, match="expected 1 or more flows that move, besides the reference"):
         velocity_tuning.analyse(made.isel(flow=[0]))
     made = made.assign(state=xr.where(made.state > 1, np.nan, made.state))
     with pytest.raises(InputError, match="the state contains NaN or infinity: the network diverged"):

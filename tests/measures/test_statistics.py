@@ -108,3 +108,30 @@ def test_holm_keeps_any_false_finding_rare_and_is_not_blind(tests):
     )
     p[:, 0] = 1e-6
     assert (np.apply_along_axis(statistics.holm, 1, p)[:, 0] <= 0.05).all()
+
+
+def test_repeated_measures_of_one_component_are_a_t_test(rng):
+    from scipy.stats import ttest_1samp
+
+    values = 0.3 + rng.standard_normal((7, 1, 50))
+    p = statistics.repeated_measures(values)
+    np.testing.assert_allclose(p, ttest_1samp(values[:, 0], 0).pvalue)
+
+
+@pytest.mark.parametrize("replicates", [4, 6, 14])
+@pytest.mark.parametrize("dimensions", [1, 2, 8])
+def test_repeated_measures_hold_their_level_whatever_varies(replicates, dimensions, rng):
+    """Of 8 components that vary along so many dimensions, and a true mean is found."""
+    basis = np.linalg.qr(rng.standard_normal((8, 8)))[0][:dimensions]
+    noise = np.einsum("rdt,dc->rct", rng.standard_normal((replicates, dimensions, 4000)), basis)
+    share = (statistics.repeated_measures(noise) <= 0.05).mean()
+    assert 0.04 < share < 0.06
+    found = statistics.repeated_measures(noise[..., :100] + 4 * basis[0][:, None])
+    assert (found <= 0.05).mean() > 0.7
+    assert (statistics.repeated_measures(0 * noise) == 1).all()
+
+
+def test_two_replicates_count_as_one_dimension(rng):
+    p = statistics.repeated_measures(rng.standard_normal((2, 8, 4000)))
+    assert (p <= 0.05).mean() < 0.05
+    assert (statistics.repeated_measures(1 + 1e-9 * rng.standard_normal((2, 8, 5))) < 1e-6).all()

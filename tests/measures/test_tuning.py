@@ -53,7 +53,7 @@ def test_reliability_is_the_share_of_variance_that_repeats(rng):
 
 def test_false_discoveries_over_simulations(rng):
     """Of 200 simulated recordings of 10 noise units, about 5 % find any unit tuned after correction."""
-    p = tuning.exchangeable(rng.random((2, 9, 2000)), np.eye(9), 199, rng).reshape(200, 10)
+    p = tuning.p_velocity(rng.random((6, 9, 2000))).reshape(200, 10)
     found = (np.apply_along_axis(statistics.false_discovery, 1, p) <= 0.05).any(1).mean()
     assert 0.01 < found < 0.1
 
