@@ -12,6 +12,12 @@ e along each component, by the principal angles between the two spans. These are
 probe, on both sides: where the law holds the angle is 0 whatever the size of e. Velocity channels without a
 partner under some e are left out of both.
 
+States that are independent noise under each flow are the level of chance. In the many dimensions of a state
+all their points are equally far from each other: steps turn by 120 degrees (cos = -1/2), the ends of a line
+of n flows are as far apart as neighbours, so that its straightness is 1 / (n - 1), 0.5 for three flows, and
+they spread over nearly one dimension less than there are flows. Few dimensions change the latter two: see
+`flowsim.measures.orbit`.
+
 Sources: those of `flowsim.measures.orbit`; Keller (2025), Flow Equivariant Recurrent Neural Networks, for the
 laws.
 """
@@ -47,10 +53,14 @@ READING = (
     "share of the variance in percent), as recorded (static) and with the transport undone (co-moving). "
     "Colours are velocities; lines join neighbouring velocities. Loops appear only if the flows go all the "
     "way round. Right, by frame: the number of dimensions over which an orbit spreads (at most one less "
-    "than there are flows); the angle between the steps of lines of flows -e, 0, e (0 is straight, 120 is "
-    "noise); the size of the orbit, co-moving relative to static; and the largest angle between the "
-    "directions in which flows move the state and those that the best law predicts (dotted: shuffled "
-    "flows). Mean over trials, with 95 % intervals; thin lines are seeds."
+    "than there are flows); the angle between the steps of lines of flows -e, 0, e (0 is straight); the "
+    "size of the orbit, co-moving relative to static; and the largest angle between the directions in which "
+    "flows move the state and those that the best law predicts. Dotted are levels of chance: of states that "
+    "are independent noise under each flow (turns of 120 degrees; a size of 1), and of shuffled flows for "
+    "the angle to the law. The straightness of a line of flows, the distance between its ends over its "
+    "length, is 1 if it is straight and not 0 but 1 / (steps) for noise: 0.5 for three flows. Mean over "
+    "trials, with 95 % intervals over trials (Student; the mean of the seeds' half-widths); thin lines are "
+    "seeds."
 )
 FRAMES = ("static", "co-moving")
 TANGENT_LAWS = LAWS[1:]
@@ -86,13 +96,18 @@ ATTRS = {
 
 @dataclass(frozen=True)
 class Probed:
-    """What a recording shows: the state, its flows and times, and its velocities if it has space."""
+    """What a recording shows: the state, its flows and times, and its velocities if it has space.
+
+    ``rounding`` is the length, relative to the norm, below which steps are rounding of the type in which
+    states were stored.
+    """
 
     state: xr.DataArray
     flows: list[Flow]
     times: np.ndarray
     grid: VelocityGrid | None
     lines: dict[str, list[int]]
+    rounding: float
 
 
 def analyse(
@@ -109,7 +124,8 @@ def analyse(
     ----------
     recording : Dataset
         With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
-        some, or (flow, trial, time, unit), which has no co-moving frame and no law; flow 0 is the reference.
+        some, or (flow, trial, time, unit), which has no co-moving frame and no law; with the flow at rest,
+        the reference, and two others.
     at : int, optional
         Frame of the picture and of the topology; by default the first in the later half.
     persistence : float
@@ -123,17 +139,20 @@ def analyse(
     Dataset
         ``participation``, ``extent`` (frame, trial, time): participation ratio, root mean squared distance
         from the centre relative to the norm; ``curvature`` (frame, line, trial, time; deg), mean angle
-        between successive steps, ``straightness``, chord over length; ``angle``, ``angle_chance`` (law,
-        generator, trial, time; deg), ascending; ``coverage`` (law); ``pca`` (frame, flow, component) and
-        ``variance`` (frame, component), of the first trial; ``betti`` (frame, trial, dimension) where ripser
-        is installed. NaN where an orbit is a point (as all are at frame 0), no flows are on a line, or no
-        flows come in opposite pairs along a component.
+        between successive steps, ``straightness``, chord over length; ``participation_chance``,
+        ``curvature_chance`` (deg) and ``straightness_chance`` (line), of independent noise; ``angle``,
+        ``angle_chance`` (law, generator, trial, time; deg), ascending; ``coverage`` (law); ``pca`` (frame,
+        flow, component) and ``variance`` (frame, component), of the first trial; ``betti`` (frame, trial,
+        dimension) where ripser is installed. NaN where an orbit is a point (as all are at frame 0) or smaller
+        than the rounding of the type that states were stored in, no flows are on a line, or no flows come in
+        opposite pairs along a component.
 
     Raises
     ------
     InputError
-        If there are no two flows besides the reference, no such frame, or the state contains NaN or infinity.
+        If no flow is at rest, there are no two others, no such frame, or the state contains NaN or infinity.
     """
+    recording = recorded.reference_first(recording, moving=2)
     probed = _read(recording)
     picture = _frame_of_picture(probed.times, at)
     geometry = _unmeasured(probed)
@@ -143,7 +162,7 @@ def analyse(
         _measure_tangents(geometry, when, points, probed, shuffles, rng)
         for frame, in_frame in _in_frames(points, probed, time):
             products, scale = orbit.gram(in_frame.flatten(1).numpy())
-            _measure_shape(geometry, {"frame": frame, **when}, products, scale, probed.lines)
+            _measure_shape(geometry, {"frame": frame, **when}, products, scale, probed)
             if time == picture:
                 _measure_picture(geometry, {"frame": frame, "trial": trial}, products, persistence)
     return _packed(recording, probed, geometry, int(probed.times[picture]))
@@ -155,13 +174,9 @@ def _read(recording: xr.Dataset) -> Probed:
         recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS
     )
     flows = coordinates.flows(recording)
-    if len(flows) < 3:
-        raise InputError(
-            f"orbit_geometry needs two flows besides the reference; got {len(flows) - 1}. Probe more"
-        )
     grid = coordinates.grid(recording) if state.dims != coordinates.UNITS else None
     lines = orbit.lines_of_flows(np.array([flow.velocity for flow in flows], float))
-    return Probed(state, flows, recording.time.values, grid, lines)
+    return Probed(state, flows, recording.time.values, grid, lines, orbit.rounding_of(state.dtype))
 
 
 def _frame_of_picture(times: np.ndarray, at: int | None) -> int:
@@ -220,7 +235,9 @@ def _measure_tangents(
         return
     time = probed.times[when["time"]]
     for i, law in enumerate(TANGENT_LAWS):
-        angles, coverage = orbit.tangent_angles(points, probed.flows, law, probed.grid, time, shuffles, rng)
+        angles, coverage = orbit.tangent_angles(
+            points, probed.flows, law, probed.grid, time, shuffles, rng, probed.rounding
+        )
         measured, chance = angles
         here = {"law": i, "generator": slice(len(measured)), **when}
         geometry.angle[here] = measured
@@ -233,15 +250,16 @@ def _measure_shape(
     here: dict[str, int],
     products: np.ndarray,
     scale: float,
-    lines: dict[str, list[int]],
+    probed: Probed,
 ) -> None:
     """How far and over how many dimensions one orbit spreads, and how lines of flows bend in it."""
-    geometry.participation[here] = orbit.participation_ratio(products, scale)
+    geometry.participation[here] = orbit.participation_ratio(products, scale, probed.rounding)
     geometry.extent[here] = orbit.extent(products, scale)
-    for line, path in enumerate(lines.values()):
+    for line, path in enumerate(probed.lines.values()):
         on_line = products[np.ix_(path, path)]
-        geometry.curvature[{"line": line, **here}] = orbit.angles_between_steps(on_line, scale).mean()
-        geometry.straightness[{"line": line, **here}] = orbit.straightness(on_line, scale)
+        turns = orbit.angles_between_steps(on_line, scale, probed.rounding)
+        geometry.curvature[{"line": line, **here}] = turns.mean()
+        geometry.straightness[{"line": line, **here}] = orbit.straightness(on_line, scale, probed.rounding)
 
 
 def _measure_picture(
@@ -259,6 +277,8 @@ def _packed(recording: xr.Dataset, probed: Probed, geometry: xr.Dataset, picture
     """The results as a dataset."""
     plane = tuning.plane(probed.flows)
     topology = orbit.has_topology()
+    dimensions = probed.state[:1, :1, :1].size
+    lengths = [len(path) for path in probed.lines.values()]
     result = xr.Dataset(
         {name: geometry[name].variable for name in ATTRS if name != "betti"},
         {
@@ -273,10 +293,14 @@ def _packed(recording: xr.Dataset, probed: Probed, geometry: xr.Dataset, picture
         },
         {"shown": picture, "topology": "by ripser" if topology else "left out, without ripser"},
     )
+    result["participation_chance"] = orbit.participation_of_noise(len(probed.flows), dimensions)
+    result["curvature_chance"] = orbit.TURN_OF_NOISE
+    result["straightness_chance"] = ("line", [orbit.straightness_of_noise(length) for length in lengths])
     if topology:
         result["betti"] = geometry.betti.variable
     for name in result.data_vars:
-        result[name].attrs.update(ATTRS[str(name)])
+        measured = str(name) if name in ATTRS else str(name).removesuffix("_chance")
+        result[name].attrs.update(ATTRS[measured])
     return result
 
 
@@ -285,10 +309,16 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     numbers = {}
     for frame in FRAMES:
         in_frame = results.sel(frame=frame)
+        straightness = in_frame.straightness.mean(("line", "trial", "time"))
+        by_chance = results.straightness_chance.mean()
         numbers[f"participation ratio, {frame}"] = in_frame.participation.mean(("trial", "time"))
-        numbers[f"straightness of lines, {frame}"] = in_frame.straightness.mean(("line", "trial", "time"))
-    angle = _to_best_law(results).mean(("trial", "time")).assign_attrs(better="lower")
-    numbers["angle of the orbit to the tangent of the best law (deg)"] = angle.where(~(angle < 1e-5), 0)
+        numbers[f"straightness of lines, {frame}"] = straightness.assign_attrs(
+            bounds=(0.0, 1.0), chance=float(by_chance)
+        )
+    angle = _to_best_law(results).mean(("trial", "time"))
+    numbers["angle of the orbit to the tangent of the best law (deg)"] = angle.where(
+        ~(angle < 1e-5), 0
+    ).assign_attrs(better="lower", bounds=(0.0, 90.0))
     if "betti" in results:
         numbers["loops in the orbit"] = results.betti.sel(frame="static", dimension=1).mean("trial")
     return {label: values for label, values in numbers.items() if values.notnull().any()}
@@ -309,10 +339,16 @@ def figure(results: xr.Dataset) -> Figure:
     left, right = fig.add_gridspec(1, 2, width_ratios=[1, 1.35])
     _draw_pictures(fig, left, results)
     _draw_measures(fig, right, results)
-    fig.suptitle(
-        f"{results.sizes['flow']} flows, {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=9
-    )
+    shown = f"{results.sizes['flow']} flows, {results.sizes['trial']} trials, {plot.seeds(results)}"
+    fig.suptitle(shown + _noise(results), fontsize=9)
     return fig
+
+
+def _noise(results: xr.Dataset) -> str:
+    """Words for the title: the straightness of noise, which no panel shows."""
+    if not results.sizes["line"]:
+        return ""
+    return f"; straightness of noise {float(results.straightness_chance.mean()):.2g}"
 
 
 def _draw_pictures(fig: Figure, place: SubplotSpec, results: xr.Dataset) -> None:
@@ -333,15 +369,21 @@ def _draw_measures(fig: Figure, place: SubplotSpec, results: xr.Dataset) -> None
     """Dimensions and turns in both frames, and below, the size of orbits and their angle to the law."""
     grid = place.subgridspec(3, 2)
     mean = results[["participation", "curvature", "extent"]].mean("line")
-    above = (("dimensions", mean.participation), ("turn (deg/step)", mean.curvature))
-    for row, (label, measure) in enumerate(above):
+    above = (
+        ("dimensions", mean.participation, results.participation_chance),
+        ("turn (deg/step)", mean.curvature, results.curvature_chance),
+    )
+    for row, (label, measure, noise) in enumerate(above):
         for column, frame in enumerate(FRAMES):
             ax = fig.add_subplot(grid[row, column])
-            _draw_course(ax, measure.sel(frame=frame), label, _top(measure))
+            _draw_course(ax, measure.sel(frame=frame), label, max(_top(measure), 1.05 * float(noise.max())))
+            for level in np.unique(noise.values):
+                ax.axhline(level, ls=":", lw=1, color="0.4", zorder=1)
             ax.set_title(frame if row == 0 else "", fontsize=9)
     ax = fig.add_subplot(grid[2, 0])
     remains = mean.extent.sel(frame="co-moving") / mean.extent.sel(frame="static")
-    _draw_course(ax, remains, "size, co-moving\n/ static", _top(remains))
+    _draw_course(ax, remains, "size, co-moving\n/ static", max(_top(remains), 1.05))
+    ax.axhline(1, ls=":", lw=1, color="0.4", zorder=1)
     ax.set_xlabel("frame")
     ax = fig.add_subplot(grid[2, 1])
     _draw_angle(ax, results)
@@ -356,11 +398,10 @@ def _top(measure: xr.DataArray) -> float:
 def _draw_course(ax: Axes, measure: xr.DataArray, label: str, top: float) -> None:
     """A measure (run, trial, time), mean over trials, by time, with the mean interval of each network."""
     if measure.notnull().any():
-        mean = measure.mean("trial")
+        mean, half_width = statistics.mean_interval(measure, "trial")
         plot.lines(mean.to_dataset(name="y"), "y", "time", ax)
-        error = measure.std("trial", ddof=1) / np.sqrt(measure.notnull().sum("trial"))
         of_network = mean.groupby("network").mean()
-        half_width = (statistics.NORMAL * error).groupby("network").mean()
+        half_width = half_width.groupby("network").mean()
         for name, colour in plot.palette(measure.to_dataset(name="y")).items():
             centre = of_network.sel(network=name)
             half = half_width.sel(network=name)

@@ -419,7 +419,8 @@ def _draw_directions(ax: Axes, runs: xr.Dataset, colour: panels.Colour) -> None:
     ax.set_ylim(0, top)
     ax.set_rticks([top / 2, top], [f"{top / 2:.1g}", f"{top:.1g}"], fontsize=6)
     ax.set_xticks(np.deg2rad([0, 90, 180, 270]), [])
-    ax.set_title(f"{np.isfinite(angle).sum()} of {angle.size} units\nprefer a direction", fontsize=7)
+    units = int(runs.channel.notnull().sum())
+    ax.set_title(f"{np.isfinite(angle).sum()} of {units} units\nprefer a direction", fontsize=7)
 
 
 def _draw_shares(ax: Axes, runs: xr.Dataset, colour: panels.Colour) -> None:

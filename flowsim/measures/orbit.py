@@ -3,6 +3,7 @@ input.
 
 Everything follows from inner products. In all functions *products* (point, point) are those of the centred
 points, and *scale* is the mean squared norm of the points before they are centred; both come from `gram`.
+What is shorter than *rounding*, relative to the norm, does not count.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from flowsim.flows.velocity_grid import VelocityGrid
 
 TINY = 1e-6
-"""Steps and tangents shorter than this, relative to the norm of the points, are rounding in float32."""
+"""Steps and tangents shorter than this, relative to the norm of the points, are rounding in float32, in which
+networks are run.
+"""
+TURN_OF_NOISE = 120.0
+"""Angle, in degrees, of steps between independent points, equally far apart: its cosine is -1/2."""
 BLOCK_BYTES = 2**27
 """Size of the states that are read at once, in float64."""
 
@@ -60,6 +65,11 @@ def orbits(state: xr.DataArray) -> Iterator[tuple[int, int, torch.Tensor]]:
                 yield trial, first + offset, points
 
 
+def rounding_of(dtype: np.dtype[Any]) -> float:
+    """Length relative to the norm below which steps of states, stored in this type, are rounding."""
+    return max(TINY, 2 * float(np.finfo(dtype).eps))
+
+
 def gram(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Products (point, point) of the centred points, and the mean squared norm of ``points`` (point,
     dimension).
@@ -68,7 +78,7 @@ def gram(points: np.ndarray) -> tuple[np.ndarray, float]:
     return centred @ centred.T, float(np.einsum("ij,ij->", points, points)) / len(points)
 
 
-def participation_ratio(products: np.ndarray, scale: float) -> float:
+def participation_ratio(products: np.ndarray, scale: float, rounding: float = TINY) -> float:
     """Number of dimensions over which the points spread, (sum l)^2 / sum l^2 with l the variances along them.
 
     1 for a straight line, 2 for a circle, and at most one less than there are points, as for noise in many
@@ -77,7 +87,17 @@ def participation_ratio(products: np.ndarray, scale: float) -> float:
     Source: Gao et al. (2017, bioRxiv 214262).
     """
     total = np.trace(products)
-    return float(total**2 / (products**2).sum()) if total > len(products) * scale * TINY**2 else np.nan
+    return float(total**2 / (products**2).sum()) if total > len(products) * scale * rounding**2 else np.nan
+
+
+def participation_of_noise(points: int, dimensions: int) -> float:
+    """`participation_ratio` of independent normal noise, the same in so many dimensions.
+
+    Correct to 4 %, from the expectations of (tr W)^2 and tr W^2 of a Wishart matrix W of m = points - 1
+    degrees of freedom: (m D + 2) / (m + D + 1) in D dimensions, and m in many.
+    """
+    spread = points - 1
+    return (spread * dimensions + 2) / (spread + dimensions + 1)
 
 
 def extent(products: np.ndarray, scale: float) -> float:
@@ -85,7 +105,7 @@ def extent(products: np.ndarray, scale: float) -> float:
     return float(np.sqrt(np.trace(products) / len(products) / scale)) if scale else np.nan
 
 
-def angles_between_steps(products: np.ndarray, scale: float) -> np.ndarray:
+def angles_between_steps(products: np.ndarray, scale: float, rounding: float = TINY) -> np.ndarray:
     """Angles (point - 2) between successive steps of a path, in degrees; NaN where a step has no length.
 
     0 along a straight line, 360/n along a regular polygon of n points, about 120 for independent noise.
@@ -93,18 +113,31 @@ def angles_between_steps(products: np.ndarray, scale: float) -> np.ndarray:
     Source: Hénaff, Goris and Simoncelli (2019, Nat Neurosci 22:984), the curvature of a discrete path.
     """
     steps = np.diff(np.diff(products, axis=0), axis=1)
-    squared = np.where(np.diag(steps) > scale * TINY**2, np.diag(steps), np.nan)
+    squared = np.where(np.diag(steps) > scale * rounding**2, np.diag(steps), np.nan)
     cosine = np.diag(steps, 1) / np.sqrt(squared[:-1] * squared[1:])
     return np.rad2deg(np.arccos(cosine.clip(-1, 1)))
 
 
-def straightness(products: np.ndarray, scale: float) -> float:
+def straightness(products: np.ndarray, scale: float, rounding: float = TINY) -> float:
     """Distance between the ends of a path over its length: 1 if straight, 0 if closed; NaN if it does not
     move.
     """
     squared = distances(products) ** 2
     length = np.sqrt(np.diag(squared, 1)).sum()
-    return float(np.sqrt(squared[0, -1]) / length) if length > np.sqrt(scale) * TINY else np.nan
+    return (
+        float(np.sqrt(squared[0, -1]) / length)
+        if length > np.sqrt(scale) * rounding * (len(products) - 1)
+        else np.nan
+    )
+
+
+def straightness_of_noise(points: int) -> float:
+    """`straightness` of a path of so many independent points in many dimensions: 1 / (number of steps).
+
+    There all points are equally far apart. In few dimensions distances vary, and it is larger: of three points 0.5,
+    and 0.52 in 4 dimensions, 0.59 in one.
+    """
+    return 1 / (points - 1)
 
 
 def distances(products: np.ndarray) -> np.ndarray:
@@ -128,7 +161,7 @@ def principal_components(products: np.ndarray, number: int) -> tuple[np.ndarray,
     return vectors * np.sqrt(values), values / max(np.trace(products), np.finfo(float).tiny)
 
 
-def principal_angles(products: np.ndarray, first: int, scale: float) -> np.ndarray:
+def principal_angles(products: np.ndarray, first: int, scale: float, rounding: float = TINY) -> np.ndarray:
     """Angles between the span of the ``first`` vectors and that of the others, in degrees, ascending.
 
     As `scipy.linalg.subspace_angles`, but from products (vector, vector) of vectors that are not centred;
@@ -137,18 +170,18 @@ def principal_angles(products: np.ndarray, first: int, scale: float) -> np.ndarr
 
     Source: Björck and Golub (1973, Math Comput 27:579).
     """
-    some = _orthonormal(products[:first, :first], scale)
-    others = _orthonormal(products[first:, first:], scale)
+    some = _orthonormal(products[:first, :first], scale, rounding)
+    others = _orthonormal(products[first:, first:], scale, rounding)
     cosine = np.linalg.svd(some.T @ products[:first, first:] @ others, compute_uv=False)
     angles = np.full(min(first, len(products) - first), np.nan)
     angles[: len(cosine)] = np.rad2deg(np.arccos(cosine.clip(0, 1)))
     return angles
 
 
-def _orthonormal(products: np.ndarray, scale: float) -> np.ndarray:
+def _orthonormal(products: np.ndarray, scale: float, rounding: float) -> np.ndarray:
     """Weights (vector, basis) of an orthonormal basis of the span of vectors, up to rounding."""
     values, vectors = np.linalg.eigh(products)
-    long_enough = values > max(scale * TINY**2, values[-1] * 1e-10)
+    long_enough = values > max(scale * rounding**2, values[-1] * 1e-10)
     return vectors[:, long_enough] / np.sqrt(values[long_enough])
 
 
@@ -248,6 +281,7 @@ def tangent_angles(
     time: float,
     shuffles: int,
     rng: np.random.Generator,
+    rounding: float = TINY,
 ) -> tuple[np.ndarray, float]:
     """Angles between the directions in which flows move the state and those in which a law says they do.
 
@@ -293,15 +327,15 @@ def tangent_angles(
     products = vectors @ vectors.T
     scale = float(measured.square().sum()) / len(flows)
     shuffled = [
-        _angles_of_differences(products, weights[:, rng.permutation(len(flows))], weights, scale)
+        _angles_of_differences(products, weights[:, rng.permutation(len(flows))], weights, scale, rounding)
         for _ in range(shuffles)
     ]
-    in_place = _angles_of_differences(products, weights, weights, scale)
+    in_place = _angles_of_differences(products, weights, weights, scale, rounding)
     return np.stack([in_place, _mean_of_known(np.array(shuffled))]), coverage
 
 
 def _angles_of_differences(
-    products: np.ndarray, measured: np.ndarray, predicted: np.ndarray, scale: float
+    products: np.ndarray, measured: np.ndarray, predicted: np.ndarray, scale: float, rounding: float
 ) -> np.ndarray:
     """Principal angles between the spans of differences of measured points and of predicted ones.
 
@@ -316,7 +350,7 @@ def _angles_of_differences(
     weights = np.zeros((2 * generators, 2 * flows))
     weights[:generators, :flows] = measured
     weights[generators:, flows:] = predicted
-    return principal_angles(weights @ products @ weights.T, generators, scale)
+    return principal_angles(weights @ products @ weights.T, generators, scale, rounding)
 
 
 def _mean_of_known(shuffled: np.ndarray) -> np.ndarray:

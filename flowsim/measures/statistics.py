@@ -162,8 +162,8 @@ def repeated_measures(contrasts: np.ndarray, least_variance: np.ndarray | float 
     corrected by Lecoutre 1991). It needs no more replicates than components, and its tail is continuous. With
     two replicates d cannot be estimated, and is 1, the least there can be.
 
-    Of 3,000 simulated nulls 2 to 6 % have p <= .05 with 3 to 5 replicates, and 4 to 6 % with more, of normal or
-    uniform noise and of curves with a direction of their own in each replicate. It is 7 to 9 % for up to 6
+    Of 3,000 simulated nulls 2 to 6 % have p <= .05 with 3 to 5 replicates, and 4 to 6 % with more, of normal
+    or uniform noise and of curves with a direction of their own in each replicate. It is 7 to 9 % for up to 6
     replicates whose components differ in variance by factors of 4 each, and below 5 % where tails are heavy.
 
     Parameters

@@ -156,10 +156,75 @@ def test_without_ripser_topology_is_left_out(recording, monkeypatch):
 
 def test_recordings_that_do_not_suffice(recording, rng):
     made = recording(rng.random((9, 1, 3, 1, 2, 4, 4)), BOX)
-    with pytest.raises(InputError, match="orbit_geometry needs two flows besides the reference; got 1"):
+    with pytest.raises(InputError, match="expected 2 or more flows that move"):
         orbit_geometry.analyse(made.isel(flow=slice(2)))
     with pytest.raises(InputError, match=r"expected frame 7 \(at\) in the recording; it has 0, 1, 2"):
         orbit_geometry.analyse(made, at=7)
     made = made.assign(state=xr.where(made.state > 0.9, np.nan, made.state))
     with pytest.raises(InputError, match="the state contains NaN or infinity: the network diverged"):
         orbit_geometry.analyse(made)
+    with pytest.raises(InputError, match="expected one flow at rest"):
+        orbit_geometry.analyse(made.isel(flow=slice(1, None)))
+
+
+def test_the_reference_is_found_by_its_velocity(recording):
+    states, grid = lawful(Law(True, True), noise=0.1)
+    made = recording(states, BOX, grid.velocities)
+    plain = orbit_geometry.analyse(made)
+    moved = orbit_geometry.analyse(made.isel(flow=[5, 3, 0, 1, 2, 4, 6, 7, 8]))
+    for name in ("participation", "extent", "curvature", "straightness", "angle"):
+        np.testing.assert_allclose(moved[name], plain[name])
+
+
+def test_levels_of_chance_are_those_of_noise(recording, rng):
+    made = recording(rng.standard_normal((9, 4, 6, 1, 2, 8, 8)), BOX)
+    result = orbit_geometry.analyse(made)
+    assert result.straightness_chance.values.tolist() == [0.5] * 4
+    np.testing.assert_allclose(result.straightness.mean(), 0.5, atol=0.01)
+    np.testing.assert_allclose(result.curvature.mean(), result.curvature_chance, atol=1)
+    np.testing.assert_allclose(result.participation.mean(), result.participation_chance, atol=0.05)
+    ratio = result.extent.sel(frame="co-moving") / result.extent.sel(frame="static")
+    np.testing.assert_allclose(ratio.mean(), 1, atol=0.01)
+    drawn = result.expand_dims("run").assign_coords({"network": ("run", ["a"]), "run": ["a-seed0"]})
+    answer = orbit_geometry.answers(drawn)["straightness of lines, static"]
+    assert answer.attrs["chance"] == 0.5
+    with mpl.rc_context(plot.STYLE):
+        figure = orbit_geometry.figure(drawn)
+    assert figure.get_suptitle().endswith("straightness of noise 0.5")
+    assert "1 / (steps) for noise" in orbit_geometry.READING
+
+
+def test_states_stored_in_half_precision_have_no_shape_of_rounding(recording):
+    """An exact law, whose co-moving orbit is a point: its rounding is no turn and no dimension."""
+    states, grid = lawful(Law(True, False))
+    rng = np.random.default_rng(0)
+    rounded = recording((states * 0.37).astype(np.float16), BOX, grid.velocities)
+    ulp = 2.0**-11 * rng.choice([-1, 1], rounded.state.shape)
+    disturbed = rounded.assign(state=(rounded.state.astype(float) * (1 + ulp)).astype(np.float16))
+    for made in (rounded, disturbed):
+        result = orbit_geometry.analyse(made)
+        moving = result.sel(frame="co-moving")
+        assert moving.participation.isnull().all()
+        assert moving.curvature.isnull().all()
+        assert moving.straightness.isnull().all()
+        assert result.participation.sel(frame="static")[:, 1:].notnull().all()
+        assert (result.angle.sel(law="transport")[..., 1:] < 0.1).all()
+
+
+@pytest.mark.parametrize("trials", [2, 5])
+def test_bands_are_intervals_of_student(trials, recording, rng, monkeypatch):
+    from scipy.stats import t
+
+    made = recording(rng.random((9, trials, 3, 1, 2, 4, 4)), BOX)
+    run = {"network": ("run", ["a"]), "run": ["a-seed0"]}
+    result = orbit_geometry.analyse(made).expand_dims("run").assign_coords(run)
+    bands = []
+    monkeypatch.setattr(
+        orbit_geometry.panels, "band", lambda ax, x, low, high, colour: bands.append((low, high))
+    )
+    with mpl.rc_context(plot.STYLE):
+        orbit_geometry.figure(result)
+    low, high = bands[0]
+    values = result.participation.sel(frame="static")[0].isel(time=slice(1, None))
+    half = t.ppf(0.975, trials - 1) * values.std("trial", ddof=1) / trials**0.5
+    np.testing.assert_allclose((high - low)[1:] / 2, half, rtol=1e-6)

@@ -93,7 +93,7 @@ def bessel(kappa):
 
 def test_noise_is_not_tuned(recording, rng):
     """400 untuned units: 5 % uncorrected, none corrected, no selectivity once held out."""
-    noise = 1 + rng.random((1, 8, 1)) + 0.3 * rng.random((9, 8, 400))
+    noise = 1 + rng.random((1, 8, 1)) + 0.5 * rng.random((9, 8, 400))
     result = velocity_tuning.analyse(shown(recording, noise, SMALL), permutations=399)
     share = (result.p <= 0.05).mean("unit")
     assert ((share > 0.025) & (share < 0.08)).all()
@@ -141,7 +141,7 @@ def test_contents_that_each_have_a_direction_of_their_own_are_no_tuning(trials, 
 
 def test_three_tuned_units_are_found_among_400(recording, rng):
     curves = own_directions(rng, 14, 400)
-    curves[:, :, :3] += separable(plane(SMALL), np.array([10, 130, 250]), 2, speed=1.2)[:, None]
+    curves[:, :, :3] += 2 * separable(plane(SMALL), np.array([10, 130, 250]), 2, speed=1.2)[:, None]
     result = velocity_tuning.analyse(shown(recording, curves, SMALL), splits=1, permutations=1)
     tuned = result.tuned.sel(test="direction")
     assert tuned[:3].all()

@@ -51,6 +51,20 @@ def test_noise_fills_all_dimensions_and_turns_by_120_degrees(rng):
     assert orbit.straightness(products, scale) == pytest.approx(1 / 8, abs=0.01)
 
 
+@pytest.mark.parametrize("points", [3, 9])
+@pytest.mark.parametrize("dimensions", [16, 400])
+def test_the_shape_of_noise_is_that_of_theory(points, dimensions, rng):
+    shapes = []
+    for _ in range(400):
+        products, scale = orbit.gram(rng.standard_normal((points, dimensions)))
+        turn = orbit.angles_between_steps(products, scale).mean()
+        shapes.append([orbit.participation_ratio(products, scale), orbit.straightness(products, scale), turn])
+    participation, straightness, turn = np.mean(shapes, 0)
+    assert participation == pytest.approx(orbit.participation_of_noise(points, dimensions), rel=0.02)
+    assert straightness == pytest.approx(orbit.straightness_of_noise(points), rel=0.02)
+    assert turn == pytest.approx(orbit.TURN_OF_NOISE, abs=1.5)
+
+
 def test_a_point_has_no_shape():
     products, scale = orbit.gram(np.ones((5, 3)))
     assert np.isnan(orbit.participation_ratio(products, scale))
