@@ -41,12 +41,15 @@ def by_velocity(results: xr.Dataset, variable: str, *, label: str, percent: bool
 
 
 def _lines(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str, percent: bool) -> Figure:
-    """One line per network over the only component of velocities."""
+    """One line per network over the only component of velocities.
+
+    The ground behind a velocity of training reaches half-way to its neighbours, so that none that lies
+    between others, and was not trained, looks as if it was.
+    """
     (component,) = components_of(results, variable)
     fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.8))
-    trained = results[component].values[inside.values == 1]
-    if trained.size:
-        ax.axvspan(trained.min(), trained.max(), color="0.92", label="trained")
+    for number, (low, high) in enumerate(_ranges(results[component].values, inside.values == 1)):
+        ax.axvspan(low, high, color="0.92", lw=0, label="" if number else "trained")
     plot.lines(results, variable, component, ax)
     ax.set(xlabel=_axis_label(results, component), ylabel=label)
     if percent:
@@ -57,6 +60,16 @@ def _lines(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str,
         ax.axhline(float(results.chance.mean()), color="0.3", ls="--", lw=0.8, label="chance")
     plot.legend_below(results, ax)
     return fig
+
+
+def _ranges(velocities: np.ndarray, inside: np.ndarray) -> list[tuple[float, float]]:
+    """Where neighbouring velocities (velocity) are all inside, with half of the way to the next ones."""
+    order = np.argsort(velocities)
+    sorted_velocities, sorted_inside = velocities[order], inside[order].astype(int)
+    between = (sorted_velocities[1:] + sorted_velocities[:-1]) / 2
+    edges = np.concatenate([sorted_velocities[:1], between, sorted_velocities[-1:]])
+    changes = np.diff(sorted_inside, prepend=0, append=0)
+    return list(zip(edges[changes == 1].tolist(), edges[changes == -1].tolist(), strict=True))
 
 
 def _axis_label(results: xr.Dataset, component: str) -> str:
@@ -70,7 +83,9 @@ def _planes(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str
     vertical, horizontal = components_of(results, variable)
     names = plot.networks(results)
     mean = results[variable].groupby("network").mean()
-    norm = Normalize(0, 1) if percent else LogNorm(float(mean.min()), float(mean.max()))
+    above_0 = mean.where(mean > 0)
+    logarithmic = not percent and bool(above_0.notnull().any())
+    norm = LogNorm(float(above_0.min()), float(above_0.max())) if logarithmic else Normalize(0, 1)
     across = min(len(names), 3)
     down = math.ceil(len(names) / across)
     heights = [*[3.0 / across] * down, 0.35 + 0.17 * len(names)]

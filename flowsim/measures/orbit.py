@@ -134,8 +134,8 @@ def straightness(products: np.ndarray, scale: float, rounding: float = TINY) -> 
 def straightness_of_noise(points: int) -> float:
     """`straightness` of a path of so many independent points in many dimensions: 1 / (number of steps).
 
-    There all points are equally far apart. In few dimensions distances vary, and it is larger: of three points 0.5,
-    and 0.52 in 4 dimensions, 0.59 in one.
+    There all points are equally far apart. In few dimensions distances vary, and it is larger: of three
+    points 0.52 in 4 dimensions, and 0.59 in one, instead of 0.5.
     """
     return 1 / (points - 1)
 
