@@ -165,7 +165,7 @@ def test_lie_derivative_errors_are_standard_errors(simulations, recording):
     assert covered(value - half, value.mean(), value + half)
 
 
-@times(40)
+@times(25)
 @pytest.mark.parametrize("kind", ["noise", "shuffled", "of each content"])
 def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording):
     """After correction for 10 units; without, one in 20."""
