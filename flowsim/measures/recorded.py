@@ -166,6 +166,8 @@ def error_of_last_frame(recording: xr.Dataset) -> xr.DataArray:
     frames = after_context(recording, "frames")
     last = int(recording.attrs["context"]) - 1
     if last not in recording.time.values:
-        raise InputError(f"expected frame {last}, the last one seen; the recording lacks it. Record every frame")
+        raise InputError(
+            f"expected frame {last}, the last one seen; the recording lacks it. Record every frame"
+        )
     seen = recording.frames.isel(time=int(np.flatnonzero(recording.time.values == last)[0]), drop=True)
     return (frames - seen.astype("float64")) ** 2
