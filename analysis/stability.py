@@ -20,9 +20,9 @@ the first line is also measured between two rollouts that should differ by the f
 saturation: as long as the mean error is below half of that of the mean frame of all other trials, or of a
 blank one, whichever is less. With fewer than 3 such frames it is NaN. An error that is large from the start
 grows less, so that less is not better. Of "flows" it is a Lyapunov-type exponent, of a finite difference that
-the network makes itself; of "world" it also holds how wrong the network's dynamics are. Exponents of infinitesimal
-perturbations, and fixed points that are solved for and not merely passed by, need the network, and are left
-out.
+the network makes itself; of "world" it also holds how wrong the network's dynamics are. Exponents of
+infinitesimal perturbations, and fixed points that are solved for and not merely passed by, need the network,
+and are left out.
 
 Sources: Rosenstein, Collins & De Luca (1993), Physica D 65, 117 (exponent from the linear part of log
 divergence); Chossat & Lauterbach (2000), Methods in Equivariant Bifurcations and Dynamical Systems (relative
@@ -54,13 +54,14 @@ QUESTION = "Does the state survive long rollouts?"
 READING = (
     "Frames that a network predicts from its own predictions; dashed, the trained horizon. Relative error "
     "in all, and its part across the orbit of the world, which no translation removes; grey, the error of "
-    "the mean frame of all other trials (solid), and the distance between unrelated trials (dotted). Drift: how "
-    "far the prediction has slipped along the orbit, over the trials in which one place fits best; that of a "
-    "grey, blank or unlike prediction is unknown (the opening table says in how many). Norm of the "
-    "prediction over that of the world (1 is right). Change from frame to frame that is no transport; grey, "
-    "that of the world, which is right: less is a picture that fades or stops. Growth: slope of log error "
-    "per frame below half of the error of the mean frame; missing where the error is above it from the start. Bands and bars "
-    "are 95 % intervals over trials; thin lines and single bars are seeds."
+    "the mean frame of all other trials (solid), and the distance between unrelated trials (dotted). "
+    "Drift: how far the prediction has slipped along the orbit, over the trials in which one place fits "
+    "best; that of a grey, blank or unlike prediction is unknown (the opening table says in how many). "
+    "Norm of the prediction over that of the world (1 is right). Change from frame to frame that is no "
+    "transport; grey, that of the world, which is right: less is a picture that fades or stops. Growth: "
+    "slope of log error per frame below half of the error of the mean frame; missing where the error is "
+    "above it from the start. Bands and bars are 95 % intervals over trials; thin lines and single bars "
+    "are seeds."
 )
 BETWEEN = ("world", "flows")
 PARTS = ("total", "across", "along")

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "How fast does each network learn?"
 READING = (
-    "Error on validation sequences against the number of training sequences seen: the mean squared "
-    "error after the context, over the trained horizon, or the cross-entropy where networks classify. "
-    "Thin lines are seeds. A network that needs fewer sequences for the same error learns faster. Dashed, "
-    "the goal: the lowest error that the first network reaches, median over its seeds, rounded up, so that up "
+    "Error on validation sequences against the number of training sequences seen: the mean squared error "
+    "after the context, over the trained horizon, or the cross-entropy where networks classify. Thin "
+    "lines are seeds. A network that needs fewer sequences for the same error learns faster. Dashed, the "
+    "goal: the lowest error that the first network reaches, median over its seeds, rounded up, so that up "
     "to half of its own seeds miss it. A run that never reaches the goal has no number of sequences, is "
     "counted as such, and then no network is called the fastest."
 )
