@@ -17,12 +17,12 @@ the first line is also measured between two rollouts that should differ by the f
 "flows"): x under the flowed context, y the transported rollout under the reference.
 
 ``growth`` is the slope of log error per frame, by least squares in each trial, over the frames before
-saturation: as long as the mean error is below half of that of the mean frame of all other trials, or of a
-blank one, whichever is less. With fewer than 3 such frames it is NaN. An error that is large from the start
-grows less, so that less is not better. Of "flows" it is a Lyapunov-type exponent, of a finite difference that
-the network makes itself; of "world" it also holds how wrong the network's dynamics are. Exponents of
-infinitesimal perturbations, and fixed points that are solved for and not merely passed by, need the network,
-and are left out.
+saturation: as long as the square of the mean error is below half of that of the mean frame of all other
+trials, or of a blank one, whichever is less. With fewer than 3 such frames it is NaN. An error that is large
+from the start grows less, so that less is not better. Of "flows" it is a Lyapunov-type exponent, of a finite
+difference that the network makes itself; of "world" it also holds how wrong the network's dynamics are.
+Exponents of infinitesimal perturbations, and fixed points that are solved for and not merely passed by, need
+the network, and are left out.
 
 Sources: Rosenstein, Collins & De Luca (1993), Physica D 65, 117 (exponent from the linear part of log
 divergence); Chossat & Lauterbach (2000), Methods in Equivariant Bifurcations and Dynamical Systems (relative
@@ -59,15 +59,17 @@ READING = (
     "best; that of a grey, blank or unlike prediction is unknown (the opening table says in how many). "
     "Norm of the prediction over that of the world (1 is right). Change from frame to frame that is no "
     "transport; grey, that of the world, which is right: less is a picture that fades or stops. Growth: "
-    "slope of log error per frame below half of the error of the mean frame; missing where the error is "
-    "above it from the start. Bands and bars are 95 % intervals over trials; thin lines and single bars "
-    "are seeds."
+    "slope of log error per frame while its square is below half of that of the mean frame; missing where "
+    "it is above from the start. Bands and bars are 95 % intervals over trials; thin lines and single "
+    "bars are seeds."
 )
 BETWEEN = ("world", "flows")
 PARTS = ("total", "across", "along")
 SITES = ("world", "prediction", "state")
-SATURATED = 0.5
-"""Share of the error of the mean frame, or of a blank one, at which an error counts as saturated."""
+SATURATED = 0.5**0.5
+"""Share of the error of the mean frame, or of a blank one, at which an error counts as saturated: half of its
+square.
+"""
 FLOOR = 1e-9
 """Errors that are not larger than this are rounding, and have no logarithm here."""
 BLOCK = 2**25
@@ -295,8 +297,8 @@ def _growth(measured: xr.Dataset, ahead: np.ndarray) -> xr.DataArray:
 
 
 def _before_saturation(error: np.ndarray, mean_frame: np.ndarray) -> np.ndarray:
-    """Which frames (ahead) come before the mean error over trials reaches half of that of the mean frame, or
-    of a blank one, which is 1.
+    """Which frames (ahead) come before the mean error over trials has a square of half that of the mean frame,
+    or of a blank one, which is 1.
     """
     known = mean_frame[np.isfinite(mean_frame)]
     limit = SATURATED * min(1.0, known.mean() if known.size else 1.0)

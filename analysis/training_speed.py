@@ -65,8 +65,8 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
         return {}
     measure = results.valid_loss.attrs["long_name"].removesuffix(" per pixel")
     sequences = results.sequences.where(results.valid_loss <= goal).min("sequences")
-    sequences = sequences.assign_attrs(units="", scale="ratio")
     reached = sequences.notnull().astype(float).assign_attrs(units="1", better="higher", bounds=(0, 1))
+    sequences = sequences.assign_attrs(units="", scale="ratio")
     if bool(reached.all()):
         return {f"sequences seen until {measure} is {goal:g}": sequences.assign_attrs(better="lower")}
     return {

@@ -50,6 +50,7 @@ def test_a_failed_seed_does_not_set_the_goal():
     assert reached[0] == "share of runs that reach validation MSE 0.1"
     np.testing.assert_array_equal(reached[1], [1, 1, 0, 1, 1, 1, 0, 1, 1])
     assert reached[1].attrs["better"] == "higher"
+    assert "scale" not in reached[1].attrs
     words = [text.get_text() for text in training_speed.figure(results).findobj(mpl.text.Text)]
     assert any("7 of 9 runs reach the goal" in word for word in words)
 
