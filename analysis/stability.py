@@ -297,8 +297,8 @@ def _growth(measured: xr.Dataset, ahead: np.ndarray) -> xr.DataArray:
 
 
 def _before_saturation(error: np.ndarray, mean_frame: np.ndarray) -> np.ndarray:
-    """Which frames (ahead) come before the mean error over trials has a square of half that of the mean frame,
-    or of a blank one, which is 1.
+    """Which frames (ahead) come before the mean error over trials reaches `SATURATED` of that of the mean
+    frame, or of a blank one, which is 1.
     """
     known = mean_frame[np.isfinite(mean_frame)]
     limit = SATURATED * min(1.0, known.mean() if known.size else 1.0)
