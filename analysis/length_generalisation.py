@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
@@ -20,9 +21,12 @@ READS = "test"
 QUESTION = "Does the prediction hold beyond the trained horizon?"
 READING = (
     "Mean squared error of every frame that a network predicts from its own predictions, far beyond the "
-    "trained horizon (dashed). Thin lines are seeds. The grey line is the error of predicting the mean "
-    "frame: above it, a rollout is worse than a prediction that ignores what was seen."
+    "trained horizon (dashed). Thin lines are seeds. Grey are predictions that know no motion: the last "
+    "frame seen (dotted), and the mean frame of all other trials, which needs two trials. Above the mean "
+    "frame, a rollout is worse than a prediction that ignores what was seen."
 )
+BASELINES = {"last frame": "mse_copy", "mean frame": "mse_mean"}
+"""Predictions that know no motion, and the variables with their errors."""
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -37,8 +41,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``mse``, and ``mse_mean`` of the mean frame (ahead), where ahead counts predicted frames from 1;
-        ``trials``, how many sequences there are; attribute ``horizon``, that of training.
+        ``mse``, ``mse_copy`` of the last frame seen, and ``mse_mean`` of the mean frame of all other trials
+        (ahead), where ahead counts predicted frames from 1. The second is NaN if that frame was not recorded,
+        the third if there is one trial. ``trials``, how many sequences there are; attribute ``horizon``, that
+        of training.
 
     Raises
     ------
@@ -46,7 +52,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         If no frame beyond the trained horizon was predicted, or predictions or frames are missing, or contain
         NaN or infinity.
     """
-    error, frames = recorded.squared_error(recording)
+    error, _ = recorded.squared_error(recording)
     horizon = int(recording.attrs.get("horizon", 0))
     last = int(error.ahead[-1])
     if not 0 < horizon < last:
@@ -54,16 +60,23 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             f"length_generalisation needs predictions beyond the trained horizon of {horizon} frames; the "
             f"recording has {last}. Make the stimulus longer"
         )
-    error_of_mean_frame = (frames - frames.mean(("flow", "trial"))) ** 2
     pixels = ("flow", "trial", "y", "x")
     result = xr.Dataset(
         {
             "mse": error.mean(pixels).assign_attrs(units="1", long_name="MSE per pixel"),
-            "mse_mean": error_of_mean_frame.mean(pixels).assign_attrs(units="1"),
+            "mse_copy": _error_of_last_frame(recording, error).mean(pixels).assign_attrs(units="1"),
+            "mse_mean": recorded.error_of_mean_frame(recording).mean(pixels).assign_attrs(units="1"),
             "trials": error.sizes["flow"] * error.sizes["trial"],
         }
     )
     return result.swap_dims(time="ahead").drop_vars("time").assign_attrs(horizon=horizon).compute()
+
+
+def _error_of_last_frame(recording: xr.Dataset, error: xr.DataArray) -> xr.DataArray:
+    """As of `flowsim.measures.recorded`; NaN, like ``error``, where the recording is thinned and lacks it."""
+    if int(recording.attrs["context"]) - 1 in recording.time.values:
+        return recorded.error_of_last_frame(recording)
+    return xr.full_like(error, np.nan)
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
@@ -72,8 +85,14 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     numbers = {}
     for multiple in range(2, last // horizon + 1, 2):
         if multiple * horizon in results.ahead:
-            mse = results.mse.sel(ahead=multiple * horizon)
-            numbers[f"MSE at {multiple} times the trained horizon"] = mse.assign_attrs(better="lower")
+            then = results.sel(ahead=multiple * horizon)
+            baseline = {
+                name: float(then[variable].mean())
+                for name, variable in BASELINES.items()
+                if then[variable].notnull().any()
+            }
+            mse = then.mse.assign_attrs(better="lower", scale="ratio", baseline=baseline)
+            numbers[f"MSE at {multiple} times the trained horizon"] = mse
     return numbers
 
 
@@ -81,7 +100,10 @@ def figure(results: xr.Dataset) -> Figure:
     """Error against predicted frame."""
     fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.6 + 0.06 * len(plot.networks(results))))
     plot.lines(results, "mse", "ahead", ax)
-    ax.plot(results.ahead, results.mse_mean.isel(run=0), color="0.5", lw=1, label="mean frame")
+    for (name, variable), style in zip(BASELINES.items(), (":", "-"), strict=True):
+        error = results[variable].isel(run=0)
+        if error.notnull().any():
+            ax.plot(results.ahead, error, color="0.5", ls=style, lw=1, label=name)
     ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
     ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel")
     ax.set_title(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)

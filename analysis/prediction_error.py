@@ -1,7 +1,7 @@
 """How well does a network predict the frames to come, and what do its predictions look like?
 
 Mean squared error per pixel of each predicted frame, against two predictors that know no motion: the last
-frame seen, and the mean frame.
+frame seen, and the mean frame, which is that of all other trials at the same time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ QUESTION = "How well does each network predict the next frames?"
 READING = (
     "Above: mean squared error of each predicted frame within the trained horizon (lower is better); thin "
     "lines are seeds, and grey lines are predictions that know no motion: the last frame seen, and the mean "
-    "frame. Below: one test trial, with the last frames seen (up to 0), the truth (+1, +2, ...), and what "
+    "frame of all other trials, which needs two trials. A network above one of them is worse than no "
+    "learning. Below: one test trial, with the last frames seen (up to 0), the truth (+1, +2, ...), and what "
     "the first seed of each network predicts."
 )
+BASELINES = {"last frame": "mse_copy", "mean frame": "mse_mean"}
+"""Predictions that know no motion, and the variables with their errors."""
 SEEN = 3
 """Frames of the context that the example shows, at most."""
 
@@ -43,9 +46,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``mse``, ``mse_copy`` (last frame seen), ``mse_mean`` (mean frame), all (ahead), ahead counting
-        predicted frames from 1; ``mse_trial`` (trial); ``seen`` (before, y, x), ``truth`` and ``example``
-        (ahead, y, x) of trial 0.
+        ``mse``, ``mse_copy`` (last frame seen), ``mse_mean`` (mean frame of all other trials; NaN if there
+        are none), all (ahead), ahead counting predicted frames from 1; ``mse_trial`` (trial); ``seen``
+        (before, y, x), ``truth`` and ``example`` (ahead, y, x) of trial 0, where ``before`` counts frames
+        back from the last one seen, which is 0.
 
     Raises
     ------
@@ -53,50 +57,30 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         If the recording has no predictions after the context, lacks the last frame seen, or a prediction
         contains NaN or infinity.
     """
-    recording = _without_coordinates_that_change(recording)
-    error, truth, prediction = _within_horizon(recording)
+    recording = recording.drop_vars([name for name in recording.coords if name != "time"])
+    error, truth = recorded.squared_error(recording)
     seen = _frames_seen(recording)
     each_frame = ("flow", "trial", "y", "x")
     example = {"flow": 0, "trial": 0}
-    results = xr.Dataset(
+    last_seen = seen.isel(example).isel(time=slice(-SEEN, None))
+    horizon = recording.attrs.get("horizon", np.inf)
+    trained = (error.ahead <= horizon).values
+    by_time = xr.Dataset(
         {
             "mse": error.mean(each_frame),
-            "mse_trial": error.mean(("flow", "ahead", "y", "x")),
-            "mse_copy": ((seen.isel(time=-1) - truth) ** 2).mean(each_frame),
-            "mse_mean": ((truth - truth.mean(("flow", "trial"))) ** 2).mean(each_frame),
-            "seen": seen.isel(example).isel(time=slice(-SEEN, None)).rename(time="before"),
+            "mse_copy": recorded.error_of_last_frame(recording).mean(each_frame),
+            "mse_mean": recorded.error_of_mean_frame(recording).mean(each_frame),
             "truth": truth.isel(example),
-            "example": prediction.isel(example),
+            "example": recorded.after_context(recording, "prediction").isel(example),
         }
     )
-    results = results.drop_vars([name for name in results.coords if name not in results.dims]).compute()
+    results = by_time.isel(time=trained).swap_dims(time="ahead").drop_vars("time")
+    results["mse_trial"] = error.isel(time=trained).mean(("flow", "time", "y", "x"))
+    results["seen"] = last_seen.swap_dims(time="before").drop_vars("time")
+    results = results.compute()
     return results.assign(
         {name: values.assign_attrs(units="1") for name, values in results.data_vars.items()}
     )
-
-
-def _without_coordinates_that_change(recording: xr.Dataset) -> xr.Dataset:
-    """A recording without coordinates over time, such as actions: they mean nothing for frames that are
-    counted from the context.
-    """
-    changing = [name for name, coord in recording.coords.items() if "time" in coord.dims and name != "time"]
-    return recording.drop_vars(changing)
-
-
-def _within_horizon(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
-    """Squared error, true frames and predictions (flow, trial, ahead, y, x) within the trained horizon, or in
-    all frames after the context where there was none.
-    """
-    error, truth = recorded.squared_error(recording)
-    context = int(recording.attrs["context"])
-    horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
-    trained = (error.ahead <= horizon).values
-    error, truth = (
-        values.isel(time=trained).swap_dims(time="ahead").drop_vars("time") for values in (error, truth)
-    )
-    predicted = (recording.time >= context) & (recording.time < context + horizon)
-    prediction = recording.prediction.isel(time=predicted.values).astype("float64")
-    return error, truth, prediction.drop_vars("time").rename(time="ahead")
 
 
 def _frames_seen(recording: xr.Dataset) -> xr.DataArray:
@@ -105,12 +89,19 @@ def _frames_seen(recording: xr.Dataset) -> xr.DataArray:
     seen = recording.frames.isel(time=(recording.time < context).values)
     if not seen.sizes["time"] or int(seen.time[-1]) != context - 1:
         raise InputError(f"prediction_error needs frame {context - 1}, the last one seen; record every frame")
-    return seen.astype("float64").drop_vars("time")
+    before = ("time", seen.time.values - (context - 1), {"units": "frame"})
+    return seen.astype("float64").assign_coords(before=before)
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
-    return {"test MSE over the trained horizon": results.mse.mean("ahead").assign_attrs(better="lower")}
+    baseline = {
+        name: float(results[variable].mean())
+        for name, variable in BASELINES.items()
+        if results[variable].notnull().any()
+    }
+    mse = results.mse.mean("ahead").assign_attrs(better="lower", scale="ratio", baseline=baseline)
+    return {"test MSE over the trained horizon": mse}
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -129,8 +120,9 @@ def _draw_errors(ax: Axes, results: xr.Dataset) -> None:
     """Error by predicted frame, with the two predictors that know no motion in grey."""
     plot.lines(results, "mse", "ahead", ax)
     any_run = results.isel(run=0)
-    ax.plot(results.ahead, any_run.mse_copy, color="0.6", ls=":", label="last frame", lw=1)
-    ax.plot(results.ahead, any_run.mse_mean, color="0.6", ls="-", label="mean frame", lw=1)
+    for (name, variable), style in zip(BASELINES.items(), (":", "-"), strict=True):
+        if any_run[variable].notnull().any():
+            ax.plot(results.ahead, any_run[variable], color="0.6", ls=style, label=name, lw=1)
     ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log")
     ax.set_title(f"n = {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=8)
 
@@ -140,7 +132,7 @@ def _draw_example(ax: Axes, results: xr.Dataset) -> None:
     any_run = results.isel(run=0)
     rows: dict[str, list[np.ndarray | None]] = {"truth": [*any_run.seen.values, *any_run.truth.values]}
     for name, _, runs in panels.each_network(results):
-        rows[name] = [*[None] * SEEN, *runs.isel(run=0).example.values]
-    titles = [f"{frame}" for frame in range(1 - SEEN, 1)]
-    titles += [f"+{frame}" for frame in range(1, results.sizes["ahead"] + 1)]
+        rows[name] = [*[None] * results.sizes["before"], *runs.isel(run=0).example.values]
+    titles = [f"{frame}" for frame in results.before.values]
+    titles += [f"+{frame}" for frame in results.ahead.values]
     plot.mosaic(ax, rows, titles, "gray")

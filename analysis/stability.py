@@ -5,20 +5,24 @@ the prediction x and the world y, with g any whole-pixel translation of the toru
 `flowsim.measures.nearest_translate`):
 
     total, across, along    |x - y| / |y|, of which min_g |x - g.y| / |y| lies across the orbit of the world,
-                            and the rest along it: the right thing in the wrong place, by ``drift`` px
+                            and the rest along it: the right thing in the wrong place, by ``drift`` px,
+                            where there is one place that fits (`nearest_translate.distinct`)
     norm                    |x| / |y|; and of the state, over that after the context
     change                  min_g |x_(t+1) - g.x_t| / |x_t|, what is no transport; of the state too
 
-``change`` is the residual of the relative fixed points h* = g.F(h*): 0 at one. Where the recording has flows,
+``change`` is the residual of the relative fixed points h* = g.F(h*): 0 at one, and 0 too of a picture that
+has faded to grey, so that less is not better. A faded picture has no drift either: ``indistinct`` is the
+share of predictions about whose drift nothing can be said. Where the recording has flows,
 the first line is also measured between two rollouts that should differ by the flow alone (``between``
 "flows"): x under the flowed context, y the transported rollout under the reference.
 
 ``growth`` is the slope of log error per frame, by least squares in each trial, over the frames before
-saturation: as long as the mean error is below half of the distance of unrelated trials. With fewer than 3
-such frames it is NaN. Of "flows" it is a Lyapunov-type exponent, of a finite difference that the network
-makes itself; of "world" it also holds how wrong the network's dynamics are. Exponents of infinitesimal
-perturbations, and fixed points that are solved for and not merely passed by, need the network, and are left
-out.
+saturation: as long as the square of the mean error is below half of that of the mean frame of all other
+trials, or of a blank one, whichever is less. With fewer than 3 such frames it is NaN. An error that is large
+from the start grows less, so that less is not better. Of "flows" it is a Lyapunov-type exponent, of a finite
+difference that the network makes itself; of "world" it also holds how wrong the network's dynamics are.
+Exponents of infinitesimal perturbations, and fixed points that are solved for and not merely passed by, need
+the network, and are left out.
 
 Sources: Rosenstein, Collins & De Luca (1993), Physica D 65, 117 (exponent from the linear part of log
 divergence); Chossat & Lauterbach (2000), Methods in Equivariant Bifurcations and Dynamical Systems (relative
@@ -27,7 +31,7 @@ equilibria).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,18 +53,23 @@ READS = "test"
 QUESTION = "Does the state survive long rollouts?"
 READING = (
     "Frames that a network predicts from its own predictions; dashed, the trained horizon. Relative error "
-    "in all, and its part across the orbit of the world, which no translation removes; grey, the distance "
-    "between unrelated trials. Drift: how far the prediction has slipped along the orbit. Norm of the "
-    "prediction over that of the world (1 is right). Change from frame to frame that is no transport; grey, "
-    "that of the world. Growth: slope of log error per frame before the error saturates; missing where it "
-    "is saturated from the start. Bands and bars are 95 % intervals over trials; thin lines and single bars "
-    "are seeds."
+    "in all, and its part across the orbit of the world, which no translation removes; grey, the error of "
+    "the mean frame of all other trials (solid), and the distance between unrelated trials (dotted). "
+    "Drift: how far the prediction has slipped along the orbit, over the trials in which one place fits "
+    "best; that of a grey, blank or unlike prediction is unknown (the opening table says in how many). "
+    "Norm of the prediction over that of the world (1 is right). Change from frame to frame that is no "
+    "transport; grey, that of the world, which is right: less is a picture that fades or stops. Growth: "
+    "slope of log error per frame while its square is below half of that of the mean frame; missing where "
+    "it is above from the start. Bands and bars are 95 % intervals over trials; thin lines and single "
+    "bars are seeds."
 )
 BETWEEN = ("world", "flows")
 PARTS = ("total", "across", "along")
 SITES = ("world", "prediction", "state")
-SATURATED = 0.5
-"""Share of the distance of unrelated trials at which an error counts as saturated."""
+SATURATED = 0.5**0.5
+"""Share of the error of the mean frame, or of a blank one, at which an error counts as saturated: half of its
+square.
+"""
 FLOOR = 1e-9
 """Errors that are not larger than this are rounding, and have no logarithm here."""
 BLOCK = 2**25
@@ -68,18 +77,22 @@ BLOCK = 2**25
 DIMS = {
     "error": ("between", "part", "trial", "ahead"),
     "drift": ("between", "trial", "ahead"),
+    "indistinct": ("between", "trial", "ahead"),
     "norm": ("site", "trial", "ahead"),
     "change": ("site", "trial", "ahead"),
     "unrelated": ("trial", "ahead"),
+    "mean_frame": ("trial", "ahead"),
 }
 """What is measured by trial and predicted frame, and over which dimensions."""
 ATTRS = {
     "error": {"long_name": "relative error", "units": "1"},
     "drift": {"long_name": "drift along the orbit", "units": "px"},
+    "indistinct": {"long_name": "share without a distinct translate", "units": "1"},
     "growth": {"long_name": "growth of log error", "units": "1/frame"},
     "norm": {"long_name": "relative norm", "units": "1"},
     "change": {"long_name": "relative change that is no transport", "units": "1/frame"},
     "unrelated": {"long_name": "relative distance of unrelated trials", "units": "1"},
+    "mean_frame": {"long_name": "relative error of the mean frame of all other trials", "units": "1"},
 }
 """Names and units of the results."""
 
@@ -114,29 +127,36 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``error`` (between, part, ahead), ``drift`` (between, ahead) in px, ``growth`` (between, part) per
-        frame, ``norm`` and ``change`` (site, ahead), ``unrelated`` (ahead), and for each ``<name>_interval``,
-        half of its 95 % interval (Student) over trials. NaN where nothing can be said: across, along, drift
-        and change about other groups than translation, growth of saturated errors, intervals from one trial.
+        ``error`` (between, part, ahead), ``drift`` (between, ahead) in px, ``indistinct`` (between, ahead),
+        the share of predictions that are left out of the drift, ``growth`` (between, part) per frame,
+        ``norm`` and ``change`` (site, ahead), ``unrelated`` and ``mean_frame`` (ahead), and for each
+        ``<name>_interval``, half of its 95 % interval (Student) over trials. NaN where nothing can be said:
+        across, along, drift and change about other groups than translation, drift where no translate is
+        distinct, growth of saturated errors, the last two and intervals from one trial.
 
     Raises
     ------
     InputError
-        If there are no predictions after the context, or they contain NaN or infinity.
+        If there are no predictions after the context, they contain NaN or infinity, or there are several
+        flows, of which not exactly one is at rest.
     """
     rollout = _read(recording)
+    recording = rollout.recording
     measured = _unmeasured(rollout)
     for trials in _blocks(recording):
         _measure_predictions(measured, rollout, trials)
         if "state" in recording:
             for trial in trials:
                 _measure_states(measured, rollout, int(trial))
+    measured.mean_frame[:] = _error_of_mean_frame(recording)
     measured["growth"] = _growth(measured, rollout.ahead)
     return _packed(recording, measured, rollout.ahead)
 
 
 def _read(recording: xr.Dataset) -> Rollout:
     """Check that there are predictions, and find the frames that count."""
+    if recording.sizes.get("flow", 1) > 1:
+        recording = recorded.reference_first(recording)
     recorded.squared_error(recording.isel(trial=slice(1)))
     context = int(recording.attrs["context"])
     times = recording.time.values
@@ -218,7 +238,10 @@ def _measure_distance(
     distance, drift = split(one, other, moves)
     here = {"between": BETWEEN.index(between), "trial": trials}
     measured.error[here] = distance.mean(1)
-    measured.drift[here] = drift.mean(0)
+    if moves:
+        known = np.isfinite(drift)
+        measured.drift[here] = recorded.ratio(np.where(known, drift, 0).sum(0), known.sum(0))
+        measured.indistinct[here] = 1 - known.mean(0)
 
 
 def _measure_states(measured: xr.Dataset, rollout: Rollout, trial: int) -> None:
@@ -252,22 +275,33 @@ def _change(images: np.ndarray) -> np.ndarray:
     return recorded.ratio(norm(new - translate), norm(old))
 
 
+def _error_of_mean_frame(recording: xr.Dataset) -> np.ndarray:
+    """Relative error (trial, ahead) of the mean frame of all other trials, mean over flows."""
+    error = recorded.error_of_mean_frame(recording).sum(("y", "x"), skipna=False)
+    world = (recorded.after_context(recording, "frames") ** 2).sum(("y", "x"))
+    squared = recorded.ratio(*(v.transpose("flow", "trial", "time").values for v in (error, world)))
+    return np.sqrt(squared).mean(0)
+
+
 def _growth(measured: xr.Dataset, ahead: np.ndarray) -> xr.DataArray:
     """Growth of log error (between, part, trial) over the frames before saturation."""
     growth = measured.error.isel(ahead=0, drop=True).copy()
     for between in range(len(BETWEEN)):
         error = measured.error.isel(between=between)
         total = error.isel(part=PARTS.index("total")).values
-        fitted = _before_saturation(total, measured.unrelated.values)
+        fitted = _before_saturation(total, measured.mean_frame.values)
         for part in range(len(PARTS)):
             rates = growth_rates(error.isel(part=part).values, ahead, fitted)
             growth[{"between": between, "part": part}] = rates
     return growth
 
 
-def _before_saturation(error: np.ndarray, unrelated: np.ndarray) -> np.ndarray:
-    """Which frames (ahead) come before the mean error over trials reaches half of that of unrelated ones."""
-    limit = np.inf if np.isnan(unrelated).all() else SATURATED * np.nanmean(unrelated)
+def _before_saturation(error: np.ndarray, mean_frame: np.ndarray) -> np.ndarray:
+    """Which frames (ahead) come before the mean error over trials reaches `SATURATED` of that of the mean
+    frame, or of a blank one, which is 1.
+    """
+    known = mean_frame[np.isfinite(mean_frame)]
+    limit = SATURATED * min(1.0, known.mean() if known.size else 1.0)
     saturated = ~(error.mean(0) < limit)
     return np.cumsum(saturated) == 0
 
@@ -311,24 +345,32 @@ def _packed(recording: xr.Dataset, measured: xr.Dataset, ahead: np.ndarray) -> x
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table, at the last predicted frame, those of which some are known."""
+    """Numbers (run) for the opening table, at the last predicted frame, those of which some are known.
+
+    Only the error in all is better if lower: a grey prediction has less of the others than one that is sharp.
+    Drift is too, where it is known of every prediction.
+    """
     last = results.isel(ahead=-1)
     frame = int(results.ahead[-1])
     world = last.sel(between="world")
+    total = world.error.sel(part="total").assign_attrs(better="lower", scale="ratio")
+    if last.mean_frame.notnull().any():
+        total.attrs["baseline"] = {"mean frame": float(last.mean_frame.mean())}
+    drift = world.drift
+    if bool((world.indistinct == 0).all()):
+        drift = drift.assign_attrs(better="lower")
+    change = abs(last.change.sel(site="prediction") - last.change.sel(site="world"))
     numbers = {
-        f"relative error of predicted frame {frame}": world.error.sel(part="total"),
+        f"relative error of predicted frame {frame}": total,
         f"its part across the orbit of the world, frame {frame}": world.error.sel(part="across"),
-        f"drift along the orbit, frame {frame} (px)": world.drift,
-        f"change that is no transport, off the world's by, frame {frame}": abs(
-            last.change.sel(site="prediction") - last.change.sel(site="world")
+        f"drift along the orbit where one place fits, frame {frame} (px)": drift,
+        f"share of predictions that fit no one place, frame {frame}": world.indistinct.assign_attrs(
+            bounds=(0, 1)
         ),
-        "growth of log error before saturation (1/frame)": world.growth.sel(part="total"),
+        f"change that is no transport, off the world's by, frame {frame}": change,
+        "growth of log error below saturation (1/frame)": world.growth.sel(part="total"),
     }
-    return {
-        label: values.assign_attrs(better="lower")
-        for label, values in numbers.items()
-        if values.notnull().any()
-    }
+    return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -337,13 +379,14 @@ def figure(results: xr.Dataset) -> Figure:
     (total, across, drift), (norms, change, growth) = axes
     world = results.sel(between="world")
     predicted = results.sel(site="prediction")
-    unrelated = results.unrelated.isel(run=0)
+    bars = [(results.mean_frame.isel(run=0), "-"), (results.unrelated.isel(run=0), ":")]
+    one = xr.ones_like(results.ahead, float)
     change_of_world = results.change.sel(site="world").isel(run=0)
-    _draw_course(total, world.sel(part="total"), "error", "relative error", unrelated)
+    _draw_course(total, world.sel(part="total"), "error", "relative error", bars)
     _draw_course(across, world.sel(part="across"), "error", "error across the orbit")
-    _draw_course(drift, world, "drift", "drift (px)")
-    _draw_course(norms, predicted, "norm", "norm over the world's", np.ones(results.sizes["ahead"]))
-    _draw_course(change, predicted, "change", "change that is no transport", change_of_world)
+    _draw_course(drift, world, "drift", "drift where one place fits (px)")
+    _draw_course(norms, predicted, "norm", "norm over the world's", [(one, "-")])
+    _draw_course(change, predicted, "change", "change that is no transport", [(change_of_world, "-")])
     _draw_growth(growth, world)
     fig.suptitle(f"{results.attrs['trials']} trials, {plot.seeds(results)}", fontsize=9)
     return fig
@@ -354,11 +397,11 @@ def _draw_course(
     results: xr.Dataset,
     variable: str,
     title: str,
-    baseline: xr.DataArray | np.ndarray | None = None,
+    baselines: Sequence[tuple[xr.DataArray, str]] = (),
 ) -> None:
-    """One variable by predicted frame, with the mean interval of each network's seeds; grey, a baseline."""
-    if baseline is not None:
-        ax.plot(results.ahead, baseline, color="0.6", lw=1)
+    """One variable by predicted frame, with the mean interval of each network's seeds; grey, baselines."""
+    for baseline, style in baselines:
+        ax.plot(results.ahead, baseline, color="0.6", ls=style, lw=1)
     plot.lines(results, variable, "ahead", ax)
     for _, colour, runs in panels.each_network(results):
         mean = runs.mean("run")

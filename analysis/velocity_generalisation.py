@@ -24,8 +24,12 @@ READING = (
     "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx "
     "right), while the others move at trained velocities; mean over seeds. A white line, or a grey "
     "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a "
-    "seed: its mean over trained (filled) and novel velocities (open)."
+    "seed: its mean over trained (filled) and novel velocities (open). A network that knows no motion can "
+    "be compared: the opening table gives the error of predicting the last frame seen, or the mean frame of "
+    "all other trials."
 )
+BASELINES = {"last frame": "copy", "mean frame": "mean"}
+"""Predictions that know no motion, and how the names of their errors begin."""
 
 
 def analyse(
@@ -47,7 +51,9 @@ def analyse(
     Dataset
         ``mse``, ``trained`` (0 or 1) and ``trials``, how many there are, over (vy, vx), or (omega), or
         (expansion); ``mse_trained``, ``mse_novel``: means over trials at trained velocities and at others,
-        with standard errors over trials, ``sem_trained`` and ``sem_novel``.
+        with standard errors over trials, ``sem_trained`` and ``sem_novel``, and the same of two predictions
+        that know no motion, ``copy_trained`` and ``copy_novel`` (last frame seen; NaN if it was not
+        recorded), ``mean_trained`` and ``mean_novel`` (mean frame of all other trials).
 
     Raises
     ------
@@ -55,23 +61,32 @@ def analyse(
         If the recording has no predictions after the context, no velocities of objects, or does not say which
         of them were trained.
     """
-    mse = _mse_by_trial(recording)
     velocity, trained = ground_truth.swept(recording, trained_speed)
-    by_trial = velocity.assign(mse=mse, trained=trained)
+    by_trial = velocity.assign(trained=trained, **_errors_by_trial(recording))
     result = _by_velocity(by_trial, [str(component) for component in velocity])
     for name, chosen in (("trained", trained), ("novel", ~trained)):
-        of_trials = by_trial.mse[chosen]
-        result[f"mse_{name}"] = ((), of_trials.mean(), {"units": "1"})
-        result[f"sem_{name}"] = ((), of_trials.sem(), {"units": "1"})
+        of_trials = by_trial[chosen]
+        result[f"mse_{name}"] = ((), of_trials.mse.mean(), {"units": "1"})
+        result[f"sem_{name}"] = ((), of_trials.mse.sem(), {"units": "1"})
+        for variable in BASELINES.values():
+            result[f"{variable}_{name}"] = ((), of_trials[variable].mean(), {"units": "1"})
     return result
 
 
-def _mse_by_trial(recording: xr.Dataset) -> np.ndarray:
-    """Mean squared error (trial) over flows, pixels and the frames within the trained horizon."""
+def _errors_by_trial(recording: xr.Dataset) -> dict[str, np.ndarray]:
+    """Mean squared errors (trial) over flows, pixels and the frames within the trained horizon: of the
+    network (mse), and of predictions that know no motion.
+    """
     error, _ = recorded.squared_error(recording)
-    horizon = int(recording.attrs.get("horizon", error.sizes["time"]))
-    within_horizon = (error.ahead <= horizon).values
-    return error.isel(time=within_horizon).mean(("flow", "time", "y", "x")).compute().values
+    within_horizon = (error.ahead <= recording.attrs.get("horizon", np.inf)).values
+    errors = {"mse": error, "mean": recorded.error_of_mean_frame(recording)}
+    if int(recording.attrs["context"]) - 1 in recording.time.values:
+        errors["copy"] = recorded.error_of_last_frame(recording)
+    by_trial = {
+        name: values.isel(time=within_horizon).mean(("flow", "time", "y", "x")).compute().values
+        for name, values in errors.items()
+    }
+    return {"copy": np.full(recording.sizes["trial"], np.nan), **by_trial}
 
 
 def _by_velocity(by_trial: pd.DataFrame, components: list[str]) -> xr.Dataset:
@@ -91,10 +106,14 @@ def _by_velocity(by_trial: pd.DataFrame, components: list[str]) -> xr.Dataset:
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
-    return {
-        "MSE at trained velocities": results.mse_trained.assign_attrs(better="lower"),
-        "MSE at novel velocities": results.mse_novel.assign_attrs(better="lower"),
-    }
+    numbers = {}
+    for name in ("trained", "novel"):
+        errors = {label: results[f"{variable}_{name}"] for label, variable in BASELINES.items()}
+        baseline = {label: float(error.mean()) for label, error in errors.items() if error.notnull().any()}
+        mse = results[f"mse_{name}"].assign_attrs(better="lower", scale="ratio", baseline=baseline)
+        if mse.notnull().any():
+            numbers[f"MSE at {name} velocities"] = mse
+    return numbers
 
 
 def figure(results: xr.Dataset) -> Figure:

@@ -6,6 +6,9 @@ nearest?
 over whole-pixel translations g, all at once by their cross-correlation:
 
     |x - g.y|^2 = |x|^2 + |y|^2 - 2 <x, g.y>
+
+Something is always nearest. Where ``x`` is blank, grey or unlike ``y``, or ``y`` repeats itself, that says
+nothing about a place: `distinct` tells where the peak of the match is one place, and a drift means something.
 """
 
 from __future__ import annotations
@@ -18,6 +21,16 @@ TIE = 1e-9
 """Correlations that differ by less than this, relative to the largest in size, count as equal. Where that
 without a translation equals the largest, nothing is moved.
 """
+ALIKE = 0.5
+"""Correlation from which on two images count as alike: a quarter of the variance is explained. That of white
+noise with 64 pixels reaches it, at its best translate, 3 times in 1,000.
+"""
+ABOUT_AS_LITTLE = 1.1
+"""A translate whose unexplained variance is within this factor of the least is about as good."""
+ROUNDING = 1e-6
+"""Unexplained variance that is rounding, of float32."""
+GREY = 1e-6
+"""An image whose spread about its mean is no more than this share of its norm is grey up to rounding."""
 
 
 def norm(images: np.ndarray) -> np.ndarray:
@@ -37,18 +50,72 @@ def nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     translates : array (..., channel, y, x)
     drift : array (...)
-        How far they were moved, in px, the shorter way round the torus.
+        How far they were moved, in px, the shorter way round the torus. It is a place only where the peak is
+        `distinct`.
     """
     height, width = x.shape[-2:]
-    spectrum = (np.fft.rfft2(x) * np.fft.rfft2(y).conj()).sum(-3)
-    correlation = np.fft.irfft2(spectrum, (height, width)).reshape(-1, height * width)
-    at_rest = correlation[:, 0]
-    rests = at_rest >= correlation.max(1) - TIE * np.abs(correlation).max(1)
-    down, right = np.divmod(np.where(rests, 0, correlation.argmax(1)), width)
+    down, right = np.divmod(_peak(_correlation(_spectrum(x, y), (height, width))), width)
     images = y.reshape(-1, *y.shape[-3:])
     moved = [np.roll(image, by, (-2, -1)) for image, *by in zip(images, down, right, strict=True)]
     drift = np.hypot(np.minimum(down, height - down), np.minimum(right, width - right))
     return np.stack(moved).reshape(y.shape), drift.reshape(y.shape[:-3])
+
+
+def distinct(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether the translate of ``y`` that is nearest to ``x`` is one place, and is alike.
+
+    It is if, means of channels aside, it correlates with ``x`` by `ALIKE` or more, and every other translate
+    that leaves about as little unexplained is its neighbour. It is not where either image is blank or grey,
+    or both are noise; nor along a grating, or over a pattern that repeats itself.
+
+    Parameters
+    ----------
+    x, y : arrays (..., channel, y, x)
+
+    Returns
+    -------
+    array of bool (...)
+    """
+    size = x.shape[-2:]
+    spectrum = _spectrum(x, y)
+    spectrum[..., 0, 0] = 0
+    raw = _correlation(spectrum, size)
+    spread_of_x, spread_of_y = (norm(v - v.mean((-2, -1), keepdims=True)) for v in (x, y))
+    known = (spread_of_x > GREY * norm(x)) & (spread_of_y > GREY * norm(y))
+    spread = np.where(known, spread_of_x * spread_of_y, np.inf).reshape(-1, 1)
+    correlation = raw / spread
+    peak = _peak(raw)
+    highest = np.take_along_axis(correlation, peak[:, None], 1)
+    unexplained = 1 - highest**2
+    rivals = (correlation > 0) & (1 - correlation**2 <= ABOUT_AS_LITTLE * unexplained + ROUNDING)
+    one_place = ~(rivals & ~_neighbours(peak, size)).any(1)
+    return (known.ravel() & (highest[:, 0] >= ALIKE) & one_place).reshape(x.shape[:-3])
+
+
+def _spectrum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Cross-spectrum (..., y frequency, x frequency), over all channels."""
+    return (np.fft.rfft2(x) * np.fft.rfft2(y).conj()).sum(-3)
+
+
+def _correlation(spectrum: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """<x, g.y> (image, translation), translations row by row."""
+    return np.fft.irfft2(spectrum, size).reshape(-1, size[0] * size[1])
+
+
+def _peak(correlation: np.ndarray) -> np.ndarray:
+    """Translation (image) of the largest correlation; that which moves nothing, if it is as large."""
+    at_rest = correlation[:, 0]
+    rests = at_rest >= correlation.max(1) - TIE * np.abs(correlation).max(1)
+    return np.where(rests, 0, correlation.argmax(1))
+
+
+def _neighbours(peak: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Which translations (image, translation) are no more than 1 px from the peak along either axis."""
+    near = []
+    for at, pixels in zip(np.divmod(peak, size[1]), size, strict=True):
+        apart = np.abs(at[:, None] - np.arange(pixels))
+        near.append(np.minimum(apart, pixels - apart) <= 1)
+    return (near[0][:, :, None] & near[1][:, None]).reshape(len(peak), -1)
 
 
 def split(x: np.ndarray, y: np.ndarray, move: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -66,13 +133,14 @@ def split(x: np.ndarray, y: np.ndarray, move: bool = True) -> tuple[np.ndarray, 
         In all, across the orbit of ``y``, and along it. NaN where ``y`` is 0; the latter two also unless
         ``move``.
     drift : array (...)
-        In px, NaN unless ``move``.
+        In px, NaN unless ``move``, and where the nearest translate is not `distinct`.
     """
     total = norm(x - y)
     across = np.full(total.shape, np.nan)
     drift = np.full(total.shape, np.nan)
     if move:
-        closest, drift = nearest(x, y)
+        closest, moved_by = nearest(x, y)
+        drift = np.where(distinct(x, y), moved_by, np.nan)
         across = np.minimum(norm(x - closest), total)
     along = np.sqrt(total**2 - across**2)
     return ratio(np.stack([total, across, along]), norm(y)), drift

@@ -100,8 +100,23 @@ def squared_error(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
         If frames or predictions were not recorded, none lies after the context, or a prediction contains NaN
         or infinity.
     """
-    prediction = coordinates.variable(recording, "prediction")
-    frames = coordinates.variable(recording, "frames")
+    prediction, frames = after_context(recording, "prediction"), after_context(recording, "frames")
+    error = (prediction - frames) ** 2
+    require_finite(error, "prediction")
+    return error, frames
+
+
+def after_context(recording: xr.Dataset, name: str) -> xr.DataArray:
+    """Predictions or frames (flow, trial, time, y, x) after the context, in float64, lazily.
+
+    The coordinate ``ahead`` over time counts predicted frames from 1.
+
+    Raises
+    ------
+    InputError
+        If they or the context were not recorded, or none lies after the context.
+    """
+    values = coordinates.variable(recording, name)
     if "context" not in recording.attrs:
         raise InputError("expected the attribute context, the number of frames seen; the recording has none")
     context = int(recording.attrs["context"])
@@ -113,7 +128,46 @@ def squared_error(recording: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
         )
     number = recording.time.values[after] - context + 1
     ahead = ("time", number, {"units": "frame", "long_name": "predicted frame"})
-    frames = frames.isel(time=after).astype("float64").assign_coords(ahead=ahead)
-    error = (prediction.isel(time=after).astype("float64") - frames) ** 2
-    require_finite(error, "prediction")
-    return error, frames
+    return values.isel(time=after).astype("float64").assign_coords(ahead=ahead)
+
+
+def error_of_mean_frame(recording: xr.Dataset) -> xr.DataArray:
+    """Squared error of a prediction that knows no trial: each frame after the context is predicted by the
+    mean of the same frame in all other trials.
+
+    With n trials of independent content it is n / (n - 1) times their variance: the judged trial is no part
+    of its own prediction.
+
+    Returns
+    -------
+    DataArray (flow, trial, time, y, x)
+        In float64, lazily. NaN where there is one trial.
+
+    Raises
+    ------
+    InputError
+        If frames or the context were not recorded.
+    """
+    frames = after_context(recording, "frames")
+    trials = frames.sizes["trial"]
+    total = frames.mean("flow").sum("trial")
+    others = (total - frames.mean("flow")) / max(trials - 1, 1)
+    return ((frames - others) ** 2).where(trials > 1)
+
+
+def error_of_last_frame(recording: xr.Dataset) -> xr.DataArray:
+    """Squared error (flow, trial, time, y, x) of predicting the last frame of the context ever after.
+
+    Raises
+    ------
+    InputError
+        If frames or the context were not recorded, or the last frame of the context was not.
+    """
+    frames = after_context(recording, "frames")
+    last = int(recording.attrs["context"]) - 1
+    if last not in recording.time.values:
+        raise InputError(
+            f"expected frame {last}, the last one seen; the recording lacks it. Record every frame"
+        )
+    seen = recording.frames.isel(time=int(np.flatnonzero(recording.time.values == last)[0]), drop=True)
+    return (frames - seen.astype("float64")) ** 2

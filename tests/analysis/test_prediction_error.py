@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from analysis import prediction_error
 from flowsim import InputError
@@ -18,7 +19,8 @@ def test_baselines(recording):
     still = np.tile(np.random.default_rng(0).random((1, 3, 1, 4, 5)), (1, 1, 6, 1, 1))
     result = prediction_error.analyse(recording(frames=still, prediction=still, context=3))
     np.testing.assert_allclose(result.mse_copy, 0)
-    np.testing.assert_allclose(result.mse_mean, still[0, :, 0].var(0).mean())
+    others = (still.sum(1, keepdims=True) - still) / 2
+    np.testing.assert_allclose(result.mse_mean, ((still - others) ** 2).mean())
     np.testing.assert_array_equal(result.truth[0], still[0, 0, 3])
     np.testing.assert_array_equal(result.seen[-1], still[0, 0, 2])
 
@@ -30,3 +32,56 @@ def test_recordings_without_predictions(recording, predicted):
         InputError, match="expected frames after the context of 11; the recording has 11 frames in all"
     ):
         prediction_error.analyse(predicted(lambda _: 0, context=11))
+
+
+def in_runs(*results):
+    named = {"network": ("run", ["a"] * len(results)), "run": [f"a-seed{i}" for i in range(len(results))]}
+    return xr.concat(results, "run").assign_coords(named)
+
+
+def test_one_trial_has_no_mean_frame(predicted):
+    result = prediction_error.analyse(predicted(lambda _: 0.1, horizon=4, trials=1))
+    assert result.mse_mean.isnull().all()
+    (answer,) = prediction_error.answers(in_runs(result)).values()
+    assert set(answer.attrs["baseline"]) == {"last frame"}
+    prediction_error.figure(in_runs(result)).draw_without_rendering()
+
+
+def test_baselines_stand_beside_the_answer(predicted):
+    result = prediction_error.analyse(predicted(lambda _: 0.1, horizon=4))
+    (answer,) = prediction_error.answers(in_runs(result)).values()
+    baseline = answer.attrs["baseline"]
+    assert baseline["mean frame"] == pytest.approx(float(result.mse_mean.mean()))
+    assert baseline["last frame"] == pytest.approx(float(result.mse_copy.mean()))
+
+
+@pytest.mark.parametrize("context", [1, 2, 3, 5])
+def test_the_strip_counts_frames_from_the_last_one_seen(predicted, context):
+    made = predicted(lambda _: 0.1, context=context)
+    result = prediction_error.analyse(made)
+    assert result.before.values.tolist() == list(range(1 - min(3, context), 1))
+    np.testing.assert_array_equal(result.seen.sel(before=0), made.frames[0, 0, context - 1])
+    figure = prediction_error.figure(in_runs(result))
+    images = figure.axes[1]
+    titles = [text.get_text() for text in images.get_xticklabels()]
+    sheet = images.get_images()[0].get_array()
+    width, gap = 5, 1
+    first = titles.index("+1") * (width + gap)
+    np.testing.assert_allclose(sheet[:4, first : first + width], made.frames[0, 0, context])
+    np.testing.assert_allclose(sheet[5:9, first : first + width], made.prediction[0, 0, context])
+
+
+def test_coordinates_of_trials_and_times_do_not_matter(predicted):
+    made = predicted(lambda _: 0.1, horizon=4)
+    bare = prediction_error.analyse(made)
+    coords = {
+        "trial": [3, 5, 7, 9],
+        "object_image": (("trial", "object"), np.arange(8).reshape(4, 2)),
+        "direction": ("trial", np.arange(4.0)),
+        "action": (("trial", "time"), np.ones((4, 11))),
+        "lit": ("time", np.ones(11)),
+        "y": np.arange(4),
+        "name": ("flow", ["still"]),
+        "speed": 2.0,
+    }
+    xr.testing.assert_equal(prediction_error.analyse(made.assign_coords(coords)), bare)

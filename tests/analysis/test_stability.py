@@ -190,3 +190,65 @@ def test_growth_rates_leave_out_rounding_and_need_three_frames():
     assert rates[:2] == pytest.approx(0.3)
     assert np.isnan(rates[2])
     assert np.isnan(stability.growth_rates(error, ahead, ahead < 3)).all()
+
+
+def in_runs(*results):
+    named = {"network": ("run", ["a"] * len(results)), "run": [f"a-seed{i}" for i in range(len(results))]}
+    return xr.concat(results, "run").assign_coords(named).assign_attrs(results[0].attrs)
+
+
+@pytest.mark.parametrize("kind", ["blank", "grey", "mean frame", "noise"])
+def test_predictions_without_content_have_no_drift_and_do_not_win(rng, analysed, kind):
+    frames = 0.5 + moving(rng, trials=12)
+    nothing = {
+        "blank": 0 * frames,
+        "grey": 0 * frames + 0.5,
+        "mean frame": frames.mean(1, keepdims=True) + 0 * frames,
+        "noise": 0.5 + rng.standard_normal(frames.shape),
+    }
+    lost = analysed(frames, nothing[kind])
+    world = lost.sel(between="world")
+    assert (world.indistinct > 0.9).all()
+    if kind in ("blank", "grey"):
+        assert world.drift.isnull().all()
+    assert world.growth.isnull().all()
+    sharp = analysed(frames, disturbed(rng, frames, 0.05 * np.exp(0.1 * AHEAD)))
+    assert (sharp.indistinct.sel(between="world") == 0).all()
+    numbers = stability.answers(in_runs(lost, sharp))
+    ranked = {label for label, values in numbers.items() if "better" in values.attrs}
+    assert ranked == {"relative error of predicted frame 12"}
+    total = numbers["relative error of predicted frame 12"]
+    assert total[1] < total[0]
+    assert total.attrs["baseline"]["mean frame"] == pytest.approx(float(lost.mean_frame[-1]))
+    stability.figure(in_runs(lost, sharp)).draw_without_rendering()
+
+
+def test_drift_is_ranked_where_all_of_it_is_known(rng, analysed):
+    frames = moving(rng)
+    slipped = frames.copy()
+    slipped[:, :, -1] = np.roll(frames[:, :, -1], 2, -1)
+    (drift,) = (
+        values
+        for label, values in stability.answers(in_runs(analysed(frames, slipped))).items()
+        if label.startswith("drift")
+    )
+    assert drift.values.tolist() == [2]
+    assert drift.attrs["better"] == "lower"
+
+
+def test_the_error_of_the_mean_frame_is_that_of_a_prediction_by_it(rng, analysed):
+    frames = moving(rng)
+    others = (frames.sum(1, keepdims=True) - frames) / (frames.shape[1] - 1)
+    result = analysed(frames, others)
+    np.testing.assert_allclose(result.error.sel(between="world", part="total"), result.mean_frame)
+    assert result.growth.isnull().all()
+
+
+def test_the_flow_at_rest_is_the_reference_wherever_it_stands(rng, analysed):
+    flows = [(1, 0), (0, 0), (-1, 2)]
+    frames = moving(rng)
+    world = np.stack([Flow(Translation(), u).transport(torch.from_numpy(frames[0])).numpy() for u in flows])
+    result = analysed(world, 0.5 * world, flows=flows)
+    np.testing.assert_allclose(result.error.sel(between="flows"), 0, atol=1e-12)
+    with pytest.raises(InputError, match="expected one flow at rest"):
+        analysed(world[[0, 2]], world[[0, 2]], flows=[(1, 0), (-1, 2)])

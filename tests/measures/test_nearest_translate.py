@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowsim.measures.nearest_translate import nearest, norm, split
+from flowsim.measures.nearest_translate import distinct, nearest, norm, split
 
 
 def test_nearest_moves_nothing_without_need(rng):
@@ -51,3 +51,41 @@ def test_a_distance_splits_into_what_a_translation_removes_and_what_it_does_not(
     np.testing.assert_allclose(total, 0.5)
     for values in (across, along, drift):
         assert np.isnan(values).all()
+
+
+def blob(size=(12, 14)):
+    """A small smooth image (1, y, x)."""
+    y, x = (np.arange(pixels)[:, None] - pixels // 2 for pixels in size)
+    return np.exp(-(y**2 + x.T**2) / 4)[None]
+
+
+def test_a_translate_is_distinct_where_one_place_fits(rng):
+    for image in (blob(), rng.standard_normal((2, 8, 9))):
+        images = np.stack([image] * 4)
+        moved = np.roll(images, (2, -3), (-2, -1))
+        noise = 0.3 * rng.standard_normal(images.shape) * moved.std()
+        for seen in (moved, moved + noise, 0.1 * moved + 0.5):
+            assert distinct(seen, images).all()
+            np.testing.assert_allclose(split(seen, images)[1], np.hypot(2, 3))
+
+
+def test_a_translate_is_not_distinct_where_nothing_or_many_places_fit(rng):
+    image = np.stack([blob()] * 4)
+    grating = np.broadcast_to(np.cos(2 * np.pi * np.arange(14) / 7), image.shape)
+    cases = {
+        "blank": (0 * image, image),
+        "grey": (0 * image + 0.5, image),
+        "grey up to rounding": (0.5 + 1e-9 * image, image),
+        "of a blank world": (image, 0 * image),
+        "a grating": (grating, grating),
+        "noise": tuple(rng.standard_normal((2, *image.shape))),
+        "the opposite": (-image, image),
+    }
+    for name, (x, y) in cases.items():
+        assert not distinct(x, y).any(), name
+        assert np.isnan(split(x, y)[1]).all(), name
+
+
+def test_noise_is_seldom_like_noise(rng):
+    """At any of 64 places; 3 times in 1,000 by the normal approximation, on either side of which we are."""
+    assert distinct(*rng.standard_normal((2, 2000, 1, 8, 8))).mean() < 0.01

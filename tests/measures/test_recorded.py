@@ -109,6 +109,33 @@ def test_squared_errors_need_predictions_after_the_context(recording):
         recorded.squared_error(predicted(recording, 0, unknown=3))
 
 
+@pytest.mark.parametrize("trials", [2, 3, 20])
+def test_the_mean_frame_leaves_out_the_judged_trial(recording, trials):
+    """So that its error is n / (n - 1) times the variance, and not (n - 1) / n of it."""
+    frames = np.random.default_rng(0).standard_normal((2, trials, 5, 30, 30)).astype(np.float32)
+    flows = [(0, 0), (1, 0)]
+    frames[1] = frames[0]  # the same trials under another flow
+    error = recorded.error_of_mean_frame(recording(None, flows, frames=frames, prediction=frames, context=2))
+    assert error.dims == ("flow", "trial", "time", "y", "x")
+    assert error.ahead.values.tolist() == [1, 2, 3]
+    by_hand = frames[:, 0] - frames[:, 1:].mean((0, 1))
+    np.testing.assert_allclose(error[:, 0], by_hand[:, 2:] ** 2, rtol=1e-4, atol=1e-6)
+    assert float(error.mean()) == pytest.approx(trials / (trials - 1), rel=0.1)
+    one = recorded.error_of_mean_frame(
+        recording(None, flows, frames=frames[:, :1], prediction=frames[:, :1], context=2)
+    )
+    assert one.isnull().all()
+
+
+def test_the_last_frame_is_that_before_the_predictions(recording):
+    frames = np.arange(6.0)[:, None, None] * np.ones((1, 2, 1, 3, 3))
+    made = recording(frames=frames, prediction=frames, context=3)
+    error = recorded.error_of_last_frame(made)
+    np.testing.assert_allclose(error[0, 0, :, 0, 0], [1, 4, 9])
+    with pytest.raises(InputError, match="expected frame 2, the last one seen; the recording lacks it"):
+        recorded.error_of_last_frame(made.isel(time=[0, 1, 3, 4, 5]))
+
+
 def test_the_reference_is_found_by_its_velocity(recording):
     states = np.arange(3.0).reshape(3, 1, 1, 1, 1, 1, 1)
     made = recording(states, [(0, 1), (0, 0), (-1, 0)])

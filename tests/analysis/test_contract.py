@@ -1,0 +1,203 @@
+"""Every analysis, on a recording of every stimulus and on every kind of recording with nothing to find, gives
+numbers that hold what they should, or one line that says why it cannot.
+"""
+
+import inspect
+import warnings
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+
+from flowsim import InputError, build, ideas, open_recording, record
+from flowsim.figures import plot
+from tests.known.nulls import KINDS, as_sweep, null
+from tests.known.results import DRAWS
+
+mpl.use("agg")
+ANALYSES = ideas.names("analysis")
+FAMILIES = ideas.names("stimuli")
+SPLITS = ("train", "valid", "test", "sweep", "probe")
+PERMUTATIONS = 19
+"""The fewest of which a p of 0.05 can come."""
+
+SIMULATIONS = 200
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """A factory of recordings of a small untrained network that was shown a split of a stimulus."""
+    folder, known = tmp_path_factory.mktemp("shown"), {}
+
+    def show(family, split):
+        if (family, split) not in known:
+            stimulus = ideas.load("stimuli", family).generate(
+                split, np.random.default_rng(0), trials=3, frames=6
+            )
+            torch.manual_seed(0)
+            size = (stimulus.sizes["y"], stimulus.sizes["x"])
+            network = build("fernn", size, max_speed=1, channels=2, decoder_layers=0, classes=10)
+            file = folder / f"{family}-{split}.h5"
+            record(
+                network,
+                stimulus,
+                file,
+                context=None if split == "probe" else 3,
+                sites=("state", "prediction", "logits"),
+                curve={"sequences": [8, 16], "valid_loss": [0.2, 0.1]},
+                attrs={"network": "fernn", "seed": "0", "horizon": 2},
+            )
+            known[family, split] = open_recording(file)
+        return known[family, split]
+
+    return show
+
+
+def judged(name, recording, draws=PERMUTATIONS, **options):
+    """Results of an analysis, or the InputError that says in one line why there are none.
+
+    Nothing else is raised, and nothing is divided by 0 on the way.
+    """
+    analysis = ideas.load("analysis", name)
+    arguments = inspect.signature(analysis.analyse).parameters
+    options = {argument: draws for argument in DRAWS if argument in arguments} | options
+    if "trained_speed" in arguments and "trained" not in recording.coords:
+        options["trained_speed"] = 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return analysis.analyse(recording, **options).compute()
+        except InputError as error:
+            return error
+
+
+def in_runs(results):
+    """Results as those of two seeds of an experiment, which came out the same."""
+    run = {"network": ("run", ["fernn"] * 2), "seed": ("run", ["0", "1"])}
+    both = results.expand_dims(run=["fernn-seed0", "fernn-seed1"]).copy(deep=True)
+    return both.assign_coords(run)
+
+
+def answers_of(name, results):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        return ideas.load("analysis", name).answers(in_runs(results))
+
+
+def p_values(results):
+    """All p-values of results, by name."""
+    names = [n for n in map(str, results.data_vars) if n == "p" or n.endswith("_p") or n.startswith("p_")]
+    return {name: results[name].values.ravel() for name in names}
+
+
+def check(name, judgement):
+    """What holds of whatever an analysis says."""
+    if isinstance(judgement, InputError):
+        assert 30 < len(str(judgement)) < 400, judgement
+        assert "\n" not in str(judgement)
+        return
+    for variable, values in judgement.data_vars.items():
+        if np.issubdtype(values.dtype, np.number):
+            assert not np.isinf(values).any(), variable
+    for p in p_values(judgement).values():
+        known = p[np.isfinite(p)]
+        assert ((known > 0) & (known <= 1)).all()
+    answers = answers_of(name, judgement)
+    assert any(np.isfinite(values).any() for values in answers.values()) or not answers
+    for label, values in answers.items():
+        assert values.dims == ("run",), label
+        assert not np.isinf(values).any(), label
+        low, high = values.attrs.get("bounds", (-np.inf, np.inf))
+        known = values.values[np.isfinite(values.values)]
+        assert ((known >= low) & (known <= high)).all(), label
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", ANALYSES)
+def test_every_stimulus(name, family, shown):
+    check(name, judged(name, shown(family, ideas.load("analysis", name).READS), draws=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", ANALYSES)
+def test_every_split(name, family, split, shown):
+    """Also those that an analysis is not made for; and what it says can be drawn."""
+    judgement = judged(name, shown(family, split), draws=2)
+    check(name, judgement)
+    if not isinstance(judgement, InputError) and split == ideas.load("analysis", name).READS:
+        with mpl.rc_context(plot.STYLE):
+            ideas.load("analysis", name).figure(in_runs(judgement)).draw_without_rendering()
+        plt.close("all")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_stimulus_can_be_predicted(family, shown):
+    """Errors are judged, not refused: of every family, against both predictions that know no motion."""
+    results = judged("prediction_error", shown(family, "test"))
+    (answer,) = answers_of("prediction_error", results).values()
+    assert np.isfinite(answer).all()
+    assert set(answer.attrs["baseline"]) == {"last frame", "mean frame"}
+    assert min(answer.attrs["baseline"].values()) > 0
+
+
+def nothing_for(name, kind, seed):
+    """A recording of a kind, as the analysis reads it."""
+    rng = np.random.default_rng(seed)
+    made = null(kind, rng)
+    reads = ideas.load("analysis", name).READS
+    return made if reads == "probe" else as_sweep(made, rng)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ANALYSES)
+def test_every_null(name, kind):
+    check(name, judged(name, nothing_for(name, kind, 0), draws=2))
+
+
+WITH_P = ("learned_action", "linear_decoding", "representational_similarity", "velocity_tuning")
+"""Analyses of one recording that state a p-value."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", WITH_P)
+def test_p_values_of_nulls_are_small_no_more_often_than_they_say(name, kind):
+    """Of each that is stated; where one is stated by unit, of the share of units."""
+    small = {}
+    for seed in range(SIMULATIONS):
+        judgement = judged(name, nothing_for(name, kind, seed), **({"seed": seed} if _drawn(name) else {}))
+        if isinstance(judgement, InputError):
+            continue
+        for variable, p in p_values(judgement).items():
+            known = p[np.isfinite(p)]
+            if known.size:
+                small.setdefault(variable, []).append(np.mean(known <= 0.05))
+    for variable, rates in small.items():
+        # the mean of shares is no more spread than that of one p a simulation
+        assert np.sum(rates) <= binom.ppf(0.999, len(rates), 0.05), variable
+
+
+def _drawn(name):
+    return "seed" in inspect.signature(ideas.load("analysis", name).analyse).parameters
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["prediction_error", "length_generalisation", "velocity_generalisation"])
+def test_predictions_that_know_nothing_are_worse_than_the_mean_frame(name, kind):
+    answers = answers_of(name, judged(name, nothing_for(name, kind, 0)))
+    assert answers
+    for label, values in answers.items():
+        assert values.attrs["better"] == "lower"
+        assert float(values[0]) > values.attrs["baseline"]["mean frame"], label
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_that_know_nothing_have_no_drift_and_no_growth(kind):
+    results = judged("stability", nothing_for("stability", kind, 0)).sel(between="world")
+    assert float(results.indistinct.mean()) > 0.8
+    assert results.growth.isnull().all()
