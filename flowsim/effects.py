@@ -37,7 +37,7 @@ spread, one standard deviation for both has no meaning, and g is undefined.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -55,8 +55,9 @@ than Welch's where seeds are unrelated, and narrower where they are correlated.
 NODES = 2000
 """Quantiles over which `noncentrality` takes a mean."""
 ROUNDING = 1e-9
-"""Seeds have no spread if they differ by less than this share of the largest value, or ratio between values."""
+"""Seeds that differ by less have no spread: a share of the largest value, or of themselves for a ratio."""
 UNBOUNDED = (-np.inf, np.inf)
+Quantity = TypeVar("Quantity", bound=Hashable)
 
 
 def compare(
@@ -93,9 +94,8 @@ def compare(
     """
     compared = differences(values, reference, ratio, bounds)
     known, rounding = _by_network(values, ratio)
-    g = {
-        n: _NO_G if n == reference else _standardised(x, known[reference], rounding) for n, x in known.items()
-    }
+    r = known[reference]
+    g = {n: _NO_G if n == reference else _standardised(x, r, rounding) for n, x in known.items()}
     return compared.join(pd.DataFrame.from_dict(g, orient="index"))
 
 
@@ -137,7 +137,7 @@ def differences(
     return compared
 
 
-def corrected(family: Mapping[Hashable, pd.DataFrame]) -> dict[Hashable, pd.DataFrame]:
+def corrected(family: Mapping[Quantity, pd.DataFrame]) -> dict[Quantity, pd.DataFrame]:
     """Comparisons of several quantities, as they hold together.
 
     Parameters
@@ -193,7 +193,7 @@ def best(values: xr.DataArray, better: str, ratio: bool) -> tuple[list[str], flo
         for r in others:
             found = _difference(known[a], known[r], rounding)
             p.append(2 * stats.t.sf(abs(found["effect"]) / found["error"], found["freedom"]))
-    return same, float(min(1, max(1, len(means) / 2) * np.max(p)))
+    return same, float(np.minimum(1, max(1, len(means) / 2) * np.max(p)))
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -255,8 +255,7 @@ def _bounded_interval(compared: pd.DataFrame, low: float, high: float) -> tuple[
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         if np.isfinite(low) and np.isfinite(high):
             odds, factor = above / below, np.exp(half * (high - low) / (above * below))
-            shares = [odds / factor, odds * factor]
-            return tuple(high - (high - low) / (1 + share) for share in shares)  # type: ignore[return-value]
+            return high - (high - low) / (1 + odds / factor), high - (high - low) / (1 + odds * factor)
         if np.isfinite(low):
             return low + above * np.exp(-half / above), low + above * np.exp(half / above)
         if np.isfinite(high):

@@ -43,7 +43,7 @@ ERRORS = 1 - LEVEL
 
 @dataclass(frozen=True)
 class TableCell:
-    """One network in the opening table: its mean and its ``seeds``; ``best`` if it differs from all others."""
+    """One network in the opening table: its mean and ``seeds``; ``best`` if it differs from all others."""
 
     text: str
     seeds: str
@@ -52,7 +52,7 @@ class TableCell:
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One quantity in the opening table; ``note`` says which mean it is, and what chance or baselines give."""
+    """One quantity in the opening table; ``note`` says which mean it is, what is chance, what baselines."""
 
     label: str
     note: str
@@ -210,9 +210,7 @@ def without_rounding(values: xr.DataArray) -> xr.DataArray:
 
 
 def by_ratio(values: xr.DataArray) -> bool:
-    """Whether a quantity has geometric means and is compared by ratio: its attribute ``scale`` is "ratio", and
-    no value is 0.
-    """
+    """Whether a quantity has geometric means and ratios: its attribute ``scale`` says so, and no value is 0."""
     return values.attrs.get("scale") == "ratio" and bool((values.isnull() | (values > 0)).all())
 
 
@@ -236,10 +234,10 @@ def findings(answers: Mapping[Key, xr.DataArray]) -> Findings:
         }
     )
     sentences = [
-        _sentence(key[1], judged[key], row)
+        _sentence(key[1], judged[key], str(network), numbers)
         for key, table in compared.items()
-        for row in table.to_dict("index").items()
-        if row[1]["p_holm"] <= ERRORS
+        for network, numbers in table.iterrows()
+        if numbers["p_holm"] <= ERRORS
     ]
     return Findings(
         sentences=sentences,
@@ -270,8 +268,7 @@ def _best(judged: Mapping[Key, xr.DataArray]) -> dict[Key, list[str]]:
 
 def _beats(values: xr.DataArray, network: str) -> bool:
     bars = list(_bars(values).values())
-    own = values.values[values["network"].values == network]
-    known = own[~np.isnan(own)]
+    known = _known(values, network)
     lower = values.attrs["better"] == "lower"
     return all(bool((known < bar).all() if lower else (known > bar).all()) for bar in bars)
 
@@ -282,9 +279,8 @@ def _bars(values: xr.DataArray) -> dict[str, float]:
     return {name: float(bar) for name, bar in (bars | values.attrs.get("baseline", {})).items()}
 
 
-def _sentence(label: str, values: xr.DataArray, row: tuple[Any, dict[str, Any]]) -> str:
+def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[str, Any]) -> str:
     """A comparison in words, with the interval that holds together with all others of the report."""
-    network, numbers = row
     reference = networks_of(values)[0]
     effect, ratio = numbers["effect"], numbers["ratio"]
     is_lower = effect < (1 if ratio else 0)
@@ -298,18 +294,20 @@ def _sentence(label: str, values: xr.DataArray, row: tuple[Any, dict[str, Any]])
 
 def _exact(label: str, values: xr.DataArray) -> str:
     """Which networks have 0, to rounding, in all of two or more seeds, and which clearly not; "" if none."""
-    known = {n: values.values[values["network"].values == n] for n in networks_of(values)}
-    known = {n: x[~np.isnan(x)] for n, x in known.items()}
+    known = {n: _known(values, n) for n in networks_of(values)}
     several = {n: x for n, x in known.items() if len(x) > 1}
     exact = [n for n, x in several.items() if not x.any()]
     apart = [n for n, x in several.items() if abs(x).min() >= CLEARLY_NOT_EXACT]
     if values.attrs["better"] != "lower" or not exact or not apart:
         return ""
-    others = [f"{number(known[n].min())} to {number(known[n].max())} in those of {n}" for n in apart]
-    return (
-        f"{label[0].upper()}{label[1:]}: 0 to rounding in all {_enumerated([str(len(known[n])) for n in exact])} "
-        f"seeds of {_enumerated(exact)}; {_enumerated(others)}."
+    zero = _enumerated([f"{n} ({len(several[n])})" for n in exact])
+    others = _enumerated(
+        [
+            f"{number(several[n].min())} to {number(several[n].max())} in {n} ({len(several[n])})"
+            for n in apart
+        ]
     )
+    return f"{label[0].upper()}{label[1:]}: 0 to rounding in every seed of {zero}; {others}."
 
 
 def summary_row(label: str, values: xr.DataArray, networks: list[str], green: Collection[str]) -> SummaryRow:
@@ -329,11 +327,16 @@ def summary_row(label: str, values: xr.DataArray, networks: list[str], green: Co
     """
     cells = []
     for network in networks:
-        known = values.values[values["network"].values == network]
-        known = known[~np.isnan(known)]
+        known = _known(values, network)
         text = number(_mean(known, by_ratio(values))) if len(known) else "does not apply"
         cells.append(TableCell(text, seeds_in_words(known), network in green))
     return SummaryRow(_with_arrow(label, values), _note(values), cells)
+
+
+def _known(values: xr.DataArray, network: str) -> np.ndarray:
+    """The values of those seeds of a network that have one."""
+    own = values.values[values["network"].values == network]
+    return own[~np.isnan(own)]
 
 
 def _mean(known: np.ndarray, ratio: bool) -> float:
@@ -378,8 +381,7 @@ def effect_table(label: str, values: xr.DataArray, networks: list[str]) -> Effec
     for network in networks:
         numbers = compared[network]
         common = min(numbers["n"], compared[reference]["n"])
-        known = values.values[values["network"].values == network]
-        mean = _estimated_mean(numbers, known[~np.isnan(known)])
+        mean = _estimated_mean(numbers, _known(values, network))
         effect = _estimate(numbers, "effect", common, _sign(numbers["effect"], ratio))
         if network == reference:
             effect = Estimate("reference")
