@@ -94,9 +94,11 @@ def compare(
     """
     compared = differences(values, reference, ratio, bounds)
     known, rounding = _by_network(values, ratio)
-    r = known[reference]
-    g = {n: _NO_G if n == reference else _standardised(x, r, rounding) for n, x in known.items()}
-    return compared.join(pd.DataFrame.from_dict(g, orient="index"))
+    g = pd.DataFrame(
+        [_NO_G if n == reference else _standardised(x, known[reference], rounding) for n, x in known.items()],
+        index=list(known),
+    )
+    return compared.join(g)
 
 
 def differences(
