@@ -96,7 +96,7 @@ def compare(
     known, rounding = _by_network(values, ratio)
     g = pd.DataFrame(
         [_NO_G if n == reference else _standardised(x, known[reference], rounding) for n, x in known.items()],
-        index=list(known),
+        index=pd.Index(list(known)),
     )
     return compared.join(g)
 

@@ -246,7 +246,8 @@ def test_the_best_differs_from_all_others_or_has_no_p(rng):
     networks, p = best(values(a=high, b=low, c=low + 0.001), "higher", ratio=True)
     assert networks == ["a"]
     assert p < 1e-6
-    assert best(values(a=low, b=low + 0.001, c=high), "lower", False)[1] > 0.05
+    near = low + 0.01 * rng.standard_normal(5)
+    assert best(values(a=low, b=near, c=high), "lower", False)[1] > 0.05
     assert best(values(a=[0.0, 0.0], b=[0.0, 0.0], c=[5.0, 5.01]), "lower", False)[0] == ["a", "b"]
     assert np.isnan(best(values(a=[1.0], b=[5.0]), "lower", False)[1])
     assert np.isnan(best(values(a=[1.0, 1.0], b=[5.0, 5.0]), "lower", False)[1])

@@ -210,7 +210,7 @@ def without_rounding(values: xr.DataArray) -> xr.DataArray:
 
 
 def by_ratio(values: xr.DataArray) -> bool:
-    """Whether a quantity has geometric means and ratios: its attribute ``scale`` says so, and no value is 0."""
+    """Whether a quantity has geometric means and ratios: ``scale`` says so, and no value is 0."""
     return values.attrs.get("scale") == "ratio" and bool((values.isnull() | (values > 0)).all())
 
 
@@ -234,7 +234,7 @@ def findings(answers: Mapping[Key, xr.DataArray]) -> Findings:
         }
     )
     sentences = [
-        _sentence(key[1], judged[key], str(network), numbers)
+        _sentence(key[1], judged[key], str(network), numbers.to_dict())
         for key, table in compared.items()
         for network, numbers in table.iterrows()
         if numbers["p_holm"] <= ERRORS
@@ -285,7 +285,7 @@ def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[s
     effect, ratio = numbers["effect"], numbers["ratio"]
     is_lower = effect < (1 if ratio else 0)
     judgement = "better" if is_lower == (values.attrs["better"] == "lower") else "worse"
-    low, high = (number(numbers[f"effect_{end}_holm"], digits=2) for end in ("low", "high"))
+    low, high = (number(numbers[f"effect_{end}_holm"]) for end in ("low", "high"))
     return (
         f"{label[0].upper()}{label[1:]}: {network} is {judgement} than {reference}, "
         f"{_sign(effect, ratio)}{number(effect)} ({low} to {high}, {numbers['n']} seeds)."
@@ -303,8 +303,9 @@ def _exact(label: str, values: xr.DataArray) -> str:
     zero = _enumerated([f"{n} ({len(several[n])})" for n in exact])
     others = _enumerated(
         [
-            f"{number(several[n].min())} to {number(several[n].max())} in {n} ({len(several[n])})"
-            for n in apart
+            f"{number(x.min())} to {number(x.max())} in {n} ({len(x)})"
+            for n, x in several.items()
+            if n in apart
         ]
     )
     return f"{label[0].upper()}{label[1:]}: 0 to rounding in every seed of {zero}; {others}."
