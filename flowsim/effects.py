@@ -159,7 +159,7 @@ def corrected(family: Mapping[Quantity, pd.DataFrame]) -> dict[Quantity, pd.Data
     every["p_holm"] = holm(every.p.to_numpy())
     share = (every.p / every.p_holm).where(every.p > 0, 1 / max(1, every.p.notna().sum()))
     every["effect_low_holm"], every["effect_high_holm"] = _interval(every, (1 - LEVEL) * share)
-    return {quantity: every.loc[i] for i, quantity in enumerate(family)}
+    return {quantity: every.loc[[i]].droplevel(0) for i, quantity in enumerate(family)}
 
 
 def best(values: xr.DataArray, better: str, ratio: bool) -> tuple[list[str], float]:

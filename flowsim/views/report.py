@@ -279,7 +279,7 @@ def _bars(values: xr.DataArray) -> dict[str, float]:
     return {name: float(bar) for name, bar in (bars | values.attrs.get("baseline", {})).items()}
 
 
-def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[str, Any]) -> str:
+def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[Any, Any]) -> str:
     """A comparison in words, with the interval that holds together with all others of the report."""
     reference = networks_of(values)[0]
     effect, ratio = numbers["effect"], numbers["ratio"]

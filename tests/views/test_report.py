@@ -90,7 +90,7 @@ def test_a_difference_beyond_luck_has_a_sentence():
     assert said.reference == "a"
     assert len(said.sentences) == 2
     assert said.sentences[0].startswith(
-        "Mse: b is worse than a, \N{MULTIPLICATION SIGN} 2.99 (2.96 to 3.02, 5 seeds)"
+        "Mse: b is worse than a, \N{MULTIPLICATION SIGN} 2.99 (2.95 to 3.03, 5 seeds)"
     )
     assert said.sentences[1].startswith("Accuracy: b is better than a, +2.00 (")
     assert said.best == {("any", "mse"): ["a"], ("any", "accuracy"): ["b"]}
