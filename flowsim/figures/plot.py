@@ -82,7 +82,7 @@ def trials(results: xr.Dataset) -> str:
 
 
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
-    """Arithmetic mean over seeds of ``variable`` (run, x) against ``x``, a line per network; seeds are thin."""
+    """Arithmetic mean over seeds of ``variable`` (run, x) against ``x``, a line per network; seeds thin."""
     import seaborn as sns
 
     table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
