@@ -80,8 +80,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     ----------
     recording : Dataset
         With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
-        some, or (flow, trial, time, unit), about which only the invariant law says something; flow 0 is the
-        reference.
+        some, or (flow, trial, time, unit), about which only the invariant law says something; the reference
+        is the flow at rest.
 
     Returns
     -------
@@ -94,8 +94,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     InputError
-        If the recording has no states, or they contain NaN or infinity.
+        If the recording has no states or no moving flows, or the states are 0 everywhere or contain NaN or
+        infinity.
     """
+    recording = recorded.reference_first(recording)
     state, grid, laws = _read(recording)
     flows = coordinates.flows(recording)
     partners = [_partners(flow, grid) for flow in flows]
@@ -103,6 +105,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         flows, laws, partners, recording.time.values.tolist(), tuple(map(str, state.dims))
     )
     squares = _sums_of_squares(state, comparison)
+    recorded.require_alive(bool((squares.by_time.sel(sum="covered") > 0).any()))
     return _packed(recording, squares, _coverage(comparison, grid), grid)
 
 

@@ -78,6 +78,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         If the velocity of the objects was not recorded, no trial rests in the reference, no state channel has
         velocity 0, or the state contains NaN or infinity.
     """
+    recording = recorded.reference_first(recording)
     state = coordinates.variable(recording, "state", coordinates.STATE, coordinates.ORIENTED)
     flows = coordinates.flows(recording)
     grid = coordinates.grid(recording)
@@ -93,6 +94,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         scale[maps.flow] += maps.rest.square().sum(ALL_BUT_TIME).numpy()
         if maps.trial == resting[0] and maps.flow == fastest:
             example = _most_active(maps)
+    recorded.require_alive(bool(scale.any()))
     change = np.sqrt(recorded.ratio(missed, scale))
     pictures = {name: (("time", "y", "x"), values, {"units": "1"}) for name, values in example.items()}
     return xr.Dataset(

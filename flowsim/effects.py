@@ -14,15 +14,30 @@ seeds: r = 0.58, with a 95 % interval of -0.21 to 0.91). With `PAIRED` or more c
 therefore that of the paired differences; with fewer, their n - 1 degrees of freedom cost more than pairing
 gains, and Welch's interval errs on the wide side.
 
+The interval of the mean of a quantity that cannot leave [low, high] is symmetric around the logit of the mean
+(or its logarithm, where there is one bound), with a standard error by the delta method, and so stays within.
+For 4, 8 and 16 values from beta distributions with means of 0.5 to 0.98 it held the mean in 93 to 96 % of
+20,000 simulations, where an interval cut off at the bounds held it in 88 to 95 %, and one for the mean of
+logits in 66 to 95 %. Differences are cut off at what is possible.
+
+Comparisons that are made together are one family (`corrected`): a p-value by Holm (1979), Scand. J. Stat. 6,
+and with it the interval at the level at which Holm's procedure tests that comparison. With equal networks,
+whatever their number and that of the quantities, any of these intervals leaves out "no effect" in at most 5 %
+of families.
+
 The standardised effect is Hedges' g, with s the pooled standard deviation:
 
     g = J(m) d / s,    J(m) = Gamma(m / 2) / (sqrt(m / 2) Gamma((m - 1) / 2)),    m = n_a + n_r - 2
 
 Its interval inverts the noncentral t distribution (Hedges 1981, Journal of Educational Statistics 6; Steiger
-& Fouladi 1997): exact for independent normal values of equal variance.
+& Fouladi 1997): exact for independent normal values of equal variance. Where one of the two networks has no
+spread, one standard deviation for both has no meaning, and g is undefined.
 """
 
 from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,16 +47,22 @@ from scipy import optimize, special, stats
 from flowsim.errors import InputError
 
 LEVEL = 0.95
-"""Level of every interval; of each comparison by itself, not corrected for how many there are."""
+"""Level of every interval: of each comparison by itself, or of all of a family (`corrected`)."""
 PAIRED = 5
 """With this many common seeds or more, the interval is that of paired differences. It is then a fifth wider
 than Welch's where seeds are unrelated, and narrower where they are correlated.
 """
 NODES = 2000
 """Quantiles over which `noncentrality` takes a mean."""
+ROUNDING = 1e-9
+"""Seeds that differ by less have no spread: a share of the largest value, or of themselves for a ratio."""
+UNBOUNDED = (-np.inf, np.inf)
+Quantity = TypeVar("Quantity", bound=Hashable)
 
 
-def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
+def compare(
+    values: xr.DataArray, reference: str, ratio: bool, bounds: tuple[float, float] = UNBOUNDED
+) -> pd.DataFrame:
     """Every network's mean over seeds, and how it differs from the reference.
 
     Name the reference before you see the data: a comparison with whichever network came out best would take
@@ -56,20 +77,144 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
     ratio : bool
         Compare by ratio, and take geometric means; for positive quantities that differ by factors, such as
         errors.
+    bounds : tuple of float
+        The least and the largest value that the quantity can have.
+
+    Returns
+    -------
+    DataFrame
+        By network, what `differences` gives, and Hedges' ``g`` (of logarithms, for a ratio) with ``g_low``,
+        ``g_high``: NaN where one of the two networks has one seed or no spread.
+
+    Raises
+    ------
+    InputError
+        If no run is of the reference, values to be compared by ratio are not positive, or values are out of
+        bounds.
+    """
+    compared = differences(values, reference, ratio, bounds)
+    known, rounding = _by_network(values, ratio)
+    g = pd.DataFrame(
+        [_NO_G if n == reference else _standardised(x, known[reference], rounding) for n, x in known.items()],
+        index=pd.Index(list(known)),
+    )
+    return compared.join(g)
+
+
+def differences(
+    values: xr.DataArray, reference: str, ratio: bool, bounds: tuple[float, float] = UNBOUNDED
+) -> pd.DataFrame:
+    """What `compare` gives, without g.
 
     Returns
     -------
     DataFrame
         By network: ``n`` seeds; ``mean`` with ``mean_low``, ``mean_high``; ``effect``, the difference from
-        the reference or ratio to it, with ``effect_low``, ``effect_high``; Hedges' ``g`` (of logarithms, for
-        a ratio) with ``g_low``, ``g_high``; ``paired``. The bounds hold `LEVEL`. They and g are NaN where a
-        network has one seed, or where seeds do not differ at all; effects are for the reference itself.
-
-    Raises
-    ------
-    InputError
-        If no run is of the reference, or values to be compared by ratio are not positive.
+        the reference or ratio to it, with ``effect_low``, ``effect_high``; ``p``, of no effect (two-sided);
+        ``paired``; and what intervals at other levels need: ``error`` and ``freedom``, the standard error of
+        the effect (of its logarithm, for a ratio) and its degrees of freedom, ``ratio``, and ``least``,
+        ``most``, the bounds of the effect. Intervals hold `LEVEL`, each by itself. They and p are NaN where a
+        network has one seed, or where neither has any spread; effects are for the reference itself.
     """
+    _check(values, reference, ratio, bounds)
+    known, rounding = _by_network(values, ratio)
+    nothing = dict.fromkeys(("effect", "error", "freedom"), np.nan) | {"paired": False}
+    rows = {
+        n: _mean(x, rounding) | (nothing if n == reference else _difference(x, known[reference], rounding))
+        for n, x in known.items()
+    }
+    compared = pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
+    with np.errstate(invalid="ignore"):
+        compared["p"] = 2 * stats.t.sf(abs(compared.effect) / compared.error, compared.freedom)
+    if ratio:
+        columns = ["mean", "mean_low", "mean_high", "effect"]
+        compared[columns] = np.exp(compared[columns])
+    low, high = bounds
+    if not ratio:
+        compared["mean_low"], compared["mean_high"] = _bounded_interval(compared, low, high)
+    compared = compared.drop(columns=["half"]).assign(
+        ratio=ratio, least=0.0 if ratio else low - high, most=np.inf if ratio else high - low
+    )
+    compared["effect_low"], compared["effect_high"] = _interval(compared, 1 - LEVEL)
+    return compared
+
+
+def corrected(family: Mapping[Quantity, pd.DataFrame]) -> dict[Quantity, pd.DataFrame]:
+    """Comparisons of several quantities, as they hold together.
+
+    Parameters
+    ----------
+    family : mapping of quantity to DataFrame
+        Of `differences` or `compare`.
+
+    Returns
+    -------
+    dict of quantity to DataFrame
+        The same, with ``p_holm``, and ``effect_low_holm``, ``effect_high_holm``: the interval that leaves out
+        "no effect" if ``p_holm`` is below 1 - `LEVEL`.
+    """
+    if not family:
+        return {}
+    every = pd.concat(dict(enumerate(family.values())))
+    every["p_holm"] = holm(every.p.to_numpy())
+    share = (every.p / every.p_holm).where(every.p > 0, 1 / max(1, every.p.notna().sum()))
+    every["effect_low_holm"], every["effect_high_holm"] = _interval(every, (1 - LEVEL) * share)
+    return {quantity: every.loc[[i]].droplevel(0) for i, quantity in enumerate(family)}
+
+
+def best(values: xr.DataArray, better: str, ratio: bool) -> tuple[list[str], float]:
+    """Which network has the best mean, and is that more than luck?
+
+    Parameters
+    ----------
+    values, ratio
+        As of `compare`.
+    better : str
+        "lower" or "higher".
+
+    Returns
+    -------
+    networks : list of str
+        One, or several that have the same value in all their seeds.
+    p : float
+        Probability, at most, with which networks would come out so far before all others if they were equal:
+        the largest p of a comparison with another network, times half the number of networks, since any of
+        them might have been best (Bonferroni). NaN if some comparison has none, or there is no other network.
+    """
+    known, rounding = _by_network(values, ratio)
+    means = pd.Series({n: x.mean() for n, x in known.items() if len(x)}, dtype=float)
+    if len(means) < 2:
+        return list(means.index), np.nan
+    first = str(means.idxmin() if better == "lower" else means.idxmax())
+    same = [str(n) for n in means.index if n == first or _equal(known[n], known[first], rounding)]
+    others = [n for n in means.index if n not in same]
+    if not others:
+        return same, np.nan
+    p = []
+    for a in same:
+        for r in others:
+            found = _difference(known[a], known[r], rounding)
+            p.append(2 * stats.t.sf(abs(found["effect"]) / found["error"], found["freedom"]))
+    return same, float(np.minimum(1, max(1, len(means) / 2) * np.max(p)))
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values (test) of one family, adjusted so that any false finding is rare; NaN is no member of it.
+
+    A step-down Bonferroni correction: valid however the tests depend on each other (Holm 1979).
+    """
+    adjusted = np.array(p, np.float64)
+    known = np.flatnonzero(np.isfinite(adjusted))
+    order = known[np.argsort(adjusted[known], kind="stable")]
+    steps = adjusted[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
+
+
+_NO_G = dict.fromkeys(("g", "g_low", "g_high"), np.nan)
+
+
+def _check(values: xr.DataArray, reference: str, ratio: bool, bounds: tuple[float, float]) -> None:
     names = list(dict.fromkeys(values["network"].values.tolist()))
     if reference not in names:
         raise InputError(
@@ -79,60 +224,101 @@ def compare(values: xr.DataArray, reference: str, ratio: bool) -> pd.DataFrame:
         raise InputError(
             f"a ratio needs positive values; got {float(values.min()):.3g}. Compare by difference"
         )
+    low, high = bounds
+    slack = ROUNDING * max(1.0, *(abs(b) for b in bounds if np.isfinite(b)), 1.0)
+    if ((values < low - slack) | (values > high + slack)).any():
+        raise InputError(
+            f"expected values from {low:g} to {high:g}; got {float(values.min()):.3g} to "
+            f"{float(values.max()):.3g}. Correct the bounds of the quantity"
+        )
+
+
+def _by_network(values: xr.DataArray, ratio: bool) -> tuple[dict[str, Any], float]:
+    """Known values by network and seed, as logarithms for a ratio, and what is no spread among them."""
     table = values.to_series().astype(float)
     table.index = pd.MultiIndex.from_arrays([values["network"].values, values["seed"].values])
-    known = {n: np.log(table[n].dropna()) if ratio else table[n].dropna() for n in names}
-    rows = {
-        n: _mean(x) | (_NONE if n == reference else _effect(x, known[reference])) for n, x in known.items()
-    }
-    compared = pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
     if ratio:
-        logarithms = compared.columns[compared.columns.str.match("mean|effect")]
-        compared[logarithms] = np.exp(compared[logarithms])
-    return compared
+        table = table.apply(np.log)
+    names = list(dict.fromkeys(values["network"].values.tolist()))
+    rounding = ROUNDING if ratio else ROUNDING * float(np.nan_to_num(abs(table).max()))
+    return {n: table[n].dropna() for n in names}, rounding
 
 
-_NONE = dict.fromkeys(("effect", "effect_low", "effect_high", "g", "g_low", "g_high"), np.nan) | {
-    "paired": False
-}
+def _mean(x: pd.Series[float], rounding: float) -> dict[str, float]:
+    mean, error = float(x.mean()), np.sqrt(_squared_error(x, rounding))
+    half = stats.t.ppf((1 + LEVEL) / 2, len(x) - 1) * error if error > 0 else np.nan
+    return {"n": len(x), "mean": mean, "half": half, "mean_low": mean - half, "mean_high": mean + half}
 
 
-def _mean(x: pd.Series[float]) -> dict[str, float]:
-    mean = float(x.mean())
-    half = _half_width(np.sqrt(_squared_error(x)), len(x) - 1)
-    return {"n": len(x), "mean": mean, "mean_low": mean - half, "mean_high": mean + half}
+def _bounded_interval(compared: pd.DataFrame, low: float, high: float) -> tuple[pd.Series, pd.Series]:
+    """Ends of the intervals of arithmetic means, within bounds; of a scale without bounds, mean -+ half."""
+    mean, half = compared["mean"], compared["half"]
+    above, below = mean - low, high - mean
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if np.isfinite(low) and np.isfinite(high):
+            odds, factor = above / below, np.exp(half * (high - low) / (above * below))
+            return high - (high - low) / (1 + odds / factor), high - (high - low) / (1 + odds * factor)
+        if np.isfinite(low):
+            return low + above * np.exp(-half / above), low + above * np.exp(half / above)
+        if np.isfinite(high):
+            return high - below * np.exp(half / below), high - below * np.exp(-half / below)
+    return mean - half, mean + half
 
 
-def _effect(a: pd.Series[float], r: pd.Series[float]) -> dict[str, float]:
-    """Difference between a network and the reference, with intervals and g."""
+def _difference(a: pd.Series[float], r: pd.Series[float], rounding: float) -> dict[str, float]:
+    """Difference between two networks, its standard error and degrees of freedom.
+
+    Both are NaN where seeds do not differ, which does not prove that none would.
+    """
+    n_a, n_r = len(a), len(r)
+    paired = n_a >= PAIRED and set(a.index) == set(r.index)
+    error_a, error_r = _squared_error(a, rounding), _squared_error(r, rounding)
+    error, freedom = np.nan, np.nan
+    if paired:
+        error, freedom = np.sqrt(_squared_error(a - r, rounding)), n_a - 1
+    elif error_a + error_r > 0:
+        error = np.sqrt(error_a + error_r)
+        freedom = (error_a + error_r) ** 2 / (error_a**2 / (n_a - 1) + error_r**2 / (n_r - 1))
+    if not error > 0:
+        error, freedom, paired = np.nan, np.nan, False
+    return {"effect": float(a.mean() - r.mean()), "error": error, "freedom": freedom, "paired": paired}
+
+
+def _standardised(a: pd.Series[float], r: pd.Series[float], rounding: float) -> dict[str, float]:
+    """Hedges' g and its interval."""
+    if not (_squared_error(a, rounding) > 0 and _squared_error(r, rounding) > 0):
+        return _NO_G
     n_a, n_r = len(a), len(r)
     m = n_a + n_r - 2
     d = float(a.mean() - r.mean())
-    error_a, error_r = _squared_error(a), _squared_error(r)
-    if not error_a + error_r > 0:
-        return _NONE | {"effect": d}
-    paired = n_a >= PAIRED and set(a.index) == set(r.index)
-    if paired:
-        half = _half_width(np.sqrt(_squared_error(a - r)), n_a - 1)
-    else:
-        freedom = (error_a + error_r) ** 2 / (error_a**2 / (n_a - 1) + error_r**2 / (n_r - 1))
-        half = _half_width(np.sqrt(error_a + error_r), freedom)
     pooled = np.sqrt((a.var(ddof=0) * n_a + r.var(ddof=0) * n_r) / m)
     scale = float(np.sqrt(1 / n_a + 1 / n_r))
     low, high = noncentrality(float(d / pooled / scale), m)
     correction = np.exp(special.gammaln(m / 2) - special.gammaln((m - 1) / 2)) / np.sqrt(m / 2)
-    g = {"g": float(correction * d / pooled), "g_low": low * scale, "g_high": high * scale}
-    return {"effect": d, "effect_low": d - half, "effect_high": d + half, **g, "paired": paired}
+    return {"g": float(correction * d / pooled), "g_low": low * scale, "g_high": high * scale}
 
 
-def _squared_error(x: pd.Series[float]) -> float:
-    """Squared standard error of the mean; NaN below two values."""
-    return float(x.var()) / max(1, len(x))
+def _squared_error(x: pd.Series[float], rounding: float) -> float:
+    """Squared standard error of the mean: 0 without spread, NaN below two values."""
+    if len(x) < 2:
+        return np.nan
+    return float(x.var()) / len(x) if x.max() - x.min() > rounding else 0.0
 
 
-def _half_width(error: float, freedom: float) -> float:
-    """Half the width of an interval; NaN where seeds do not differ, which does not prove that none would."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom) * error) if error > 0 else np.nan
+def _equal(a: pd.Series[float], b: pd.Series[float], rounding: float) -> bool:
+    """Whether all seeds of both have one value."""
+    return max(a.max(), b.max()) - min(a.min(), b.min()) <= rounding
+
+
+def _interval(compared: pd.DataFrame, alpha: float | pd.Series[float]) -> tuple[pd.Series, pd.Series]:
+    """Ends of the intervals of effects that leave out the truth with probability ``alpha``."""
+    half = stats.t.isf(alpha / 2, compared.freedom) * compared.error
+    linear = compared.effect.where(~compared.ratio, np.log(compared.effect.where(compared.ratio, 1.0)))
+    ends = []
+    for end in (linear - half, linear + half):
+        on_scale = end.where(~compared.ratio, np.exp(end.where(compared.ratio, 0.0)))
+        ends.append(on_scale.clip(compared.least, compared.most))
+    return ends[0], ends[1]
 
 
 def noncentrality(t: float, freedom: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from flowsim import InputError
-from flowsim.effects import PAIRED, compare, noncentrality
+from flowsim.effects import PAIRED, best, compare, corrected, differences, holm, noncentrality
 
 
 def values(**by_network):
@@ -29,7 +29,7 @@ def test_differences_of_means_with_welch_intervals():
     np.testing.assert_allclose(found.loc["a", ["effect_low", "effect_high"]].astype(float), expected)
     expected = stats.ttest_1samp(a, 0).confidence_interval(0.95)
     np.testing.assert_allclose(found.loc["a", ["mean_low", "mean_high"]].astype(float), expected)
-    assert found.loc["r", "effect":"g_high"].isna().all()
+    assert found.loc["r", ["effect", "effect_low", "effect_high", "p", "g", "g_low", "g_high"]].isna().all()
 
 
 def test_ratios_are_of_geometric_means():
@@ -96,7 +96,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(seeds, spread, together, 
     for _ in range(400):
         common = np.sqrt(together) * rng.standard_normal(max(seeds))
         a, r = (common[:n] + np.sqrt(1 - together) * rng.standard_normal(n) for n in seeds)
-        found = compare(values(r=r, a=1 + spread * a), "r", ratio=False).loc["a"]
+        found = differences(values(r=r, a=1 + spread * a), "r", ratio=False).loc["a"]
         held.append(found.effect_low <= 1 <= found.effect_high)
     assert least - 0.02 <= np.mean(held) <= most + 0.01
 
@@ -115,7 +115,7 @@ def test_equal_networks_are_told_apart_as_rarely_as_they_should(rng):
     wrong = [
         not found.effect_low <= 1 <= found.effect_high
         for found in (
-            compare(
+            differences(
                 values(r=np.exp(rng.standard_normal(4)), a=np.exp(rng.standard_normal(4))), "r", ratio=True
             ).loc["a"]
             for _ in range(400)
@@ -137,7 +137,7 @@ def test_seeds_that_do_not_differ_give_a_difference_and_no_interval():
     found = compare(values(r=[0.0, 0.0], a=[0.0, 0.0], b=[1.0, 1.0], c=[1.0, 2.0]), "r", ratio=False)
     assert found.effect.tolist()[1:] == [0, 1, 1.5]
     assert found.effect_low.isna().tolist() == [True, True, True, False]
-    assert found.g.isna().tolist() == [True, True, True, False]
+    assert found.g.isna().all()  # r has no spread
 
 
 def test_what_cannot_be_compared_is_told():
@@ -145,3 +145,119 @@ def test_what_cannot_be_compared_is_told():
         compare(values(a=[1.0], b=[1.0]), "c", ratio=False)
     with pytest.raises(InputError, match=r"a ratio needs positive values; got 0. Compare by difference"):
         compare(values(a=[1.0], b=[0.0]), "a", ratio=True)
+
+
+def test_holm_by_hand_without_nan():
+    """Worked by hand: 4 x 0.01, 3 x 0.015, then 2 x 0.02, which may not fall below the one before."""
+    adjusted = holm(np.array([0.02, 0.01, np.nan, 0.9, 0.015]))
+    np.testing.assert_allclose(adjusted, [0.045, 0.04, np.nan, 0.9, 0.045])
+    assert np.isnan(holm(np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize("tests", [1, 5, 20])
+def test_holm_keeps_any_false_finding_rare_and_is_not_blind(tests, rng):
+    p = rng.random((4000, tests))
+    assert (np.apply_along_axis(holm, 1, p) <= 0.05).any(1).mean() == pytest.approx(0.05, abs=0.012)
+    p[:, 0] = 1e-6
+    assert (np.apply_along_axis(holm, 1, p)[:, 0] <= 0.05).all()
+
+
+def test_p_is_that_of_the_test_whose_interval_is_given(rng):
+    a, r = rng.standard_normal(3) + 2, rng.standard_normal(4)
+    found = differences(values(r=r, a=a), "r", ratio=False).loc["a"]
+    assert found.p == pytest.approx(stats.ttest_ind(a, r, equal_var=False).pvalue)
+    a = rng.standard_normal(6)
+    r = a + 0.3 + 0.1 * rng.standard_normal(6)
+    found = differences(values(r=np.exp(r), a=np.exp(a)), "r", ratio=True).loc["a"]
+    assert found.p == pytest.approx(stats.ttest_rel(a, r).pvalue)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "numbers"), [((0, 1), [0.9, 1, 1, 1]), ((-np.inf, 1), [0.2, 1]), ((0, np.inf), [0.01, 3])]
+)
+def test_intervals_stay_within_what_is_possible(bounds, numbers):
+    found = compare(values(r=numbers, a=numbers[::-1]), "r", False, bounds).loc["a"]
+    assert bounds[0] <= found.mean_low < found["mean"] < found.mean_high <= bounds[1]
+    assert found.effect_low >= bounds[0] - bounds[1]
+    assert found.effect_high <= bounds[1] - bounds[0]
+    free = compare(values(r=numbers, a=numbers[::-1]), "r", False).loc["a"]
+    assert not bounds[0] <= free.mean_low < free.mean_high <= bounds[1]
+
+
+def test_far_from_its_bounds_an_interval_is_students(rng):
+    x = 0.5 + 1e-4 * rng.standard_normal(5)
+    found = compare(values(r=x), "r", False, (0, 1)).loc["r"]
+    expected = stats.ttest_1samp(x, 0).confidence_interval(0.95)
+    np.testing.assert_allclose([found.mean_low, found.mean_high], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [4, 8])
+@pytest.mark.parametrize(("a", "b"), [(20, 1), (2, 2)])
+def test_bounded_intervals_hold_the_mean(seeds, a, b, rng):
+    """Student's, cut off at 1, holds it in 89 to 90 % of cases for the first distribution."""
+    x = rng.beta(a, b, (1000, seeds))
+    names = xr.DataArray(
+        x.ravel(),
+        {
+            "network": ("run", np.repeat(np.arange(1000).astype(str), seeds)),
+            "seed": ("run", np.tile(np.arange(seeds).astype(str), 1000)),
+        },
+        "run",
+    )
+    found = differences(names, "0", False, (0, 1))
+    held = (found.mean_low <= a / (a + b)) & (a / (a + b) <= found.mean_high)
+    assert 0.92 <= held.mean() <= 0.975
+
+
+def test_values_out_of_bounds_are_told():
+    with pytest.raises(InputError, match=r"expected values from 0 to 1; got 0.5 to 1.5. Correct the bounds"):
+        compare(values(r=[0.5, 1.5]), "r", False, (0, 1))
+
+
+def test_corrected_intervals_leave_out_no_effect_exactly_where_p_says_so(rng):
+    family = {
+        i: differences(
+            values(r=np.exp(rng.standard_normal(3)), a=np.exp(i + rng.standard_normal(3)), b=[1.0, 2.0, 9.0]),
+            "r",
+            ratio=bool(i % 2),
+        )
+        for i in range(6)
+    }
+    together = corrected(family)
+    assert list(together) == list(family)
+    p = np.concatenate([table.p_holm for table in together.values()])
+    np.testing.assert_allclose(p, holm(np.concatenate([table.p for table in family.values()])))
+    assert (p < 0.05).any()
+    assert (p > 0.05).any()
+    for table in together.values():
+        for row in table.loc[["a", "b"]].itertuples():
+            none = 1 if row.ratio else 0
+            left_out = not row.effect_low_holm <= none <= row.effect_high_holm
+            assert left_out == (row.p_holm < 0.05)
+            assert row.effect_low_holm <= row.effect_low
+    assert corrected({}) == {}
+
+
+def test_the_best_differs_from_all_others_or_has_no_p(rng):
+    low, middle, high = (0.01 * rng.standard_normal(5) + m for m in (1, 2, 3))
+    networks, p = best(values(a=high, b=low, c=middle), "lower", ratio=False)
+    assert networks == ["b"]
+    assert p < 1e-6
+    networks, p = best(values(a=high, b=low, c=low + 0.001), "higher", ratio=True)
+    assert networks == ["a"]
+    assert p < 1e-6
+    near = low + 0.01 * rng.standard_normal(5)
+    assert best(values(a=low, b=near, c=high), "lower", False)[1] > 0.05
+    assert best(values(a=[0.0, 0.0], b=[0.0, 0.0], c=[5.0, 5.01]), "lower", False)[0] == ["a", "b"]
+    assert np.isnan(best(values(a=[1.0], b=[5.0]), "lower", False)[1])
+    assert np.isnan(best(values(a=[1.0, 1.0], b=[5.0, 5.0]), "lower", False)[1])
+    assert np.isnan(best(values(a=[1.0, 2.0]), "lower", False)[1])
+
+
+@pytest.mark.parametrize("networks", [2, 5])
+def test_of_equal_networks_none_is_best(networks, rng):
+    wrong = [
+        best(values(**{f"n{i}": rng.standard_normal(3) for i in range(networks)}), "lower", False)[1] <= 0.05
+        for _ in range(200)
+    ]
+    assert np.mean(wrong) <= 0.09

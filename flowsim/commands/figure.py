@@ -40,7 +40,7 @@ def run(arguments: Namespace) -> None:
     with exclusive(into), mpl.rc_context(plot.STYLE):
         results = side_by_side(arguments.results, arguments.analysis)
         plotted = getattr(analysis, analysis.DATA)(results) if hasattr(analysis, "DATA") else results
-        write_tidy(plotted, into.with_suffix(".csv"))
+        write_tidy(plotted, into.with_suffix(".csv"), analysis.answers(results))
         figure = analysis.figure(results)
         plot.save(figure, into.with_suffix(".png"))
         plot.save(figure, into)

@@ -82,9 +82,7 @@ def trials(results: xr.Dataset) -> str:
 
 
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
-    """Mean over seeds of ``variable`` (run, x) against ``x``, one line per network, with every seed drawn
-    thin.
-    """
+    """Arithmetic mean over seeds of ``variable`` (run, x) against ``x``, a line per network; seeds thin."""
     import seaborn as sns
 
     table = results[variable].to_dataframe().reset_index().dropna(subset=variable)

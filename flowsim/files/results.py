@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +63,14 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
     return together.assign_coords(network=("run", names))
 
 
-def tidy(results: xr.Dataset) -> pd.DataFrame:
+def tidy(results: xr.Dataset, answers: Mapping[str, xr.DataArray] | None = None) -> pd.DataFrame:
     """Results (run) as a table with one row per value.
+
+    Parameters
+    ----------
+    results : Dataset (run, ...)
+    answers : mapping of label to DataArray (run)
+        What the report says about each run; a row's ``variable`` is then the label, as in the report.
 
     Returns
     -------
@@ -80,12 +86,15 @@ def tidy(results: xr.Dataset) -> pd.DataFrame:
     for name, values in results.data_vars.items():
         known = values.rename("value").to_dataframe().reset_index().dropna(subset="value")
         tables.append(known.assign(variable=str(name), units=values.attrs.get("units", "")))
+    for label, answer in (answers or {}).items():
+        known = answer.rename("value").to_dataframe().reset_index().dropna(subset="value")
+        tables.append(known.assign(variable=label, units=answer.attrs.get("units", "")))
     columns = [*first, *(c for c in map(str, results.coords) if c not in first), "value", "units"]
     table = pd.concat(tables, ignore_index=True)
     return table[[c for c in columns if c in table]]
 
 
-def write_tidy(results: xr.Dataset, path: Path) -> None:
+def write_tidy(results: xr.Dataset, path: Path, answers: Mapping[str, xr.DataArray] | None = None) -> None:
     """`tidy` as CSV, with 7 significant digits."""
     with whole(path) as temporary:
-        tidy(results).to_csv(temporary, index=False, float_format="%.7g")
+        tidy(results, answers).to_csv(temporary, index=False, float_format="%.7g")

@@ -32,6 +32,15 @@ def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
     return values
 
 
+def require_alive(alive: bool) -> None:
+    """Raise InputError unless some of the states that are compared differ from 0."""
+    if not alive:
+        raise InputError(
+            "expected states that differ from 0; all that are compared are 0, so nothing can be measured: the "
+            "network is silent. Train it again, or record a stimulus that drives it"
+        )
+
+
 def reference_first(recording: xr.Dataset, moving: int = 1) -> xr.Dataset:
     """The recording with the flow at rest, which is the reference of all others, at the front.
 

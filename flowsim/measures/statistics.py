@@ -5,8 +5,8 @@ All intervals are of 95 %. Half-widths are what to add to, and subtract from, an
 Sources: Efron and Stein (1981), Ann. Stat. 9 (jackknife); Nadeau and Bengio (2003), Machine Learning 52
 (cross-validation); Wilson (1927), J. Am. Stat. Assoc. 22 (proportions); Phipson and Smyth (2010), Stat. Appl.
 Genet. Mol. Biol. 9 (p-values of drawn permutations); Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57
-(false discovery rate); Holm (1979), Scand. J. Stat. 6 (family-wise error); Huynh and Feldt (1976), J. Educ.
-Stat. 1, and Lecoutre (1991), J. Educ. Stat. 16 (repeated measures).
+(false discovery rate); Huynh and Feldt (1976), J. Educ. Stat. 1, and Lecoutre (1991), J. Educ. Stat. 16
+(repeated measures). Networks are compared over seeds in `flowsim.effects`.
 """
 
 from __future__ import annotations
@@ -137,19 +137,6 @@ def false_discovery(p: np.ndarray) -> np.ndarray:
     known = np.isfinite(p)
     if known.any():
         adjusted[known] = false_discovery_control(p[known])
-    return adjusted
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """p-values (test) of one family, adjusted so that any false finding is rare; NaN is no member of it.
-
-    A step-down Bonferroni correction: valid however the tests depend on each other (Holm 1979).
-    """
-    adjusted = np.array(p, np.float64)
-    known = np.flatnonzero(np.isfinite(adjusted))
-    order = known[np.argsort(adjusted[known], kind="stable")]
-    steps = adjusted[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
 
 

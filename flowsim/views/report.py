@@ -14,12 +14,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from jinja2 import Environment, select_autoescape
 
 from flowsim import ideas
-from flowsim.effects import compare
+from flowsim.effects import LEVEL, UNBOUNDED, best, compare, corrected, differences, holm
 from flowsim.experiment.read import read, runs
 from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
@@ -30,28 +31,52 @@ ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 """What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only
 describes.
 """
-SUPERLATIVES = {"lower": "lowest", "higher": "highest"}
 NOTHING = 1e-9
 """A smaller number counts as 0: rounding of what is exact."""
-CLEAR = 1.5
-"""Ratio of means from which on a difference is worth a sentence."""
+CLEARLY_NOT_EXACT = 1e-6
+"""Values from here on are no rounding."""
+SEEDS_SHOWN = 3
+"""Up to so many seeds, their values are shown, and from there on an interval or range."""
+ERRORS = 1 - LEVEL
+"""Share of reports on equal networks in which a sentence may stand, and in which a network may be green."""
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """One network in the opening table; ``best`` if no other is better."""
+    """One network in the opening table: its mean and ``seeds``; ``best`` if it differs from all others."""
 
     text: str
+    seeds: str
     best: bool
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One quantity in the opening table, and a sentence where networks differ clearly ("" elsewhere)."""
+    """One quantity in the opening table; ``note`` says which mean it is, what is chance, what baselines."""
 
     label: str
+    note: str
     cells: list[TableCell]
-    sentence: str
+
+
+Key = tuple[str, str]
+"""An analysis and the label of one of its answers."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the answers of all analyses say together.
+
+    ``sentences`` are inferences: of ``comparisons`` with the reference, those that differ. ``exact`` only
+    describes the seeds that were trained. ``best`` names the networks that are green, ``reference`` the one
+    that others are compared with.
+    """
+
+    sentences: list[str]
+    exact: list[str]
+    comparisons: int
+    best: dict[Key, list[str]]
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +89,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class EffectRow:
-    """One network: its mean over ``n`` seeds, its effect against the reference, and Hedges' g."""
+    """One network: its mean over ``n`` seeds, its effect against the reference, and Hedges' g.
+
+    Next to the mean stand the values of its seeds, where they are few, or else its interval.
+    """
 
     network: str
     n: int
@@ -78,6 +106,7 @@ class EffectTable:
     """All networks compared with the first in one quantity."""
 
     label: str
+    note: str
     rows: list[EffectRow]
 
 
@@ -113,7 +142,14 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         If a result or figure is missing.
     """
     experiment = read(experiment_file)
-    sections = [_section(name, experiment, results) for name in experiment.analyse]
+    of_all_runs = {name: _of_all_runs(name, experiment, results) for name in experiment.analyse}
+    answers = {
+        (name, label): without_rounding(values)
+        for name, together in of_all_runs.items()
+        for label, values in ideas.load("analysis", name).answers(together).items()
+    }
+    found = findings(answers)
+    sections = [_section(name, together, answers, found, results) for name, together in of_all_runs.items()]
     template = files("flowsim.views").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=select_autoescape(default_for_string=True))
     html = environment.from_string(template).render(
@@ -123,7 +159,8 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         partial=sections[0].partial if sections else {},
         seeds=experiment.seeds,
         sections=sections,
-        lead=[row.sentence for section in sections for row in section.rows if row.sentence],
+        found=found,
+        seeds_shown=SEEDS_SHOWN,
         provenance=collected_provenance(experiment, results),
         specification=Path(experiment_file).read_text(encoding="utf-8"),
         rules=benchmarks(results / "benchmarks", runs(experiment)),
@@ -133,12 +170,16 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _section(name: str, experiment: Experiment, results: Path) -> Section:
+def _of_all_runs(name: str, experiment: Experiment, results: Path) -> xr.Dataset:
+    return side_by_side([results / "analyses" / name / f"{run}.h5" for run in runs(experiment)], name)
+
+
+def _section(
+    name: str, of_all_runs: xr.Dataset, answers: Mapping[Key, xr.DataArray], found: Findings, results: Path
+) -> Section:
     analysis = ideas.load("analysis", name)
-    paths = [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
-    of_all_runs = side_by_side(paths, name)
-    networks = list(dict.fromkeys(of_all_runs.network.values.tolist()))
-    answers = analysis.answers(of_all_runs)
+    networks = networks_of(of_all_runs)
+    own = {label: values for (of_analysis, label), values in answers.items() if of_analysis == name}
     data = existing(results / "figures" / f"{name}.csv", "the data of a figure")
     picture = existing(results / "figures" / f"{name}.svg", "a figure").read_bytes()
     budgets = zip(of_all_runs.run.values, of_all_runs.partial.values, strict=True)
@@ -146,8 +187,11 @@ def _section(name: str, experiment: Experiment, results: Path) -> Section:
         name=name,
         question=analysis.QUESTION,
         reading=analysis.READING,
-        rows=[summary_row(label, values, networks) for label, values in answers.items()],
-        effects=[effect_table(label, values, networks) for label, values in answers.items()],
+        rows=[
+            summary_row(label, values, networks, found.best.get((name, label), []))
+            for label, values in own.items()
+        ],
+        effects=[effect_table(label, values, networks) for label, values in own.items()],
         data=f"figures/{data.name}",
         networks=networks,
         partial={run: text for run, text in budgets if text},
@@ -155,54 +199,164 @@ def _section(name: str, experiment: Experiment, results: Path) -> Section:
     )
 
 
-def summary_row(label: str, values: xr.DataArray, networks: list[str]) -> SummaryRow:
-    """One line of the opening table: mean and standard deviation over seeds.
+def networks_of(values: xr.Dataset | xr.DataArray) -> list[str]:
+    """Names of networks, in the order of an experiment; the first is the reference."""
+    return list(dict.fromkeys(values["network"].values.tolist()))
+
+
+def without_rounding(values: xr.DataArray) -> xr.DataArray:
+    """The same values (run), 0 where they are below `NOTHING`."""
+    return values.where(~(abs(values) < NOTHING), 0.0).assign_attrs(values.attrs)
+
+
+def by_ratio(values: xr.DataArray) -> bool:
+    """Whether a quantity has geometric means and ratios: ``scale`` says so, and no value is 0."""
+    return values.attrs.get("scale") == "ratio" and bool((values.isnull() | (values > 0)).all())
+
+
+def findings(answers: Mapping[Key, xr.DataArray]) -> Findings:
+    """What may be said of all answers together, without taking luck for an effect.
+
+    Only answers count that say which way is `better`. One family are all comparisons with the reference, the
+    first network of each answer: where networks are equal, sentences stand in at most 5 % of reports
+    (Holm). Another are the best networks of each row, against all others: the same holds for green.
+
+    Parameters
+    ----------
+    answers : mapping of analysis and label to DataArray (run)
+        With the coordinates ``network`` and ``seed``, `without_rounding`.
+    """
+    judged = {key: values for key, values in answers.items() if values.attrs.get("better")}
+    compared = corrected(
+        {
+            key: differences(values, networks_of(values)[0], by_ratio(values), _bounds(values))
+            for key, values in judged.items()
+        }
+    )
+    sentences = [
+        _sentence(key[1], judged[key], str(network), numbers.to_dict())
+        for key, table in compared.items()
+        for network, numbers in table.iterrows()
+        if numbers["p_holm"] <= ERRORS
+    ]
+    return Findings(
+        sentences=sentences,
+        exact=[text for key, values in judged.items() if (text := _exact(key[1], values))],
+        comparisons=sum(int(table.p.notna().sum()) for table in compared.values()),
+        best=_best(judged),
+        reference=next((networks_of(values)[0] for values in answers.values()), ""),
+    )
+
+
+def _bounds(values: xr.DataArray) -> tuple[float, float]:
+    low, high = values.attrs.get("bounds", UNBOUNDED)
+    return float(low), float(high)
+
+
+def _best(judged: Mapping[Key, xr.DataArray]) -> dict[Key, list[str]]:
+    """Networks that differ from all others in a quantity, if all their seeds are better than chance and than
+    every baseline.
+    """
+    firsts = {key: best(values, values.attrs["better"], by_ratio(values)) for key, values in judged.items()}
+    adjusted = holm(np.array([p for _, p in firsts.values()]))
+    return {
+        key: networks
+        for (key, (networks, _)), p in zip(firsts.items(), adjusted, strict=True)
+        if p <= ERRORS and all(_beats(judged[key], network) for network in networks)
+    }
+
+
+def _beats(values: xr.DataArray, network: str) -> bool:
+    bars = list(_bars(values).values())
+    known = _known(values, network)
+    lower = values.attrs["better"] == "lower"
+    return all(bool((known < bar).all() if lower else (known > bar).all()) for bar in bars)
+
+
+def _bars(values: xr.DataArray) -> dict[str, float]:
+    """What can be reached without learning: chance, and baselines by name."""
+    bars = {"chance": values.attrs["chance"]} if "chance" in values.attrs else {}
+    return {name: float(bar) for name, bar in (bars | values.attrs.get("baseline", {})).items()}
+
+
+def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[Any, Any]) -> str:
+    """A comparison in words, with the interval that holds together with all others of the report."""
+    reference = networks_of(values)[0]
+    effect, ratio = numbers["effect"], numbers["ratio"]
+    is_lower = effect < (1 if ratio else 0)
+    judgement = "better" if is_lower == (values.attrs["better"] == "lower") else "worse"
+    low, high = (number(numbers[f"effect_{end}_holm"]) for end in ("low", "high"))
+    return (
+        f"{label[0].upper()}{label[1:]}: {network} is {judgement} than {reference}, "
+        f"{_sign(effect, ratio)}{number(effect)} ({low} to {high}, {numbers['n']} seeds)."
+    )
+
+
+def _exact(label: str, values: xr.DataArray) -> str:
+    """Which networks have 0, to rounding, in all of two or more seeds, and which clearly not; "" if none."""
+    known = {n: _known(values, n) for n in networks_of(values)}
+    several = {n: x for n, x in known.items() if len(x) > 1}
+    exact = [n for n, x in several.items() if not x.any()]
+    apart = [n for n, x in several.items() if abs(x).min() >= CLEARLY_NOT_EXACT]
+    if values.attrs["better"] != "lower" or not exact or not apart:
+        return ""
+    zero = _enumerated([f"{n} ({len(several[n])})" for n in exact])
+    others = _enumerated(
+        [
+            f"{number(x.min())} to {number(x.max())} in {n} ({len(x)})"
+            for n, x in several.items()
+            if n in apart
+        ]
+    )
+    return f"{label[0].upper()}{label[1:]}: 0 to rounding in every seed of {zero}; {others}."
+
+
+def summary_row(label: str, values: xr.DataArray, networks: list[str], green: Collection[str]) -> SummaryRow:
+    """One line of the opening table: means, and the seeds behind them.
 
     Parameters
     ----------
     label : str
         Names the quantity.
     values : DataArray (run)
-        With the coordinate ``network``, and the attribute ``better`` ("lower" or "higher") if one is better.
+        With the coordinate ``network``. Attributes, none of which is needed: ``better`` ("lower" or
+        "higher"), ``scale`` ("ratio"), ``chance`` (number), ``baseline`` (number by name).
     networks : list of str
         Those of the columns, in order.
+    green : collection of str
+        Networks that differ from all others and are better.
     """
-    of_network = {n: values.values[values["network"].values == n] for n in networks}
-    table = pd.DataFrame({n: pd.Series(numbers, dtype=float) for n, numbers in of_network.items()})
-    mean, spread = table.mean(), table.std()
-    rounded = table.where(abs(table) >= NOTHING, 0).where(table.notna())
-    means: dict[str, float] = {str(n): float(v) for n, v in rounded.mean().dropna().items()}
-    best, sentence = math.nan, ""
-    better = values.attrs.get("better")
-    if len(means) > 1 and better:
-        best = min(means.values()) if better == "lower" else max(means.values())
-        sentence = _sentence(label, better, rounded, means)
-    cells = [TableCell(mean_and_spread(mean[n], spread[n]), means.get(n) == best) for n in networks]
-    return SummaryRow(_with_arrow(label, values), cells, sentence)
+    cells = []
+    for network in networks:
+        known = _known(values, network)
+        text = number(_mean(known, by_ratio(values))) if len(known) else "does not apply"
+        cells.append(TableCell(text, seeds_in_words(known), network in green))
+    return SummaryRow(_with_arrow(label, values), _note(values), cells)
 
 
-def _sentence(label: str, better: str, table: pd.DataFrame, means: Mapping[str, float]) -> str:
-    """Which networks are best and which worst, where the difference is clear; elsewhere "".
+def _known(values: xr.DataArray, network: str) -> np.ndarray:
+    """The values of those seeds of a network that have one."""
+    own = values.values[values["network"].values == network]
+    return own[~np.isnan(own)]
 
-    It is clear if all values are positive (or 0), no seed of the lowest networks reaches one of the highest,
-    and the means differ by the factor `CLEAR`.
-    """
-    low, high = min(means.values()), max(means.values())
-    lowest, highest = _networks_with(low, means), _networks_with(high, means)
-    apart = table[lowest].stack().max() < table[highest].stack().min()
-    if (table.to_numpy() < 0).any() or not apart or high < CLEAR * low:
+
+def _mean(known: np.ndarray, ratio: bool) -> float:
+    return float(np.exp(np.log(known).mean()) if ratio else known.mean())
+
+
+def seeds_in_words(known: np.ndarray) -> str:
+    """The values of two or three seeds, or the range of more; "" for one, which is its own mean."""
+    if len(known) < 2:
         return ""
-    best, worst = (lowest, highest) if better == "lower" else (highest, lowest)
-    best_mean, worst_mean = number(means[best[0]]), number(means[worst[0]])
-    times = f"{high / low:.1f} times " if low > 0 else ""
-    return (
-        f"{label[0].upper()}{label[1:]}: {SUPERLATIVES[better]} for {_enumerated(best)} ({best_mean}), "
-        f"{times}{better} than for {_enumerated(worst)} ({worst_mean})."
-    )
+    if len(known) <= SEEDS_SHOWN:
+        return ", ".join(number(value) for value in known)
+    return f"{number(known.min())} to {number(known.max())}"
 
 
-def _networks_with(mean: float, means: Mapping[str, float]) -> list[str]:
-    return [network for network, value in means.items() if value == mean]
+def _note(values: xr.DataArray) -> str:
+    """Which mean is meant, where it is not the arithmetic one, and what is reached without learning."""
+    mean = ["geometric mean"] if by_ratio(values) else []
+    return ", ".join([*mean, *(f"{name} {number(bar)}" for name, bar in _bars(values).items())])
 
 
 def _enumerated(names: list[str]) -> str:
@@ -219,29 +373,42 @@ def _with_arrow(label: str, values: xr.DataArray) -> str:
 def effect_table(label: str, values: xr.DataArray, networks: list[str]) -> EffectTable:
     """Each network's mean and its difference from the first network, with intervals over seeds.
 
-    Errors are compared by ratio, other quantities by difference. Parameters as of `summary_row`, with the
-    coordinate ``seed`` too.
+    Parameters as of `summary_row`, with the coordinate ``seed`` too, and the attribute ``bounds``, the least
+    and the largest value that the quantity can have. Means are the same as in the opening table.
     """
-    reference = networks[0]
-    positive = bool((values.isnull() | (values >= NOTHING)).all())
-    ratio = values.attrs.get("better") == "lower" and positive
-    compared: Any = compare(values, reference, ratio).to_dict("index")
+    reference, ratio = networks[0], by_ratio(values)
+    compared: Any = compare(values, reference, ratio, _bounds(values)).to_dict("index")
     rows = []
     for network in networks:
         numbers = compared[network]
         common = min(numbers["n"], compared[reference]["n"])
-        mean = _estimate(numbers, "mean", numbers["n"]) if numbers["n"] else Estimate("does not apply")
+        mean = _estimated_mean(numbers, _known(values, network))
         effect = _estimate(numbers, "effect", common, _sign(numbers["effect"], ratio))
         if network == reference:
             effect = Estimate("reference")
-        rows.append(EffectRow(network, numbers["n"], mean, effect, _estimate(numbers, "g", common)))
-    return EffectTable(_with_arrow(label, values), rows)
+        rows.append(EffectRow(network, numbers["n"], mean, effect, _g(numbers, common)))
+    return EffectTable(_with_arrow(label, values), _note(values), rows)
 
 
 def _sign(effect: float, ratio: bool) -> str:
     if ratio:
         return "\N{MULTIPLICATION SIGN} "
     return "+" if effect > 0 else ""
+
+
+def _estimated_mean(numbers: Mapping[str, Any], known: np.ndarray) -> Estimate:
+    if not len(known):
+        return Estimate("does not apply")
+    if 1 < len(known) <= SEEDS_SHOWN:
+        return Estimate(number(numbers["mean"]), f"seeds {seeds_in_words(known)}")
+    return _estimate(numbers, "mean", len(known))
+
+
+def _g(numbers: Mapping[str, Any], seeds: int) -> Estimate:
+    """Hedges' g, or that it is undefined although there are seeds enough."""
+    if math.isnan(numbers["g"]) and seeds > 1 and not math.isnan(numbers["effect"]):
+        return Estimate("undefined", "a network has no spread")
+    return _estimate(numbers, "g", seeds)
 
 
 def _estimate(numbers: Mapping[str, Any], name: str, seeds: int, sign: str = "") -> Estimate:
@@ -256,21 +423,11 @@ def _estimate(numbers: Mapping[str, Any], name: str, seeds: int, sign: str = "")
     return Estimate(value, f"{number(low, digits=2)} to {number(high, digits=2)}{paired}")
 
 
-def mean_and_spread(mean: float, spread: float) -> str:
-    """Mean to three digits and spread to as many decimals."""
-    if math.isnan(mean):
-        return "does not apply"
-    if math.isnan(spread):
-        return number(mean)
-    return f"{number(mean)} ± {number(spread, like=mean)}"
-
-
-def number(value: float, like: float | None = None, digits: int = 3) -> str:
-    """So many digits, or as many decimals as ``like`` has, without an exponent where that is readable."""
-    model = value if like is None else like
-    if model == 0 or not 1e-4 <= abs(model) < 1e6:
+def number(value: float, digits: int = 3) -> str:
+    """So many digits, without an exponent where that is readable."""
+    if value == 0 or not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{digits}g}"
-    magnitude = math.floor(math.log10(abs(model)))
+    magnitude = math.floor(math.log10(abs(value)))
     return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
 
 

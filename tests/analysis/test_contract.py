@@ -156,6 +156,10 @@ def nothing_for(name, kind, seed):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ANALYSES)
 def test_every_null(name, kind):
+    """A run whose state never changes has no similarity to others, which does not keep them from having one."""
+    if (name, kind) == ("model_similarity", "dead"):
+        assert float(abs(judged(name, nothing_for(name, kind, 0), draws=2).gram).max()) == 0
+        return
     check(name, judged(name, nothing_for(name, kind, 0), draws=2))
 
 

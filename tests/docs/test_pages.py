@@ -1,5 +1,6 @@
 """What the pages name is there: files, modules and their members, verbs."""
 
+import ast
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,3 +54,27 @@ def test_makefile_and_pages_name_the_same_targets():
     for page in PAGES:
         used = set(re.findall(r"(?:^|`)make ([\w-]+)(?:`|  )", (ROOT / page).read_text(), re.MULTILINE))
         assert used <= targets, page
+
+
+def labels_of_answers():
+    """Patterns of all names that analyses give to their answers: each text in them, with any value put in."""
+    patterns = []
+    for path in (ROOT / "analysis").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [re.escape(v.value) if isinstance(v, ast.Constant) else ".+" for v in node.values]
+                patterns += ["".join(parts)] if set(parts) != {".+"} else []
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                patterns.append(re.escape(node.value))
+    return patterns
+
+
+def test_quantities_have_the_same_names_as_in_the_report():
+    """The first table of README: what stands in brackets after a name is no part of it."""
+    table = re.search(r"\| arithmetic mean of .*?\n\n", (ROOT / "README.md").read_text(), re.DOTALL).group()
+    names = [line.split("|")[1].split(" (")[0].strip() for line in table.strip().splitlines()[2:]]
+    assert len(names) > 5
+    patterns = labels_of_answers()
+    for name in names:
+        assert any(re.fullmatch(pattern, name) for pattern in patterns), name
+    assert not any(re.fullmatch(pattern, "error of what no analysis measures") for pattern in patterns)

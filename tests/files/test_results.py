@@ -72,6 +72,16 @@ def test_every_value_has_a_row_with_its_coordinates_and_units(results):
     assert table.query("variable == 'map' and network == 'b' and y == 1 and x == 2").value.tolist() == [11]
 
 
+def test_answers_have_the_names_that_the_report_gives_them(results):
+    answer = results.error.sel(law="shift").mean("flow").assign_attrs(units="px", better="lower")
+    table = tidy(results, {"mean error of shift": answer})
+    rows = table.query("variable == 'mean error of shift'")
+    assert rows.run.tolist() == ["a-seed0", "b-seed0"]
+    assert rows[["network", "law", "units"]].values.tolist() == [["a", "shift", "px"], ["b", "shift", "px"]]
+    np.testing.assert_allclose(rows.value, answer)
+    assert len(table) == len(tidy(results)) + 2
+
+
 def test_what_is_not_known_has_no_row(results):
     results["error"][0, 0, 0] = np.nan
     assert (tidy(results).variable == "error").sum() == 7

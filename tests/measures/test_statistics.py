@@ -93,23 +93,6 @@ def test_the_false_discovery_rate_leaves_out_what_is_unknown():
     assert np.isnan(statistics.false_discovery(np.full(3, np.nan))).all()
 
 
-def test_holm_by_hand_without_nan():
-    """Worked by hand: 4 x 0.01, 3 x 0.015, then 2 x 0.02, which may not fall below the one before."""
-    adjusted = statistics.holm(np.array([0.02, 0.01, np.nan, 0.9, 0.015]))
-    np.testing.assert_allclose(adjusted, [0.045, 0.04, np.nan, 0.9, 0.045])
-    assert np.isnan(statistics.holm(np.array([np.nan]))).all()
-
-
-@pytest.mark.parametrize("tests", [1, 5, 20])
-def test_holm_keeps_any_false_finding_rare_and_is_not_blind(tests):
-    p = np.random.default_rng(RNG_SEED).random((4000, tests))
-    assert (np.apply_along_axis(statistics.holm, 1, p) <= 0.05).any(1).mean() == pytest.approx(
-        0.05, abs=0.012
-    )
-    p[:, 0] = 1e-6
-    assert (np.apply_along_axis(statistics.holm, 1, p)[:, 0] <= 0.05).all()
-
-
 def test_repeated_measures_of_one_component_are_a_t_test(rng):
     from scipy.stats import ttest_1samp
 

@@ -1,4 +1,4 @@
-"""The report opens with the numbers, names the best, and needs nothing from outside."""
+"""The report opens with the numbers, says what differs, and needs nothing from outside."""
 
 import numpy as np
 import pytest
@@ -12,19 +12,28 @@ from flowsim.views.report import (
     benchmarks,
     collected_provenance,
     effect_table,
-    mean_and_spread,
+    findings,
     number,
     page,
     summary_row,
+    without_rounding,
 )
 
 
-def values(better="lower", **by_network):
+def values(better="lower", /, *, attrs=(), **by_network):
     names = [name for name, numbers in by_network.items() for _ in numbers]
     seeds = [str(i) for numbers in by_network.values() for i in range(len(numbers))]
     coords = {"network": ("run", names), "seed": ("run", seeds)}
     numbers = np.concatenate(list(by_network.values()))
-    return xr.DataArray(numbers, coords, "run", attrs={"better": better} if better else {})
+    return xr.DataArray(numbers, coords, "run", attrs=dict(attrs) | ({"better": better} if better else {}))
+
+
+RATIO = {"scale": "ratio"}
+
+
+def found(**answers):
+    """What a report with these answers says."""
+    return findings({("any", label): without_rounding(answer) for label, answer in answers.items()})
 
 
 @pytest.mark.parametrize(
@@ -42,32 +51,136 @@ def test_numbers(value, text):
     assert number(value) == text
 
 
-def test_cells_give_mean_and_spread():
-    assert mean_and_spread(0.5, 0.1) == "0.500 ± 0.100"
-    assert mean_and_spread(0.5, np.nan) == "0.500"
-    assert mean_and_spread(np.nan, np.nan) == "does not apply"
-
-
-def test_the_best_is_marked_and_a_sentence_gives_the_difference():
-    row = summary_row("test MSE", values(a=[1.0, 3.0], b=[8.0, 12.0], c=[np.nan, np.nan]), ["a", "b", "c"])
-    assert [cell.text for cell in row.cells] == ["2.00 ± 1.41", "10.0 ± 2.8", "does not apply"]
+def test_cells_give_the_mean_and_the_seeds():
+    row = summary_row("test MSE", values(a=[1.0, 3.0], b=[8.0], c=[np.nan, np.nan]), ["a", "b", "c"], ["a"])
+    assert [(cell.text, cell.seeds) for cell in row.cells] == [
+        ("2.00", "1.00, 3.00"),
+        ("8.00", ""),
+        ("does not apply", ""),
+    ]
     assert [cell.best for cell in row.cells] == [True, False, False]
-    assert row.sentence == "Test MSE: lowest for a (2.00), 5.0 times lower than for b (10.0)."
-    assert row.label == "test MSE \u2193"
+    assert (row.label, row.note) == ("test MSE \u2193", "")
+    many = summary_row("dimensions", values(None, a=[4.0, 1.0, 2.0, 3.0]), ["a"], []).cells[0]
+    assert (many.text, many.seeds) == ("2.50", "1.00 to 4.00")
 
 
-def test_the_answer_says_what_is_better():
-    row = summary_row("accuracy", values("higher", a=[0.2, 0.2], b=[0.8, 0.8]), ["a", "b"])
-    assert [cell.best for cell in row.cells] == [False, True]
-    assert row.sentence == "Accuracy: highest for b (0.800), 4.0 times higher than for a (0.200)."
-    assert row.label == "accuracy \u2191"
-    row = summary_row("dimensions", values(None, a=[1.0, 2.0], b=[8.0, 8.0]), ["a", "b"])
-    assert [cell.best for cell in row.cells] == [False, False]
-    assert (row.label, row.sentence) == ("dimensions", "")
+@pytest.mark.parametrize(("attrs", "mean", "note"), [({}, "2.50", ""), (RATIO, "2.00", "geometric mean")])
+def test_one_quantity_has_one_mean_in_both_tables(attrs, mean, note):
+    answer = values(attrs=attrs, a=[1.0, 4.0], b=[2.0, 8.0])
+    row, table = summary_row("MSE", answer, ["a", "b"], []), effect_table("MSE", answer, ["a", "b"])
+    assert row.cells[0].text == table.rows[0].mean.value == mean
+    assert row.note == table.note == note
+    zero = values(attrs=attrs, a=[0.0, 4.0], b=[2.0, 8.0])  # no geometric mean
+    assert effect_table("MSE", zero, ["a", "b"]).note == ""
+    assert summary_row("MSE", zero, ["a", "b"], []).cells[0].text == "2.00"
+
+
+def test_chance_and_baselines_stand_beside_the_label():
+    answer = values(attrs={"chance": 0.5, "baseline": {"mean frame": 0.08}}, a=[1.0, 2.0])
+    assert summary_row("MSE", answer, ["a"], []).note == "chance 0.500, mean frame 0.0800"
+    assert effect_table("MSE", answer, ["a"]).note == "chance 0.500, mean frame 0.0800"
+
+
+LOW, HIGH = [1.0, 1.01, 0.99, 1.0, 1.02], [3.0, 3.02, 2.99, 3.01, 3.0]
+
+
+def test_a_difference_beyond_luck_has_a_sentence():
+    said = found(mse=values(attrs=RATIO, a=LOW, b=HIGH), accuracy=values("higher", a=LOW, b=HIGH))
+    assert said.comparisons == 2
+    assert said.reference == "a"
+    assert len(said.sentences) == 2
+    assert said.sentences[0].startswith(
+        "Mse: b is worse than a, \N{MULTIPLICATION SIGN} 2.99 (2.95 to 3.03, 5 seeds)"
+    )
+    assert said.sentences[1].startswith("Accuracy: b is better than a, +2.00 (")
+    assert said.best == {("any", "mse"): ["a"], ("any", "accuracy"): ["b"]}
+
+
+def test_sentences_are_about_the_reference_and_only_about_what_is_judged():
+    said = found(mse=values(a=LOW, b=[1.1, 0.9, 1.0, 1.2, 0.8], c=HIGH), size=values(None, a=LOW, b=HIGH))
+    assert said.comparisons == 2
+    assert [text.split(",")[0] for text in said.sentences] == ["Mse: c is worse than a"]
+    assert said.best == {}  # a and b do not differ
+
+
+def test_one_seed_says_nothing():
+    said = found(mse=values(a=[1.0], b=[1e6]), error=values(a=[0.0], b=[1.0]))
+    assert (said.sentences, said.exact, said.comparisons, said.best) == ([], [], 0, {})
+    assert found().sentences == []
+
+
+def test_more_comparisons_ask_for_more():
+    one = {"mse": values(attrs=RATIO, a=[1.0, 1.1, 0.9], b=[1.4, 1.5, 1.6])}
+    assert found(**one).sentences
+    noise = values(a=[1.0, 2.0, 3.0], b=[2.0, 1.0, 3.5])
+    many = found(**one, **{f"noise {i}": noise for i in range(20)})
+    assert many.comparisons == 21
+    assert not many.sentences
+
+
+def test_green_beats_chance_and_baselines():
+    for attrs, green in (({}, True), ({"chance": 2.0}, True), ({"chance": 3.0}, False)):
+        assert bool(found(x=values("higher", attrs=attrs, a=LOW, b=HIGH)).best) == green
+    for bar, green in ((1.5, True), (1.0, False)):
+        attrs = {"baseline": {"mean frame": bar, "last frame": 9.0}}
+        assert bool(found(x=values(attrs=attrs, a=LOW, b=HIGH)).best) == green
+
+
+def test_what_is_exact_is_described_and_not_inferred():
+    said = found(error=values(a=[1e-16, 3e-15], b=[0.0, 0.0], c=[0.5, 0.7], d=[np.nan, 0.5], e=[0.0, 1.0]))
+    assert said.exact == ["Error: 0 to rounding in every seed of a (2) and b (2); 0.500 to 0.700 in c (2)."]
+    assert said.sentences == []
+    assert found(error=values(a=[0.0, 0.0], b=[1e-8, 0.5])).exact == []
+    assert found(share=values("higher", a=[0.0, 0.0], b=[0.5, 0.5])).exact == []
+
+
+def draws(rng, kind, networks, seeds):
+    """Answers of equal networks: errors, shares, whole numbers, quantities of either sign."""
+    shape = (networks, seeds)
+    attrs, better, numbers = {
+        "error": (RATIO, "lower", np.exp(rng.standard_normal(shape))),
+        "share": ({"bounds": (0, 1), "chance": 0.5}, "higher", rng.binomial(24, 0.9, shape) / 24),
+        "R2": ({"bounds": (-np.inf, 1)}, "higher", 1 - np.exp(rng.standard_normal(shape))),
+        "any": ({}, "lower", rng.standard_normal(shape)),
+    }[kind]
+    return values(better, attrs=attrs, **{f"network{i}": row for i, row in enumerate(numbers)})
+
+
+@pytest.mark.parametrize(
+    ("networks", "seeds", "rows", "reports"),
+    [
+        (3, 2, 4, 15),
+        (14, 2, 4, 5),
+        pytest.param(3, 2, 8, 200, marks=pytest.mark.slow),
+        pytest.param(3, 5, 8, 200, marks=pytest.mark.slow),
+        pytest.param(14, 2, 4, 200, marks=pytest.mark.slow),
+    ],
+)
+def test_reports_on_equal_networks_hardly_ever_say_that_they_differ(networks, seeds, rows, reports, rng):
+    """At most 5 % of whole reports may have a sentence, and at most 5 % a green cell; and 2 standard errors."""
+    kinds = ("error", "share", "R2", "any")
+    said = [
+        found(**{f"row {i}": draws(rng, kinds[i % 4], networks, seeds) for i in range(rows)})
+        for _ in range(reports)
+    ]
+    most = 0.05 + 2 * np.sqrt(0.05 * 0.95 / reports)
+    assert np.mean([bool(one.sentences) for one in said]) <= most
+    assert np.mean([bool(one.best) for one in said]) <= most
+
+
+@pytest.mark.parametrize("seeds", [5, pytest.param(3, marks=pytest.mark.slow)])
+def test_reports_on_networks_that_differ_say_so(seeds, rng):
+    """By 10 standard deviations with 5 seeds, by 60 with 3, among 10 rows of noise and 3 networks."""
+    shift = {5: 10, 3: 60}[seeds]
+    for _ in range(5):
+        a, b, c = rng.standard_normal((3, seeds))
+        answers = {f"noise {i}": draws(rng, "any", 3, seeds) for i in range(10)}
+        said = found(effect=values(network0=a, network1=b, network2=c + shift), **answers)
+        assert any(text.startswith("Effect: network2 is worse than network0") for text in said.sentences)
 
 
 def test_errors_are_compared_by_ratio_with_intervals():
-    rows = effect_table("MSE", values(a=[1.0, 2.0], b=[4.0, 8.0]), ["a", "b"]).rows
+    rows = effect_table("MSE", values(attrs=RATIO, a=[1.0, 2.0], b=[4.0, 8.0]), ["a", "b"]).rows
     assert [row.network for row in rows] == ["a", "b"]
     assert [row.n for row in rows] == [2, 2]
     reference, other = rows
@@ -83,13 +196,16 @@ def test_other_quantities_and_zeros_are_compared_by_difference():
     rows = effect_table("R^2", accuracy, ["a", "b", "c"]).rows
     assert [row.effect.value for row in rows] == ["reference", "+0.500", "-0.100"]
     exact = effect_table("error", values(a=[0.0, 0.0], b=[0.5, 0.7], c=[0.0, 0.0]), ["a", "b", "c"]).rows
-    assert exact[0].mean == Estimate("0", "no spread over seeds")
+    assert exact[0].mean == Estimate("0", "seeds 0, 0")
+    assert exact[1].g == exact[2].g == Estimate("undefined", "a network has no spread")
     assert exact[1].effect == Estimate("+0.600", "-0.67 to 1.9")
-    assert (exact[2].effect, exact[2].g) == (Estimate("0", "no spread over seeds"), Estimate())
+    assert exact[2].effect == Estimate("0", "no spread over seeds")
 
 
 def test_one_seed_has_no_interval_and_five_are_paired(rng):
-    first, second, third = effect_table("MSE", values(a=[1.0], b=[3.0], c=[np.nan]), ["a", "b", "c"]).rows
+    first, second, third = effect_table(
+        "MSE", values(attrs=RATIO, a=[1.0], b=[3.0], c=[np.nan]), ["a", "b", "c"]
+    ).rows
     assert first.mean == Estimate("1.00", "1 seed: no interval")
     assert second.mean == Estimate("3.00", "1 seed: no interval")
     assert second.effect == Estimate("\N{MULTIPLICATION SIGN} 3.00", "1 seed: no interval")
@@ -100,33 +216,17 @@ def test_one_seed_has_no_interval_and_five_are_paired(rng):
     assert many[1].effect.interval.endswith(", paired")
 
 
-def test_ties_are_all_best_and_small_differences_have_no_sentence():
-    row = summary_row("error", values(a=[0.0], b=[0.0], c=[1.0]), ["a", "b", "c"])
-    assert [cell.best for cell in row.cells] == [True, True, False]
-    assert row.sentence == "Error: lowest for a and b (0), lower than for c (1.00)."
-    assert summary_row("error", values(a=[1.0], b=[1.2]), ["a", "b"]).sentence == ""
-    alone = summary_row("error", values(a=[1.0]), ["a"])
-    assert not alone.cells[0].best
-
-
-def test_what_is_smaller_than_rounding_is_nothing():
-    rounded = values(a=[1e-16, 3e-15], b=[0.0, 0.0], c=[0.5, 0.7])
-    row = summary_row("error", rounded, ["a", "b", "c"])
-    assert [cell.best for cell in row.cells] == [True, True, False]
-    assert row.sentence == "Error: lowest for a and b (0), lower than for c (0.600)."
-    assert effect_table("error", rounded, ["a", "b", "c"]).rows[2].effect.value == "+0.600"
-    assert summary_row("error", values(a=[1e-16], b=[1e-12]), ["a", "b"]).sentence == ""
-
-
-def test_only_clear_differences_have_a_sentence():
-    """No sentence where seeds overlap, or a ratio has no meaning."""
-    assert summary_row("error", values(a=[1.0, 3.0], b=[2.9, 9.0]), ["a", "b"]).sentence == ""
-    assert summary_row("error", values(a=[1.0, 2.8], b=[2.9, 9.0]), ["a", "b"]).sentence != ""
-    assert summary_row("R2", values("higher", a=[-0.1], b=[0.8]), ["a", "b"]).sentence == ""
-    assert summary_row("error", values(a=[-0.01, 0.1], b=[0.8, 0.9]), ["a", "b"]).sentence == ""
-    assert summary_row("error", values(a=[2.0], b=[3.0]), ["a", "b"]).sentence.startswith(
-        "Error: lowest for a (2.00), 1.5"
-    )
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_accuracies_have_no_interval_beyond_what_is_possible(seeds):
+    numbers = {"a": [0.86, 1.0, 1.0, 1.0][:seeds], "b": [0.2, 0.9, 0.0, 0.1][:seeds]}
+    rows = effect_table("accuracy", values("higher", attrs={"bounds": (0, 1)}, **numbers), ["a", "b"]).rows
+    if seeds == 2:
+        assert [row.mean.interval for row in rows] == ["seeds 0.860, 1.00", "seeds 0.200, 0.900"]
+        assert rows[1].effect.interval == "-1.0 to 1.0"
+    else:
+        for row in rows:
+            low, high = map(float, row.mean.interval.split(" to "))
+            assert 0 <= low < float(row.mean.value) < high <= 1
 
 
 def test_benchmarks_are_summed_by_rule(tmp_path):
