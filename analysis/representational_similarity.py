@@ -119,7 +119,8 @@ def analyse(
     Parameters
     ----------
     recording : Dataset
-        With ``state`` of any form under flows, one of them at rest; ``frames`` and what is known of object 0 for the models that need them.
+        With ``state`` of any form under flows, one of them at rest; ``frames`` and what is known
+        of object 0 for the models that need them.
     trials : int
         At most so many are used, from the first on.
     pixels : int
@@ -284,7 +285,7 @@ def _agreement_without(distances: Distances, within: np.ndarray, left_out: int |
 
 
 def _permuted_agreement(distances: Distances, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """rho_a (1 + permutation, distance, model, time), with flows and trials of measured RDMs in place and then
+    """rho_a (1 + permutation, distance, model, time), flows and trials of measured RDMs in place and then
     in random order.
 
     Silent conditions have the mean rank here: they move with the others, and models are ranked once for all.

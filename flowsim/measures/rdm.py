@@ -107,8 +107,8 @@ def _noise(x: np.ndarray) -> np.ndarray:
 
 
 def shrunk_covariance(samples: np.ndarray, units: int) -> np.ndarray:
-    """Covariance about 0 of samples (sample, coordinate), shrunk to a multiple of the identity (Ledoit and Wolf
-    2004).
+    """Covariance about 0 of samples (sample, coordinate), shrunk to a multiple of the identity (Ledoit and
+    Wolf 2004).
 
     Parameters
     ----------
