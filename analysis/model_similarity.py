@@ -9,10 +9,21 @@ all that any of these measures needs, and compares runs pairwise, blind to which
     predictivity      cross-validated R^2 of y by ridge regression on x, blind to invertible linear maps of x
 
 <K~, L~> is the unbiased estimator of HSIC up to a factor: plain CKA is high for random states of many units,
-this one about 0. Conditions within a trial are not independent, so that what chance gives is measured: all
-trials of one run are exchanged, flow and time kept (``null`` and ``p``), and errors are jackknifed over
-trials. The Procrustes angle has no such correction; it is too small where units are many. Regression uses the
-first 64 principal components of x, takes all of y, and tests on trials that it did not fit.
+this one about 0 if conditions are independent. Those of one trial are not, and codes of nothing but time have
+a CKA near 1. So what chance gives is measured: all trials of one run are exchanged, flow and time kept
+(``null`` and ``p``), and CKA is given above chance, (CKA - null) / (1 - null), with errors of a jackknife
+over trials. The Procrustes angle is too small where units are many; its mean with trials exchanged is beside
+it (``procrustes_null``).
+
+Regression uses the first 64 principal components of x, takes all of y, and tests on trials that it did not
+fit. A run does not predict all of itself so either; R^2 is given as a share of that with which y predicts
+itself (``predicted``). Trials that show the same image of object 0 are left out together, here and in the
+jackknife.
+
+Between seeds, each of which is in several pairs, numbers for the report are jackknife pseudo-values
+(`flowsim.measures.statistics.pseudovalues_of_pairs`): their mean is that over pairs of seeds, and their error
+that over seeds. Two seeds are one pair, which has one value and no error. Numbers to other networks are over
+the seeds of a network, for the other networks as they were trained.
 
 Sources: Song et al. (2012), JMLR 13, eq. 5, and Nguyen et al. (2021), arXiv 2010.15327 (unbiased HSIC, in
 CKA); Szekely & Rizzo (2014), Ann. Stat. 42 (U-centring); Murphy et al. (2024), arXiv 2405.01012 (bias of
@@ -23,7 +34,7 @@ the package dsa-metric).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -33,7 +44,7 @@ from pydantic import Field
 from flowsim.errors import InputError
 from flowsim.figures import plot
 from flowsim.files import coordinates
-from flowsim.measures import recorded, similarity, statistics
+from flowsim.measures import ground_truth, recorded, similarity, statistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,12 +56,16 @@ READS = "probe"
 DATA = "summary"  # what the figure shows of results that hold large matrices
 QUESTION = "How alike are the states of networks and seeds?"
 READING = (
-    "Left: debiased CKA of each pair of runs, clustered: 1 is the same geometry of states, 0 nothing in "
-    "common. The tree joins the most similar runs. A dot marks a pair that is no more alike than when "
-    "trials are exchanged (corrected p above 0.05). Right: pairs of seeds of one network, in its colour, "
-    "and pairs of different networks, in grey. The dashed line is the mean CKA with trials exchanged, bars "
-    "are jackknife standard errors over trials, and vertical strokes are means. R^2 below -0.5 is drawn "
-    "there."
+    "Left: debiased CKA of each pair above chance: 1 is the same geometry of states, 0 what exchanged "
+    "trials give (runs with nothing in common but a course over time and flows). The tree joins the most "
+    "similar runs. A dot marks a pair no more alike than with trials exchanged (corrected p above 0.05). "
+    "Right: pairs of seeds of one network, in its colour, and pairs of different networks, in grey; "
+    "vertical strokes are means. CKA above chance, with jackknife standard errors over trials; the "
+    "Procrustes angle, 0 for the same geometry; and R^2 of predicting one run from another, as a share of "
+    "the R^2 with which that run predicts itself from as many components. Dashed lines are chance, the "
+    "mean with trials exchanged. A share below -0.5 is drawn there. In the table, numbers between seeds "
+    "are jackknife pseudo-values: their mean is that over pairs, their spread tells its error over seeds; "
+    "two seeds are one pair, with one value and no interval."
 )
 BLOCK = 2**27
 """Bytes of states, in float64, that are held at once (and once more)."""
@@ -60,7 +75,13 @@ ACROSS = "across"
 LOWEST_DRAWN = -0.5
 DOUBTFUL = 0.05
 """Pairs with a larger p, corrected, are marked."""
-MEASURES = {"cka": "debiased CKA", "procrustes": "Procrustes (rad)", "predictivity": "R$^2$ predicted"}
+EXCHANGED = 5
+"""So many exchanges of trials tell the mean of the Procrustes angle, which hardly varies."""
+MEASURES = {
+    "above_chance": "CKA above chance",
+    "procrustes": "Procrustes (rad)",
+    "predicted": "R$^2$ / own R$^2$",
+}
 
 
 def analyse(
@@ -82,7 +103,7 @@ def analyse(
     -------
     Dataset
         ``gram`` (condition, other), centred, of trace 1, or 0 where states never change; ``flow``, ``trial``,
-        ``time`` over condition.
+        ``time`` and ``image``, which trials with the same image of object 0 share, over condition.
 
     Raises
     ------
@@ -98,6 +119,7 @@ def analyse(
     gram = _centred_to_trace_1(_inner_products(state, chosen))
     attributes = {"units": "1", "long_name": "centred inner product of states"}
     coords = {dim: ("condition", index) for dim, index in zip(CONDITION, chosen.T, strict=True)}
+    coords["image"] = ("condition", ground_truth.images(recording)[coords["trial"][1]])
     return xr.Dataset({"gram": (("condition", "other"), gram, attributes)}, coords)
 
 
@@ -160,15 +182,26 @@ def summary(results: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``cka`` with its jackknife ``error`` over trials, ``null`` (mean with trials exchanged) and ``p`` (of
-        a CKA as high, uncorrected); ``procrustes`` in radians; ``predictivity`` of the other by the run. NaN
-        where a state never changes, or trials are too few: one for ``predictivity``, ``null`` and ``p``, two
-        for ``error``.
+        ``above_chance``, CKA above what exchanged trials give, with its jackknife ``error`` over trials;
+        ``cka`` and ``null``, of which it is made, and ``p`` (of a CKA as high, uncorrected); ``procrustes``
+        in radians, and ``procrustes_null`` with trials exchanged; ``predicted``, the R^2 of predicting the
+        other from the run, as a share of the R^2 with which the other predicts itself, and ``predictivity``,
+        that R^2. NaN where a state never changes, or trials are too few: one, and two (of different images)
+        for ``predictivity`` and ``error``; and where a run has no R^2 above 0 by which to divide.
+
+    Raises
+    ------
+    InputError
+        If runs were recorded under different conditions.
     """
     grams = results.gram.values
+    if not np.isfinite(grams).all():
+        raise InputError(
+            "expected the same flows, trials and times in all runs; some have fewer. Record all runs alike"
+        )
     runs = results.sizes["run"]
-    trial = (results.trial.isel(run=0) if "run" in results.trial.dims else results.trial).values
-    names = ("cka", "error", "null", "p", "procrustes", "predictivity")
+    trial, image = _of_first_run(results, "trial"), _of_first_run(results, "image")
+    names = ("above_chance", "error", "cka", "null", "p", "procrustes", "procrustes_null", "predictivity")
     table = {name: np.full((runs, runs), np.nan) for name in names}
 
     alive = [i for i in range(runs) if grams[i].trace() > 0]
@@ -177,34 +210,56 @@ def summary(results: xr.Dataset) -> xr.Dataset:
     orders = similarity.exchanges(trial)
     for i in alive:
         table["cka"][i, i] = similarity.cka(centred[i], centred[i])
+        table["above_chance"][i, i] = similarity.above_chance(centred[i], centred[i], trial)
         table["procrustes"][i, i] = 0.0
-        table["predictivity"][i, i] = similarity.predictivity(points[i], points[i], trial)
     for i, j in combinations(alive, 2):
         symmetric = _cka_against_chance(centred[i], centred[j], orders)
-        symmetric["procrustes"] = similarity.procrustes(points[i], points[j])
-        symmetric["error"] = similarity.cka_error(grams[i], grams[j], trial)
+        symmetric |= _procrustes_against_chance(points[i], points[j], orders)
+        symmetric["above_chance"] = similarity.above_chance(centred[i], centred[j], trial)
+        symmetric["null"] = similarity.chance(centred[i], centred[j], trial)
+        symmetric["error"] = similarity.above_chance_error(grams[i], grams[j], trial, image)
         for name, value in symmetric.items():
             table[name][i, j] = value
             table[name][j, i] = value
-        table["predictivity"][i, j] = similarity.predictivity(points[i], points[j], trial)
-        table["predictivity"][j, i] = similarity.predictivity(points[j], points[i], trial)
+    for i, j in product(alive, alive):
+        table["predictivity"][i, j] = similarity.predictivity(points[i], points[j], image)
+    table["predicted"] = table["predictivity"] / _positive(table["predictivity"].diagonal())
     coords = {"run": results["run"], "network": results["network"], "other": results["run"].values}
     return xr.Dataset({name: (("run", "other"), values) for name, values in table.items()}, coords)
 
 
+def _of_first_run(results: xr.Dataset, name: str) -> np.ndarray:
+    """What is known of each condition, the same in all runs."""
+    return results[name].isel(run=0, missing_dims="ignore").values
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """NaN in the place of what is not positive."""
+    return np.where(values > 0, values, np.nan)
+
+
 def _cka_against_chance(one: np.ndarray, two: np.ndarray, orders: Sequence[np.ndarray]) -> dict[str, float]:
-    """CKA of two U-centred Gram matrices, its mean with the conditions of the second in other orders, and p;
-    the last two only where there are orders.
+    """CKA of two U-centred Gram matrices, and p against the conditions of the second in other orders, where
+    there are any.
     """
     cka = similarity.cka(one, two)
     if not orders:
         return {"cka": cka}
     shuffled = [similarity.cka(one, two[np.ix_(order, order)]) for order in orders]
-    return {
-        "cka": cka,
-        "null": float(np.mean(shuffled)),
-        "p": statistics.p_value(cka, np.array(shuffled), slack=0.0),
-    }
+    return {"cka": cka, "p": statistics.p_value(cka, np.array(shuffled), slack=0.0)}
+
+
+def _procrustes_against_chance(
+    one: np.ndarray, two: np.ndarray, orders: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """Procrustes angle of two configurations (condition, component), and its mean with the conditions of the
+    second in other orders, where there are any.
+    """
+    angle = similarity.procrustes(one, two)
+    if not orders:
+        return {"procrustes": angle}
+    shuffled = [similarity.procrustes(one, two[order]) for order in orders[:EXCHANGED]]
+    return {"procrustes": angle, "procrustes_null": float(np.mean(shuffled))}
 
 
 def dynamics(results: xr.Dataset, components: int = 10, **settings: Any) -> xr.DataArray:
@@ -224,26 +279,42 @@ def dynamics(results: xr.Dataset, components: int = 10, **settings: Any) -> xr.D
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table: means over the other seeds of the same network, and over other
-    networks.
+    """Numbers (run) for the opening table, as far as they can be known: between seeds of a network,
+    pseudo-values (see above), and to other networks the mean over their runs.
     """
     table = summary(results)
     network = table["network"].values
-    same_network = network[:, None] == network
-    other_seed = xr.DataArray(same_network & ~np.eye(len(network), dtype=bool), dims=("run", "other"))
-    other_network = xr.DataArray(~same_network, dims=("run", "other"))
-    dissimilarity = 1 - table.cka
-    unpredicted = 1 - table.predictivity
-    return {
-        "1 - debiased CKA between seeds": dissimilarity.where(other_seed).mean("other"),
-        "1 - debiased CKA to other networks": dissimilarity.where(other_network).mean("other"),
-        "Procrustes angle between seeds (rad)": table.procrustes.where(other_seed).mean("other"),
-        "variance of other seeds not predicted": unpredicted.where(other_seed).mean("other"),
+    other_network = xr.DataArray(network[:, None] != network, dims=("run", "other"))
+    dissimilarity = 1 - table.above_chance
+    unpredicted = 1 - table.predicted
+    numbers = {
+        "1 - CKA above chance, between seeds": _between_seeds(dissimilarity, 1.0),
+        "1 - CKA above chance, to other networks": dissimilarity.where(other_network).mean("other"),
+        "Procrustes angle between seeds, as a share of chance": _between_seeds(
+            table.procrustes / table.procrustes_null, 1.0
+        ),
+        "self-predicted variance of a seed not predicted by others": _between_seeds(
+            (unpredicted + unpredicted.values.T) / 2
+        ),
     }
+    numbers["1 - CKA above chance, to other networks"].attrs |= {"chance": 1.0, "bounds": (0.0, np.inf)}
+    return {label: values for label, values in numbers.items() if values.notnull().any()}
+
+
+def _between_seeds(pairs: xr.DataArray, chance: float | None = None) -> xr.DataArray:
+    """Pseudo-values (run) of pairs (run, other) of seeds of the same network."""
+    network = pairs["network"].values
+    values = np.full(len(network), np.nan)
+    for name in np.unique(network):
+        seeds = np.flatnonzero(network == name)
+        values[seeds] = statistics.pseudovalues_of_pairs(pairs.values[np.ix_(seeds, seeds)])
+    between = pairs.isel(other=0, drop=True).copy(data=values)
+    between.attrs = {} if chance is None else {"chance": chance}
+    return between
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """CKA of all pairs, clustered (left); the three measures within and across networks (right)."""
+    """CKA above chance of all pairs, clustered (left); the measures within and across networks (right)."""
     import matplotlib.pyplot as plt
 
     table = summary(results)
@@ -258,7 +329,7 @@ def figure(results: xr.Dataset) -> Figure:
     for column, (measure, label) in enumerate(MEASURES.items(), start=1):
         ax = fig.add_subplot(grid[:, column])
         _draw_pairs(ax, table, measure, colours)
-        ax.set_title(label)
+        ax.set_title(label, fontsize=9)
         if column > 1:
             ax.set_yticklabels([])
     counts = f"{results.sizes['condition']} states in {len(np.unique(results.trial))} trials"
@@ -268,17 +339,18 @@ def figure(results: xr.Dataset) -> Figure:
 
 def _draw_pairs(ax: Axes, table: xr.Dataset, measure: str, colours: dict[str, Colour]) -> None:
     """One measure of all pairs of runs, a row for each network and one for pairs of different networks."""
-    pairs = _pairs_of_runs(table, both_ways=measure == "predictivity")
+    pairs = _pairs_of_runs(table, both_ways=measure == "predicted")
     for y, (group, (runs, others)) in enumerate(pairs.items()):
         values = table[measure].values[runs, others].clip(min=LOWEST_DRAWN)
-        errors = table.error.values[runs, others] if measure == "cka" and runs else None
+        errors = table.error.values[runs, others] if measure == "above_chance" and runs else None
         side_by_side = y + np.linspace(-0.2, 0.2, len(values)) * (len(values) > 1)
         colour = colours.get(group, "0.55")
         ax.errorbar(values, side_by_side, xerr=errors, fmt="o", ms=3, lw=0.8, color=colour)
-        mean = np.mean(values) if runs else np.nan
+        mean = np.mean(values) if runs else np.nan  # nothing is drawn where it is unknown
         ax.vlines(mean, y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3)
-    if measure == "cka":
-        ax.axvline(float(table.null.mean()), color="0.4", ls="--", lw=0.8)
+    chance = {"above_chance": 0.0, "procrustes": float(table.procrustes_null.mean())}
+    if measure in chance:
+        ax.axvline(chance[measure], color="0.4", ls="--", lw=0.8)
     ax.set_ylim(len(pairs) - 0.5, -0.5)
     ax.locator_params("x", nbins=2)
     ax.set_yticks(range(len(pairs)), list(pairs))
@@ -303,7 +375,7 @@ def _pairs_of_runs(table: xr.Dataset, both_ways: bool) -> dict[str, tuple[list[i
 
 
 def _draw_tree(ax: Axes, table: xr.Dataset) -> list[int]:
-    """Average-linkage tree of 1 - CKA, and the order in which its leaves come."""
+    """Average-linkage tree of 1 - CKA above chance, and the order in which its leaves come."""
     from scipy.cluster.hierarchy import dendrogram, linkage
     from scipy.spatial.distance import squareform
 
@@ -311,7 +383,7 @@ def _draw_tree(ax: Axes, table: xr.Dataset) -> list[int]:
     runs = table.sizes["run"]
     if runs < 2:
         return [0]
-    distance = (1 - np.nan_to_num(table.cka.values)) * ~np.eye(runs, dtype=bool)
+    distance = (1 - np.nan_to_num(table.above_chance.values)) * ~np.eye(runs, dtype=bool)
     tree = linkage(squareform(distance.clip(min=0), checks=False), "average")
     drawn = dendrogram(tree, ax=ax, color_threshold=0, above_threshold_color="0.5", no_labels=True)
     ax.axis("off")
@@ -320,11 +392,11 @@ def _draw_tree(ax: Axes, table: xr.Dataset) -> list[int]:
 
 
 def _draw_heat_map(ax: Axes, table: xr.Dataset, order: list[int], colours: dict[str, Colour]) -> None:
-    """CKA of all pairs of runs, in this order; a dot marks those that may be alike by chance."""
+    """CKA above chance of all pairs of runs, in this order; a dot marks those that may be alike by chance."""
     runs = table.sizes["run"]
     ordered = table.isel(run=order, other=order)
-    ax.imshow(ordered.cka.values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
-    for (y, x), value in np.ndenumerate(ordered.cka.values.round(2) + 0.0):
+    ax.imshow(ordered.above_chance.values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    for (y, x), value in np.ndenumerate(ordered.above_chance.values.round(2) + 0.0):
         words = f"{value:.2f}".replace("0.", ".")
         colour = "black" if value > 0.6 else "white"
         ax.text(x, y, words, ha="center", va="center", color=colour, fontsize=60 / (runs + 4))
@@ -335,7 +407,7 @@ def _draw_heat_map(ax: Axes, table: xr.Dataset, order: list[int], colours: dict[
     labels = [str(run).replace("-seed", " ") for run in ordered["run"].values]
     ax.set_yticks(range(runs), labels, fontsize=7)
     ax.tick_params(length=0)
-    ax.set_xlabel("debiased CKA", fontsize=9)
+    ax.set_xlabel("debiased CKA above chance", fontsize=9)
     for text, network in zip(ax.get_yticklabels(), ordered["network"].values, strict=True):
         text.set_color(colours[str(network)])
 

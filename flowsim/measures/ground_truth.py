@@ -57,6 +57,20 @@ def labels(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | Non
     return recording.object_label.isel(object=0, missing_dims="ignore").isel(trial=slice(trials)).values
 
 
+def images(recording: xr.Dataset) -> np.ndarray:
+    """Which image (trial) object 0 shows, numbered from 0 in the order of trials; each trial has its own
+    where the recording does not tell (``object_image``), or the number is missing.
+    """
+    own = np.arange(recording.sizes["trial"])
+    if "object_image" not in recording.coords:
+        return own
+    image = recording.object_image.isel(object=0, missing_dims="ignore").values
+    known = ~pd.isna(image)
+    number = pd.factorize(image)[0]
+    number[~known] = own[~known] + len(own)
+    return pd.factorize(number)[0]
+
+
 def flow_velocities(recording: xr.Dataset) -> np.ndarray:
     """Velocity (flow, component) of each flow, in the units of its group."""
     return np.array([flow.velocity for flow in coordinates.flows(recording)], np.float64)

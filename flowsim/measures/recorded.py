@@ -36,8 +36,8 @@ def require_alive(alive: bool) -> None:
     """Raise InputError unless some of the states that are compared differ from 0."""
     if not alive:
         raise InputError(
-            "expected states that differ from 0; all that are compared are 0, so nothing can be measured: the "
-            "network is silent. Train it again, or record a stimulus that drives it"
+            "expected states that differ from 0; all that are compared are 0: the network is silent. "
+            "Train it again, or record a stimulus that drives it"
         )
 
 

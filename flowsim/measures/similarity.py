@@ -5,7 +5,10 @@ r"""How alike are two sets of states under the same conditions, from their Gram 
                                                         components
     predictivity      cross-validated R^2 of Y by ridge regression on X
 
-<K~, L~> is the unbiased estimator of HSIC up to a factor that cancels.
+<K~, L~> is the unbiased estimator of HSIC up to a factor that cancels. It is unbiased for independent
+conditions, which those of one trial are not: codes that have nothing in common but a course over time, or
+over flows, have a CKA of up to 1. What they have by chance is the mean with whole trials exchanged
+(`chance`); `above_chance` is 0 by chance and 1 for the same geometry.
 
 Sources: Song et al. (2012), JMLR 13, eq. 5 (unbiased HSIC); Szekely & Rizzo (2014), Ann. Stat. 42
 (U-centring); Nguyen et al. (2021), arXiv 2010.15327 (in CKA); Williams et al. (2021), arXiv 2110.14739
@@ -29,6 +32,10 @@ RIDGES = np.logspace(-6, 2, 9)
 """Penalties among which `predictivity` chooses."""
 FOLDS = 5
 """At most so many groups of trials are left out in turn by `predictivity`."""
+MOST_ORDERED = 20
+"""Of more trials than this, one order is no part of the mean over all."""
+ROUNDING = 1e-9
+"""By so much or less, a CKA differs from 1 by rounding."""
 MOST_COUNTED = 9
 """The orders of more trials are not counted: there are too many of them to try them all."""
 
@@ -67,45 +74,104 @@ def procrustes(one: np.ndarray, two: np.ndarray) -> float:
     return float(np.arccos(min(1.0, float(overlap))))
 
 
-def predictivity(source: np.ndarray, target: np.ndarray, trial: np.ndarray) -> float:
-    """R^2 of all components of the target (condition, component), predicted from those of the source on
-    trials left out; NaN for one trial.
+def predictivity(source: np.ndarray, target: np.ndarray, group: np.ndarray) -> float:
+    """R^2 of all components of the target (condition, component), predicted from the first `COMPONENTS` of
+    the source on groups left out.
+
+    Not even the source itself is predicted with an R^2 of 1, if it has more components or its groups differ:
+    compare with ``predictivity(target, target, group)``. The penalty is chosen in the same way, on groups
+    that are left out of those that are fitted.
 
     Parameters
     ----------
     source, target : array (condition, component)
         Principal components, as from `scores`.
-    trial : array (condition)
+    group : array (condition)
+        Trials, or groups of trials that are not independent. NaN is returned for fewer than three.
     """
-    from sklearn.linear_model import RidgeCV
-    from sklearn.model_selection import GroupKFold
-
-    trials = len(np.unique(trial))
-    if trials < 2:
+    if len(np.unique(group)) < 3:
         return np.nan
     predictors = source[:, :COMPONENTS] * np.sqrt(len(source))
     missed = 0.0
     spread = 0.0
-    for train, test in GroupKFold(min(trials, FOLDS)).split(predictors, groups=trial):
-        model = RidgeCV(RIDGES).fit(predictors[train], target[train])
-        missed += np.square(target[test] - model.predict(predictors[test])).sum()
-        spread += np.square(target[test] - target[train].mean(0)).sum()
+    for train, test in _folds(group):
+        x, y = predictors[train], target[train]
+        inner = np.sum([_ridge_errors(x[a], y[a], x[b], y[b]) for a, b in _folds(group[train])], 0)
+        errors = _ridge_errors(x, y, predictors[test], target[test])
+        missed += float(errors[np.argmin(inner)])
+        spread += np.square(target[test] - y.mean(0)).sum()
     return float(1 - missed / spread)
 
 
-def cka_error(one: np.ndarray, two: np.ndarray, trial: np.ndarray) -> float:
-    """Standard error of the CKA of two Gram matrices (condition, condition): jackknife over trials; NaN for
-    fewer than 3.
+def _folds(group: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Indices of conditions to fit and to test, whole groups apart."""
+    from sklearn.model_selection import GroupKFold
+
+    folds = GroupKFold(min(len(np.unique(group)), FOLDS))
+    return list(folds.split(group, groups=group))
+
+
+def _ridge_errors(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> np.ndarray:
+    """Sum of squared errors (penalty) of ridge regression of y (condition, component) on x, for each of
+    `RIDGES`, on other conditions.
+
+    In the eigenvectors of x'x, where the prediction is Z D B with diagonal D, the error is |y|^2 - 2 tr(y' Z
+    D B) + |Z D B|^2.
     """
-    trials = np.unique(trial)
-    if len(trials) < 3:
+    test_x, test_y, x, y = test_x - x.mean(0), test_y - y.mean(0), x - x.mean(0), y - y.mean(0)
+    values, vectors = np.linalg.eigh(x.T @ x)
+    fitted = vectors.T @ (x.T @ y)
+    shown = test_x @ vectors
+    overlap = np.einsum("ck,ck->c", shown.T @ test_y, fitted)
+    products = (shown.T @ shown) * (fitted @ fitted.T)
+    weights = 1 / (np.maximum(values, 0) + RIDGES[:, None])
+    explained = 2 * weights @ overlap - np.einsum("ai,ij,aj->a", weights, products, weights)
+    return np.square(test_y).sum() - explained
+
+
+def chance(one: np.ndarray, two: np.ndarray, trial: np.ndarray) -> float:
+    """CKA of two U-centred Gram matrices (condition, condition) when trials of one are exchanged: its mean
+    over all orders but the one in place; NaN for one trial.
+
+    Trials are as for `exchanges`. The mean of a block of two trials over all orders is that of all blocks of
+    different trials, or of all of one trial.
+    """
+    trials = len(np.unique(trial))
+    if trials < 2:
         return np.nan
-    without_trial = []
-    for left_out in trials:
-        others = np.flatnonzero(trial != left_out)
+    blocks_one, blocks_two = (gram.reshape(trials, len(trial) // trials, trials, -1) for gram in (one, two))
+    (same_one, all_one), (same_two, all_two) = (
+        (np.einsum("tatb->ab", blocks), blocks.sum((0, 2))) for blocks in (blocks_one, blocks_two)
+    )
+    product = np.vdot(same_one, same_two) / trials
+    product += np.vdot(all_one - same_one, all_two - same_two) / (trials * (trials - 1))
+    mean = float(product / (np.linalg.norm(one) * np.linalg.norm(two)))
+    return mean + (mean - cka(one, two)) / (factorial(min(trials, MOST_ORDERED)) - 1)
+
+
+def above_chance(one: np.ndarray, two: np.ndarray, trial: np.ndarray) -> float:
+    """CKA of two U-centred Gram matrices (condition, condition) above `chance`, as a share of what is left
+    above it: 0 by chance, 1 for the same geometry.
+
+    NaN where chance is 1 (states that are the same in all trials), and for one trial.
+    """
+    by_chance = chance(one, two, trial)
+    return (cka(one, two) - by_chance) / (1 - by_chance) if by_chance < 1 - ROUNDING else np.nan
+
+
+def above_chance_error(one: np.ndarray, two: np.ndarray, trial: np.ndarray, group: np.ndarray) -> float:
+    """Standard error of `above_chance` of two Gram matrices (condition, condition): jackknife over groups of
+    trials; NaN for fewer than 3.
+    """
+    groups = np.unique(group)
+    if len(groups) < 3:
+        return np.nan
+    without_group = []
+    for left_out in groups:
+        others = np.flatnonzero(group != left_out)
         block = np.ix_(others, others)
-        without_trial.append(cka(u_centred(one[block]), u_centred(two[block])))
-    return float(jackknife_error(np.array(without_trial)))
+        without_group.append(above_chance(u_centred(one[block]), u_centred(two[block]), trial[others]))
+    return float(jackknife_error(np.array(without_group)))
 
 
 def exchanges(trial: np.ndarray, at_most: int = 100, seed: int = 0) -> list[np.ndarray]:

@@ -62,6 +62,39 @@ def jackknife_interval(left_out: np.ndarray, axis: int = 0) -> np.ndarray:
     return student(left_out.shape[axis] - 1) * jackknife_error(left_out, axis)
 
 
+def pseudovalues_of_pairs(values: np.ndarray) -> np.ndarray:
+    """Jackknife pseudo-values (group) of the mean over pairs of groups.
+
+    A group is in all of its pairs, so that values of pairs, and means over the pairs of each group, vary too
+    little to tell the error of their mean. Pseudo-values have the same mean, and an error that is right:
+    they are n times the mean over all pairs, less n - 1 times that over the pairs without the group.
+
+    Parameters
+    ----------
+    values : array (group, group)
+        Symmetric. The diagonal does not count; NaN is a pair that is missing.
+
+    Returns
+    -------
+    array (group)
+        NaN for a group without a pair. Two groups are one pair: the first has its value, the second NaN.
+    """
+    pairs = np.where(np.eye(len(values), dtype=bool), np.nan, values)
+    groups = np.flatnonzero(np.isfinite(pairs).any(1))
+    found = np.full(len(values), np.nan)
+    if len(groups) < 2:
+        return found
+    mean = np.nanmean(pairs)
+    if len(groups) == 2:
+        found[groups[0]] = mean
+        return found
+    for group in groups:
+        others = pairs[np.ix_(groups[groups != group], groups[groups != group])]
+        if np.isfinite(others).any():
+            found[group] = len(groups) * mean - (len(groups) - 1) * np.nanmean(others)
+    return found
+
+
 def cross_validation_interval(scores: np.ndarray) -> np.ndarray:
     """Half-width of the interval of a mean over k folds, the last dimension of ``scores``.
 

@@ -32,7 +32,8 @@ from analysis import (
 from flowsim import Flow, Law, Translation, VelocityGrid
 from flowsim.files import coordinates
 from flowsim.measures import orbit
-from flowsim.measures.similarity import cka, cka_error, u_centred
+from flowsim.measures.similarity import above_chance, above_chance_error, u_centred
+from flowsim.measures.statistics import pseudovalues_of_pairs
 from tests.known.states import LINE, NEIGHBOURS
 
 FEW = NEIGHBOURS[:5]
@@ -243,7 +244,7 @@ def test_representational_similarity_finds_no_geometry(simulations, kind, record
         made = geometry(recording, rng, rng.random((5, 8, 1, 6, 5)), 0.0 if kind == "noise" else 0.5)
         if kind == "shuffled":
             made["state"] = (made.state.dims, made.state.values[rng.permutation(5)][:, rng.permutation(8)])
-        result = representational_similarity.analyse(made, permutations=19, bootstraps=2, seed=seed)
+        result = representational_similarity.analyse(made, permutations=19, seed=seed)
         simulated.append(
             result.p.stack(comparison=("distance", "model")).dropna("comparison", how="all").values.ravel()
         )
@@ -299,7 +300,9 @@ def test_orbit_geometry_finds_no_tangent(simulations, kind, recording):
 
 @times(20)
 def test_model_similarity_finds_no_pair_alike(simulations, recording):
-    """By `summary`, with all exchanges of 4 trials; and standard errors of CKA are what they say."""
+    """By `summary`, with all exchanges of 4 trials; and standard errors of CKA above chance are what they
+    say.
+    """
     p, simulated = [], []
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
@@ -312,11 +315,29 @@ def test_model_similarity_finds_no_pair_alike(simulations, recording):
         trial = np.repeat(np.arange(8), 10)
         one = (rng.standard_normal((80, 6)) + rng.standard_normal((8, 6))[trial]) * np.linspace(2, 0.5, 6)
         first, second = (x @ x.T for x in (one, one + rng.standard_normal(one.shape)))
-        simulated.append([cka(u_centred(first), u_centred(second)), cka_error(first, second, trial)])
+        value = above_chance(u_centred(first), u_centred(second), trial)
+        simulated.append([value, above_chance_error(first, second, trial, trial)])
     assert at_most(np.array(p) <= 0.05)
     value, error = np.array(simulated).T
     half = t.ppf(0.975, 7) * error
     assert covered(value - half, value.mean(), value + half)
+
+
+@times(60)
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_similarity_of_seeds_has_the_error_over_seeds(simulations, seeds):
+    """Jackknife pseudo-values of pairs hold the truth; means over the pairs of each seed do not."""
+    held, naive = [], []
+    for simulation in range(simulations):
+        rng = np.random.default_rng(simulation)
+        of_seed, of_pair = rng.standard_normal(seeds), 0.5 * rng.standard_normal((seeds, seeds))
+        pairs = 1 + of_seed[:, None] + of_seed + of_pair + of_pair.T
+        np.fill_diagonal(pairs, np.nan)
+        for values, into in ((pseudovalues_of_pairs(pairs), held), (np.nanmean(pairs, 1), naive)):
+            half = t.ppf(0.975, seeds - 1) * values.std(ddof=1) / np.sqrt(seeds)
+            into.append([values.mean() - half, values.mean() + half])
+    assert covered(np.array(held)[:, 0], 1, np.array(held)[:, 1])
+    assert not covered(np.array(naive)[:, 0], 1, np.array(naive)[:, 1])
 
 
 @times(30)

@@ -175,10 +175,7 @@ def test_what_is_too_much_is_thinned_and_said(file, runs, tmp_path, monkeypatch)
         drawn = np.sort(np.random.default_rng(1).permutation(24)[:8])
         np.testing.assert_array_equal(few, whole.isel(channel=drawn))
         for analysis in (linear_decoding, representational_similarity):
-            fewer = {"permutations": 3} | (
-                {"bootstraps": 2} if analysis is representational_similarity else {}
-            )
-            result = analysis.analyse(opened, **fewer)
+            result = analysis.analyse(opened, permutations=3)
             assert result.attrs["thinned"].startswith("a random ")
             netcdf.write(result, tmp_path / "a.h5", {"stage": "analysis", "network": "fernn", "seed": "0"})
             figure = analysis.figure(side_by_side([tmp_path / "a.h5"], analysis.__name__.split(".")[-1]))
@@ -188,9 +185,7 @@ def test_what_is_too_much_is_thinned_and_said(file, runs, tmp_path, monkeypatch)
     monkeypatch.setattr(coarse_maps, "A_FRAME", 1)
     assert coarse_maps.coarse(runs["grnn-seed0"]["probe"], 3).sizes["channel"] == 1
     monkeypatch.undo()
-    result = representational_similarity.analyse(
-        runs["grnn-seed0"]["probe"], trials=1, permutations=2, bootstraps=2
-    )
+    result = representational_similarity.analyse(runs["grnn-seed0"]["probe"], trials=1, permutations=2)
     assert (int(result.trials), int(result.recorded_trials), float(result.kept)) == (1, 2, 1)
 
 

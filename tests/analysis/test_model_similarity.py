@@ -38,12 +38,78 @@ def test_summary_and_answers(results):
     assert (found.p.values[[0, 0, 1], [1, 2, 2]] < 0.02).all()
     assert float(found.p[0, 3]) > 0.05
     assert abs(float(found.null.mean())) < 0.1
+    np.testing.assert_allclose(
+        found.above_chance, (found.cka - found.null.fillna(0)) / (1 - found.null.fillna(0))
+    )
+    np.testing.assert_allclose(np.diagonal(found.predicted), 1)
+    np.testing.assert_allclose(found.predicted[:2, :2], 1, atol=1e-4)
+    assert float(found.procrustes[0, 3]) == pytest.approx(float(found.procrustes_null[0, 3]), abs=0.15)
     np.testing.assert_allclose(found.cka, found.cka.values.T)
     answers = model_similarity.answers(results)
-    np.testing.assert_allclose(answers["1 - debiased CKA between seeds"][:2], 0, atol=1e-9)
-    np.testing.assert_allclose(answers["variance of other seeds not predicted"][:2], 0, atol=1e-4)
-    assert answers["1 - debiased CKA between seeds"][2:].isnull().all()
-    assert float(answers["1 - debiased CKA to other networks"][3]) > 0.8
+    seeds = answers["1 - CKA above chance, between seeds"]
+    assert float(seeds[0]) == pytest.approx(0, abs=1e-9)
+    assert seeds[1:].isnull().all()  # two seeds are one pair, and one seed is none
+    assert float(answers["self-predicted variance of a seed not predicted by others"][0]) < 1e-4
+    assert float(answers["1 - CKA above chance, to other networks"][3]) > 0.8
+
+
+def test_codes_of_nothing_but_time_are_not_alike(recording):
+    """Their CKA is high, and that of exchanged trials as high; related ones are alike above that."""
+    course = 2 * np.cumsum(np.random.default_rng(9).standard_normal((1, 1, 6, 8)), 2)
+    found = []
+    for seed in range(12):
+        one, two = np.random.default_rng(seed).standard_normal((2, 3, 8, 6, 8))
+        states = [course + one, course + two, course + one + 0.1 * two]
+        table = model_similarity.summary(runs_of(states, recording, ["a", "b", "c"]))
+        found.append([[float(table[n][0, k]) for k in (1, 2)] for n in ("cka", "above_chance")])
+    cka, above = np.moveaxis(np.array(found), 1, 0)
+    assert (cka[:, 0] > 0.6).all()
+    assert abs(above[:, 0].mean()) < 3 * above[:, 0].std() / np.sqrt(len(above)) + 0.01
+    assert (abs(above[:, 0]) < 0.15).all()
+    assert (above[:, 1] > 0.95).all()
+
+
+def test_a_run_of_many_components_is_predicted_as_well_as_by_itself(recording, rng):
+    """States have more components than are regressed on: R^2 is low, its share of what they predict of
+    themselves is not; unrelated ones are not predicted.
+    """
+    one, other = rng.standard_normal((2, 3, 20, 4, 150))
+    table = model_similarity.summary(
+        runs_of([one, one @ rotation(rng, 150), other], recording, ["a", "a", "b"], conditions=240)
+    )
+    assert float(table.predictivity[0, 0]) < 0.7
+    np.testing.assert_allclose(table.predicted[:2, :2], 1, atol=1e-6)
+    assert (table.predicted[2, :2] < 0.1).all()
+
+
+def test_trials_of_one_image_are_left_out_together(recording):
+    """Networks that know each image by heart, and nothing else in common, do not predict each other."""
+    image = np.repeat(np.arange(10), 2)
+    found = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        codes = rng.standard_normal((2, 10, 1, 40))
+        states = codes[:, None, image] + 0.1 * rng.standard_normal((2, 3, 20, 4, 40))
+        shares = []
+        for of in (image, np.arange(20)):
+            results = runs_of(states, recording, ["a", "b"], conditions=240)
+            results["image"] = ("condition", of[results.trial.values])
+            shares.append(float(model_similarity.summary(results).predictivity[0, 1]))
+        found.append(shares)
+    grouped, leaky = np.mean(found, 0)
+    assert grouped < 0.05
+    assert leaky > 0.5
+    made = recording(states[0][..., None, :, None, None], FLOWS)
+    made = made.assign_coords(object_image=(("trial", "object"), 7 * image[:, None]))
+    found = model_similarity.analyse(made)
+    np.testing.assert_array_equal(found.image, image[found.trial.values])
+
+
+def test_runs_of_other_conditions_are_refused(results):
+    known = xr.DataArray(np.arange(results.sizes["condition"]) < 10, dims="condition")
+    results["gram"] = results.gram.where(known | (results["network"] == "a"))
+    with pytest.raises(InputError, match="expected the same flows, trials and times in all runs"):
+        model_similarity.summary(results)
 
 
 def test_blocks_and_thinning_give_the_same_matrix(recording, rng, monkeypatch):

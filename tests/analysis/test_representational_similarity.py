@@ -82,7 +82,7 @@ def test_p_values_of_noise_are_uniform(world):
     found = []
     for seed in range(40):
         made = world(noise(np.random.default_rng(seed), 10)).isel(time=[0, 1])
-        result = representational_similarity.analyse(made, permutations=19, bootstraps=2, seed=seed)
+        result = representational_similarity.analyse(made, permutations=19, seed=seed)
         found.append(result.p.isel(time=1).values.ravel())
     false = (np.array(found) <= 0.05).mean(0)
     assert (false <= 0.15).all(), false  # more than 6 of 40 have probability 0.01
@@ -93,13 +93,73 @@ def test_few_trials_and_what_is_missing(world, rng, runs):
     assert int(result.trials) == 2
     assert result.rho.sel(distance="crossnobis").isnull().all()
     assert result.low.isnull().all()
-    assert result.rho.sel(distance="correlation", model="pixels").notnull().all()
+    pixels = result.rho.sel(distance="correlation", model="pixels")
+    assert pixels.notnull().values.tolist() == [False, *[True] * 5]  # two trials, and flows all the same
     bare = world(noise(rng)).drop_vars(["frames", "object_label", "object_position_y"])
     found = representational_similarity.analyse(bare).rho.sel(distance="correlation")
     assert found.notnull().all("time").values.tolist() == [False, True, False, False, False]
     silent = representational_similarity.analyse(world(0 * noise(rng)))
     assert silent.rho.isnull().all()
+    assert (silent.silent == len(FLOWS) * TRIALS).all()
+    with pytest.raises(InputError, match="expected 1 or more flows that move"):
+        representational_similarity.analyse(world(noise(rng)).isel(flow=[0]))
     with pytest.raises(
         InputError, match="expected 3 flows and trials or more to compare distances; the probe has 2"
     ):
         representational_similarity.analyse(world(noise(rng)).isel(flow=[0, 1], trial=[0]))
+
+
+@pytest.mark.parametrize("kind", ["independent", "content", "offset", "one pattern"])
+def test_states_that_know_nothing_agree_with_no_model(kind, world):
+    """In the mean over simulations; all flows of a trial may share what no model knows."""
+    found = []
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        units = noise(rng, 12)
+        if kind == "content":
+            units = 0.3 * units + rng.standard_normal((1, TRIALS, TIMES, 12))
+        elif kind == "offset":
+            units = units + 10 * rng.standard_normal(12)
+        elif kind == "one pattern":
+            units = 0.1 * units + rng.standard_normal((1, TRIALS, 1, 1)) * rng.standard_normal(12)
+        result = representational_similarity.analyse(world(units).isel(time=[0, 1]), permutations=9)
+        found.append(result.rho.isel(time=1).stack(comparison=("distance", "model")).values)
+        np.testing.assert_allclose(result.null.isel(time=1).sel(distance="correlation"), 0, atol=0.1)
+    found = np.array(found)[:, ~np.isnan(found).all(0)]
+    assert found.shape[1] == 9
+    error = found.std(0, ddof=1) / np.sqrt(len(found))
+    assert (abs(found.mean(0)) < np.maximum(3.5 * error, 0.005)).all(), found.mean(0)
+    assert (abs(found.mean(0)[:5]) < 0.06).all(), found.mean(0)
+
+
+def test_silent_states_are_left_out_and_counted(world, rng):
+    """The others agree with models as before; constant states are silent too."""
+    code = rng.standard_normal((4, 30))[np.arange(TRIALS) % 4][None, :, None] + 0.2 * noise(rng)
+    heard = representational_similarity.analyse(world(code))
+    code[2, 3, 1], code[0, 0, 1] = 0, 0.1
+    made = world(code)
+    result = representational_similarity.analyse(made)
+    assert result.silent.values.tolist() == [0, 2, 0]
+    own, other = (r.rho.sel(distance="correlation", model="identity") for r in (result, heard))
+    np.testing.assert_allclose(own, other, atol=0.03)
+    assert (result.p.sel(distance="correlation", model="identity") < 0.05).all()
+    pairs = np.isnan(result.correlation[1])
+    silent = [2 * TRIALS + 3, 0]
+    assert (pairs == (result.pair_one.isin(silent) | result.pair_two.isin(silent))).all()
+
+
+def test_the_flow_at_rest_may_be_anywhere(world, rng):
+    made = world(noise(rng))
+    expected = representational_similarity.analyse(made)
+    found = representational_similarity.analyse(made.isel(flow=[2, 0, 1, 3, 4]).isel(flow=[1, 2, 0, 3, 4]))
+    np.testing.assert_allclose(found.rho, expected.rho)
+    turned = representational_similarity.analyse(made.isel(flow=[1, 2, 3, 4, 0]))
+    np.testing.assert_allclose(turned.rho, expected.rho, atol=1e-9)
+    with pytest.raises(InputError, match="expected one flow at rest"):
+        representational_similarity.analyse(made.isel(flow=[1, 2, 3]))
+
+
+def test_only_conditions_of_different_trials_are_compared(world, rng):
+    result = representational_similarity.analyse(world(noise(rng)))
+    assert (result.pair_one % TRIALS != result.pair_two % TRIALS).all()
+    assert result.sizes["pair"] == TRIALS * (TRIALS - 1) // 2 * len(FLOWS) ** 2

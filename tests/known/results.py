@@ -5,7 +5,7 @@ import inspect
 from flowsim.files import netcdf
 from flowsim.files.results import side_by_side
 
-DRAWS = ("permutations", "bootstraps", "shuffles", "splits")
+DRAWS = ("permutations", "shuffles", "splits")
 """Arguments of analyses that say how often something is drawn at random."""
 
 

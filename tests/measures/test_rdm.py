@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import helmert
 from scipy.stats import spearmanr
 
 from flowsim.measures import rdm
@@ -39,6 +40,61 @@ def test_crossnobis_is_the_squared_distance_in_noise(rng):
     np.testing.assert_allclose(rdm.crossnobis(1e4 * x), rdm.crossnobis(x))
     wide = np.concatenate([x, np.zeros((3, 40, 200))], -1)  # more units than samples: the span is enough
     assert rdm.crossnobis(wide).shape == rdm.crossnobis(x).shape
+
+
+@pytest.mark.parametrize("content", [0, 1, 3])
+@pytest.mark.parametrize(("trials", "units"), [(24, 6), (24, 16), (24, 400), (8, 20)])
+def test_crossnobis_knows_no_content(content, trials, units):
+    """What all conditions have in common in a repeat changes no distance; nor do units without a difference,
+    of which there may be more than patterns.
+    """
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        true = rng.standard_normal((5, units)) * 2 / np.sqrt(units)
+        one, two = np.triu_indices(5, 1)
+        expected = np.square(true[one] - true[two]).sum(-1).mean()
+        shown = content * rng.standard_normal((1, trials, units))
+        x = true[:, None] + shown + rng.standard_normal((5, trials, units))
+        found.append(np.nanmean(rdm.crossnobis(x)) / expected)
+    assert np.mean(found) == pytest.approx(1, abs=0.1 + 3 * np.std(found) / np.sqrt(len(found)))
+    assert np.mean(found) > 0.8
+    if content:
+        np.testing.assert_allclose(
+            np.nanmean(rdm.crossnobis(x)), np.nanmean(rdm.crossnobis(x - shown)), rtol=1e-6
+        )
+
+
+def test_the_shrunk_covariance_is_that_of_sklearn(rng):
+    """Also where samples are given in coordinates of their span."""
+    from sklearn.covariance import ledoit_wolf
+
+    samples = rng.standard_normal((12, 40)) * np.linspace(0.3, 2, 40)
+    expected = ledoit_wolf(samples, assume_centered=True)[0]
+    np.testing.assert_allclose(rdm.shrunk_covariance(samples, 40), expected, atol=1e-12)
+    basis, coordinates = np.linalg.qr(samples.T)
+    np.testing.assert_allclose(
+        rdm.shrunk_covariance(coordinates.T, 40), basis.T @ expected @ basis, atol=1e-12
+    )
+
+
+def test_unknown_distances_are_left_out(rng):
+    one, two = rng.random((2, 3, 20))
+    one[1, :4] = np.nan
+    found = rdm.agreement(one, two)
+    assert float(found[1]) == pytest.approx(spearmanr(one[1, 4:], two[1, 4:])[0])
+    assert float(found[0]) == pytest.approx(spearmanr(one[0], two[0])[0])
+    two[2, 5] = np.nan
+    assert np.isnan(rdm.agreement(one, two)).tolist() == [False, False, True]
+    assert np.isnan(rdm.agreement(one * np.nan, two)).all()
+    assert np.isfinite(rdm.noise_ceiling(np.stack([one, one + 0.1, two[[0, 1, 0]]]))).all()
+
+
+def test_patterns_without_variance_have_no_correlation(rng):
+    x = rng.standard_normal((4, 7))
+    x[1], x[2] = 0, 0.1
+    assert np.isfinite(rdm.correlation(x)).sum() == 4
+    assert np.isfinite(rdm.correlation(x.astype(np.float32).astype(float))).sum() == 4
 
 
 def test_crossnobis_needs_four_repeats_and_noise(rng):
@@ -117,10 +173,10 @@ def test_rsatoolbox_finds_the_same(rng):
 
 
 def precision(x):
-    """Inverse of the shrunk covariance of x (condition, repeat, unit) about the mean of each condition."""
+    """Inverse of the shrunk covariance of x (condition, repeat, unit) about the means of conditions and of
+    repeats.
+    """
     from sklearn.covariance import LedoitWolf
 
-    noise = (x - x.mean(1, keepdims=True)).reshape(-1, x.shape[-1])
-    return np.linalg.inv(
-        LedoitWolf(assume_centered=True).fit(noise).covariance_ * x.shape[1] / (x.shape[1] - 1)
-    )
+    noise = np.einsum("ci,rj,iju->cru", *(helmert(n) for n in x.shape[:2]), x).reshape(-1, x.shape[-1])
+    return np.linalg.inv(LedoitWolf(assume_centered=True).fit(noise).covariance_)

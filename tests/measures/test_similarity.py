@@ -2,6 +2,7 @@
 
 import sys
 from itertools import permutations
+from math import factorial
 
 import numpy as np
 import pytest
@@ -11,7 +12,20 @@ from scipy.spatial import procrustes as scipy_procrustes
 from flowsim import (
     InputError,
 )
-from flowsim.measures.similarity import cka, dynamical, exchanges, predictivity, procrustes, scores, u_centred
+from flowsim.measures.similarity import (
+    RIDGES,
+    _ridge_errors,
+    above_chance,
+    above_chance_error,
+    chance,
+    cka,
+    dynamical,
+    exchanges,
+    predictivity,
+    procrustes,
+    scores,
+    u_centred,
+)
 from tests.known.states import rotation, spiral
 
 STORED = (
@@ -130,6 +144,41 @@ def test_exchanging_trials_finds_nothing_in_noise_and_in_what_time_alone_explain
         own = cka(one, two)
         low += (1 + sum(cka(one, two[np.ix_(o, o)]) >= own for o in orders)) / 40 <= 0.05
     assert 2 <= low <= 20
+
+
+@pytest.mark.parametrize("trials", [2, 3, 5])
+def test_chance_is_the_mean_of_all_exchanges(trials, rng):
+    trial = np.repeat(np.arange(trials), 4)
+    one, two = (u_centred(gram(rng.standard_normal((len(trial), 3)))) for _ in range(2))
+    drawn = [cka(one, two[np.ix_(order, order)]) for order in exchanges(trial, at_most=200)]
+    assert len(drawn) == factorial(trials) - 1
+    assert chance(one, two, trial) == pytest.approx(np.mean(drawn), abs=1e-12)
+    assert np.isnan(chance(one, two, np.zeros(len(trial))))
+
+
+def test_above_chance_is_0_by_chance_and_1_for_the_same(rng):
+    trial, course = np.repeat(np.arange(8), 6), np.tile(2 * rng.standard_normal((6, 4)), (8, 1))
+    found = []
+    for _ in range(40):
+        one, two = (u_centred(gram(course + rng.standard_normal((48, 4)))) for _ in range(2))
+        found.append([cka(one, two), above_chance(one, two, trial)])
+    raw, above = np.array(found).T
+    assert raw.mean() > 0.5
+    assert abs(above.mean()) < 3 * above.std() / np.sqrt(40) + 0.01
+    assert above_chance(one, one, trial) == pytest.approx(1)
+    same_in_all_trials = u_centred(gram(course))
+    assert np.isnan(above_chance(same_in_all_trials, same_in_all_trials, trial))
+    grams = [gram(course + rng.standard_normal((48, 4))) for _ in range(2)]
+    assert np.isfinite(above_chance_error(*grams, trial, trial))
+    assert np.isnan(above_chance_error(*grams, trial, np.minimum(trial, 1)))
+
+
+def test_ridge_errors_are_those_of_sklearn(rng):
+    from sklearn.linear_model import Ridge
+
+    x, y, test_x, test_y = (rng.standard_normal(size) for size in ((30, 5), (30, 7), (9, 5), (9, 7)))
+    expected = [np.square(test_y - Ridge(alpha).fit(x, y).predict(test_x)).sum() for alpha in RIDGES]
+    np.testing.assert_allclose(_ridge_errors(x, y, test_x, test_y), expected)
 
 
 def test_all_exchanges_of_few_trials():

@@ -118,3 +118,27 @@ def test_two_replicates_count_as_one_dimension(rng):
     p = statistics.repeated_measures(rng.standard_normal((2, 8, 4000)))
     assert (p <= 0.05).mean() < 0.05
     assert (statistics.repeated_measures(1 + 1e-9 * rng.standard_normal((2, 8, 5))) < 1e-6).all()
+
+
+@pytest.mark.parametrize("tests", [1, 5, 20])
+def test_pseudovalues_of_pairs_are_those_of_the_jackknife():
+    """Their mean is that over pairs; two groups are one value, and a group without pairs has none."""
+    rng = np.random.default_rng(RNG_SEED)
+    pairs = rng.random((5, 5))
+    pairs += pairs.T
+    found = statistics.pseudovalues_of_pairs(pairs)
+    upper = np.triu_indices(5, 1)
+    assert found.mean() == pytest.approx(pairs[upper].mean())
+    without = [np.delete(np.delete(pairs, i, 0), i, 1)[np.triu_indices(4, 1)].mean() for i in range(5)]
+    error = statistics.jackknife_error(np.array(without))
+    assert found.std(ddof=1) / np.sqrt(5) == pytest.approx(error)
+    two = statistics.pseudovalues_of_pairs(pairs[:2, :2])
+    assert two[0] == pairs[0, 1]
+    assert np.isnan(two[1])
+    assert np.isnan(statistics.pseudovalues_of_pairs(pairs[:1, :1])).all()
+    pairs[2], pairs[:, 2] = np.nan, np.nan
+    others = statistics.pseudovalues_of_pairs(pairs)
+    assert np.isnan(others).tolist() == [False, False, True, False, False]
+    np.testing.assert_allclose(
+        np.delete(others, 2), statistics.pseudovalues_of_pairs(np.delete(np.delete(pairs, 2, 0), 2, 1))
+    )
