@@ -120,7 +120,6 @@ def test_two_replicates_count_as_one_dimension(rng):
     assert (statistics.repeated_measures(1 + 1e-9 * rng.standard_normal((2, 8, 5))) < 1e-6).all()
 
 
-@pytest.mark.parametrize("tests", [1, 5, 20])
 def test_pseudovalues_of_pairs_are_those_of_the_jackknife():
     """Their mean is that over pairs; two groups are one value, and a group without pairs has none."""
     rng = np.random.default_rng(RNG_SEED)
