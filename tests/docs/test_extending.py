@@ -111,7 +111,7 @@ def test_the_analysis_is_the_mean(there):
         )
         np.testing.assert_allclose(results["activity"][:], expected)
     assert Path("activity.svg").stat().st_size > 1000
-    assert set(pd.read_csv("activity.csv").variable) == {"activity"}
+    assert set(pd.read_csv("activity.csv").variable) == {"activity", "mean activity"}
 
 
 def test_the_experiment_names_all_three(there, capsys):
