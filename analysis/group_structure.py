@@ -39,7 +39,7 @@ from pydantic import Field
 from flowsim.figures import panels, plot
 from flowsim.measures import eigenphases, recorded, statistics
 from flowsim.measures.comoving import States, channel_partners
-from flowsim.measures.operators import UnshrunkOperators, blocks_of_trials, fit_unshrunk_operators
+from flowsim.measures.operators import UnshrunkOperators, fit_unshrunk_operators
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -125,11 +125,11 @@ def analyse(
     recording = recorded.reference_first(recording)
     states = States(recording, features, pixels, seed)
     flows = _probe_flows(recording, states)
-    fitted, without_group = _fit(states, groups, components, variance)
+    fitted = fit_unshrunk_operators(states, groups, components, variance)
     rng = np.random.default_rng(seed)
     draws = permutations if len(flows.velocities) > 1 else 0
     orders = [rng.permutation(len(flows.velocities)) for _ in range(draws)]
-    by_operator = [_describe(operator, fitted, without_group, flows, orders, seed) for operator in CLASSES]
+    by_operator = [_describe(operator, fitted, flows, orders, seed) for operator in CLASSES]
     return _packed(recording, states, fitted, by_operator)
 
 
@@ -180,48 +180,29 @@ def _probe_flows(recording: xr.Dataset, states: States) -> ProbeFlows:
     return ProbeFlows(velocities, sums, opposites, has_partner, partner, features_per_velocity)
 
 
-def _fit(
-    states: States, groups: int, components: int, variance: float
-) -> tuple[UnshrunkOperators, list[UnshrunkOperators]]:
-    """Operators fitted to all trials, and without each group of them; the latter need two groups or more."""
-    trials = range(states.trials)
-    fitted = fit_unshrunk_operators(states, trials, components, variance)
-    blocks = blocks_of_trials(trials, groups)
-    if len(blocks) < 2:
-        return fitted, []
-    without_group = []
-    for block in blocks:
-        others = [trial for trial in trials if trial not in block]
-        without_group.append(fit_unshrunk_operators(states, others, components, variance))
-    return fitted, without_group
-
-
 def _describe(
     operator: str,
     fitted: UnshrunkOperators,
-    without_group: Sequence[UnshrunkOperators],
     flows: ProbeFlows,
     orders: Sequence[np.ndarray],
     seed: int,
 ) -> dict[str, Any]:
     """All results of one class of operators, without the dimension ``operator``."""
-    in_place = np.arange(len(flows.velocities))
     matrices = fitted.matrices[operator]
+    without_group = [others[operator] for others in fitted.without_group]
     phase, weight = eigenphases.phases(matrices, fitted.covariance, seed)
     linear, expected = eigenphases.linearity(phase, weight, flows.velocities)
-    errors = _errors(fitted, operator, flows, in_place)
+    left_out = [eigenphases.phases(others, fitted.covariance, seed) for others in without_group]
+    left_out_linear = np.array([eigenphases.linearity(*of, flows.velocities)[0] for of in left_out])
+    half_width = statistics.jackknife_interval(left_out_linear) if without_group else np.nan
 
-    left_out_errors = np.full((2, len(ERRORS)), np.nan)
-    left_out_linear = np.full(2, np.nan)
-    if without_group:
-        left_out_errors = np.array([_errors(other, operator, flows, in_place) for other in without_group])
-        others = [eigenphases.phases(of.matrices[operator], of.covariance, seed) for of in without_group]
-        left_out_linear = np.array([eigenphases.linearity(*of, flows.velocities)[0] for of in others])
-    half_width = statistics.jackknife_interval(left_out_linear)
-
+    departures = _departures(fitted, matrices, flows)
+    departures_without = [_departures(fitted, others, flows) for others in without_group]
     null_errors, null_linear = np.full(len(ERRORS), np.nan), np.nan
     if orders:
-        null_errors = np.median([_errors(fitted, operator, flows, order) for order in orders], 0)
+        null_errors = np.median(
+            [_lengths(_departures(fitted, matrices[order], flows)) for order in orders], 0
+        )
         shuffled = [eigenphases.linearity(phase[order], weight, flows.velocities)[0] for order in orders]
         null_linear = float(np.median(shuffled))
 
@@ -236,41 +217,51 @@ def _describe(
         "linearity_high": linear + half_width,
         "linearity_null": null_linear,
     }
-    for suffix, values in _without_floor(errors, left_out_errors, null_errors).items():
+    for suffix, values in _without_floor(departures, departures_without, null_errors).items():
         results |= {error + suffix: value for error, value in zip(ERRORS, values, strict=True)}
     return results
 
 
 def _without_floor(
-    errors: np.ndarray, left_out: np.ndarray, null_errors: np.ndarray
+    departures: list[np.ndarray], without_group: list[list[np.ndarray]], null_errors: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Errors (error) less what sampling adds to their squares, with ends of their interval, null and floor.
 
     Parameters
     ----------
-    errors, null_errors : array (error)
-    left_out : array (group, error)
-        The same errors without each group of trials; NaN where there are no groups.
+    departures : list of array
+        Of each of the `ERRORS`.
+    without_group : list of list of array
+        The same without each group of trials; empty where there is one group.
+    null_errors : array (error)
     """
-    bias = statistics.jackknife_bias(errors**2, left_out**2).clip(0)
-    half_width = statistics.jackknife_interval(left_out**2)
-    square = errors**2 - np.nan_to_num(bias)
+    square = _lengths(departures) ** 2
+    variance = half_width = np.full(len(ERRORS), np.nan)
+    if without_group:
+        by_error = [np.array(left_out) for left_out in zip(*without_group, strict=True)]
+        known = np.where(np.isfinite(square), 1, np.nan)
+        variance = known * [(statistics.jackknife_error(left_out) ** 2).sum() for left_out in by_error]
+        left_out_squares = np.array([_lengths(others) for others in without_group]) ** 2
+        growth = (len(without_group) - 1) * (left_out_squares.mean(0) - square).clip(0)
+        variance = np.minimum(variance, growth)
+        half_width = statistics.jackknife_interval(left_out_squares)
+    square = square - np.nan_to_num(variance)
     return {
         "": np.sqrt(square.clip(0)),
         "_low": np.sqrt((square - half_width).clip(0)),
         "_high": np.sqrt((square + half_width).clip(0)),
-        "_null": np.sqrt((null_errors**2 - np.nan_to_num(bias)).clip(0)),
-        "_floor": np.sqrt(bias),
+        "_null": np.sqrt((null_errors**2 - np.nan_to_num(variance)).clip(0)),
+        "_floor": np.sqrt(variance),
     }
 
 
-def _errors(fitted: UnshrunkOperators, operator: str, flows: ProbeFlows, order: np.ndarray) -> np.ndarray:
-    """The `ERRORS` (error), with what sampling adds to them; NaN where no flows add up so.
+def _departures(fitted: UnshrunkOperators, matrices: np.ndarray, flows: ProbeFlows) -> list[np.ndarray]:
+    """For each of the `ERRORS`, a vector of which it is the length, with what sampling adds to it; without
+    entries where no flows add up so.
 
-    The matrices are those of the flows in ``order``, but the rolls stay: exchanged, they would hardly ever
-    add up, and the error would be about sqrt 2 whatever the matrices are.
+    The ``matrices`` (flow, component, component) may be exchanged among flows, but the rolls stay: exchanged,
+    they would hardly ever add up, and the error would be about sqrt 2 whatever the matrices are.
     """
-    matrices = fitted.matrices[operator][order]
     rolls = np.array(fitted.rolls, float)
     states = _states_with(fitted.covariance)
     homomorphism = []
@@ -279,16 +270,15 @@ def _errors(fitted: UnshrunkOperators, operator: str, flows: ProbeFlows, order: 
         product = states @ matrices[u] @ matrices[w]
         expected = states @ matrices[total]
         apart = not np.allclose(rolls[u] + rolls[w], rolls[total])
-        homomorphism.append(_relative_distance(product, expected, apart))
+        homomorphism.append(_relative_difference(product, expected, apart))
         to_partners = fitted.basis[flows.chained(u, w)].T
         if to_partners.size:
-            with_partners.append(_relative_distance(product @ to_partners, expected @ to_partners, apart))
+            with_partners.append(_relative_difference(product @ to_partners, expected @ to_partners, apart))
     inverse = []
     for u, w in flows.opposites:
         product = states @ matrices[u] @ matrices[w]
-        apart = bool(np.any(rolls[u] + rolls[w]))
-        inverse.append(_relative_distance(product, states, apart))
-    return np.array([_root_mean_square(values) for values in (homomorphism, with_partners, inverse)])
+        inverse.append(_relative_difference(product, states, bool(np.any(rolls[u] + rolls[w]))))
+    return [_joined(differences) for differences in (homomorphism, with_partners, inverse)]
 
 
 def _states_with(covariance: np.ndarray) -> np.ndarray:
@@ -297,16 +287,22 @@ def _states_with(covariance: np.ndarray) -> np.ndarray:
     return np.sqrt(values.clip(0))[:, None] * vectors.T
 
 
-def _relative_distance(product: np.ndarray, expected: np.ndarray, apart: bool) -> float:
-    """|| product - expected || / || expected ||, the two moved to different places if ``apart``."""
-    squares = (expected**2).sum()
-    difference = (product**2).sum() + squares if apart else ((product - expected) ** 2).sum()
-    return float(np.sqrt(difference / squares))
+def _relative_difference(product: np.ndarray, expected: np.ndarray, apart: bool) -> np.ndarray:
+    """(product - expected) / || expected ||, flat; side by side if they are moved to different places
+    (``apart``), so that the length is that of their distance.
+    """
+    difference = np.concatenate([product, expected]) if apart else product - expected
+    return difference.ravel() / np.linalg.norm(expected)
 
 
-def _root_mean_square(values: Sequence[float]) -> float:
-    """NaN where there are none."""
-    return float(np.sqrt(np.mean(np.square(values)))) if values else np.nan
+def _joined(differences: list[np.ndarray]) -> np.ndarray:
+    """A vector whose length is the root mean square of their lengths."""
+    return np.concatenate(differences) / np.sqrt(len(differences)) if differences else np.zeros(0)
+
+
+def _lengths(departures: list[np.ndarray]) -> np.ndarray:
+    """Length of each vector, NaN where it has no entries."""
+    return np.array([np.linalg.norm(vector) if vector.size else np.nan for vector in departures])
 
 
 def _packed(

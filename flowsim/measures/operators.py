@@ -20,12 +20,12 @@ The roll is the candidate (0 or the velocity of a flow of the probe) at which a 
 by R^2 on groups of the trials that are left out in turn. Where candidates do equally well, 0 comes first. A
 state most of which lags can, over few frames, be given a roll that is not its own.
 
-Operators that predict best are no good for comparing them with each other. What is not carried along, such as
-noise, shrinks them (by 1 / (1 + noise / signal) in each direction), so that the product of two is smaller
-than a third, and noisier states would look less like a group. `fit_unshrunk_operators` gives operators without
-that: by instrumental variables (two-stage least squares, cross-fitted: Angrist, Imbens and Krueger 1999, J.
-Appl. Econometrics 14, 57). The instrument is the state under all other flows, of which only what flows carry
-along is common to the reference.
+Operators that predict best are no good for comparing them with each other. What is not carried along, such
+as noise, shrinks them (by 1 / (1 + noise / signal) in each direction), so that the product of two is smaller
+than a third, and noisier states would look less like a group. `fit_unshrunk_operators` takes that out, by
+instrumental variables (two-stage least squares, cross-fitted: Angrist, Imbens and Krueger 1999, J. Appl.
+Econometrics 14, 57). The instrument is the state under all other flows, of which only what flows carry along
+is common to the reference.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PENALTY_OF_ONE_GROUP = 1e-3
 """Where no group can be left out to choose among `PENALTIES`."""
 GROUPS = 4
 """At most so many groups of trials are left out in turn to choose the penalty and the roll."""
-ROLL_COMPONENTS = 16
+ROLL_COMPONENTS = 8
 """So many leading components are predicted to choose the roll."""
 CARRIED = 0.02
 """Directions of the state of whose variance other flows predict less have no operator without shrinkage."""
@@ -161,6 +161,9 @@ class UnshrunkOperators:
         d for each flow.
     matrices : dict of operator to array (flow, component, component)
         ``orthogonal`` and ``linear``. They act from the right, on rows: ``y = x @ M``.
+    without_group : list of dict of operator to array (flow, component, component)
+        The same, in the same components and with the same rolls, fitted to all but one group of trials; empty
+        where there is one group.
     """
 
     basis: np.ndarray
@@ -168,19 +171,23 @@ class UnshrunkOperators:
     covariance: np.ndarray
     rolls: list[Velocity]
     matrices: dict[str, np.ndarray]
+    without_group: list[dict[str, np.ndarray]]
 
 
 def fit_unshrunk_operators(
-    states: States, trials: Sequence[int], components: int, variance: float
+    states: States, groups: int, components: int, variance: float
 ) -> UnshrunkOperators:
-    """Fit orthogonal and linear operators to some trials, to compare them with each other.
+    """Fit orthogonal and linear operators to all trials, and without each group of them, to compare them.
 
     With one moving flow there is no other that could be the instrument, and where flows carry nothing along
-    nothing can be known: there the operators are those of `fit_operators`, in all components.
+    nothing can be known: there the linear operators are those of `fit_operators`, in all components.
 
     Parameters
     ----------
-    states, trials, components, variance
+    states : States
+    groups : int
+        At most as many groups of trials.
+    components, variance
         As for `fit_operators`.
 
     Raises
@@ -188,28 +195,46 @@ def fit_unshrunk_operators(
     InputError
         If the state does not vary.
     """
+    trials = range(states.trials)
     space = _principal_space(states, trials, components, variance)
-    products = _products_of_flows(states, trials, space)
-    xx, xy = products[:, 0, 0].sum(0), products[:, 0, 1:].sum(0)
-    carried, inside = np.nan, xx[:, :0]
-    if len(xy) > 1:
-        of_x, of_y = _instrumented(products)
-        common = (of_x + of_x.swapaxes(1, 2)).mean(0) / 2
-        carried = float(np.trace(common) / np.trace(xx))
-        inside = _carried_directions(common, xx)
-    if not inside.size:
+    products = _products_of_flows(states, blocks_of_trials(trials, groups), space)
+    covariance = products[:, 0, 0].sum(0)
+    basis, carried = space.basis, np.nan
+    instruments = products.shape[1] > 2
+    if instruments:
+        common = _instrumented(products)[0]
+        common = (common + common.swapaxes(1, 2)).mean(0) / 2
+        carried = float(np.trace(common) / np.trace(covariance))
+        inside = _carried_directions(common, covariance)
+        instruments = bool(inside.size)
+    if instruments:
+        basis = basis @ inside
+        products = inside.T @ products @ inside
+        covariance = inside.T @ common @ inside
+    everything = range(len(products))
+    remaining = (
+        [[g for g in everything if g != left_out] for left_out in everything] if len(products) > 1 else []
+    )
+    return UnshrunkOperators(
+        basis=basis,
+        carried=carried,
+        covariance=covariance,
+        rolls=space.rolls,
+        matrices=_unshrunk(products, instruments),
+        without_group=[_unshrunk(products[kept], instruments) for kept in remaining],
+    )
+
+
+def _unshrunk(products: np.ndarray, instruments: bool) -> dict[str, np.ndarray]:
+    """Orthogonal and linear operators from products (group, flow, flow, component, component), without
+    shrinkage if other flows can be ``instruments``.
+    """
+    if instruments:
+        linear = np.linalg.solve(*_instrumented(products))
+    else:
         yy = np.einsum("guuaa->gu", products[:, 1:, 1:])
         linear = ridge(products[:, 0, 0], products[:, 0, 1:], yy)
-        matrices = {"orthogonal": _turns(xy), "linear": linear}
-        return UnshrunkOperators(space.basis, carried, xx, space.rolls, matrices)
-    turned, of_x, of_y = (inside.T @ product @ inside for product in (xy, of_x, of_y))
-    return UnshrunkOperators(
-        basis=space.basis @ inside,
-        carried=carried,
-        covariance=inside.T @ common @ inside,
-        rolls=space.rolls,
-        matrices={"orthogonal": _turns(turned), "linear": np.linalg.solve(of_x, of_y)},
-    )
+    return {"orthogonal": _turns(products[:, 0, 1:].sum(0)), "linear": linear}
 
 
 def _turns(crossed: np.ndarray) -> np.ndarray:
@@ -341,7 +366,7 @@ def _best_rolls(states: States, trials: Sequence[int], mean: np.ndarray, basis: 
         for trial in group:
             x = (states.rows(states.activity(trial, 0)) - mean[0]) @ basis
             xx[g] += x.T @ x
-            activities = _centred(states, trial, mean)
+            activities = _components_or_features(states, trial, mean, leading)
             for r, roll in enumerate(states.rolls):
                 y = _moved_components(states, activities, roll, leading)
                 xy[g, r] += x.T @ y
@@ -355,23 +380,27 @@ def _best_rolls(states: States, trials: Sequence[int], mean: np.ndarray, basis: 
     return [states.rolls[i] for i in best]
 
 
-def _centred(states: States, trial: int, mean: np.ndarray) -> list[Tensor]:
-    """Activity under each flow but the reference, about its ``mean`` (flow, feature)."""
-    centred = []
+def _components_or_features(states: States, trial: int, mean: np.ndarray, basis: Tensor) -> list[Tensor]:
+    """Activity under each flow but the reference, about its ``mean`` (flow, feature): its components (time,
+    component, y, x), or its features where orientations turn as they move.
+    """
+    activities = []
     for flow in range(1, len(states.flows)):
         activity = states.activity(trial, flow)
         about = torch.from_numpy(mean[flow]).view(activity.shape[1:-2])
-        centred.append(activity - about[..., None, None])
-    return centred
+        activity = activity - about[..., None, None]
+        if not states.oriented:
+            activity = torch.einsum("tfyx,fc->tcyx", activity.flatten(1, -3), basis)
+        activities.append(activity)
+    return activities
 
 
 def _moved_components(states: States, activities: list[Tensor], roll: Velocity, basis: Tensor) -> np.ndarray:
-    """Components (row, flow * component) of activities, moved back."""
-    if states.oriented:  # whose orientations turn as they move
-        moved = [states.rows(states.moved_back(activity, roll)) @ basis.numpy() for activity in activities]
-        return np.concatenate(moved, 1)
-    components = [torch.einsum("tfyx,fc->tcyx", of.flatten(1, -3), basis) for of in activities]
-    return states.rows(states.moved_back(torch.cat(components, 1), roll))
+    """Components (row, flow * component) of what `_components_or_features` gives, moved back."""
+    moved = [states.rows(states.moved_back(activity, roll)) for activity in activities]
+    if states.oriented:
+        moved = [rows @ basis.numpy() for rows in moved]
+    return np.concatenate(moved, 1)
 
 
 def _principal_components(
@@ -443,11 +472,10 @@ def _moments(states: States, trials: Sequence[int], space: _PrincipalSpace, pred
     return sums
 
 
-def _products_of_flows(states: States, trials: Sequence[int], space: _PrincipalSpace) -> np.ndarray:
+def _products_of_flows(states: States, groups: list[list[int]], space: _PrincipalSpace) -> np.ndarray:
     """Sums of products (group, flow, flow, component, component) of components under each two flows, moved
     back and about their means; the reference first.
     """
-    groups = blocks_of_trials(trials, GROUPS)
     flows, k = len(states.flows), space.basis.shape[1]
     rolls = [states.rolls[0], *space.rolls]
     count = np.zeros(len(groups))

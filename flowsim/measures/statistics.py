@@ -61,13 +61,6 @@ def jackknife_interval(left_out: np.ndarray, axis: int = 0) -> np.ndarray:
     return student(left_out.shape[axis] - 1) * jackknife_error(left_out, axis)
 
 
-def jackknife_bias(estimate: Any, left_out: np.ndarray, axis: int = 0) -> Any:
-    """Bias of an estimate that falls with 1 / sample size, from those without each of n groups along ``axis``
-    (Quenouille 1956, Biometrika 43).
-    """
-    return (left_out.shape[axis] - 1) * (left_out.mean(axis) - estimate)
-
-
 def cross_validation_interval(scores: np.ndarray) -> np.ndarray:
     """Half-width of the interval of a mean over k folds, the last dimension of ``scores``.
 
