@@ -59,11 +59,11 @@ def features_used(results: xr.Dataset) -> str:
     counts: dict[str, str] = {}
     for name, _, runs in each_network(results):
         used, recorded = int(runs.features[0]), int(runs.features_recorded[0])
-        counts[name] = f"{used}" if used == recorded else f"{used} of {recorded}, drawn at random"
+        counts[name] = f"{used}" if used == recorded else f"a random {used} of {recorded}"
     if len(set(counts.values())) == 1:
         return f"features of a pixel: {next(iter(counts.values()))}"
     by_network = "; ".join(f"{name} {count}" for name, count in counts.items())
-    return textwrap.fill(f"features of a pixel: {by_network}", 110)
+    return textwrap.fill(f"features of a pixel: {by_network}", 100)
 
 
 def share_of_channels(results: xr.Dataset) -> str:

@@ -198,7 +198,7 @@ def test_the_features_used_are_saved_and_drawn(recording):
         run=["a", "b"], network=("run", ["a", "b"]), seed=("run", ["0", "0"])
     )
     title = group_structure.figure(runs).get_suptitle()
-    assert title.endswith("features of a pixel: a 24; b 12 of 24, drawn at random")
+    assert title.endswith("features of a pixel: a 24; b a random 12 of 24")
     title = group_structure.figure(runs.isel(run=[0])).get_suptitle()
     assert title.endswith("features of a pixel: 24")
     used = group_structure.answers(runs)["features of a pixel that operators act on"]
