@@ -50,7 +50,7 @@ GROUPS = 4
 """At most so many groups of trials are left out in turn to choose the penalty and the roll."""
 ROLL_COMPONENTS = 8
 """So many leading components are predicted to choose the roll."""
-CARRIED = 0.02
+CARRIED = 0.1
 """Directions of the state of whose variance other flows predict less have no operator without shrinkage."""
 
 
@@ -200,21 +200,18 @@ def fit_unshrunk_operators(
     products = _products_of_flows(states, blocks_of_trials(trials, groups), space)
     covariance = products[:, 0, 0].sum(0)
     basis, carried = space.basis, np.nan
-    instruments = products.shape[1] > 2
-    if instruments:
-        common = _instrumented(products)[0]
-        common = (common + common.swapaxes(1, 2)).mean(0) / 2
+    everything = list(range(len(products)))
+    remaining = [[g for g in everything if g != left_out] for left_out in everything if len(everything) > 1]
+    inside = basis[:0]
+    if products.shape[1] > 2:
+        common = _common(products).mean(0)
         carried = float(np.trace(common) / np.trace(covariance))
-        inside = _carried_directions(common, covariance)
-        instruments = bool(inside.size)
+        inside = _carried_directions(products, [everything, *remaining])
+    instruments = bool(inside.size)
     if instruments:
         basis = basis @ inside
         products = inside.T @ products @ inside
         covariance = inside.T @ common @ inside
-    everything = range(len(products))
-    remaining = (
-        [[g for g in everything if g != left_out] for left_out in everything] if len(products) > 1 else []
-    )
     return UnshrunkOperators(
         basis=basis,
         carried=carried,
@@ -276,15 +273,33 @@ def _instrumented(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return of_x / (flows - 1), of_y / (flows - 1)
 
 
-def _carried_directions(common: np.ndarray, xx: np.ndarray) -> np.ndarray:
-    """Orthonormal directions (component, direction) of the state of whose variance, in ``xx``, more than
-    `CARRIED` is ``common`` to flows.
+def _common(products: np.ndarray) -> np.ndarray:
+    """What flows other than each have in common with the reference: symmetric products (flow, component,
+    component), from those between flows.
+    """
+    of_x = _instrumented(products)[0]
+    return np.asarray(of_x + of_x.swapaxes(1, 2)) / 2
+
+
+def _carried_directions(products: np.ndarray, samples: list[list[int]]) -> np.ndarray:
+    """Orthonormal directions (component, direction) of the reference of whose variance more than `CARRIED` is
+    common to flows, in each of the ``samples`` of groups and whichever flow is not among them: where that is
+    not so, an operator would be divided by next to nothing.
     """
     from scipy.linalg import eigh
 
-    floor = 1e-12 * np.trace(xx) / len(xx)
-    share, whitened = eigh(common, xx + floor * np.eye(len(xx)))
-    return np.asarray(np.linalg.qr(xx @ whitened[:, share > CARRIED])[0])
+    inside = np.eye(products.shape[-1])
+    for groups in samples:
+        variance = products[groups, 0, 0].sum(0)
+        for common in _common(products[groups]):
+            xx = inside.T @ variance @ inside
+            floor = 1e-12 * np.trace(xx) / max(1, len(xx))
+            if not floor > 0:
+                return inside[:, :0]
+            share, whitened = eigh(inside.T @ common @ inside, xx + floor * np.eye(len(xx)))
+            if (share <= CARRIED).any():
+                inside = inside @ np.linalg.qr(xx @ whitened[:, share > CARRIED])[0]
+    return inside
 
 
 def blocks_of_trials(trials: Sequence[int], most: int) -> list[list[int]]:
