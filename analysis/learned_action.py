@@ -54,7 +54,9 @@ READING = (
     "over folds of trials, averaged over seeds. A grey tick is the value that 95 % of draws with shuffled "
     "flow labels stay below; shuffling exchanges the displacements together with the operators, so an R² "
     "above its tick means that one of the two, or both, distinguish the flows. Right: the R² of "
-    "convolutions by frame; thin lines are seeds."
+    "convolutions by frame; thin lines are seeds. R² is of each network's own features of a pixel (title: "
+    "those used, of those recorded): an operator on more features has more to predict from and more to "
+    "predict, so that networks with different numbers are not compared at the same capacity."
 )
 LOWEST_DRAWN = -1.1
 """R^2 below this is drawn there."""
@@ -80,7 +82,8 @@ def analyse(
     ----------
     recording : Dataset
         With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
-        some, or (flow, trial, time, unit), which gets one operator for all frames; flow 0 is the reference.
+        some, or (flow, trial, time, unit), which gets one operator for all frames; the flow at rest is the
+        reference.
     folds : int
         At most as many groups of trials, each held out once.
     components, variance
@@ -101,14 +104,16 @@ def analyse(
         (operator), the 95th percentile for shuffled labels, and ``p`` (operator), NaN with one flow;
         ``r2_partner`` (operator), over channels with a partner, and ``coverage`` (flow), their share;
         ``displacement`` (flow, component), of the roll per frame; ``explained`` and ``components`` (fold);
-        ``kept``, the share of channels used.
+        ``features``, how many (velocity, channel) pairs were used at a pixel, ``features_recorded``, of how
+        many, and ``kept``, the share of channels used.
 
     Raises
     ------
     InputError
-        If there are fewer than two trials, no flow besides the reference, or a state that does not vary or
-        contains NaN or infinity.
+        If there are fewer than two trials, no flow at rest, which is the reference, or none besides it, or a
+        state that does not vary or contains NaN or infinity.
     """
+    recording = recorded.reference_first(recording)
     states = States(recording, features, pixels, seed)
     if states.trials < 2:
         raise InputError(
@@ -262,6 +267,8 @@ def _packed(
             "coverage": ("flow", coverage, {"units": "1", "long_name": "share of channels with a partner"}),
             "displacement": (("flow", "component"), rolls, {"long_name": "roll per frame"}),
             "kept": ((), states.channel_share, {"units": "1", "long_name": "share of channels"}),
+            "features": ((), states.features, {"units": "1", "long_name": "features of a pixel"}),
+            "features_recorded": ((), states.features_recorded, {"units": "1"}),
             "explained": ("fold", explained, {"units": "1", "long_name": "variance in components"}),
             "components": ("fold", [fitted.basis.shape[1] for fitted in fits]),
         },
@@ -281,13 +288,15 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     permutation = results.sel(operator="permutation", drop=True)
     linear = results.sel(operator="linear", drop=True)
     convolution = results.sel(operator="convolution", drop=True)
-    numbers = {
+    r2 = {
         "R² of an action that permutes channels": permutation.r2_mean.assign_attrs(better="higher"),
         "R² of the same, channels with a partner": permutation.r2_partner.assign_attrs(better="higher"),
         "R² of any linear action on channels": linear.r2_mean,
         "R² of a linear action on channels and neighbouring pixels": convolution.r2_mean,
         "R² of the latter, shuffled flows (95th percentile)": convolution.null,
     }
+    numbers = {label: values.assign_attrs(bounds=(-np.inf, 1)) for label, values in r2.items()}
+    numbers["features of a pixel that operators act on"] = results.features
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
@@ -309,7 +318,7 @@ def figure(results: xr.Dataset) -> Figure:
         f"{results.attrs['trials']} trials in {results.sizes['fold']} folds",
         plot.seeds(results),
     )
-    fig.suptitle(", ".join(counts) + panels.share_of_channels(results), fontsize=9)
+    fig.suptitle(", ".join(counts) + f"\n{panels.features_used(results)}", fontsize=9)
     return fig
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,20 @@ def lines_or_note(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
 def not_measurable(ax: Axes) -> None:
     """Say on an axis that the probe does not allow the measurement."""
     ax.text(0.5, 0.5, "not measurable\nwith this probe", transform=ax.transAxes, ha="center", va="center")
+
+
+def features_used(results: xr.Dataset) -> str:
+    """Words for a title: how many features of a pixel operators act on (``features`` of
+    ``features_recorded``), by network where these differ.
+    """
+    counts: dict[str, str] = {}
+    for name, _, runs in each_network(results):
+        used, recorded = int(runs.features[0]), int(runs.features_recorded[0])
+        counts[name] = f"{used}" if used == recorded else f"a random {used} of {recorded}"
+    if len(set(counts.values())) == 1:
+        return f"features of a pixel: {next(iter(counts.values()))}"
+    by_network = "; ".join(f"{name} {count}" for name, count in counts.items())
+    return textwrap.fill(f"features of a pixel: {by_network}", 100)
 
 
 def share_of_channels(results: xr.Dataset) -> str:

@@ -47,8 +47,8 @@ class States:
         The reference first.
     times : list of float
         Of the frames used, in frames.
-    trials, features : int
-        How many there are; of features, those used.
+    trials, features, features_recorded : int
+        How many there are; ``features`` are those used.
     pixels : Tensor (pixel)
         Indices of the pixels used.
     channel_share : float
@@ -84,7 +84,8 @@ class States:
         channel = "channel" if self.spatial else "unit"
         recorded_channels = state.sizes[channel]
         features_per_channel = state.sizes.get("velocity", 1) * state.sizes.get("orientation", 1)
-        if recorded_channels * features_per_channel > features:
+        self.features_recorded = recorded_channels * features_per_channel
+        if self.features_recorded > features:
             chosen = rng.permutation(recorded_channels)[: max(1, features // features_per_channel)]
             state = state.isel({channel: np.sort(chosen)})
         self.channel_share = state.sizes[channel] / recorded_channels

@@ -16,9 +16,16 @@ what is left, the features of a pixel:
 each containing the one before. All but the first are fitted to, and all are judged in, the leading principal
 components of the features, taken over all flows so that no flow leads out of them.
 
-The roll is the candidate (0 or the velocity of a flow of the probe) at which the energy of the features,
-summed over them at each pixel, covaries best with that of the reference: no permutation or turn of the
-features changes it. A state most of which lags can, over few frames, be given a roll that is not its own.
+The roll is the candidate (0 or the velocity of a flow of the probe) at which a linear operator predicts best:
+by R^2 on groups of the trials that are left out in turn. Where candidates do equally well, 0 comes first. A
+state most of which lags can, over few frames, be given a roll that is not its own.
+
+Operators that predict best are no good for comparing them with each other. What is not carried along, such
+as noise, shrinks them (by 1 / (1 + noise / signal) in each direction), so that the product of two is smaller
+than a third, and noisier states would look less like a group. `fit_unshrunk_operators` takes that out, by
+instrumental variables (two-stage least squares, cross-fitted: Angrist, Imbens and Krueger 1999, J. Appl.
+Econometrics 14, 57). The instrument is the state under all other flows, of which only what flows carry along
+is common to the reference.
 """
 
 from __future__ import annotations
@@ -40,7 +47,11 @@ PENALTIES = 10.0 ** np.arange(-8, 2)
 PENALTY_OF_ONE_GROUP = 1e-3
 """Where no group can be left out to choose among `PENALTIES`."""
 GROUPS = 4
-"""At most so many groups of trials are left out in turn to choose the penalty."""
+"""At most so many groups of trials are left out in turn to choose the penalty and the roll."""
+ROLL_COMPONENTS = 8
+"""So many leading components are predicted to choose the roll."""
+CARRIED = 0.1
+"""Directions of the state of whose variance other flows predict less have no operator without shrinkage."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,8 @@ class FittedOperators:
     explained : float
         Share of the variance of features, over all flows, that lies in them.
     covariance : array (component, component)
-        Of the reference state, times the number of rows.
+        Of the reference state, or of what other flows predict of it where operators are not shrunk; times the
+        number of rows.
     mean : array (1 + flow, feature)
         Of the features under each flow, moved back; the reference first.
     rolls : list of velocity
@@ -93,10 +105,8 @@ class FittedOperators:
         return rows_with_neighbours[:, : len(matrix)] @ matrix
 
 
-def fit_operators(
-    states: States, trials: Sequence[int], components: int, variance: float, convolution: bool = True
-) -> FittedOperators:
-    """Fit the operators of every class and flow to some trials.
+def fit_operators(states: States, trials: Sequence[int], components: int, variance: float) -> FittedOperators:
+    """Fit the operators of every class and flow to some trials, to predict.
 
     Parameters
     ----------
@@ -106,28 +116,23 @@ def fit_operators(
         At most as many principal components.
     variance : float
         Or as many as explain this share.
-    convolution : bool
-        Fit convolutions too.
 
     Raises
     ------
     InputError
         If the state does not vary.
     """
-    from scipy.linalg import orthogonal_procrustes
     from scipy.optimize import linear_sum_assignment
 
     space = _principal_space(states, trials, components, variance)
     k = space.basis.shape[1]
-    predictors = k * (len(LAGS) if convolution and states.spatial else 1)
+    predictors = k * (len(LAGS) if states.spatial else 1)
     moments, mean = _about_the_means(_moments(states, trials, space, predictors), space.basis)
-    turned = space.basis.T @ moments.crossed @ space.basis
     matrices = {
-        "orthogonal": np.stack([orthogonal_procrustes(np.eye(k), product)[0] for product in turned]),
+        "orthogonal": _turns(space.basis.T @ moments.crossed @ space.basis),
         "linear": ridge(moments.xx[:, :k, :k], moments.xy[:, :, :k], moments.yy),
+        "convolution": ridge(moments.xx, moments.xy, moments.yy),
     }
-    if convolution:
-        matrices["convolution"] = ridge(moments.xx, moments.xy, moments.yy)
     assigned = [linear_sum_assignment(product.T, maximize=True)[1] for product in moments.crossed]
     return FittedOperators(
         basis=space.basis,
@@ -138,6 +143,163 @@ def fit_operators(
         assigned=np.stack(assigned),
         matrices=matrices,
     )
+
+
+@dataclass(frozen=True)
+class UnshrunkOperators:
+    """What `fit_unshrunk_operators` found; arrays over ``flow`` leave out the reference.
+
+    Attributes
+    ----------
+    basis : array (feature, component)
+        Orthonormal columns: the directions that flows carry along.
+    carried : float
+        Share of the variance of the reference, in its principal components, that other flows predict.
+    covariance : array (component, component)
+        Of what other flows predict of the reference state, times the number of rows.
+    rolls : list of velocity
+        d for each flow.
+    matrices : dict of operator to array (flow, component, component)
+        ``orthogonal`` and ``linear``. They act from the right, on rows: ``y = x @ M``.
+    without_group : list of dict of operator to array (flow, component, component)
+        The same, in the same components and with the same rolls, fitted to all but one group of trials; empty
+        where there is one group.
+    """
+
+    basis: np.ndarray
+    carried: float
+    covariance: np.ndarray
+    rolls: list[Velocity]
+    matrices: dict[str, np.ndarray]
+    without_group: list[dict[str, np.ndarray]]
+
+
+def fit_unshrunk_operators(
+    states: States, groups: int, components: int, variance: float
+) -> UnshrunkOperators:
+    """Fit orthogonal and linear operators to all trials, and without each group of them, to compare them.
+
+    With one moving flow there is no other that could be the instrument, and where flows carry nothing along
+    nothing can be known: there the linear operators are those of `fit_operators`, in all components.
+
+    Parameters
+    ----------
+    states : States
+    groups : int
+        At most as many groups of trials.
+    components, variance
+        As for `fit_operators`.
+
+    Raises
+    ------
+    InputError
+        If the state does not vary.
+    """
+    trials = range(states.trials)
+    space = _principal_space(states, trials, components, variance)
+    products = _products_of_flows(states, blocks_of_trials(trials, groups), space)
+    covariance = products[:, 0, 0].sum(0)
+    basis, carried = space.basis, np.nan
+    everything = list(range(len(products)))
+    remaining = [[g for g in everything if g != left_out] for left_out in everything if len(everything) > 1]
+    inside = basis[:0]
+    if products.shape[1] > 2:
+        common = _common(products).mean(0)
+        carried = float(np.trace(common) / np.trace(covariance))
+        inside = _carried_directions(products, [everything, *remaining])
+    instruments = bool(inside.size)
+    if instruments:
+        basis = basis @ inside
+        products = inside.T @ products @ inside
+        covariance = inside.T @ common @ inside
+    return UnshrunkOperators(
+        basis=basis,
+        carried=carried,
+        covariance=covariance,
+        rolls=space.rolls,
+        matrices=_unshrunk(products, instruments),
+        without_group=[_unshrunk(products[kept], instruments) for kept in remaining],
+    )
+
+
+def _unshrunk(products: np.ndarray, instruments: bool) -> dict[str, np.ndarray]:
+    """Orthogonal and linear operators from products (group, flow, flow, component, component), without
+    shrinkage if other flows can be ``instruments``.
+    """
+    if instruments:
+        linear = np.linalg.solve(*_instrumented(products))
+    else:
+        yy = np.einsum("guuaa->gu", products[:, 1:, 1:])
+        linear = ridge(products[:, 0, 0], products[:, 0, 1:], yy)
+    return {"orthogonal": _turns(products[:, 0, 1:].sum(0)), "linear": linear}
+
+
+def _turns(crossed: np.ndarray) -> np.ndarray:
+    """Orthogonal matrices (flow, component, component) from products (flow, component, component)."""
+    left, _, right = np.linalg.svd(crossed)
+    return left @ right
+
+
+def _instrumented(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Products of what the other flows predict of the reference, with the reference and with the state under
+    the flow itself: both (flow, component, component), a mean over the others.
+
+    Each group of trials is predicted by what was fitted to the other groups, if there are several, so that
+    nothing of its own noise gets into the prediction.
+
+    Parameters
+    ----------
+    products : array (group, flow, flow, component, component)
+        From `_products_of_flows`.
+    """
+    flows = products.shape[1] - 1
+    moving = np.arange(1, flows + 1)
+    variance = np.einsum("gaa->g", products[:, 0, 0])[:, None]
+    of_x, of_y = np.zeros((2, flows, *products.shape[-2:]))
+    everywhere = list(range(len(products)))
+    for group in everywhere:
+        others = [other for other in everywhere if other != group] or everywhere
+        back = np.stack(
+            [
+                ridge(products[others, v, v], products[others, v, 0][:, None], variance[others])[0].T
+                for v in moving
+            ]
+        )
+        x_by_flow = back @ products[group, 1:, 0]
+        of_x += x_by_flow.sum(0) - x_by_flow
+        for u in moving:
+            other_flows = moving[moving != u]
+            of_y[u - 1] += (back[other_flows - 1] @ products[group, other_flows, u]).sum(0)
+    return of_x / (flows - 1), of_y / (flows - 1)
+
+
+def _common(products: np.ndarray) -> np.ndarray:
+    """What flows other than each have in common with the reference: symmetric products (flow, component,
+    component), from those between flows.
+    """
+    of_x = _instrumented(products)[0]
+    return np.asarray(of_x + of_x.swapaxes(1, 2)) / 2
+
+
+def _carried_directions(products: np.ndarray, samples: list[list[int]]) -> np.ndarray:
+    """Orthonormal directions (component, direction) of the reference of whose variance more than `CARRIED` is
+    common to flows, in each of the ``samples`` of groups and whichever flow is not among them: where that is
+    not so, an operator would be divided by next to nothing.
+    """
+    from scipy.linalg import eigh
+
+    inside = np.eye(products.shape[-1])
+    for groups in samples:
+        variance = products[groups, 0, 0].sum(0)
+        for common in _common(products[groups]):
+            xx = inside.T @ variance @ inside
+            floor = 1e-12 * np.trace(xx) / max(1, len(xx))
+            if not floor > 0:
+                return inside[:, :0]
+            share, whitened = eigh(inside.T @ common @ inside, xx + floor * np.eye(len(xx)))
+            if (share <= CARRIED).any():
+                inside = inside @ np.linalg.qr(xx @ whitened[:, share > CARRIED])[0]
+    return inside
 
 
 def blocks_of_trials(trials: Sequence[int], most: int) -> list[list[int]]:
@@ -178,34 +340,82 @@ class _PrincipalSpace:
 def _principal_space(
     states: States, trials: Sequence[int], components: int, variance: float
 ) -> _PrincipalSpace:
-    """Principal components of the features over all flows, and the rolls, in one pass over the states."""
+    """Principal components of the features over all flows, and the rolls.
+
+    Moving a state back hardly changes its covariance over pixels, so the components come first.
+    """
     flows, features = len(states.flows), states.features
     count = 0
     total = np.zeros((flows, features))
     second_moment = np.zeros((features, features))
-    covariation = np.zeros((flows, len(states.rolls)))
     for trial in trials:
         for flow in range(flows):
-            activity = states.activity(trial, flow)
-            rows = states.rows(activity)
+            rows = states.rows(states.activity(trial, flow))
             total[flow] += rows.sum(0)
             second_moment += rows.T @ rows
-            energy = _centred_energy(activity)
-            if flow == 0:
-                reference_energy = energy
-                count += len(rows)
-            for i, roll in enumerate(states.rolls):
-                covariation[flow, i] += float((reference_energy * states.moved_back(energy, roll)).sum())
+            count += len(rows) if flow == 0 else 0
     mean = total / count
     basis, explained = _principal_components(second_moment, mean, count, components, variance)
-    rolls = [states.rolls[best] for best in covariation[1:].argmax(1)]
-    return _PrincipalSpace(mean[0], basis, explained, rolls)
+    return _PrincipalSpace(mean[0], basis, explained, _best_rolls(states, trials, mean, basis))
 
 
-def _centred_energy(activity: Tensor) -> Tensor:
-    """Sum of squares (time, y, x) over the features of each pixel, about its mean over pixels."""
-    energy = activity.square().flatten(1, -3).sum(1)
-    return energy - energy.mean((-2, -1), keepdim=True)
+def _best_rolls(states: States, trials: Sequence[int], mean: np.ndarray, basis: np.ndarray) -> list[Velocity]:
+    """The roll of each flow but the reference at which a linear operator predicts best.
+
+    Judged on the `ROLL_COMPONENTS` leading components of groups of trials that are left out in turn (with one
+    trial, of the trial itself), each roll at its best penalty.
+    """
+    flows = len(states.flows) - 1
+    if len(states.rolls) == 1:
+        return states.rolls * flows
+    leading = torch.from_numpy(basis[:, :ROLL_COMPONENTS])
+    k, targets = basis.shape[1], len(leading.T)
+    groups = blocks_of_trials(trials, GROUPS)
+    shape = (len(groups), len(states.rolls))
+    xx, xy, yy = (
+        np.zeros((len(groups), k, k)),
+        np.zeros((*shape, k, flows * targets)),
+        np.zeros((*shape, flows)),
+    )
+    for g, group in enumerate(groups):
+        for trial in group:
+            x = (states.rows(states.activity(trial, 0)) - mean[0]) @ basis
+            xx[g] += x.T @ x
+            activities = _components_or_features(states, trial, mean, leading)
+            for r, roll in enumerate(states.rolls):
+                y = _moved_components(states, activities, roll, leading)
+                xy[g, r] += x.T @ y
+                yy[g, r] += (y.reshape(-1, flows, targets) ** 2).sum((0, 2))
+    by_flow = xy.reshape(*shape, k, flows, targets).transpose(0, 1, 3, 2, 4)
+    flat = by_flow.reshape(len(groups), -1, k, targets)
+    missed = _missed(xx, flat, yy.reshape(len(groups), -1)).min(0).reshape(len(states.rolls), flows)
+    share = missed / np.maximum(yy.sum(0), np.finfo(float).tiny)
+    # Rolls that differ by rounding are equal; the first of them is 0.
+    best = (share <= share.min(0) + 1e-9).argmax(0)
+    return [states.rolls[i] for i in best]
+
+
+def _components_or_features(states: States, trial: int, mean: np.ndarray, basis: Tensor) -> list[Tensor]:
+    """Activity under each flow but the reference, about its ``mean`` (flow, feature): its components (time,
+    component, y, x), or its features where orientations turn as they move.
+    """
+    activities = []
+    for flow in range(1, len(states.flows)):
+        activity = states.activity(trial, flow)
+        about = torch.from_numpy(mean[flow]).view(activity.shape[1:-2])
+        activity = activity - about[..., None, None]
+        if not states.oriented:
+            activity = torch.einsum("tfyx,fc->tcyx", activity.flatten(1, -3), basis)
+        activities.append(activity)
+    return activities
+
+
+def _moved_components(states: States, activities: list[Tensor], roll: Velocity, basis: Tensor) -> np.ndarray:
+    """Components (row, flow * component) of what `_components_or_features` gives, moved back."""
+    moved = [states.rows(states.moved_back(activity, roll)) for activity in activities]
+    if states.oriented:
+        moved = [rows @ basis.numpy() for rows in moved]
+    return np.concatenate(moved, 1)
 
 
 def _principal_components(
@@ -277,6 +487,31 @@ def _moments(states: States, trials: Sequence[int], space: _PrincipalSpace, pred
     return sums
 
 
+def _products_of_flows(states: States, groups: list[list[int]], space: _PrincipalSpace) -> np.ndarray:
+    """Sums of products (group, flow, flow, component, component) of components under each two flows, moved
+    back and about their means; the reference first.
+    """
+    flows, k = len(states.flows), space.basis.shape[1]
+    rolls = [states.rolls[0], *space.rolls]
+    count = np.zeros(len(groups))
+    total = np.zeros((len(groups), flows * k))
+    products = np.zeros((len(groups), flows * k, flows * k))
+    for g, group in enumerate(groups):
+        for trial in group:
+            moved = []
+            for flow, roll in enumerate(rolls):
+                features = states.rows(states.moved_back(states.activity(trial, flow), roll))
+                moved.append((features - space.reference_mean) @ space.basis)
+            rows = np.concatenate(moved, 1)
+            count[g] += len(rows)
+            total[g] += rows.sum(0)
+            products[g] += rows.T @ rows
+    mean = total.sum(0) / count.sum()
+    outer = total[:, :, None] * mean
+    products += count[:, None, None] * np.outer(mean, mean) - outer - outer.swapaxes(1, 2)
+    return products.reshape(len(groups), flows, k, flows, k).swapaxes(2, 3)
+
+
 def _about_the_means(sums: _Moments, basis: np.ndarray) -> tuple[_Moments, np.ndarray]:
     """The same about the mean under each flow, and that mean (flow, feature).
 
@@ -312,16 +547,25 @@ def ridge(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
 
 def _best_penalty(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> float:
     """The one of `PENALTIES` by which each group is predicted best from the others."""
-    missed = np.zeros(len(PENALTIES))
-    for left_out in range(len(xx)):
-        others = [group for group in range(len(xx)) if group != left_out]
+    return float(PENALTIES[_missed(xx, xy, yy).sum(1).argmin()])
+
+
+def _missed(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
+    """Squared error (penalty, flow) of each group, predicted from the others; of one group, from itself, at
+    `PENALTY_OF_ONE_GROUP`.
+    """
+    everything = list(range(len(xx)))
+    penalties = PENALTIES if len(xx) > 1 else np.array([PENALTY_OF_ONE_GROUP])
+    missed = np.zeros((len(penalties), xy.shape[1]))
+    for left_out in everything:
+        others = [group for group in everything if group != left_out] or everything
         values, vectors, projected = _diagonalised(xx, xy, others)
         square = vectors.T @ xx[left_out] @ vectors
         product = vectors.T @ xy[left_out]
-        for i, penalty in enumerate(PENALTIES):
+        for i, penalty in enumerate(penalties):
             matrix = _shrinkage(values, penalty) * projected
-            missed[i] += yy[left_out].sum() + ((square @ matrix - 2 * product) * matrix).sum()
-    return float(PENALTIES[missed.argmin()])
+            missed[i] += yy[left_out] + ((square @ matrix - 2 * product) * matrix).sum((1, 2))
+    return missed
 
 
 def _diagonalised(

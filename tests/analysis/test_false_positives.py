@@ -147,9 +147,11 @@ def test_group_structure_intervals(simulations, recording):
             )
         states = np.stack(states) + 0.5 * rng.standard_normal((5, *reference.shape))
         result = group_structure.analyse(recording(states, LINE), permutations=1)
-        simulated.append([[result[n].values, result[f"{n}_half"].values] for n in names])
-    value, half = np.moveaxis(np.array(simulated), 2, 0)
-    assert covered(value - half, np.median(value, 0), value + half)
+        simulated.append([[result[n + end].values for end in ("_low", "", "_high")] for n in names])
+    low, value, high = np.moveaxis(np.array(simulated), 2, 0)
+    assert covered(low, np.median(value, 0), high)
+    # An exact group: its errors are 0 whatever the noise.
+    assert covered(low[:, :2], 0, high[:, :2])
 
 
 @times(30)

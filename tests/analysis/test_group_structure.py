@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import xarray as xr
+from scipy.linalg import expm
 
 from analysis import group_structure
 from flowsim import InputError, Law
@@ -66,6 +68,92 @@ def test_noise_has_no_group(recording, rng):
     assert float(group.linearity) < 0.5
 
 
+def disturbed(states, times, rng):
+    """With noise of so many times the variance of the states."""
+    return states + np.sqrt(times) * states.std() * rng.standard_normal(states.shape)
+
+
+NOISE = (0.05, 0.2, 0.5, 1)
+
+
+def of_few(matrix, features):
+    """An action on 6 dimensions, seen in more features."""
+    embedding = np.linalg.qr(np.random.default_rng(1).standard_normal((features, features)))[0][:, :6]
+
+    def action(rng):
+        states = acted(mixed(matrix), rng, shape=(10, 11))
+        return np.einsum("ktpvfyx,gf->ktpvgyx", states, embedding)
+
+    return action
+
+
+@pytest.mark.parametrize("features", [6, 15])
+def test_noise_does_not_make_a_group_look_less_like_one(recording, features):
+    """By least squares the error would be 1 - 1 / (1 + noise): 0.05, 0.17, 0.33 and 0.5."""
+    for variance in NOISE:
+        rng = np.random.default_rng(3)
+        states = disturbed(of_few(turns(rng)[0], features)(rng), variance, rng)
+        result = group_structure.analyse(recording(states, NEIGHBOURS), permutations=1)
+        for name in ("homomorphism", "inverse"):
+            assert (result[name] < 0.1).all()
+            assert (result[f"{name}_null"] > 0.7).all()
+            assert (result[f"{name}_floor"] < 0.2).all()
+
+
+def test_noise_does_not_make_a_group_of_growths_look_less_like_one(recording):
+    grown = mixed(lambda u: np.diag(np.exp(u[1] * np.linspace(-0.4, 0.5, 6))))
+    for variance in NOISE:
+        rng = np.random.default_rng(3)
+        states = disturbed(acted(grown, rng, LINE, shape=(12, 14)), variance, rng)
+        result = group_structure.analyse(recording(states, LINE), permutations=1).sel(operator="linear")
+        assert float(result.homomorphism) < 0.08
+
+
+def test_noise_does_not_hide_that_there_is_no_group(recording):
+    """Unrelated turns have an error of sqrt 2, whatever the noise."""
+    for variance in (0, *NOISE):
+        rng = np.random.default_rng(3)
+        unrelated = {
+            u: np.linalg.qr(rng.standard_normal((6, 6)))[0] if any(u) else np.eye(6) for u in NEIGHBOURS
+        }
+        states = disturbed(of_few(unrelated.get, 6)(rng), variance, rng)
+        result = group_structure.analyse(recording(states, NEIGHBOURS), permutations=1)
+        np.testing.assert_allclose(result.homomorphism, np.sqrt(2), atol=0.1)
+
+
+def test_a_partial_departure_from_a_group_is_found_in_noise(recording):
+    """Turns by angles that are not proportional to velocity: the error is that without noise."""
+    rates = np.random.default_rng(2).standard_normal((2, 6, 6))
+    bent = np.array([0.25, 0.25])
+
+    def matrix(u):
+        angle = np.array(u) + bent * (np.array(u) != 0)
+        return expm(0.3 * np.tensordot(angle, rates - rates.swapaxes(1, 2), 1))
+
+    found = []
+    for variance in (0, *NOISE):
+        rng = np.random.default_rng(3)
+        states = disturbed(of_few(matrix, 6)(rng), variance, rng)
+        found.append(group_structure.analyse(recording(states, NEIGHBOURS), permutations=1).homomorphism)
+    assert (found[0] > 0.1).all()
+    for noisy in found[1:]:
+        np.testing.assert_allclose(noisy, found[0], rtol=0.15, atol=0.03)
+
+
+def test_the_reference_is_found_by_its_velocity(recording, rng):
+    made = recording(acted(mixed(turns(rng)[0]), rng), NEIGHBOURS)
+    last = group_structure.analyse(made.isel(flow=[*range(1, 9), 0]), permutations=1)
+    np.testing.assert_allclose(last.homomorphism, 0, atol=1e-4)
+    with pytest.raises(InputError, match="expected one flow at rest"):
+        group_structure.analyse(made.isel(flow=slice(1, None)))
+
+
+def test_turning_is_the_same_at_each_call(recording, rng):
+    made = recording(disturbed(acted(mixed(turns(rng)[0]), rng), 0.1, rng), NEIGHBOURS)
+    first, second = (group_structure.analyse(made, permutations=1) for _ in range(2))
+    xr.testing.assert_identical(first, second)
+
+
 def test_scale_does_not_matter(recording, rng):
     states = acted(mixed(turns(rng)[0]), rng) + rng.standard_normal((9, 4, 5, 1, 6, 4, 5))
     small, large = (
@@ -91,18 +179,27 @@ def test_few_trials_and_flows(recording, rng):
     one = recording(rng.random((2, 1, 4, 1, 3, 4, 5)), NEIGHBOURS[:2])
     result = group_structure.analyse(one)
     assert result.homomorphism.isnull().all()
-    assert result.linearity_half.isnull().all()
-    with pytest.raises(InputError, match="expected flows besides the reference; the recording has 1 flow"):
+    assert result.linearity_low.isnull().all()
+    with pytest.raises(InputError, match="expected 1 or more flows that move, besides the reference"):
         group_structure.analyse(one.isel(flow=[0]))
 
 
-def test_the_share_of_channels_is_saved_and_drawn(recording):
+def test_the_features_used_are_saved_and_drawn(recording):
+    """By network where these differ in number: operators on 12 and on 24 features are not of one capacity."""
     states, grid = lawful(Law(True, True), NEIGHBOURS, trials=4, times=6)
     made = recording(states, NEIGHBOURS, grid.velocities)
-    for features, share, text in ((12, 0.5, ", a random 0.5 of channels"), (24, 1, "")):
-        result = group_structure.analyse(made, features=features, permutations=2)
-        assert float(result.kept) == share
-        runs = result.expand_dims("run").assign_coords(run=["a"], network=("run", ["a"]), seed=("run", ["0"]))
-        title = group_structure.figure(runs).get_suptitle()
-        assert title.endswith(text)
-        assert ("random" in title) == bool(text)
+    fewer, all_of_them = (group_structure.analyse(made, features=count, permutations=2) for count in (12, 24))
+    assert (float(fewer.kept), int(fewer.features), int(fewer.features_recorded)) == (0.5, 12, 24)
+    assert (float(all_of_them.kept), int(all_of_them.features)) == (1, 24)
+    wide, narrow = (
+        result.isel(mode=slice(0, 4)) if "mode" in result.dims else result for result in (all_of_them, fewer)
+    )
+    runs = xr.concat([wide, narrow], "run", join="override").assign_coords(
+        run=["a", "b"], network=("run", ["a", "b"]), seed=("run", ["0", "0"])
+    )
+    title = group_structure.figure(runs).get_suptitle()
+    assert title.endswith("features of a pixel: a 24; b a random 12 of 24")
+    title = group_structure.figure(runs.isel(run=[0])).get_suptitle()
+    assert title.endswith("features of a pixel: 24")
+    used = group_structure.answers(runs)["features of a pixel that operators act on"]
+    assert used.values.tolist() == [24, 12]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from analysis import learned_action
 from flowsim import Flow, InputError, Law, VelocityGrid
@@ -20,6 +21,37 @@ def test_a_declared_law_is_found_blindly(recording):
     np.testing.assert_allclose(result.r2_partner[:3], 1, atol=1e-3)
     assert (result.p == 0.001).all()
     assert (result.null < 0).all()
+
+
+def normalised(states):
+    """With the same energy at each pixel."""
+    return states / np.linalg.norm(states, axis=(3, 4), keepdims=True)
+
+
+def test_displacements_are_found_without_energy(recording, rng):
+    """States that are normalised at each pixel have the same energy everywhere."""
+    lawful_states, grid = lawful(Law(True, True), NEIGHBOURS, trials=4, times=6)
+    result = learned_action.analyse(recording(normalised(lawful_states), NEIGHBOURS, grid.velocities))
+    np.testing.assert_allclose(result.r2.sel(operator="permutation"), 1)
+    np.testing.assert_array_equal(result.displacement, NEIGHBOURS[1:])
+    turned = normalised(acted(mixed(turns(rng)[0]), rng))
+    result = learned_action.analyse(recording(turned, NEIGHBOURS), permutations=9)
+    assert (result.r2_mean[1:] > 0.999).all()
+    np.testing.assert_array_equal(result.displacement, NEIGHBOURS[1:])
+    binary = np.sign(acted(lambda state, u: state, rng))
+    result = learned_action.analyse(recording(binary, NEIGHBOURS), permutations=9)
+    np.testing.assert_allclose(result.r2.sel(operator="permutation"), 1)
+
+
+def test_the_reference_is_found_by_its_velocity(recording, rng):
+    """Flows in any order: the same numbers."""
+    made = recording(acted(mixed(turns(rng)[0]), rng), NEIGHBOURS)
+    first, last = (
+        learned_action.analyse(flows, permutations=9) for flows in (made, made.isel(flow=[*range(1, 9), 0]))
+    )
+    np.testing.assert_allclose(last.r2, first.r2)
+    with pytest.raises(InputError, match="expected one flow at rest"):
+        learned_action.analyse(made.isel(flow=slice(1, None)))
 
 
 def neighbour(state, u):
@@ -136,13 +168,22 @@ def test_states_that_say_nothing(recording, rng):
         learned_action.analyse(recording(broken, NEIGHBOURS))
 
 
-def test_the_share_of_channels_is_saved_and_drawn(recording):
+def test_the_features_used_are_saved_and_drawn(recording):
+    """By network where these differ in number: operators on 12 and on 24 features are not of one capacity."""
     states, grid = lawful(Law(True, True), NEIGHBOURS, trials=4, times=6)
     made = recording(states, NEIGHBOURS, grid.velocities)
-    for features, share, text in ((12, 0.5, ", a random 0.5 of channels"), (24, 1, "")):
-        result = learned_action.analyse(made, features=features, permutations=2)
-        assert float(result.kept) == share
-        runs = result.expand_dims("run").assign_coords(run=["a"], network=("run", ["a"]), seed=("run", ["0"]))
-        title = learned_action.figure(runs).get_suptitle()
-        assert title.endswith(text)
-        assert ("random" in title) == bool(text)
+    fewer, all_of_them = (learned_action.analyse(made, features=count, permutations=2) for count in (12, 24))
+    assert (float(fewer.kept), int(fewer.features), int(fewer.features_recorded)) == (0.5, 12, 24)
+    assert (float(all_of_them.kept), int(all_of_them.features)) == (1, 24)
+    wide, narrow = (
+        result.isel(mode=slice(0, 4)) if "mode" in result.dims else result for result in (all_of_them, fewer)
+    )
+    runs = xr.concat([wide, narrow], "run", join="override").assign_coords(
+        run=["a", "b"], network=("run", ["a", "b"]), seed=("run", ["0", "0"])
+    )
+    title = learned_action.figure(runs).get_suptitle()
+    assert title.endswith("features of a pixel: a 24; b a random 12 of 24")
+    title = learned_action.figure(runs.isel(run=[0])).get_suptitle()
+    assert title.endswith("features of a pixel: 24")
+    used = learned_action.answers(runs)["features of a pixel that operators act on"]
+    assert used.values.tolist() == [24, 12]
