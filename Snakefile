@@ -23,7 +23,7 @@ from flowsim.splits import SPLIT_OF
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
 DEVICE = config.get("device", "auto")
 DATA = (  # where MNIST or KTH lie, for the jobs that read stimuli or the experiment
-    f"--data {shlex.quote(str(Path(config['data']).absolute()))}"
+    f"--data {shlex.quote(str(Path(str(config['data'])).expanduser().absolute()))}"
     if "data" in config
     else ""
 )
@@ -47,6 +47,23 @@ def plan(experiment):
             done.stderr.strip()
         )  # one line, not Snakemake's traceback of this file
     return json.loads(done.stdout)
+
+
+def in_all():
+    """Names of the experiments of `snakemake all`; a file that is no YAML is named and left out."""
+    names = []
+    for path in sorted(Path("experiments").glob("*.yaml")):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError("it is empty, or no mapping")
+        except (yaml.YAMLError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            print(f"{path}: left out: expected YAML; {reason}", file=sys.stderr)
+            continue
+        if content.get("in_all", True):
+            names.append(path.stem)
+    return names
 
 
 def job(stage, wildcard=None):
@@ -78,14 +95,7 @@ rule default:
 
 rule all:
     input:
-        expand(
-            "results/{experiment}/report.html",
-            experiment=sorted(
-                path.stem
-                for path in Path("experiments").glob("*.yaml")
-                if yaml.safe_load(path.read_text()).get("in_all", True)
-            ),
-        ),
+        lambda _: [f"results/{name}/report.html" for name in in_all()],
 
 
 rule stimulus:

@@ -37,7 +37,7 @@ def generate(
     max_speed: Speed = 1,
     max_acceleration: Annotated[float, Field(ge=0)] = 0.2,
     piece: Count = 4,
-    period: Annotated[float, Field(gt=0)] = 8.0,
+    period: Annotated[float, Field(ge=2)] = 8.0,
     sweep_speed: Speed = 2,
     probe_speed: Speed = 1,
     overlap: Literal["max", "sum", "over"] = "max",

@@ -55,7 +55,7 @@ def generate(
     sweep_speed: Speed = 2,
     probe_speed: Speed = 1,
     B_V: Annotated[float, Field(ge=0)] = 0.1,
-    sf_0: Positive = 0.125,
+    sf_0: Annotated[float, Field(gt=0, le=0.5)] = 0.125,
     B_sf: Positive = 0.1,
     theta: float | Literal["direction"] = 0.0,
     B_theta: Positive | None = None,

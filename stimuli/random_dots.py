@@ -61,7 +61,7 @@ def generate(
     dot_size : int
         Side of a square dot in px.
     coherence : float
-        Share of the dots that are signal, from 0 to 1.
+        Share of the dots that are signal, from 0 to 1, rounded to a whole number of dots.
     directions : list of float, optional
         The signal's direction is one of these, in degrees, 0 to the right, counter-clockwise as displayed; 0,
         90, 180 and 270 if not given.
@@ -85,7 +85,8 @@ def generate(
         ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; of the signal,
         over (trial, object) with one object, ``velocity_vy``, ``velocity_vx`` and ``speed`` (px/frame) and
         ``direction``; of the dots, over (trial, dot, time), ``position_y``, ``position_x`` (px) and
-        ``signal``, whether the dot makes its next step with the signal: it is a signal dot and does not die.
+        ``signal``, whether the dot makes its next step with the signal: it is a signal dot and does not die;
+        per trial ``coherence``, the share of the dots that are signal after rounding.
         In "sweep", ``trained`` as in `stimuli.moving_digits`.
 
     Raises
@@ -105,10 +106,11 @@ def generate(
     # whole steps from whole places keep every dot on one pixel; if any step is not whole, all dots start
     # between pixels in every split, so that sharpness does not give away signal dots or novel velocities
     on_pixels = not (known % 1).any() and (noise_rule == "position" or coherence == 1)
+    dots = max(1, round(density * height * width))
     position, signal = _walk(
         rng,
         velocity,
-        dots=max(1, round(density * height * width)),
+        dots=dots,
         frames=frames,
         frame_shape=(height, width),
         coherence=coherence,
@@ -130,6 +132,12 @@ def generate(
         "position_y": (all_dots, position[..., 0], "px", "place of a dot from the top"),
         "position_x": (all_dots, position[..., 1], "px", "place of a dot from the left"),
         "signal": (all_dots, signal.astype(np.int8), "", "whether the dot steps with the signal"),
+        "coherence": (
+            ("trial",),
+            np.full(len(velocity), signal_dots(coherence, dots) / dots),
+            "1",
+            "share of the dots that are signal, a whole number of them",
+        ),
     }
     if split == "sweep":
         trained = np.isclose(velocity[:, None], known).all(-1).any(-1)
@@ -143,6 +151,11 @@ def generate(
         flows=probes(probe_speed) if split == "probe" else None,
         settings={"dot_size": dot_size},
     )
+
+
+def signal_dots(coherence: float, dots: int) -> int:
+    """How many of the dots are signal."""
+    return round(coherence * dots)
 
 
 def _values(values: list[float] | None, default: list[float]) -> list[float]:
@@ -169,7 +182,7 @@ def _walk(
     """
     trials = len(velocity)
     speed = np.hypot(*velocity.T)[:, None]
-    is_signal = np.arange(dots) < round(coherence * dots)
+    is_signal = np.arange(dots) < signal_dots(coherence, dots)
     is_signal = rng.permuted(np.broadcast_to(is_signal, (trials, dots)), axis=1)
     constant_direction = rng.uniform(0, 360, (trials, dots))
     age = rng.integers(max(dot_life, 1), size=(trials, dots))

@@ -96,6 +96,14 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FOLDER", help=text)
 
 
+def _pass_on_data(folder: str | None) -> None:
+    if folder is None:
+        return
+    if not folder.strip():
+        raise InputError("--data: expected the folder of MNIST or KTH; got an empty text")
+    os.environ["FLOWSIM_DATA"] = folder
+
+
 def _seed(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0; got {text!r}")
@@ -117,9 +125,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = verbs()[arguments.verb]
     if getattr(verb, "ECHO", True):
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
-    if getattr(arguments, "data", None):
-        os.environ["FLOWSIM_DATA"] = arguments.data
+    for name, value in vars(arguments).items():
+        if isinstance(value, Path):
+            setattr(arguments, name, value.expanduser())
     try:
+        _pass_on_data(getattr(arguments, "data", None))
         verb.run(arguments)
     except InputError as error:
         print(f"flowsim {arguments.verb}: error: {error}", file=sys.stderr)

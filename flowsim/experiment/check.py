@@ -42,6 +42,7 @@ def checked(path: str | Path) -> Experiment:
         With the file and the key in question, for anything that would fail later on.
     """
     experiment = read(path)
+    check_name_of_experiment(path)
     try:
         check(experiment)
     except InputError as error:
@@ -126,6 +127,15 @@ def build_small(experiment: Experiment, name: str, frame_shape: tuple[int, int])
         return build_from_settings(settings, frame_shape)
     except InputError as error:
         raise InputError(f"networks.{name}: {error}") from None
+
+
+def check_name_of_experiment(path: str | Path) -> None:
+    """The name of the file is part of the names of files and of commands."""
+    name = Path(path).stem
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise InputError(
+            f"{path}: expected a name of letters, digits, '_', '-' and '.'; got {name!r}. Rename the file"
+        )
 
 
 def check_names_of_networks(experiment: Experiment) -> None:

@@ -8,5 +8,6 @@ pieces       read an array that does not fit into memory, one piece after the ot
 checksums    whether a recording is still as it was written
 provenance   attributes that say what a file was made from
 code_hash    whether the code that made a file has changed in meaning
+identify     what a file is that is not the expected one
 results      results of several runs side by side, and as a table
 """

@@ -103,7 +103,7 @@ def existing(path: str | Path, what: str) -> Path:
     InputError
         If there is no such file.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: expected {what}, found no such file; check the path or make it first")
     return path

@@ -14,6 +14,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.files.atomic import existing, whole
+from flowsim.files.identify import described
 
 CHUNK_BYTES = 2**20
 FORMAT = 1
@@ -92,7 +93,8 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
         )
     if dataset.attrs.get("stage", stage) != stage:
         raise InputError(
-            f"{path}: expected a file of stage {stage}; this one is of stage {dataset.attrs['stage']}"
+            f"{path}: expected a file of stage {stage}; this one is of stage {dataset.attrs['stage']}. Check "
+            "the path"
         )
     for name, dims in (variables or {}).items():
         if name not in dataset or dataset[name].dims != tuple(dims):
@@ -104,10 +106,24 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
 
 
 def damaged(path: str | Path, error: Exception) -> InputError:
-    """The error to raise for a file that cannot be read because of ``error``."""
+    """The error to raise for a file that cannot be read because of ``error``.
+
+    It never says to delete the file, which may be somebody else's: it says what the file is.
+    """
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, BlockingIOError) or "unable to lock" in str(error):
+        return InputError(
+            f"{path}: expected a file that can be read, but another program has locked it ({reason}). Close "
+            "it there and try again"
+        )
+    if isinstance(error, PermissionError):
+        return InputError(f"{path}: expected a file that may be read ({reason}); change its permissions")
+    kind = described(path)
+    if "HDF5" not in kind and "by flowsim" not in kind:
+        return InputError(f"{path}: expected an HDF5 file by flowsim; this is {kind}. Check the path")
     return InputError(
-        f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}); delete it and make it again"
+        f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}). If flowsim made it, make it "
+        "again; if not, get a whole copy"
     )
 
 

@@ -9,6 +9,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from flowsim.errors import InputError
+
+ROUNDING = 1e-3
+"""How far frames may lie beyond [0, 1], for what was rounded or packed."""
 ACTIONS = ("action_vy", "action_vx")
 """Coordinates (trial, time) of a stimulus with an observer who moves."""
 
@@ -33,8 +37,14 @@ class Sequences:
 
     @classmethod
     def of(cls, stimulus: xr.Dataset) -> Sequences:
-        """All trials of a stimulus."""
-        frames = torch.from_numpy(stimulus.frames.values)
+        """All trials of a stimulus, whose frames (trial, time, y, x) may be of any type of real numbers.
+
+        Raises
+        ------
+        InputError
+            If there are no trials, frames are not luminance in [0, 1], or labels are no whole numbers from 0.
+        """
+        frames = torch.from_numpy(luminance(stimulus.frames.values))
         return cls(frames[:, :, None], class_labels(stimulus), observer_actions(stimulus))
 
     def __len__(self) -> int:
@@ -57,12 +67,40 @@ class Sequences:
         return Sequences(self.frames.to(device), label, self.actions)
 
 
+def luminance(frames: np.ndarray) -> np.ndarray:
+    """Frames in float32, contiguous and in the byte order of the machine.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they are no real numbers, contain NaN or infinity, or lie outside of [0, 1].
+    """
+    if not frames.size:
+        sizes = " x ".join(map(str, frames.shape))
+        raise InputError(f"expected frames of one trial or more; the stimulus has none ({sizes})")
+    if frames.dtype.kind not in "fiub":
+        raise InputError(f"expected frames of real numbers in [0, 1]; got {frames.dtype}")
+    low, high = float(frames.min()), float(frames.max())
+    if not np.isfinite([low, high]).all():
+        raise InputError("expected frames in [0, 1]; they contain NaN or infinity. Leave such trials out")
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        mend = "Divide them by 255" if low >= 0 and high <= 255 else "Scale them"
+        raise InputError(f"expected frames in [0, 1]; they reach from {low:g} to {high:g}. {mend}")
+    return np.ascontiguousarray(frames, np.float32)
+
+
 def class_labels(stimulus: xr.Dataset) -> Tensor | None:
     """The label of object 0 (trial,), or None if the stimulus has no labels."""
     if "label" not in stimulus.coords:
         return None
     first = stimulus.label.isel(object=0) if "object" in stimulus.label.dims else stimulus.label
-    return torch.from_numpy(first.values.astype(np.int64))
+    labels = first.values
+    real = labels.dtype.kind in "iufb" and bool(np.isfinite(labels).all())
+    if not real or (labels % 1 != 0).any() or (labels < 0).any():
+        raise InputError(
+            f"expected labels that are whole numbers from 0; got {np.unique(labels)[:5].tolist()}"
+        )
+    return torch.from_numpy(labels.astype(np.int64))
 
 
 def observer_actions(stimulus: xr.Dataset) -> Tensor | None:

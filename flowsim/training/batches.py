@@ -206,7 +206,10 @@ def sequences_of(path: Path, frames_needed: int) -> Sequences:
     """
     stimulus = netcdf.load(netcdf.read(path, "stimulus", FRAMES), path)
     check_length(path, stimulus, frames_needed)
-    return Sequences.of(stimulus)
+    try:
+        return Sequences.of(stimulus)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def check_length(path: Path, stimulus: xr.Dataset, frames_needed: int) -> None:

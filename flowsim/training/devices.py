@@ -133,6 +133,12 @@ def pick_device(name: str = "auto") -> torch.device:
         raise InputError(
             f"device {name!r} is not on this machine; use auto or one of: {', '.join(available)}"
         )
+    gpus = torch.cuda.device_count() if kind == "cuda" else 1
+    if number and int(number) >= gpus:
+        raise InputError(
+            f"device {name!r} is not on this machine, which has {gpus} of that kind, counted from 0; use "
+            f"auto or {kind}:{gpus - 1}"
+        )
     return torch.device(name)
 
 

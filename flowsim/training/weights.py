@@ -13,6 +13,7 @@ import torch
 
 from flowsim.errors import InputError
 from flowsim.files.atomic import existing, whole
+from flowsim.files.identify import described
 from flowsim.network import Network, build_from_settings
 
 FORMAT = 2
@@ -77,7 +78,9 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
         If it is missing, damaged, of another format or of another kind.
     """
     path = existing(path, f"{kind} of a network")
-    again = f"delete {path.name} and train again"
+    if not zipfile.is_zipfile(path) and not _begins_as_zip(path):
+        raise InputError(f"{path}: expected {kind} by flowsim; this is {described(path)}. Check the path")
+    again = f"if flowsim made it, move {path.name} away and train again"
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -94,6 +97,12 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
     if content["kind"] != kind:
         raise WrongKind(f"{path}: expected {kind}; this is a file of {content['kind']}", content["kind"])
     return content
+
+
+def _begins_as_zip(path: Path) -> bool:
+    """Whether a file begins as those of torch do, and may have lost its end."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 class WrongKind(InputError):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from flowsim import InputError, ideas
-from flowsim.experiment.check import checked, kind_of
+from flowsim.experiment.check import check_name_of_experiment, checked, kind_of
 from flowsim.experiment.plan import jobs
 from flowsim.network import build_from_settings
 
@@ -210,3 +210,10 @@ def test_a_map_must_be_as_large_as_the_world(written):
 def test_sites_that_a_network_has_not(written):
     with pytest.raises(InputError, match="record.test: this network has no classes"):
         checked(written("record.test", {"sites": ["prediction", "logits"], "context": 3}))
+
+
+@pytest.mark.parametrize("name", ["two digits", "a[1]", "ä", "a;b"])
+def test_names_that_commands_cannot_carry_are_refused(name):
+    with pytest.raises(InputError, match="expected a name of letters, digits.*Rename the file"):
+        check_name_of_experiment(f"experiments/{name}.yaml")
+    check_name_of_experiment("experiments/two_digits-1.b.yaml")

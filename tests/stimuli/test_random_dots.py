@@ -107,3 +107,12 @@ def test_dots_live_as_long_as_they_should():
 def test_lists_of_dots_must_not_be_empty():
     with pytest.raises(InputError, match="at least one of directions and of speeds; got an empty list"):
         generate(speeds=[])
+
+
+@pytest.mark.parametrize(("coherence", "share"), [(0.5, 10 / 20), (0.33, 7 / 20), (0.0, 0.0), (1.0, 1.0)])
+def test_the_coherence_that_is_said_is_that_of_the_dots(coherence, share):
+    made = random_dots.generate(
+        "test", np.random.default_rng(0), coherence=coherence, density=20 / 256, trials=3, frames=3
+    )
+    np.testing.assert_allclose(made.coherence, share)
+    np.testing.assert_allclose(made.signal.mean(("dot", "time")), share)

@@ -102,3 +102,12 @@ def test_hardware_in_words(monkeypatch):
     monkeypatch.setattr("torch.get_num_threads", lambda: 4)
     assert hardware(torch.device("cpu")) == "4 CPU threads"
     assert hardware(torch.device("mps")) == "mps"
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    """And the one that is there is taken."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert pick_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(InputError, match="'cuda:3' is not on this machine, which has 1 of that kind"):
+        pick_device("cuda:3")

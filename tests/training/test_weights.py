@@ -19,7 +19,7 @@ def test_damaged_weights(tmp_path):
     for damaged in (whole[:2000], bytes(flipped), b""):
         file.write_bytes(damaged)
         with pytest.raises(
-            InputError, match=r"run.pt: expected weights, but it cannot be read .* delete run.pt"
+            InputError, match=r"run.pt: expected weights, but it cannot be read .* move run.pt away"
         ):
             load(file, "weights")
     torch.save({"format": 99}, file)

@@ -97,8 +97,8 @@ def annotated(annotation: Path) -> pd.DataFrame:
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """The videos in a folder, and in folders within it, by their names without "_uncomp"."""
-    paths = [*folder.glob("*.avi"), *folder.glob("*/*.avi")]
+    """The videos in a folder, and in folders within it at any depth, by their names without "_uncomp"."""
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() == ".avi" and path.is_file()]
     # in reverse, so that the first of two copies is the one that counts
     return {path.stem.removesuffix("_uncomp"): path for path in sorted(paths, reverse=True)}
 

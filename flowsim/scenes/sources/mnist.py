@@ -30,6 +30,8 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 """Tried in this order."""
+LAYOUTS = (".", "raw", "MNIST/raw")
+"""Where in a folder the files may lie: as published, or as torchvision unpacks them."""
 SIDE = 28
 TIMEOUT = 30.0
 """Seconds after which a mirror that does not answer is given up."""
@@ -70,7 +72,7 @@ def paths() -> list[Path]:
     folders = candidates("mnist")
     if not folders:
         return [downloaded(name) for name in FILES]
-    for folder in folders:
+    for folder in (folder / layout for folder in folders for layout in LAYOUTS):
         files = [path_in(folder, name) for name in FILES]
         if all(files):
             return [path for path in files if path]
@@ -81,8 +83,15 @@ def paths() -> list[Path]:
 
 
 def path_in(folder: Path, name: str) -> Path | None:
-    """The path of a file, compressed or not, if the folder has it."""
-    return next((path for path in (folder / name, folder / name.removesuffix(".gz")) if path.is_file()), None)
+    """The path of a file, compressed or not and as published or as Kaggle names it, if the folder has it.
+
+    Some archives unpack to a folder of the file's name with the file in it.
+    """
+    plain = name.removesuffix(".gz")
+    kaggle = plain.replace("-idx", ".idx")
+    places = [folder / each for each in (name, plain, f"{kaggle}.gz", kaggle)]
+    places += [folder / each / kaggle for each in (plain, kaggle)]
+    return next((path for path in places if path.is_file()), None)
 
 
 def downloaded(name: str) -> Path:

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from flowsim import InputError
-from flowsim.scenes.sources.mnist import FILES, MIRRORS, mnist
+from flowsim.scenes.sources.mnist import FILES, LAYOUTS, MIRRORS, mnist, path_in
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "mnist"
 
@@ -199,3 +199,27 @@ def test_the_real_files(monkeypatch):
     assert labels[published : published + 5].tolist() == [7, 2, 1, 0, 4]
     assert np.bincount(labels).tolist() == [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
     assert 0.13 < pixels[:published].mean() < 0.131, "0.1307, as is well known"
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize(
+    ("layout", "rename"),
+    [
+        ("MNIST/raw", str),
+        ("raw", str),
+        (".", lambda name: name.replace("-idx", ".idx")),
+        (".", lambda name: f"{name}/{name.replace('-idx', '.idx')}"),
+    ],
+)
+def test_layouts_of_torchvision_and_kaggle(layout, rename, compressed, tmp_path):
+    """Each file is found; that of another name is not."""
+    for name in FILES:
+        plain = rename(name.removesuffix(".gz"))
+        if compressed and "/" in plain:
+            pytest.skip("an archive unpacks to files that are not compressed")
+        file = tmp_path / layout / (f"{plain}.gz" if compressed else plain)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"a")
+        places = [path_in(tmp_path / each, name) for each in LAYOUTS]
+        assert [place for place in places if place] == [file] or file in places
+    assert path_in(tmp_path / layout, "train-images-idx2-ubyte.gz") is None

@@ -95,7 +95,7 @@ def test_a_damaged_cache_is_named(kth_folder, tmp_path):
     made = generate(folder=kth_folder)
     (file,) = kept(tmp_path)
     file.write_bytes(file.read_bytes()[:3000])
-    with pytest.raises(InputError, match=f"{file.name}: expected a whole HDF5 file, .*; delete it"):
+    with pytest.raises(InputError, match=f"{file.name}: expected a whole HDF5 file, .*If flowsim made it"):
         generate(folder=kth_folder)
     with pytest.raises(InputError, match=f"{file.name}: expected a whole HDF5 file"):
         moving_kth.render(Scene.of(made), torch.device("cpu"))
