@@ -112,7 +112,7 @@ def mixing(name: str, share: float) -> InputError:
     """The error to raise for a network that mixes trials."""
     return InputError(
         f"site {name}: expected activity of a trial that does not depend on the other trials; with others "
-        f"beside it or before it, it differs by {share:.2g} of its largest value. Common reasons: a recurrence "
+        f"beside or before it, it differs by {share:.2g} of its largest value. Common reasons: a recurrence "
         "over trials instead of time (batch_first), a memory that is kept from call to call (reset it in "
         "`feed`), normalisation over trials, random numbers that are not torch's"
     )

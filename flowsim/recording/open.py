@@ -68,8 +68,8 @@ def _check_dims(recording: xr.Dataset, path: str | Path) -> None:
         missing = [dim for dim in ("flow", "trial", "time") if dim not in variable.dims]
         if missing and variable.ndim > 1 and "run" not in variable.dims:
             raise InputError(
-                f"{path}: expected {name} over flow, trial and time; it lacks {', '.join(missing)}. To save one "
-                f"entry of a recording, choose it by a list: isel({missing[0]}=[0])"
+                f"{path}: expected {name} over flow, trial and time; it lacks {', '.join(missing)}. To save "
+                f"one entry of a recording, choose it by a list: isel({missing[0]}=[0])"
             )
 
 

@@ -392,7 +392,7 @@ def _as_stored(name: str, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         if lost.any():
             raise InputError(
                 f"{name}: expected values up to {np.finfo(dtype).max:.5g}, the largest of {dtype}; got "
-                f"{abs(values[lost]).max():.5g}. Record with a larger dtype, such as float{values.itemsize * 8}"
+                f"{abs(values[lost]).max():.5g}. Record with a larger dtype: float{values.itemsize * 8}"
             )
     return stored
 
@@ -458,8 +458,8 @@ def _check_axes(network: nn.Module, name: str, site: Site | None) -> None:
     over_trials = site.axes.index("trial") < site.axes.index("time")
     if kind in ("RNN", "GRU", "LSTM") and getattr(module, "batch_first", None) is False and over_trials:
         raise InputError(
-            f"site {name}: the {kind} {site.module!r} without batch_first takes and gives (time, trial, unit); "
-            f"with the axes {', '.join(site.axes)} it would recur over trials. Build it with batch_first=True, "
+            f"site {name}: the {kind} {site.module!r} without batch_first has (time, trial, unit); "
+            f"with the axes {', '.join(site.axes)} it would recur over trials. Build it with batch_first=True "
             "or give `feed` and the axes time, trial, unit"
         )
 
