@@ -108,7 +108,8 @@ def _storable(name: str, variable: xr.Variable) -> xr.Variable:
         )
     attrs = attributes(variable.attrs)
     if isinstance(variable.dtype, np.dtype) and variable.dtype.kind != "O":
-        return variable if attrs == variable.attrs else variable._replace(attrs=attrs)
+        same = all(attrs.get(str(key)) is value for key, value in variable.attrs.items())
+        return variable if same else variable._replace(attrs=attrs)
     values = np.asarray(variable.values, object)
     known = [value for value in values.ravel() if value is not None and value == value]
     if all(isinstance(value, (int, float, np.number, np.bool_)) for value in known):

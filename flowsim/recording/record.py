@@ -459,7 +459,7 @@ def _check_axes(network: nn.Module, name: str, site: Site | None) -> None:
     if kind in ("RNN", "GRU", "LSTM") and getattr(module, "batch_first", None) is False and over_trials:
         raise InputError(
             f"site {name}: the {kind} {site.module!r} without batch_first has (time, trial, unit); "
-            f"with the axes {', '.join(site.axes)} it would recur over trials. Build it with batch_first=True "
+            f"with the axes {', '.join(site.axes)} it would recur over trials. Build it with batch_first "
             "or give `feed` and the axes time, trial, unit"
         )
 

@@ -46,7 +46,7 @@ def frames_by_name(stimulus: xr.Dataset) -> xr.DataArray:
         raise InputError(
             "expected frames (flow if there are several, trial, time, y, x); got "
             f"({', '.join(map(str, stimulus.frames.dims))}). Rename dimensions that have other names, "
-            "choose entries of a missing one by a list or slice, and make colour frames grey (mean over colour)"
+            "choose entries of a missing one by a list or slice, make colour frames grey (mean over colour)"
         )
     if not frames.size:
         empty = ", ".join(str(dim) for dim in FRAMES if not frames.sizes[dim])
