@@ -6,10 +6,13 @@ xarray, ncdump and MATLAB open every file.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
@@ -42,17 +45,94 @@ def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
     return tuple(lengths.values())
 
 
+RESCALING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
+"""Attributes by which a reader would change the values of a variable."""
+
+
+def attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes in types that netCDF has: truth values as 0 and 1, and what it has no type for as text (JSON
+    for lists and mappings).
+    """
+    return {str(name): _attribute(value) for name, value in attrs.items()}
+
+
+def _attribute(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)):
+        return np.int8(value)
+    if isinstance(value, (str, float, np.number)) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    if isinstance(value, (list, tuple)) and value and all(isinstance(v, str) for v in value):
+        return list(value)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        try:
+            array = np.asarray(value)
+        except ValueError:  # rows of different lengths
+            return json.dumps(value, default=str)
+        if array.dtype.kind in "iuf":
+            return array
+        return array.astype(np.int8) if array.dtype.kind == "b" else json.dumps(array.tolist(), default=str)
+    return json.dumps(value, default=str) if isinstance(value, dict) else str(value)
+
+
+def storable(dataset: xr.Dataset) -> xr.Dataset:
+    """The same dataset in types that netCDF has: levels of a MultiIndex as coordinates, categories as what
+    they name, a missing number among objects as NaN and missing text as "", and `attributes`.
+
+    Raises
+    ------
+    InputError
+        If a name or a variable cannot be written.
+    """
+    for name in dataset.variables:
+        if not isinstance(name, str) or not name or any(c.isspace() or c == "/" for c in name):
+            raise InputError(
+                f"expected names without spaces and '/', so that netCDF finds them; got {name!r}. Rename it"
+            )
+    levels = [dim for dim in dataset.dims if dim in dataset.indexes and dataset.indexes[dim].nlevels > 1]
+    stored = dataset.reset_index(levels).assign_attrs()
+    stored.attrs = attributes(dataset.attrs)
+    coords = {name: _storable(str(name), coord.variable) for name, coord in stored.coords.items()}
+    changed = {name: new for name, new in coords.items() if new is not stored[name].variable}
+    stored = stored.assign_coords(changed)
+    for variable in stored.data_vars.values():
+        variable.attrs = attributes(variable.attrs)
+    return stored
+
+
+def _storable(name: str, variable: xr.Variable) -> xr.Variable:
+    """A coordinate in types that netCDF has; the same object if it is."""
+    rescaling = [attribute for attribute in RESCALING if attribute in variable.attrs]
+    if rescaling:
+        raise InputError(
+            f"{name} has the attribute {rescaling[0]}, by which its values would be changed when they are "
+            "read; apply it to the values and remove it"
+        )
+    attrs = attributes(variable.attrs)
+    if isinstance(variable.dtype, np.dtype) and variable.dtype.kind != "O":
+        same = all(attrs.get(str(key)) is value for key, value in variable.attrs.items())
+        return variable if same else variable._replace(attrs=attrs)
+    values = np.asarray(variable.values, object)
+    known = [value for value in values.ravel() if value is not None and value == value]
+    if all(isinstance(value, (int, float, np.number, np.bool_)) for value in known):
+        return xr.Variable(variable.dims, values.astype(np.float64), attrs)
+    if not all(isinstance(value, str) for value in known):
+        kinds = ", ".join(sorted({type(value).__name__ for value in known}))
+        raise InputError(f"expected {name} of numbers, text or dates, one kind of them; got {kinds}")
+    text = np.array([value if isinstance(value, str) else "" for value in values.ravel()], object)
+    return xr.Variable(variable.dims, text.reshape(values.shape), attrs)
+
+
 def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
     """Write a dataset, with its provenance as attributes; the file appears whole or not at all.
 
     Raises
     ------
     InputError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or netCDF has no type for what is in the dataset.
     OSError
         If the file is not written completely.
     """
-    dataset = dataset.assign_attrs(attrs, format=FORMAT)
+    dataset = storable(dataset.assign_attrs(attrs, format=FORMAT))
     encoding = {
         name: {**COMPRESSED, "chunksizes": chunks(dict(v.sizes), v.dtype.itemsize)}
         for name, v in dataset.data_vars.items()

@@ -2,8 +2,10 @@
 
 record    a network that watches a stimulus, to one file
 settings  what an experiment file may set of a recording
+shown     frames as they are shown: by name, from 0 to 1
 watch     show frames to a network and collect its activity
 sites     named modules of a network whose outputs are recorded
+apart     trials apart from each other, and the network as it was
 thinning  how recorded activity is reduced
 layout    dimensions, coordinates and chunks of a recording
 open      open recordings, one or several side by side

@@ -12,11 +12,13 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
 from flowsim.files.hdf5_chunks import CODECS, Codec
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.recording.shown import FRAMES
 from flowsim.recording.thinning import Thinning
 
 TRIALS_AT_ONCE = 32
@@ -170,7 +172,7 @@ class Layout:
         if "flow" not in self.stimulus.dims:
             group = self._flow_group
             coords |= coordinates.velocity_coords("flow", group, [(0,) * len(group.components)])
-        return coords | self._truth()
+        return coords | self._truth({*coords, *self.sizes, *self.variables})
 
     def _axis_coordinates(self) -> dict[str, Any]:
         """Times, orientations and velocities."""
@@ -195,23 +197,40 @@ class Layout:
                 coords |= coordinates.velocity_coords(unit, self.grid.group, velocities, f"{unit}_velocity")
         return coords
 
-    def _truth(self) -> dict[str, Any]:
+    def _truth(self, taken: set[str]) -> dict[str, Any]:
         """The coordinates of the stimulus: those of objects as ``object_<name>``, and velocities of a whole
-        trial as ``trial_<name>``, since ``velocity_<component>`` belongs to the state.
+        trial as ``trial_<name>``, since ``velocity_<component>`` belongs to the state. What has a name of the
+        recording's own (``taken``) is called ``stimulus_<name>``, and so are dimensions.
+
+        Raises
+        ------
+        InputError
+            If two would have the same name.
         """
         recorded: dict[str, Any] = {"trial": slice(self.trials), "time": self.times}
         if "flow" in self.stimulus.dims:
             recorded["flow"] = list(self.flows)
         coords = {}
         for name, coord in self.stimulus.isel(recorded).coords.items():
-            if name == "time":
+            if name == "time" and np.array_equal(coord, self.times):
                 continue
             prefix = ""
             if "object" in coord.dims:
                 prefix = "object_"
             elif str(name).startswith("velocity_"):
                 prefix = "trial_"
-            coords[f"{prefix}{name}"] = (coord.dims, storable(coord.values), coord.attrs)
+            called = f"{prefix}{name}"
+            own = name in ("flow", "trial", "y", "x") and coord.dims == (name,)
+            if called in taken and not own:
+                called = f"stimulus_{name}"
+            if called in coords or (called in taken and not own):
+                raise InputError(
+                    f"two coordinates would be called {called} in the recording; rename the stimulus's {name}"
+                )
+            dims = [
+                f"stimulus_{dim}" if dim in self.sizes and dim not in FRAMES else dim for dim in coord.dims
+            ]
+            coords[called] = (tuple(dims), *storable(coord.variable))
         return coords
 
 
@@ -222,10 +241,18 @@ def _write_coordinate(
     for dim, size in zip(over, values.shape, strict=True):
         if dim not in file.dimensions:
             file.dimensions[dim] = size
+    values = np.asarray(values)
     dtype = h5py.string_dtype() if values.dtype.kind == "O" else values.dtype
     file.create_variable(name, over, dtype, data=values).attrs.update(attrs)
 
 
-def storable(values: np.ndarray) -> np.ndarray:
-    """The same values in a type that netCDF has: int8 for truth values, objects for text."""
-    return values.astype({"b": np.int8, "U": object}.get(values.dtype.kind, values.dtype))
+def storable(variable: xr.Variable) -> tuple[np.ndarray, dict[str, Any]]:
+    """Values and attributes of a variable in types that netCDF has: int8 for truth values, objects for text,
+    numbers since a date for dates.
+    """
+    values = variable.values
+    if values.dtype.kind in "mMO":
+        encoded = xr.conventions.encode_cf_variable(variable)
+        return encoded.values, netcdf.attributes(encoded.attrs)
+    stored = values.astype({"b": np.int8, "U": object}.get(values.dtype.kind, values.dtype))
+    return stored, dict(variable.attrs)

@@ -9,6 +9,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.files import netcdf
+from flowsim.files.checksums import PREFIX
 from flowsim.files.checksums import verify as verify_checksums
 from flowsim.files.hdf5_chunks import read_in_parallel
 
@@ -16,7 +17,9 @@ from flowsim.files.hdf5_chunks import read_in_parallel
 def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
     """Open a recording lazily, dask-backed and chunked as in the file; several side by side along ``run``.
 
-    Chunks are decompressed by as many threads as dask has.
+    Chunks are decompressed by as many threads as dask has. A part of a recording that was chosen by lists or
+    slices and saved, such as by ``recording.isel(trial=[0, 1]).to_netcdf(path)``, is a recording too; it has
+    no checksums.
 
     Parameters
     ----------
@@ -35,6 +38,11 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
         recording = read_in_parallel(netcdf.read(path, "recording"), path)
         if verify:
             verify_checksums(recording, path)
+        _check_dims(recording, path)
+        # they are those of the file: a part that is saved must not claim them
+        recording.attrs = {
+            name: value for name, value in recording.attrs.items() if not name.startswith(PREFIX)
+        }
         return recording
     paths = [Path(p) for p in path]
     if not paths:
@@ -52,6 +60,17 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
         join="override",
         combine_attrs="drop_conflicts",
     ).rename(run="run")
+
+
+def _check_dims(recording: xr.Dataset, path: str | Path) -> None:
+    """Raise an error if activity or frames lack a dimension that every recording has."""
+    for name, variable in recording.data_vars.items():
+        missing = [dim for dim in ("flow", "trial", "time") if dim not in variable.dims]
+        if missing and variable.ndim > 1 and "run" not in variable.dims:
+            raise InputError(
+                f"{path}: expected {name} over flow, trial and time; it lacks {', '.join(missing)}. To save "
+                f"one entry of a recording, choose it by a list: isel({missing[0]}=[0])"
+            )
 
 
 def _check_alike(first: xr.Dataset, other: xr.Dataset, first_path: Path, other_path: Path) -> None:

@@ -29,8 +29,10 @@ from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
+from flowsim.recording import apart
 from flowsim.recording.layout import Layout
-from flowsim.recording.sites import Site
+from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
+from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
 from flowsim.recording.watch import NETWORK_SITES, Feed, Thin, site_axes, watch
 from flowsim.scenes.sequences import observer_actions
@@ -73,11 +75,11 @@ def record(
     Parameters
     ----------
     network : flowsim.Network, or any torch.nn.Module
-        It is not edited, and computes as it is: call ``eval()`` first if it has a training mode. One trial is
-        shown to it before those that are recorded, to learn the sizes of its activity; a network that keeps a
-        memory from call to call keeps that trial too.
+        Its parameters and buffers are not edited, and it computes as it is: call ``eval()`` first if it has a
+        training mode. One trial is shown to it before those that are recorded, to learn the sizes of its
+        activity, and once more among others if need be, to see that a trial does not depend on others.
     stimulus : Dataset
-        As a generator in ``stimuli/`` returns it.
+        As a generator in ``stimuli/`` returns it, with frames from 0 to 1.
     into : path
         The file; it appears whole or not at all.
     context : int, optional
@@ -98,7 +100,7 @@ def record(
         Record only so many units, chosen by a seed, of each site except predictions and logits, as (flow,
         trial, time, unit).
     dtype : {"float16", "float32", "float64"}
-        Of the values in the file; the network computes in its own.
+        Of the values in the file; the network computes in that of its first floating-point parameter.
     codec : {"gzip", "rounded", "none"}
         See `flowsim.files.hdf5_chunks.Codec`.
     curve : mapping, optional
@@ -113,10 +115,14 @@ def record(
     Raises
     ------
     InputError
-        If a site is unknown or the network does not have it, the stimulus has other frames than the network,
+        If a site is unknown or the network does not have it, the stimulus has other frames than the network
+        or values outside [0, 1], activity of a trial depends on other trials or does not fit into ``dtype``,
         or the disk has too little room.
     """
     into = Path(into)
+    if isinstance(network, torch.jit.ScriptModule):
+        network = Compiled(network)
+    stimulus = stimulus_with_flows(netcdf.storable(stimulus))
     named_sites = _check_sites(network, sites)
     _check_counts(context=context, trials=trials, flows=flows, every=every, channels=channels)
     _check_storage(dtype, codec)
@@ -124,7 +130,7 @@ def record(
         units = Units(**units)
     session = Session.of(network, stimulus, named_sites, context, every, feed)
 
-    trial = session.one_trial()
+    trial = session.one_trial(trials)
     thinnings = {}
     for name, activity in trial.items():
         whole_site = name in ("prediction", "logits")
@@ -149,10 +155,10 @@ def record(
     )
     announce(f"recording {layout}")
     _check_room(into, layout.bytes)
-    file_attrs = {**(attrs or {}), "context": context or session.frames.sizes["time"]}
+    file_attrs = {**netcdf.attributes(attrs or {}), "context": session.context}
     try:
         with exclusive(into), whole(into) as temporary:
-            _write(temporary, into, session, layout, file_attrs, curve or {}, report)
+            _write(temporary, into, session, layout, trial, file_attrs, curve or {}, report)
             netcdf.read(temporary, "recording")
     except OSError as error:
         if error.errno != errno.ENOSPC and "write failed" not in str(error):
@@ -179,6 +185,8 @@ class Session:
         Which frames are recorded.
     actions : Tensor (trial, time, component), optional
         Of the observer, for a network that takes them.
+    kept : Kept
+        The network as it was.
     """
 
     network: nn.Module
@@ -188,6 +196,7 @@ class Session:
     times: Sequence[int]
     feed: Feed | None
     actions: torch.Tensor | None
+    kept: apart.Kept
 
     @classmethod
     def of(
@@ -204,9 +213,10 @@ class Session:
         Raises
         ------
         InputError
-            If the network expects frames of another size.
+            If the stimulus has no frames that the network can see, or the network mixes trials by itself.
         """
-        frames = stimulus.frames if "flow" in stimulus.dims else stimulus.frames.expand_dims("flow")
+        frames = frames_by_name(stimulus)
+        apart.check_modules(network)
         if isinstance(network, Network) and frames.shape[-2:] != network.frame_shape:
             raise InputError(
                 f"the network expects frames {network.frame_shape}; the stimulus has "
@@ -221,32 +231,52 @@ class Session:
             sites=sites,
             times=range(0, length, every),
             feed=feed,
-            actions=observer_actions(stimulus) if observes else None,
+            actions=observer_actions(stimulus.transpose("trial", "time", ...)) if observes else None,
+            kept=apart.Kept(network),
         )
 
     def watch(
-        self, flow: int, trials: slice, thin: Mapping[str, Thin]
+        self, flow: int, trials: slice, thin: Mapping[str, Thin], companions_of: int | None = None
     ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-        """Frames (trial, time, y, x), and activity at each site (trial, time, ...) while they are shown."""
+        """Frames (trial, time, y, x), and activity at each site (trial, time, ...) while they are shown.
+
+        Parameters
+        ----------
+        flow : int
+        trials : slice
+        thin : mapping of name to callable
+        companions_of : int, optional
+            The only one of these trials, counted from the first of them, that is shown as it is; the others
+            are shown in negative.
+        """
         frames = self.frames[flow, trials].values
-        parameter = next(self.network.parameters(), torch.empty(0))
-        # a copy, since a network may write on its input
-        seen = torch.from_numpy(frames)[:, : self.context, None].to(parameter, copy=True)
-        activity = watch(
-            self.network,
-            seen,
-            horizon=frames.shape[1] - self.context,
-            sites=self.sites,
-            times=self.times,
-            thin=thin,
-            feed=self.feed,
-            actions=None if self.actions is None else self.actions[trials],
-        )
+        seen = to_network(frames, self.network)
+        if companions_of is not None:
+            others = np.arange(len(frames)) != companions_of
+            seen[others] = 1 - seen[others]
+        try:
+            activity = watch(
+                self.network,
+                seen[:, : self.context],
+                horizon=frames.shape[1] - self.context,
+                sites=self.sites,
+                times=self.times,
+                thin=thin,
+                feed=self.feed,
+                actions=None if self.actions is None else self.actions[trials],
+            )
+        finally:
+            self.kept.restore()
         return frames, activity
 
-    def one_trial(self) -> dict[str, torch.Tensor]:
-        """Activity at each site in the first trial of the first flow, not thinned: it shows the sizes."""
-        _, activity = self.watch(0, slice(1), dict.fromkeys(self.sites, _copied))
+    def trial_shown_first(self, trials: int | None) -> int:
+        """The second trial: a recurrence over trials leaves the first as it is."""
+        return min(1, (trials or 2) - 1, self.frames.sizes["trial"] - 1)
+
+    def one_trial(self, trials: int | None) -> dict[str, torch.Tensor]:
+        """Activity at each site in one trial of the first flow, not thinned: it shows the sizes."""
+        first = self.trial_shown_first(trials)
+        _, activity = self.watch(0, slice(first, first + 1), dict.fromkeys(self.sites, _copied))
         return activity
 
 
@@ -255,6 +285,7 @@ def _write(
     into: Path,
     session: Session,
     layout: Layout,
+    alone: Mapping[str, torch.Tensor],
     attrs: Mapping[str, Any],
     curve: Mapping[str, Sequence[float]],
     report: Callable[[int, int], None],
@@ -270,26 +301,100 @@ def _write(
             if "checkpoint" not in file.dimensions:
                 file.dimensions["checkpoint"] = len(values)
             file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
-        _write_blocks(writer, session, layout, report)
+        _write_blocks(writer, session, layout, alone, report)
         writer.finish()
 
 
 def _write_blocks(
-    writer: ChunkWriter, session: Session, layout: Layout, report: Callable[[int, int], None]
+    writer: ChunkWriter,
+    session: Session,
+    layout: Layout,
+    alone: Mapping[str, torch.Tensor],
+    report: Callable[[int, int], None],
 ) -> None:
-    """Show all trials to the network, some at a time, and write frames and activity."""
+    """Show all trials to the network, some at a time, and write frames and activity.
+
+    ``alone`` is the activity in the trial that was shown first, not thinned.
+    """
     done = 0
     trials = layout.sizes["trial"]
+    checked = session.trial_shown_first(trials)
     for position, flow in enumerate(layout.flows):
         for first in range(0, trials, layout.trials_at_once):
             block = slice(first, min(first + layout.trials_at_once, trials))
-            frames, activity = session.watch(flow, block, layout.sites)
+            if flow == 0 and block.start <= checked < block.stop:
+                frames, activity = _watch_checked(session, layout, block, alone)
+            else:
+                frames, activity = session.watch(flow, block, layout.sites)
             values = {"frames": frames[:, layout.times]}
             values |= {name: tensor.numpy() for name, tensor in activity.items()}
-            values = {name: array.astype(layout.dtype, copy=False) for name, array in values.items()}
+            values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
             writer.put(values, position, first)
             done += sum(array.nbytes for array in values.values())
             report(done, layout.bytes)
+
+
+def _watch_checked(
+    session: Session, layout: Layout, block: slice, alone: Mapping[str, torch.Tensor]
+) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    """`Session.watch` for the block with the trial that was shown alone.
+
+    Activity in that trial is compared with what it was alone. Where it differs by more than rounding, and
+    always where more blocks follow, the block is shown once more with other companions and the same random
+    numbers: only in a network that mixes trials, or carries something over, is the trial then another one.
+
+    Raises
+    ------
+    InputError
+        If activity in the trial depends on other trials.
+    """
+    network = session.network
+    dtype, device = number_type(network)
+    chosen = session.trial_shown_first(layout.sizes["trial"]) - block.start
+    before = apart.random_states(device)
+    try:
+        frames, activity = session.watch(0, block, layout.sites)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise InputError(
+            f"the network was shown one trial and then failed with a block of {block.stop - block.start} "
+            f"({str(error).splitlines()[0]}). It needs to take any number of trials, and to keep no memory "
+            "from call to call (reset it in `feed`)"
+        ) from error
+    inside = {name: values[chosen] for name, values in activity.items()}
+    share = apart.tolerance(network, dtype)
+    thinned = {name: layout.sites[name](values)[0] for name, values in alone.items()}
+    blocks = layout.sizes["flow"] * layout.sizes["trial"] / (block.stop - block.start)
+    if blocks > 1 or apart.differing(thinned, inside, share):
+        after = apart.random_states(device)
+        apart.set_random_states(before, device)
+        _, again = session.watch(0, block, layout.sites, companions_of=chosen)
+        apart.set_random_states(after, device)
+        found = apart.differing(inside, {name: values[chosen] for name, values in again.items()}, share)
+        if found is not None:
+            raise apart.mixing(*found)
+    return frames, activity
+
+
+def _as_stored(name: str, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values in the type of the file.
+
+    Raises
+    ------
+    InputError
+        If a finite one does not fit.
+    """
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype, copy=False)
+    if values.dtype.itemsize > dtype.itemsize:
+        lost = np.isinf(stored) & np.isfinite(values)
+        if lost.any():
+            raise InputError(
+                f"{name}: expected values up to {np.finfo(dtype).max:.5g}, the largest of {dtype}; got "
+                f"{abs(values[lost]).max():.5g}. Record with a larger dtype: float{values.itemsize * 8}"
+            )
+    return stored
 
 
 def _declared(network: nn.Module, sites: Mapping[str, Site | None]) -> tuple[VelocityGrid, Law | None]:
@@ -339,7 +444,24 @@ def _check_sites(
             f"a {type(network).__name__} is not a flowsim network and has no site {name!r}; name the module "
             f"whose output it is: sites={{{name!r}: Site(module, axes)}}"
         )
+    for name, site in named.items():
+        _check_axes(network, name, site)
     return named
+
+
+def _check_axes(network: nn.Module, name: str, site: Site | None) -> None:
+    """Raise an error if a recurrent module of torch would recur over trials."""
+    if site is None or not {"trial", "time"} <= set(site.axes):
+        return
+    module = dict(network.named_modules(remove_duplicate=False)).get(site.module)
+    kind = getattr(module, "original_name", type(module).__name__)
+    over_trials = site.axes.index("trial") < site.axes.index("time")
+    if kind in ("RNN", "GRU", "LSTM") and getattr(module, "batch_first", None) is False and over_trials:
+        raise InputError(
+            f"site {name}: the {kind} {site.module!r} without batch_first has (time, trial, unit); "
+            f"with the axes {', '.join(site.axes)} it would recur over trials. Build it with batch_first "
+            "or give `feed` and the axes time, trial, unit"
+        )
 
 
 def _check_room(into: Path, needed: int) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from flowsim.errors import InputError
 
@@ -31,8 +33,10 @@ class Site:
     axes : tuple of str
         Names of the output's axes, in its order, out of "trial", "time", "channel", "y", "x" and "unit".
     index : tuple of int or str
-        Where the module puts out a tuple or a mapping: which of its entries, then which entry of that, and so
-        on; (0,) for the states of all times of `torch.nn.GRU`.
+        Where the module puts out a tuple, a mapping, a named tuple or a dataclass: which of its entries (its
+        number or its name), then which entry of that, and so on; (0,) for the states of all times of
+        `torch.nn.GRU`. A packed sequence counts as a tensor with the axes trial and time; NaN is recorded
+        after the end of a trial.
     start : int
         The frame of the first entry along time, or of the first call; NaN is recorded before it. 1 for a
         readout whose first output is its prediction of frame 1.
@@ -69,23 +73,25 @@ class Site:
 
         Parameters
         ----------
-        output : Tensor, or tuples and mappings that hold one
+        output : Tensor or packed sequence, or what holds one
         name : str
             Of the site, for errors.
 
         Raises
         ------
         InputError
-            If there is no tensor with these axes.
+            If there is no tensor with these axes, or its values are not real numbers.
         """
         for i in self.index:
             try:
-                output = output[i]
-            except (TypeError, IndexError, KeyError):
+                output = _entry(output, i)
+            except (TypeError, IndexError, KeyError, AttributeError):
                 raise InputError(
                     f"site {name}: expected outputs with an entry {i!r}; {self.module!r} gives "
                     f"{_described(output)}"
                 ) from None
+        if isinstance(output, PackedSequence):
+            output = self._padded(output, name)
         if not isinstance(output, Tensor) or output.ndim != len(self.axes):
             raise InputError(
                 f"site {name}: expected an output with the axes {', '.join(self.axes)}; "
@@ -93,18 +99,96 @@ class Site:
                 "is meant"
             )
         order = [axis for axis in ("trial", "time", *self.activity_axes) if axis in self.axes]
-        output = output.detach().permute([self.axes.index(axis) for axis in order])
+        output = real_values(output, f"site {name}: {self.module!r}").permute(
+            [self.axes.index(axis) for axis in order]
+        )
         return output if "time" in self.axes else output.unsqueeze(1)
+
+    def _padded(self, output: PackedSequence, name: str) -> Tensor:
+        """A packed sequence as a tensor, NaN after the end of each trial."""
+        if not {"trial", "time"} <= set(self.axes):
+            raise InputError(
+                f"site {name}: {self.module!r} gives a packed sequence, which has the axes trial and time; "
+                f"got the axes {', '.join(self.axes)}"
+            )
+        first = self.axes.index("trial") < self.axes.index("time")
+        return pad_packed_sequence(output, batch_first=first, padding_value=torch.nan)[0]
+
+
+def real_values(output: Tensor, whose: str) -> Tensor:
+    """An output as floating-point numbers of 16 bits or more: truth values as 0 and 1, whole numbers as they
+    are.
+
+    Raises
+    ------
+    InputError
+        If it is complex.
+    """
+    if output.is_complex():
+        raise InputError(
+            f"{whose} gives complex numbers, which a recording does not hold; name a module that puts out "
+            "real ones, such as their real and imaginary parts as channels"
+        )
+    output = output.detach()
+    if output.is_quantized:
+        output = output.dequantize()
+    if output.layout != torch.strided:
+        output = output.to_dense()
+    if not output.is_floating_point():
+        return output.to(torch.float64 if output.itemsize > 2 else torch.float32)
+    return output.float() if output.itemsize == 1 else output
+
+
+def _entry(output: Any, i: int | str) -> Any:
+    """Entry ``i`` of a tuple or mapping, or the field of that name of a named tuple or dataclass."""
+    named = is_dataclass(output) or hasattr(output, "_fields")
+    if not named or (isinstance(i, int) and not is_dataclass(output)):
+        return output[i]
+    names = [field.name for field in fields(output)] if is_dataclass(output) else output._fields
+    if isinstance(i, int):
+        return getattr(output, names[i])
+    if i not in names:
+        raise KeyError(i)
+    return getattr(output, i)
 
 
 def _described(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
+    if is_dataclass(output):
+        return f"outputs named {', '.join(field.name for field in fields(output))}"
+    if hasattr(output, "_fields"):
+        return f"outputs named {', '.join(output._fields)}"
     if isinstance(output, dict):
         return f"outputs named {', '.join(map(str, output))}"
     if isinstance(output, (tuple, list)):
         return f"{len(output)} outputs: {', '.join(map(_described, output))}"
     return f"a {type(output).__name__}"
+
+
+class Compiled(nn.Module):
+    """A TorchScript module as an ordinary one, so that its output can be listened to."""
+
+    def __init__(self, compiled: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.compiled = compiled
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """What the module puts out."""
+        return self.compiled(*inputs, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the compiled module has."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("compiled"), name)
+
+    def named_modules(self, *arguments: Any, **named: Any) -> Any:
+        """Its modules by the names that they have in the compiled one, and itself by the empty name."""
+        for name, module in super().named_modules(*arguments, **named):
+            if name != "compiled":
+                yield name.removeprefix("compiled."), module
 
 
 @contextmanager
@@ -116,14 +200,19 @@ def hooked(
     Raises
     ------
     InputError
-        If the network has no module of a name.
+        If the network has no module of a name, or it cannot be listened to.
     """
-    modules = dict(network.named_modules())
+    modules = dict(network.named_modules(remove_duplicate=False))
     with ExitStack() as hooks:
         for name, site in sites.items():
             if site.module not in modules:
                 known = ", ".join(n for n in modules if n) or "(none)"
                 raise InputError(f"site {name}: the network has no module {site.module!r}; it has {known}")
+            if isinstance(modules[site.module], torch.jit.ScriptModule):
+                raise InputError(
+                    f"site {name}: {site.module!r} is compiled by TorchScript, whose modules cannot be "
+                    "listened to; record the network before it is compiled, or the output of the whole ('')"
+                )
             handle = modules[site.module].register_forward_hook(_hook(receive[name]))
             hooks.callback(handle.remove)
         yield

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flowsim.errors import InputError
 from flowsim.network import Network, Step
-from flowsim.recording.sites import Site, hooked
+from flowsim.recording.sites import Site, hooked, real_values
 
 NETWORK_SITES = ("state", "prediction", "logits")
 """Sites that a flowsim network has besides its modules."""
@@ -127,10 +127,10 @@ def _network_activity(network: Network, step: Step, name: str, frames: Tensor) -
     """Activity (trial, *axes) at one of the `NETWORK_SITES` after a step; NaN for a prediction not made."""
     if name == "prediction":
         blank = frames.new_full(frames[:, 0, 0].shape, torch.nan)
-        return blank if step.prediction is None else step.prediction[:, 0]
+        return blank if step.prediction is None else real_values(step.prediction[:, 0], "site prediction")
     if name == "logits":
-        return network.logits(step.carried)
-    state = step.state
+        return real_values(network.logits(step.carried), "site logits")
+    state = real_values(step.state, "site state")
     return state if state.shape[-2:] == network.frame_shape else state.flatten(1)
 
 
