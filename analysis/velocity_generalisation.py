@@ -61,8 +61,9 @@ def analyse(
         If the recording has no predictions after the context, no velocities of objects, or does not say which
         of them were trained.
     """
+    errors = _errors_by_trial(recording)
     velocity, trained = ground_truth.swept(recording, trained_speed)
-    by_trial = velocity.assign(trained=trained, **_errors_by_trial(recording))
+    by_trial = velocity.assign(trained=trained, **errors)
     result = _by_velocity(by_trial, [str(component) for component in velocity])
     for name, chosen in (("trained", trained), ("novel", ~trained)):
         of_trials = by_trial[chosen]
