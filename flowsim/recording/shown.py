@@ -10,12 +10,11 @@ import xarray as xr
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
+from flowsim.scenes.frame_values import checked_values
 
 FRAMES = ("flow", "trial", "time", "y", "x")
 COMPUTED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types that a network may compute in; what is smaller, such as int8, only stores parameters."""
-ROUNDING = 1e-3
-"""By how much frames may leave [0, 1]: interpolated frames do so by rounding."""
 
 
 def stimulus_with_flows(stimulus: xr.Dataset) -> xr.Dataset:
@@ -54,31 +53,6 @@ def frames_by_name(stimulus: xr.Dataset) -> xr.DataArray:
     if frames.dtype.kind not in "biuf":
         raise InputError(f"expected frames of real numbers from 0 to 1; got {frames.dtype}")
     return frames.transpose(*FRAMES)
-
-
-def checked_values(frames: np.ndarray) -> np.ndarray:
-    """Frames as floating-point numbers that torch takes: in this machine's byte order, without gaps.
-
-    Raises
-    ------
-    InputError
-        If one is missing, infinite or outside [0, 1].
-    """
-    dtype = {2: np.float16, 4: np.float32}.get(frames.itemsize, np.float64)
-    values = np.ascontiguousarray(frames, dtype if frames.dtype.kind == "f" else np.float32)
-    low, high = float(values.min()), float(values.max())
-    if np.isnan(low) or np.isinf([low, high]).any():
-        count = int((~np.isfinite(values)).sum())
-        raise InputError(
-            f"expected frames from 0 to 1; {count} of {values.size} values are not finite (NaN, infinite or "
-            "missing). Fill them in, or leave their trials out"
-        )
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        raise InputError(
-            f"expected frames from 0 (black) to 1 (white); got {low:.6g} to {high:.6g}. Scale them, such as "
-            "by frames / 255, and mask fill values; a network that wants another range can scale in `feed`"
-        )
-    return values
 
 
 def number_type(network: nn.Module) -> tuple[torch.dtype, torch.device]:

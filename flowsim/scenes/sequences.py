@@ -10,9 +10,8 @@ import xarray as xr
 from torch import Tensor
 
 from flowsim.errors import InputError
+from flowsim.scenes.frame_values import checked_values
 
-ROUNDING = 1e-3
-"""How far frames may lie beyond [0, 1], for what was rounded or packed."""
 ACTIONS = ("action_vy", "action_vx")
 """Coordinates (trial, time) of a stimulus with an observer who moves."""
 
@@ -44,7 +43,7 @@ class Sequences:
         InputError
             If there are no trials, frames are not luminance in [0, 1], or labels are no whole numbers from 0.
         """
-        frames = torch.from_numpy(luminance(stimulus.frames.values))
+        frames = torch.from_numpy(checked_values(stimulus.frames.values)).float()
         return cls(frames[:, :, None], class_labels(stimulus), observer_actions(stimulus))
 
     def __len__(self) -> int:
@@ -65,28 +64,6 @@ class Sequences:
         """The same, with frames and labels on a device."""
         label = None if self.label is None else self.label.to(device)
         return Sequences(self.frames.to(device), label, self.actions)
-
-
-def luminance(frames: np.ndarray) -> np.ndarray:
-    """Frames in float32, contiguous and in the byte order of the machine.
-
-    Raises
-    ------
-    InputError
-        If there are none, or they are no real numbers, contain NaN or infinity, or lie outside of [0, 1].
-    """
-    if not frames.size:
-        sizes = " x ".join(map(str, frames.shape))
-        raise InputError(f"expected frames of one trial or more; the stimulus has none ({sizes})")
-    if frames.dtype.kind not in "fiub":
-        raise InputError(f"expected frames of real numbers in [0, 1]; got {frames.dtype}")
-    low, high = float(frames.min()), float(frames.max())
-    if not np.isfinite([low, high]).all():
-        raise InputError("expected frames in [0, 1]; they contain NaN or infinity. Leave such trials out")
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        mend = "Divide them by 255" if low >= 0 and high <= 255 else "Scale them"
-        raise InputError(f"expected frames in [0, 1]; they reach from {low:g} to {high:g}. {mend}")
-    return np.ascontiguousarray(frames, np.float32)
 
 
 def class_labels(stimulus: xr.Dataset) -> Tensor | None:

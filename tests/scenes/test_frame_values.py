@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from flowsim import InputError
-from flowsim.scenes.sequences import Sequences, luminance
+from flowsim.scenes.frame_values import checked_values
+from flowsim.scenes.sequences import Sequences
 
 
 def stimulus(frames, **coords):
@@ -25,17 +26,17 @@ def test_every_real_type_becomes_float32(dtype, rng):
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (np.full((1, 2, 2, 2), np.nan), "they contain NaN or infinity"),
-        (np.full((1, 2, 2, 2), np.inf), "they contain NaN or infinity"),
-        (np.full((1, 2, 2, 2), 255, np.uint8), "from 255 to 255. Divide them by 255"),
-        (np.full((1, 2, 2, 2), -1.0), "from -1 to -1. Scale them"),
+        (np.full((1, 2, 2, 2), np.nan), "are not finite"),
+        (np.full((1, 2, 2, 2), np.inf), "are not finite"),
+        (np.full((1, 2, 2, 2), 255, np.uint8), "got 255 to 255. Scale them, such as by frames / 255"),
+        (np.full((1, 2, 2, 2), -1.0), "got -1 to -1. Scale them"),
         (np.zeros((0, 2, 2, 2)), "the stimulus has none"),
         (np.zeros((1, 2, 2, 2), complex), "expected frames of real numbers"),
     ],
 )
 def test_what_is_no_luminance_is_refused(frames, message):
     with pytest.raises(InputError, match=message):
-        luminance(frames)
+        checked_values(frames)
 
 
 @pytest.mark.parametrize("labels", [[0.5, 1], [-1, 0], [np.nan, 1]])
