@@ -41,7 +41,7 @@ class Sequences:
         Raises
         ------
         InputError
-            If there are no trials, frames are not luminance in [0, 1], or labels are no whole numbers from 0.
+            If there are no trials, frames are not luminance in [0, 1], or labels are not whole numbers.
         """
         frames = torch.from_numpy(checked_values(stimulus.frames.values)).float()
         return cls(frames[:, :, None], class_labels(stimulus), observer_actions(stimulus))
@@ -73,10 +73,8 @@ def class_labels(stimulus: xr.Dataset) -> Tensor | None:
     first = stimulus.label.isel(object=0) if "object" in stimulus.label.dims else stimulus.label
     labels = first.values
     real = labels.dtype.kind in "iufb" and bool(np.isfinite(labels).all())
-    if not real or (labels % 1 != 0).any() or (labels < 0).any():
-        raise InputError(
-            f"expected labels that are whole numbers from 0; got {np.unique(labels)[:5].tolist()}"
-        )
+    if not real or (labels % 1 != 0).any():
+        raise InputError(f"expected labels that are whole numbers; got {np.unique(labels)[:5].tolist()}")
     return torch.from_numpy(labels.astype(np.int64))
 
 
