@@ -63,7 +63,7 @@ def generate(
     piece : int
         Frames from one change of velocity to the next.
     period : float
-        Frames of one swing.
+        Frames of one swing, at least 2.
 
     Returns
     -------

@@ -84,7 +84,7 @@ def generate(
     B_V : float
         Bandwidth of speed in px/frame; 0 for rigid motion. The published standard cloud has 0.5.
     sf_0, B_sf : float
-        Mean and bandwidth of spatial frequency in cycles/px.
+        Mean, up to 0.5, and bandwidth of spatial frequency in cycles/px.
     theta : float, or "direction"
         Mean orientation of the wave vectors, across which the bars lie, in degrees, 0 to the right,
         counter-clockwise as displayed (published: in radians, clockwise); or the direction in which each

@@ -21,7 +21,7 @@ SIGNATURES = {
 
 
 def described(path: str | Path) -> str:
-    """What a file is, such as "a recording by flowsim", "an HDF5 file of another program" or "empty".
+    """What a file is, such as "a recording by flowsim", "an HDF5 file of another program" or "an empty file".
 
     Only its first bytes and its attributes are read; a file that cannot be read at all is "a file that cannot
     be read", with the reason.

@@ -22,6 +22,8 @@ from flowsim.files.identify import described
 CHUNK_BYTES = 2**20
 FORMAT = 1
 """The version of this format, in the attribute ``format``; a file without that attribute is of format 1."""
+RESCALING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
+"""Attributes by which a reader would change the values of a variable."""
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
@@ -43,10 +45,6 @@ def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
             lengths[dim] = min(sizes[dim], max(1, CHUNK_BYTES // chunk_bytes))
             chunk_bytes *= lengths[dim]
     return tuple(lengths.values())
-
-
-RESCALING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
-"""Attributes by which a reader would change the values of a variable."""
 
 
 def attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:

@@ -67,7 +67,13 @@ class Sequences:
 
 
 def class_labels(stimulus: xr.Dataset) -> Tensor | None:
-    """The label of object 0 (trial,), or None if the stimulus has no labels."""
+    """The label of object 0 (trial,), or None if the stimulus has no labels.
+
+    Raises
+    ------
+    InputError
+        If labels are not whole numbers.
+    """
     if "label" not in stimulus.coords:
         return None
     first = stimulus.label.isel(object=0) if "object" in stimulus.label.dims else stimulus.label

@@ -182,24 +182,3 @@ def test_few_trials_and_flows(recording, rng):
     assert result.linearity_low.isnull().all()
     with pytest.raises(InputError, match="expected 1 or more flows that move, besides the reference"):
         group_structure.analyse(one.isel(flow=[0]))
-
-
-def test_the_features_used_are_saved_and_drawn(recording):
-    """By network where these differ in number: operators on 12 and on 24 features are not of one capacity."""
-    states, grid = lawful(Law(True, True), NEIGHBOURS, trials=4, times=6)
-    made = recording(states, NEIGHBOURS, grid.velocities)
-    fewer, all_of_them = (group_structure.analyse(made, features=count, permutations=2) for count in (12, 24))
-    assert (float(fewer.kept), int(fewer.features), int(fewer.features_recorded)) == (0.5, 12, 24)
-    assert (float(all_of_them.kept), int(all_of_them.features)) == (1, 24)
-    wide, narrow = (
-        result.isel(mode=slice(0, 4)) if "mode" in result.dims else result for result in (all_of_them, fewer)
-    )
-    runs = xr.concat([wide, narrow], "run", join="override").assign_coords(
-        run=["a", "b"], network=("run", ["a", "b"]), seed=("run", ["0", "0"])
-    )
-    title = group_structure.figure(runs).get_suptitle()
-    assert title.endswith("features of a pixel: a 24; b a random 12 of 24")
-    title = group_structure.figure(runs.isel(run=[0])).get_suptitle()
-    assert title.endswith("features of a pixel: 24")
-    used = group_structure.answers(runs)["features of a pixel that operators act on"]
-    assert used.values.tolist() == [24, 12]

@@ -5,7 +5,7 @@ import pytest
 import torch
 import xarray as xr
 
-from analysis import learned_action
+from analysis import group_structure, learned_action
 from flowsim import Flow, InputError, Law, VelocityGrid
 from flowsim.files import coordinates
 from tests.known.states import NEIGHBOURS, acted, acting_on_units, bounded, lawful, mixed, noise, turns
@@ -168,11 +168,12 @@ def test_states_that_say_nothing(recording, rng):
         learned_action.analyse(recording(broken, NEIGHBOURS))
 
 
-def test_the_features_used_are_saved_and_drawn(recording):
+@pytest.mark.parametrize("analysis", [learned_action, group_structure])
+def test_the_features_used_are_saved_and_drawn(analysis, recording):
     """By network where these differ in number: operators on 12 and on 24 features are not of one capacity."""
     states, grid = lawful(Law(True, True), NEIGHBOURS, trials=4, times=6)
     made = recording(states, NEIGHBOURS, grid.velocities)
-    fewer, all_of_them = (learned_action.analyse(made, features=count, permutations=2) for count in (12, 24))
+    fewer, all_of_them = (analysis.analyse(made, features=count, permutations=2) for count in (12, 24))
     assert (float(fewer.kept), int(fewer.features), int(fewer.features_recorded)) == (0.5, 12, 24)
     assert (float(all_of_them.kept), int(all_of_them.features)) == (1, 24)
     wide, narrow = (
@@ -181,9 +182,9 @@ def test_the_features_used_are_saved_and_drawn(recording):
     runs = xr.concat([wide, narrow], "run", join="override").assign_coords(
         run=["a", "b"], network=("run", ["a", "b"]), seed=("run", ["0", "0"])
     )
-    title = learned_action.figure(runs).get_suptitle()
+    title = analysis.figure(runs).get_suptitle()
     assert title.endswith("features of a pixel: a 24; b a random 12 of 24")
-    title = learned_action.figure(runs.isel(run=[0])).get_suptitle()
+    title = analysis.figure(runs.isel(run=[0])).get_suptitle()
     assert title.endswith("features of a pixel: 24")
-    used = learned_action.answers(runs)["features of a pixel that operators act on"]
+    used = analysis.answers(runs)["features of a pixel that operators act on"]
     assert used.values.tolist() == [24, 12]

@@ -167,3 +167,18 @@ def test_a_users_own_folder_adds_ideas(tmp_path):
         done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "my_stars" in done.stderr
+
+
+def test_a_folder_of_data_has_a_name(capsys):
+    assert main(["validate", "none.yaml", "--data", " "]) == 2
+    assert "--data: expected the folder of MNIST or KTH; got an empty text" in capsys.readouterr().err
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch, capsys):
+    """Where no shell has replaced it, as behind an equals sign."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec = '{"trials": 1, "frames": 2}'
+    assert main(["stimulus", "moving_digits", "test", "--spec", spec, "--into=~/a.h5"]) == 0
+    assert (tmp_path / "a.h5").is_file()
+    assert main(["inspect", "~/a.h5"]) == 0
+    assert "moving_digits" in capsys.readouterr().out

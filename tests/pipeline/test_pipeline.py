@@ -237,6 +237,25 @@ def test_a_mistake_is_told_before_the_first_job(tmp_path):
     assert not (folder / "results").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"title: [", "title: \u00e4".encode("latin-1"), b"a list"])
+def test_a_broken_experiment_concerns_itself_only(content, tmp_path):
+    """Others run, and `all` names it and leaves it out; asked for by itself, it is an error."""
+    folder = project(tmp_path)
+    (folder / "experiments" / "broken.yaml").write_bytes(content)
+    assert jobs(folder) == ALL
+    for target, status in (("all", 0), ("results/broken/report.html", 1)):
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", target],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+        assert "experiments/broken.yaml" in done.stdout + done.stderr
+        assert ("rule report" in done.stdout) == (status == 0)
+
+
 def killed(folder, moment, group=True):
     """Run until ``moment`` of the folder is true, then kill -9, all processes or Snakemake alone."""
     process = subprocess.Popen(

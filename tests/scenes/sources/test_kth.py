@@ -32,12 +32,14 @@ def test_no_folder(tmp_path, monkeypatch):
         generate()
 
 
-def test_videos_in_folders_of_their_actions(kth_videos, tmp_path, monkeypatch):
-    """As the published archives unpack, below FLOWSIM_DATA."""
+@pytest.mark.parametrize("place", ["walking/{name}.avi", "kth/all/walking/{name}.avi", "{name}.AVI"])
+def test_videos_in_folders_within_the_folder(place, kth_videos, tmp_path, monkeypatch):
+    """As the published archives unpack, below FLOWSIM_DATA, and as others lay them."""
     folder = kth_videos(tmp_path / "kth", {"person11_walking_d2": (20, "frames 1-20")})
-    (folder / "walking").mkdir()
     (video,) = folder.glob("*.avi")
-    video.rename(folder / "walking" / video.name)
+    there = folder / place.format(name=video.stem)
+    there.parent.mkdir(parents=True, exist_ok=True)
+    video.rename(there)
     monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path))
     assert generate().frames.shape == (20, 5, 32, 32)
 

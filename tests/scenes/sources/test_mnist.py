@@ -201,25 +201,29 @@ def test_the_real_files(monkeypatch):
     assert 0.13 < pixels[:published].mean() < 0.131, "0.1307, as is well known"
 
 
-@pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize(
-    ("layout", "rename"),
-    [
-        ("MNIST/raw", str),
-        ("raw", str),
-        (".", lambda name: name.replace("-idx", ".idx")),
-        (".", lambda name: f"{name}/{name.replace('-idx', '.idx')}"),
-    ],
-)
-def test_layouts_of_torchvision_and_kaggle(layout, rename, compressed, tmp_path):
-    """Each file is found; that of another name is not."""
+@pytest.mark.parametrize("ending", [".gz", ""])
+@pytest.mark.parametrize("layout", ["MNIST/raw", "raw", "."])
+@pytest.mark.parametrize("kaggle", [False, True])
+def test_layouts_of_torchvision_and_kaggle(layout, kaggle, ending, tmp_path):
     for name in FILES:
-        plain = rename(name.removesuffix(".gz"))
-        if compressed and "/" in plain:
-            pytest.skip("an archive unpacks to files that are not compressed")
-        file = tmp_path / layout / (f"{plain}.gz" if compressed else plain)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"a")
-        places = [path_in(tmp_path / each, name) for each in LAYOUTS]
-        assert [place for place in places if place] == [file] or file in places
+        plain = name.removesuffix(".gz")
+        assert_found(
+            tmp_path / layout / f"{plain.replace('-idx', '.idx') if kaggle else plain}{ending}",
+            name,
+            tmp_path,
+        )
     assert path_in(tmp_path / layout, "train-images-idx2-ubyte.gz") is None
+
+
+def test_files_in_folders_of_their_name(tmp_path):
+    """As some archives unpack."""
+    for name in FILES:
+        plain = name.removesuffix(".gz")
+        assert_found(tmp_path / plain / plain.replace("-idx", ".idx"), name, tmp_path)
+
+
+def assert_found(file, name, folder):
+    """Write a file, and see that it is found as the published one of a name, in one layout of a folder."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"a")
+    assert [found for layout in LAYOUTS if (found := path_in(folder / layout, name))] == [file]
