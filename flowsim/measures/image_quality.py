@@ -4,7 +4,9 @@ For frames of luminance in [0, 1], with mean squared error e,
 
     PSNR = -10 log10(e) dB
 
-    SSIM = mean over pixels of (2 mu_a mu_b + C1) (2 s_ab + C2) / ((mu_a^2 + mu_b^2 + C1) (s_a^2 + s_b^2 + C2))
+    SSIM = mean over pixels of   (2 mu_a mu_b + C1) (2 s_ab + C2)
+                               -------------------------------------------
+                               (mu_a^2 + mu_b^2 + C1) (s_a^2 + s_b^2 + C2)
 
 with means mu, variances s^2 and covariance s_ab under a Gaussian window of 1.5 px, C1 = 0.01^2, C2 = 0.03^2.
 SSIM is 1 for equal frames, and does not reward a blur that lowers the squared error. The border is left out
@@ -29,7 +31,7 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 def psnr(squared_error: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio in dB of mean squared errors, each of one frame; infinite for an error of 0."""
+    """Peak signal-to-noise ratio in dB of mean squared errors; infinite for an error of 0."""
     with np.errstate(divide="ignore"):
         return -10 * np.log10(squared_error)
 
@@ -44,8 +46,7 @@ def ssim(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
         return np.full(shape[:-2], np.nan)
 
     def blurred(frames: np.ndarray) -> np.ndarray:
-        sigma = (0,) * (frames.ndim - 2) + (SIGMA, SIGMA)
-        return gaussian_filter(frames.astype(np.float64), sigma, radius=[0] * (frames.ndim - 2) + [RADIUS] * 2)
+        return gaussian_filter(frames.astype(np.float64), SIGMA, radius=RADIUS, axes=(-2, -1))
 
     a, b = np.broadcast_to(predicted, shape), np.broadcast_to(true, shape)
     mean_a, mean_b = blurred(a), blurred(b)

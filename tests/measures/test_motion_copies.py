@@ -16,7 +16,9 @@ def moving(rng, velocities, frames=10, size=(12, 10), side=3, trials=6):
         top, left = rng.integers(size[0] - side), rng.integers(size[1] - side)
         layers[trial, layer, top : top + side, left : left + side] = rng.uniform(0.2, 1, (side, side))
     times = [
-        np.max([np.roll(layers[:, i], (t * vy, t * vx), (-2, -1)) for i, (vy, vx) in enumerate(velocities)], 0)
+        np.max(
+            [np.roll(layers[:, i], (t * vy, t * vx), (-2, -1)) for i, (vy, vx) in enumerate(velocities)], 0
+        )
         for t in range(frames)
     ]
     return np.stack(times, 1)
