@@ -15,4 +15,6 @@ comoving           states carried back along the flow
 eigenphases        angles of operators
 nearest_translate  the translation that fits best
 motion_energy      which way frames move
+moved_copies       predictions that copy what was seen, moved on
+image_quality      how alike two frames are: PSNR and SSIM
 """
