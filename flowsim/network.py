@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from flowsim import ideas, specification
 from flowsim.errors import InputError
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.layers.first_kernel import begin_near_identity
 
 State = tuple[Tensor, ...]
 """Everything a network carries from frame to frame."""
@@ -39,6 +40,8 @@ class Step:
     time : int
     prediction : Tensor (trial, channel, y, x) or None
         Of frame ``time``, made before that frame was seen; None where none was requested or none is possible.
+    decoded : Tensor (trial, channel, y, x) or None
+        The same before it was bounded, where the network's predictions are; training learns from it.
     """
 
     def __init__(
@@ -47,8 +50,10 @@ class Step:
         prediction: Tensor | None,
         update: Callable[[], State],
         top: Callable[[State], Tensor],
+        decoded: Tensor | None = None,
     ) -> None:
         self.time, self.prediction = time, prediction
+        self.decoded = prediction if decoded is None else decoded
         self._update, self._top = update, top
 
     @cached_property
@@ -83,12 +88,15 @@ class Network(nn.Module, ABC):
         The law by which the state follows a flow of the input; None where nothing is promised.
     observes : bool
         Whether the network takes the movements of its observer (``actions``).
+    bounded : bool
+        Whether what it predicts is kept within [0, 1], as luminance is. The gradient passes the bounds.
     """
 
     frame_shape: tuple[int, int]
     grid: VelocityGrid
     law: Law | None
     observes = False
+    bounded = False
 
     @abstractmethod
     def start(self, trials: int) -> State:
@@ -108,6 +116,12 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def update(self, state: State, frame: Tensor) -> State:
         """Take a frame (trial, channel, y, x) into an advanced state."""
+
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        """The weights by which units of the state depend on their own last values, each with what leaves a
+        unit as it is; see `flowsim.layers.first_kernel`. Empty for a network without a recurrence of its own.
+        """
+        return []
 
     def absorb(self, state: State, frame: Tensor) -> State:
         """Like `update`, for steps after which nothing is predicted; a network may skip work that only
@@ -183,10 +197,12 @@ class Network(nn.Module, ABC):
             if actions is not None:
                 state = self.move(state, actions[:, time])
             seen = time < frames.shape[1]
-            prediction = self.decode(state) if predicts(time) else None
+            decoded = self.decode(state) if predicts(time) else None
+            prediction = within_range(decoded) if self.bounded and decoded is not None else decoded
             frame = frames[:, time] if seen or prediction is None else prediction
             take = self.update if predicts(time + 1) else self.absorb
-            step = Step(time, prediction, partial(_take_in, take, state, frame, time, disturb), self.top)
+            taken = partial(_take_in, take, state, frame, time, disturb)
+            step = Step(time, prediction, taken, self.top, decoded)
             yield step
 
     def states(self, frames: Tensor, actions: Tensor | None = None) -> Tensor:
@@ -237,6 +253,14 @@ class Network(nn.Module, ABC):
         return frames.shape[1]
 
 
+def within_range(frame: Tensor) -> Tensor:
+    """A frame kept within [0, 1], with the gradient of the frame itself.
+
+    A plain cut has no gradient where it cuts: a rollout of nothing but 0 would teach nothing.
+    """
+    return frame.detach().clamp(0, 1) + (frame - frame.detach())
+
+
 def _take_in(
     take: Callable[[State, Tensor], State],
     state: State,
@@ -247,17 +271,49 @@ def _take_in(
     return take(state, disturb(frame, time) if disturb else frame)
 
 
-def build(name: str, frame_shape: tuple[int, int], **spec: Any) -> Network:
+def build(
+    name: str,
+    frame_shape: tuple[int, int],
+    *,
+    initial: Literal["usual", "identity"] = "usual",
+    bounded: bool = False,
+    **spec: Any,
+) -> Network:
     """Build the network ``flowsim/models/<name>.py`` describes, for frames of size (y, x).
+
+    Parameters
+    ----------
+    initial : {"usual", "identity"}
+        With which recurrent weights it begins: those of torch, or near the identity
+        (`flowsim.layers.first_kernel`).
+    bounded : bool
+        Keep its predictions within [0, 1]; see `Network`.
+    **spec
+        Arguments of the model's ``build``.
 
     Raises
     ------
     InputError
-        If there is no such model or the specification does not fit its ``build``.
+        If there is no such model, the specification does not fit its ``build``, or ``initial`` is "identity"
+        and there are no recurrent weights.
     """
     model = ideas.load("flowsim.models", name)
-    arguments = specification.arguments(model.build, spec, f"network {name}", given=("frame_shape",))
-    return model.build(frame_shape, **arguments)
+    where = f"network {name}"
+    common = {"initial": initial, "bounded": bounded}
+    specification.arguments(build, common, where, given=("name", "frame_shape", "spec"))
+    network = model.build(
+        frame_shape, **specification.arguments(model.build, spec, where, given=("frame_shape",))
+    )
+    network.bounded = bounded
+    if initial == "identity":
+        kernels = network.memory_kernels()
+        if not kernels:
+            raise InputError(
+                f"{where}: it has no recurrent weights that could begin near the identity; leave out initial"
+            )
+        for weight, identity in kernels:
+            begin_near_identity(weight, identity)
+    return network
 
 
 def build_from_settings(settings: Mapping[str, Any], frame_shape: tuple[int, int]) -> Network:

@@ -50,6 +50,11 @@ class Cell(nn.Module, ABC):
     def forward(self, carried: State, drive: Tensor) -> State:
         """The tensors carried after this frame."""
 
+    @property
+    @abstractmethod
+    def memory(self) -> Tensor:
+        """The kernel (channel, channel, y, x) by which a candidate for the next state depends on the last."""
+
 
 @final
 class RNN(Cell):
@@ -64,6 +69,10 @@ class RNN(Cell):
 
     def forward(self, carried: State, drive: Tensor) -> State:
         return (self.activation(at_every_velocity(self.recurrent, carried[0]) + drive),)
+
+    @property
+    def memory(self) -> Tensor:
+        return self.recurrent.weight
 
 
 @final
@@ -86,6 +95,10 @@ class GRU(Cell):
         candidate = torch.tanh(at_every_velocity(self.recurrent, r * h) + drive_n)
         return (z * h + (1 - z) * candidate,)
 
+    @property
+    def memory(self) -> Tensor:
+        return self.recurrent.weight
+
 
 @final
 class LSTM(Cell):
@@ -105,6 +118,10 @@ class LSTM(Cell):
         i, f, o, g = (at_every_velocity(self.recurrent, h) + drive).chunk(4, 2)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
+
+    @property
+    def memory(self) -> Tensor:
+        return self.recurrent.weight.chunk(4)[3]
 
 
 CELLS: dict[str, type[RNN] | type[GRU] | type[LSTM]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}

@@ -100,6 +100,15 @@ class SteerableConv(nn.Module):
         weight = self.kernels().flatten(2, 3).flatten(0, 1)
         return F.conv2d(x.flatten(1, 2), weight, padding="same").unflatten(1, (-1, self.own))
 
+    @property
+    def memory(self) -> tuple[Tensor, Tensor]:
+        """Weights (channel, channel, kind, harmonic), and those that leave a field nearly as it is: an
+        orientation takes from itself alone, and from around its own pixel with a sum of 1.
+        """
+        identity = torch.zeros_like(self.weight[0, 0])
+        identity[0, 0] = 1 / self.bank[0, 0].sum()
+        return self.weight, identity
+
     def kernels(self) -> Tensor:
         """(output, its orientation, input, its orientation, y, x)."""
         if self.own == self.others:

@@ -89,6 +89,10 @@ class FERNN(Network):
             updated = (*updated, *after)
         return updated
 
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        cells: Any = self.cells
+        return [(cell.memory, None) for cell in cells]
+
     def logits(self, state: State) -> Tensor:
         return self.readout.logits(self.top(state))
 

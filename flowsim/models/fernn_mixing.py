@@ -52,10 +52,11 @@ class FERNNMixing(Network):
         self.frame_shape, self.grid, self.channels = frame_shape, grid, channels
         differences, index = kernel_index(grid, radius)
         kernels = torch.zeros(len(differences), channels, channels, kernel, kernel)
-        kernels[differences.index((0, 0))] = CircularConv2d(channels, channels, kernel).weight.detach()
+        self.own = differences.index((0, 0))
+        kernels[self.own] = CircularConv2d(channels, channels, kernel).weight.detach()
         self.kernels = nn.Parameter(kernels)
         gain = torch.full((len(differences), 1, 1, 1, 1), 1 / len(grid))
-        gain[differences.index((0, 0))] = 1
+        gain[self.own] = 1
         self.register_buffer("gain", gain, persistent=False)
         self.register_buffer("index", index, persistent=False)
         self.encoder = CircularConv2d(1, channels, kernel)
@@ -81,6 +82,9 @@ class FERNNMixing(Network):
 
     def update(self, state: State, frame: Tensor) -> State:
         return (torch.relu(state[0] + lift(self.encoder(frame))),)
+
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        return [(self.kernels[self.own], None)]
 
     def logits(self, state: State) -> Tensor:
         return self.readout.logits(state[0])

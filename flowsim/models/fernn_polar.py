@@ -105,6 +105,9 @@ class FERNNPolar(Network):
         drive = lift(self.encoder(self.polar.from_pixels(frame)))
         return (torch.relu(at_every_velocity(self.recurrent, state[0]) + drive),)
 
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        return [(self.recurrent.weight, None)]
+
     def logits(self, state: State) -> Tensor:
         return class_logits(self.classifier, pool_max(state[0]).mean((-2, -1)))
 

@@ -31,7 +31,7 @@ from flowsim.layers.circular import CircularConv2d, convolve_each
 from flowsim.layers.fused_recurrence import recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.velocity_channels import lift, pool_max
-from flowsim.network import Network, State, Step
+from flowsim.network import Network, State, Step, within_range
 
 Count = Annotated[int, Field(ge=1)]
 ENCODER = (32, 64)
@@ -80,6 +80,10 @@ class ReleasedTranslation(Network):
     def decode(self, state: State) -> Tensor:
         return self.decoder_conv(pool_max(self.top(state)))
 
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        conv_h: Any = self.cell.conv_h
+        return [(conv_h.weight, None)]
+
     def logits(self, state: State) -> Tensor:
         raise InputError(
             "the released translation network predicts frames; build it with classes=n to classify"
@@ -100,16 +104,17 @@ class ReleasedTranslation(Network):
         if actions is not None:
             self.move(state, actions)
         for time in times:
-            prediction, seen = None, time < frames.shape[1]
+            decoded, prediction, seen = None, None, time < frames.shape[1]
             if not seen or time >= max(predict_from, 1):
                 ahead = self.update(state, state[-1])  # the frame before, once more
-                prediction = self.decode(ahead)
+                decoded = self.decode(ahead)
+                prediction = within_range(decoded) if self.bounded else decoded
             state = (
                 self.update(state, frames[:, time])
                 if seen or prediction is None
                 else (*ahead[:-1], prediction)
             )
-            yield Step(time, prediction, partial(tuple, state), self.top)
+            yield Step(time, prediction, partial(tuple, state), self.top, decoded)
 
 
 class ReleasedActions(Network):
@@ -162,6 +167,10 @@ class ReleasedActions(Network):
 
     def decode(self, state: State) -> Tensor:
         raise InputError("the released action classifier predicts no frames; it only classifies")
+
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        layers: Any = self.lstm.conv_h_layers
+        return [(layers[0][0].weight, None)]
 
     def logits(self, state: State) -> Tensor:
         return self.fc(pool_max(state[0]).mean((-2, -1)))

@@ -100,6 +100,9 @@ class FERNNRotation(Network):
         recurrent = self.recurrent(comoving.flatten(0, 1))
         return (torch.relu(recurrent + drive) * self.disc).view_as(comoving), time
 
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        return [self.recurrent.memory]
+
     def logits(self, state: State) -> Tensor:
         return class_logits(self.classifier, self.top(state).amax(1).mean((-3, -2, -1)))
 

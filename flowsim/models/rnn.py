@@ -63,5 +63,13 @@ class Flattened(Network):
             tensor[:, None, :, None, None] for tensor in (updated if self.carried == 2 else (updated,))
         )
 
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        weight = self.cell.weight_hh
+        if isinstance(self.cell, nn.RNNCell):
+            return [(weight, None)]
+        return [
+            (weight[2 * self.units : 3 * self.units], None)
+        ]  # of the candidate, the third part of torch's gates
+
     def logits(self, state: State) -> Tensor:
         return class_logits(self.classifier, state[0].flatten(1))

@@ -87,6 +87,9 @@ class SelfMotion(Network):
         drive = self.encoder(F.pad(frame, (0, unseen[1], 0, unseen[0])))
         return (torch.relu(at_every_velocity(self.recurrent, state[0]) + lift(drive)),)
 
+    def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
+        return [(self.recurrent.weight, None)]
+
     def logits(self, state: State) -> Tensor:
         return self.readout.logits(state[0])
 

@@ -137,8 +137,8 @@ class Passage:
         end = self.batch.sequences.frames.shape[1]
         predictions = []
         for step in self.steps(state, times, task.first_prediction(self.batch.warm)):
-            if step.prediction is not None:
-                predictions.append(step.prediction)
+            if step.decoded is not None:
+                predictions.append(step.decoded)
         carries_on = task.reads_last_state or times.stop < end
         return predictions, step.carried if carries_on else ()
 
