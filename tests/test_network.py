@@ -13,7 +13,7 @@ def test_bounded_predictions(name):
     torch.manual_seed(0)
     free, bound = (build(name, (8, 8), bounded=b) for b in (False, True))
     bound.load_state_dict(free.state_dict())
-    frames = 20 * torch.randn(3, 4, 1, 8, 8)
+    frames = 1e5 * torch.randn(3, 4, 1, 8, 8)
     steps = list(bound.steps(frames, horizon=2))
     predicted = [step for step in steps if step.prediction is not None]
     for step in predicted:
@@ -21,7 +21,7 @@ def test_bounded_predictions(name):
     assert any((step.decoded != step.prediction).any() for step in predicted)
     in_context = [step.prediction for step in free.steps(frames)][1:]
     for expected, step in zip(in_context, predicted, strict=False):
-        torch.testing.assert_close(step.decoded, expected)
+        torch.testing.assert_close(step.decoded, expected, rtol=1e-4, atol=1e-2)
     assert 0 <= bound.rollout(frames, 5).min() <= bound.rollout(frames, 5).max() <= 1
     bound.zero_grad()
     bound.rollout(frames, 3)[:, -1].sum().backward()
