@@ -205,7 +205,7 @@ def _first_error(error: ValidationError, model: type[BaseModel], spec: Any) -> s
 
 def _expected(error: Mapping[str, Any]) -> str:
     """What one of pydantic's errors expected."""
-    if error["type"] == "too_short":
+    if error["type"] == "too_short" and isinstance(error["input"], list):
         return f"input should be a list of at least {error['ctx']['min_length']}"
     message = error["msg"].replace("valid array", "list")
     return f"{message[0].lower()}{message[1:]}"
