@@ -88,6 +88,7 @@ def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
     by_place = [name for name, parameter in parameters.items() if parameter.kind != parameter.KEYWORD_ONLY]
     given = tuple(name for name, parameter in parameters.items() if parameter.default is parameter.empty)
     where = function.__module__.rpartition(".")[-1]
+    made: Callable[..., Made] = function
 
     @wraps(function)
     def called(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Made:
@@ -95,7 +96,7 @@ def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
         if len(args) > len(by_place) or not values.keys() >= set(given):
             return function(*args, **kwargs)  # Python says what is wrong with the call
         taken = {name: _taken(function, name, values.pop(name), where) for name in given}
-        return function(**taken, **arguments(function, values, where, given))
+        return made(**taken, **arguments(function, values, where, given))
 
     return called
 

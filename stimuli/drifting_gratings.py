@@ -46,7 +46,7 @@ def generate(
     temporal_frequencies: Temporal = (0.125,),
     phases: Angles | Literal["random"] = "random",
     contrast: Share | Shares = 1.0,
-    components: Literal[1, 2] = 1,
+    components: Annotated[int, Field(ge=1, le=2)] = 1,
     plaid_angle: float = 90.0,
     aperture: Literal["none", "disc", "gaussian"] = "none",
     radius: Positive = 4.0,
