@@ -6,17 +6,17 @@ which labels it takes for which.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import plot, velocity_plane
 from flowsim.files import coordinates
 from flowsim.measures import ground_truth
+from flowsim.specification import Amount, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,9 +31,8 @@ READING = (
 )
 
 
-def analyse(
-    recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None
-) -> xr.Dataset:
+@checked
+def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr.Dataset:
     """Accuracy by velocity and time.
 
     Parameters

@@ -31,6 +31,7 @@ from flowsim.flows.law import LAWS, Law
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import recorded
 from flowsim.measures.block_map import Place, mapped
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,6 +74,7 @@ class Squares:
     by_channel: xr.DataArray
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Measure all four laws.
 

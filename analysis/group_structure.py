@@ -40,6 +40,7 @@ from flowsim.figures import panels, plot
 from flowsim.measures import eigenphases, recorded, statistics
 from flowsim.measures.comoving import States, channel_partners
 from flowsim.measures.operators import UnshrunkOperators, fit_unshrunk_operators
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -73,9 +74,9 @@ SPREAD = 0.6
 """Width over which the networks stand side by side, where the next class of operator is at 1."""
 ACROSS = 4
 """Axes of networks in a row, at most."""
-Count = Annotated[int, Field(ge=1)]
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
@@ -85,7 +86,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 20,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Fit the operators and compare them with each other.
 

@@ -37,6 +37,7 @@ from flowsim.measures.operators import (
     fit_operators,
     reference_rows,
 )
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,9 +63,9 @@ LOWEST_DRAWN = -1.1
 """R^2 below this is drawn there."""
 SPREAD = 0.7
 """Width over which the networks stand side by side, where the next class of operator is at 1."""
-Count = Annotated[int, Field(ge=1)]
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
@@ -74,7 +75,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 999,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Fit and judge operators.
 

@@ -13,6 +13,7 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.figures import plot
 from flowsim.measures import recorded
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,7 @@ BASELINES = {"last frame": "mse_copy", "mean frame": "mse_mean"}
 """Predictions that know no motion, and the variables with their errors."""
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Error by predicted frame.
 

@@ -34,6 +34,7 @@ from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS, Law
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import recorded, statistics
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +75,7 @@ class Pair:
         return float(np.linalg.norm(self.flow.velocity))
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Lie derivatives by law.
 

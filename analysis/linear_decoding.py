@@ -36,6 +36,7 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, decoding, ground_truth, recorded, statistics
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
@@ -105,13 +106,14 @@ class Target:
         return self.name == "identity"
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
     folds: Annotated[int, Field(ge=2)] = 10,
-    components: Annotated[int, Field(ge=1)] = 32,
-    permutations: Annotated[int, Field(ge=1)] = 100,
-    seed: int = 0,
+    components: Count = 32,
+    permutations: Count = 100,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Decode by frame, across flows and across frames.
 

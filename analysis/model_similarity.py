@@ -45,6 +45,7 @@ from flowsim.errors import InputError
 from flowsim.figures import plot
 from flowsim.files import coordinates
 from flowsim.measures import ground_truth, recorded, similarity, statistics
+from flowsim.specification import Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,8 +85,9 @@ MEASURES = {
 }
 
 
+@checked
 def analyse(
-    recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] = 500, seed: int = 0
+    recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] = 500, seed: Whole = 0
 ) -> xr.Dataset:
     """Gram matrix of the states.
 

@@ -40,6 +40,7 @@ from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import orbit, recorded, statistics, tuning
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,13 +111,14 @@ class Probed:
     rounding: float
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
-    at: Annotated[int, Field(ge=1)] | None = None,
+    at: Count | None = None,
     persistence: Annotated[float, Field(gt=1)] = 2.0,
-    shuffles: Annotated[int, Field(ge=1)] = 20,
-    seed: int = 0,
+    shuffles: Count = 20,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Geometry of every orbit (trial, time).
 

@@ -14,6 +14,7 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.measures import recorded
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +35,7 @@ SEEN = 3
 """Frames of the context that the example shows, at most."""
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Error over the trained horizon, and an example.
 

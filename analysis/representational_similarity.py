@@ -31,11 +31,10 @@ Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.measure
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
 
 from flowsim import progress
 from flowsim.errors import InputError
@@ -43,6 +42,7 @@ from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, ground_truth, rdm, recorded, statistics
 from flowsim.measures.motion_energy import motion_energies
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,13 +106,14 @@ class Distances:
         return np.diagonal(blocks, axis1=3, axis2=5)
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
-    trials: Annotated[int, Field(ge=1)] = 8,
-    pixels: Annotated[int, Field(ge=1)] = 5,
-    permutations: Annotated[int, Field(ge=1)] = 200,
-    seed: int = 0,
+    trials: Count = 8,
+    pixels: Count = 5,
+    permutations: Count = 200,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """RDMs by frame, and their agreement with models.
 

@@ -21,6 +21,7 @@ from flowsim.files import coordinates
 from flowsim.flows.flow import Flow, transport
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import ground_truth, recorded
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +56,7 @@ class Maps:
     rest: torch.Tensor
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Stabilise the maps of the trials in which all objects rest in the reference.
 

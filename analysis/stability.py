@@ -44,6 +44,7 @@ from flowsim.files import coordinates
 from flowsim.flows.flow import Flow
 from flowsim.measures import recorded, statistics
 from flowsim.measures.nearest_translate import nearest, norm, split
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,6 +116,7 @@ class Rollout:
     steady: bool
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Everything by predicted frame (``ahead``, from 1), mean over trials; trials are means over flows.
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from flowsim.figures import plot
 from flowsim.files import coordinates
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ READING = (
 )
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """The learning curve that the recording carries.
 

@@ -5,14 +5,14 @@ Mean squared error as a function of the velocity of one object, while the others
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
 
 from flowsim.figures import plot, velocity_plane
 from flowsim.measures import ground_truth, recorded
+from flowsim.specification import Amount, checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +32,8 @@ BASELINES = {"last frame": "copy", "mean frame": "mean"}
 """Predictions that know no motion, and how the names of their errors begin."""
 
 
-def analyse(
-    recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None
-) -> xr.Dataset:
+@checked
+def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr.Dataset:
     """Error by velocity.
 
     Parameters

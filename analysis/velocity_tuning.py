@@ -27,6 +27,7 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import ground_truth, recorded, statistics, tuning
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,15 +54,16 @@ EXAMPLES = 3
 """Units of each network whose curves are drawn."""
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
-    since: Annotated[int, Field(ge=0)] | None = None,
+    since: Whole | None = None,
     response: Literal["rectified", "magnitude"] = "rectified",
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05,
-    permutations: Annotated[int, Field(ge=1)] = 1999,
-    splits: Annotated[int, Field(ge=1)] = 50,
-    seed: int = 0,
+    permutations: Count = 1999,
+    splits: Count = 50,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Tuning of every unit.
 

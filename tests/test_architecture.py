@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "files": {"errors", "flows", "HOMES"},
     "layers": {"errors", "flows"},
     "network": {"errors", "flows", "ideas", "specification"},
-    "models": {"errors", "flows", "layers", "network"},
+    "models": {"errors", "flows", "layers", "network", "specification"},
     "scenes": {"errors", "flows", "files", "splits", "progress"},
     "training": {"errors", "files", "network", "scenes", "ideas", "specification"},
     "recording": {"errors", "flows", "files", "network", "scenes", "specification"},
@@ -32,8 +32,8 @@ MAY_IMPORT = {
         *("errors", "ideas", "specification", "effects", "files", "figures"),
         *("network", "training", "experiment"),
     },
-    "stimuli": {"errors", "flows", "scenes", "splits"},
-    "analysis": {"errors", "flows", "files", "measures", "figures", "progress"},
+    "stimuli": {"errors", "flows", "scenes", "specification", "splits"},
+    "analysis": {"errors", "flows", "files", "measures", "figures", "progress", "specification"},
     "__main__": {"commands"},
 }
 """What each wing, or file beside the wings, may import; within itself a wing imports freely. `commands`

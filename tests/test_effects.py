@@ -85,7 +85,7 @@ def test_noncentrality_of_differences_far_beyond_the_spread():
         pytest.param((2, 2), 1, 0, 0.95, 0.99, id="2 seeds"),
         pytest.param((2, 2), 3, 0, 0.94, 0.98, id="2 seeds, unequal", marks=pytest.mark.slow),
         pytest.param((3, 5), 2, 0, 0.93, 0.98, id="3 and 5 seeds", marks=pytest.mark.slow),
-        pytest.param((8, 8), 3, 0, 0.93, 0.97, id="8 seeds, unequal"),
+        pytest.param((8, 8), 3, 0, 0.93, 0.97, id="8 seeds, unequal", marks=pytest.mark.slow),
         pytest.param((8, 8), 1, 0.8, 0.93, 0.97, id="paired"),
         pytest.param((3, 3), 1, 0.8, 0.97, 1, id="too few to pair", marks=pytest.mark.slow),
     ],

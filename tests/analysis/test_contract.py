@@ -115,9 +115,39 @@ def check(name, judgement):
         assert ((known >= low) & (known <= high)).all(), label
 
 
+CONSTANT, CHANGING = ("trial", "object"), ("trial", "object", "time")
+LIKE_EACH_OTHER = {
+    ("translation", CONSTANT, True): ["moving_digits", "digit_world", "moving_actions", "moving_kth"],
+    ("translation", CONSTANT, False): ["drifting_gratings", "motion_clouds", "random_dots", "optic_flow"],
+    ("translation", CHANGING, True): ["accelerating_digits", "colliding_digits"],
+    ("rotation", CONSTANT, True): ["rotating_digits"],
+    ("spiral", CONSTANT, True): ["expanding_digits"],
+}
+"""Stimuli by what analyses ask about: the group of flows, dimensions of velocities, and labels or none."""
+
+
+def in_the_short_run():
+    """Each analysis and one stimulus of each kind, which take turns from one analysis to the next that reads
+    the same split.
+    """
+    turns = dict.fromkeys(SPLITS, 0)
+    for name in ANALYSES:
+        split = ideas.load("analysis", name).READS
+        for alike in LIKE_EACH_OTHER.values():
+            yield name, alike[turns[split] % len(alike)]
+        turns[split] += 1
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", ANALYSES)
-def test_every_stimulus(name, family, shown):
+def test_every_stimulus_is_of_a_kind(family):
+    made = ideas.load("stimuli", family).generate("probe", np.random.default_rng(0), trials=1, frames=2)
+    velocity = next(made[name] for name in made.coords if name.startswith("velocity_"))
+    kind = made.attrs["flow_group"], velocity.dims, "label" in made.coords
+    assert family in LIKE_EACH_OTHER[kind]
+
+
+@pytest.mark.parametrize(("name", "family"), [*in_the_short_run()])
+def test_every_kind_of_stimulus(name, family, shown):
     check(name, judged(name, shown(family, ideas.load("analysis", name).READS), draws=2))
 
 

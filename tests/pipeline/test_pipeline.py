@@ -237,23 +237,45 @@ def test_a_mistake_is_told_before_the_first_job(tmp_path):
     assert not (folder / "results").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"title: [", "title: \u00e4".encode("latin-1"), b"a list"])
-def test_a_broken_experiment_concerns_itself_only(content, tmp_path):
-    """Others run, and `all` names it and leaves it out; asked for by itself, it is an error."""
-    folder = project(tmp_path)
-    (folder / "experiments" / "broken.yaml").write_bytes(content)
-    assert jobs(folder) == ALL
-    for target, status in (("all", 0), ("results/broken/report.html", 1)):
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", target],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, done.stderr
-        assert "experiments/broken.yaml" in done.stdout + done.stderr
-        assert ("rule report" in done.stdout) == (status == 0)
+BROKEN = {"empty": b"", "yaml": b"title: [", "latin": "title: \u00e4".encode("latin-1"), "list": b"a list"}
+"""Contents of experiment files that cannot be read."""
+
+
+def dry_run(folder, target):
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", target],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def beside_broken(tmp_path_factory):
+    """The project with experiments that cannot be read."""
+    folder = project(tmp_path_factory.mktemp("broken"))
+    for name, content in BROKEN.items():
+        (folder / "experiments" / f"{name}.yaml").write_bytes(content)
+    return folder
+
+
+def test_broken_experiments_concern_themselves_only(beside_broken):
+    """Others run, and `all` names them and leaves them out."""
+    assert jobs(beside_broken) == ALL
+    status, text = dry_run(beside_broken, "all")
+    assert status == 0, text
+    assert "rule report" in text
+    for name in BROKEN:
+        assert f"experiments/{name}.yaml" in text
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "latin")) for name in BROKEN]
+)
+def test_a_broken_experiment_is_an_error_where_it_is_asked_for(name, beside_broken):
+    status, text = dry_run(beside_broken, f"results/{name}/report.html")
+    assert status == 1, text
+    assert f"experiments/{name}.yaml" in text
+    assert "rule report" not in text
 
 
 def killed(folder, moment, group=True):

@@ -16,11 +16,14 @@ from flowsim.scenes.sources.digits import digits, pixels
 FAMILIES = ideas.names("stimuli")
 SPLITS = ["train", "valid", "test", "sweep", "probe"]
 SMALL = {"trials": 3, "frames": 5}
+ONE_OF_EACH = {"trials": 1, "frames": 5}
+"""Of a sweep, which has so many trials of each velocity."""
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
 
 def generate(family, split, seed=0, **spec):
-    return ideas.load("stimuli", family).generate(split, np.random.default_rng(seed), **{**SMALL, **spec})
+    size = ONE_OF_EACH if split == "sweep" else SMALL
+    return ideas.load("stimuli", family).generate(split, np.random.default_rng(seed), **{**size, **spec})
 
 
 @pytest.mark.parametrize("split", SPLITS)
