@@ -71,6 +71,36 @@ def images(recording: xr.Dataset) -> np.ndarray:
     return pd.factorize(number)[0]
 
 
+def other_trials(
+    recording: xr.Dataset, most: int, among: Sequence[int] | None = None
+) -> list[tuple[int, int]]:
+    """Trials, each with another one that shows another image: what chance levels are taken from.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``object_image`` if it is known which trials show the same image.
+    most : int
+        How many pairs there are at most; trials are spread over the recording.
+    among : sequence of int, optional
+        Of which trials; all, if not given.
+
+    Returns
+    -------
+    list of (int, int)
+        No trial is the second of two pairs, as far as images allow. Empty where all trials show one image.
+    """
+    trials = np.arange(recording.sizes["trial"]) if among is None else np.asarray(among)
+    chosen = trials[np.linspace(0, len(trials) - 1, min(most, len(trials))).astype(int)]
+    image = images(recording)
+    pairs = []
+    for i, trial in enumerate(chosen):
+        following = np.roll(chosen, -i - 1)[:-1]
+        others = following[image[following] != image[trial]]
+        pairs += [(int(trial), int(other)) for other in others[:1]]
+    return pairs
+
+
 def flow_velocities(recording: xr.Dataset) -> np.ndarray:
     """Velocity (flow, component) of each flow, in the units of its group."""
     return np.array([flow.velocity for flow in coordinates.flows(recording)], np.float64)
