@@ -7,9 +7,9 @@ reference input:
 
 with norms over trials, channels, pixels and those velocity channels about which the law says something. Their
 share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0. Errors are relative
-to the distance of the state from its mean over flows, trials and pixels, as `flowsim.measures.law_error` says: 0
-is a law that holds, 1 what the mean alone would get, sqrt(2) what independent states get, whatever the biases
-of the network.
+to the distance of the state from its mean over flows, trials and pixels (`flowsim.measures.law_error`): 0 is
+a law that holds, 1 what the mean alone would get, sqrt(2) what independent states get, whatever the biases of
+the network.
 
 Beside it is a chance level: the error of the law at the last frame if it is told the state under the
 reference in another trial, of another image where that is known. Where trials share what they hold, such as a
@@ -32,10 +32,10 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.flows.law import LAWS, Law
-from flowsim.measures.law_error import Comparison, Moments, missed, relative
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import ground_truth, recorded
 from flowsim.measures.block_map import Place, mapped
+from flowsim.measures.law_error import Comparison, Moments, eps_of, missed, relative
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,10 +47,10 @@ READING = (
     "Distance between the state under the flowed input and what each law predicts from the state under the "
     "unmoved input, relative to how far the state is from its mean over flows, trials and pixels: 0 means "
     "that the law holds; 1, that it is as wrong as that mean; independent states are at 1.41. Marks on the "
-    "right are the chance level, the error if the law is told another trial: a law says nothing about a trial "
-    "from there on. Mean over the flows that the law covers; thin lines are seeds. Below, in the same colours, "
-    "the share of velocity channels to which the law applies (coverage), mean over all moving flows. A law "
-    "with coverage 0 has no error, and errors below 1e-9 are drawn at 1e-9. In the opening table a law "
+    "right are the chance level, the error if the law is told another trial: from there on it says nothing "
+    "about a trial. Mean over the flows that the law covers; thin lines are seeds. Below, in the same "
+    "colours, the share of velocity channels to which the law applies (coverage), mean over moving flows. "
+    "A law with coverage 0 has no error, and errors below 1e-9 are drawn at 1e-9. In the opening table a law "
     "applies if it covers a channel under every moving flow, and has no worst error otherwise."
 )
 FLOOR = 1e-9
@@ -106,10 +106,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     state, grid, laws = _read(recording)
     comparison = Comparison.of(coordinates.flows(recording), laws, grid, "orientation" in state.dims)
     sums = _sums(state, recording.time.values.tolist(), comparison)
-    spread = sums.moments.spread(state.dtype)
+    eps = eps_of(state.dtype)
+    spread = sums.moments.spread(eps)
     if not spread.any():
         raise InputError(
-            "expected states that vary; each unit is constant, the same under all flows and in all trials and "
+            "expected states that vary; each unit is constant, the same under all flows, in all trials and "
             "pixels: the network is dead, and would obey every law. Train it again, or record another site"
         )
     errors = _errors(sums, spread, comparison)
@@ -118,7 +119,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return _packed(recording, errors, comparison, grid).assign(
         constant=(
             "flow",
-            sums.moments.constant(state.dtype).mean((1, 2, 3)),
+            sums.moments.constant(eps).mean((1, 2, 3)),
             {"long_name": "share of units that are constant", "units": "1"},
         ),
         chance_trials=((), len(pairs), {"units": "1"}),

@@ -22,8 +22,8 @@ from flowsim.errors import InputError
 from flowsim.flows.flow import Flow, transport
 from flowsim.flows.group import FlowGroup, Velocity
 from flowsim.flows.law import ORIENTED, Law
-from flowsim.measures.law_error import Comparison, Moments, missed, relative
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.measures.law_error import Comparison, Moments, missed, relative
 from flowsim.network import Network
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
@@ -103,7 +103,7 @@ def equivariance_error(
     both = np.stack([states.double().cpu().numpy() for states in (reference, moved)])
     rest = Flow(flow.group, (0,) * len(flow.velocity))
     comparison = Comparison.of([rest, flow], [law], grid, reference.ndim == ORIENTED)
-    spread = Moments.of(both).spread(both.dtype if reference.dtype == torch.float64 else np.float32)
+    spread = Moments.of(both).spread(torch.finfo(reference.dtype).eps)
     constant = float((spread == 0).mean())
     covered = law.coverage(flow, grid)
     if not covered:

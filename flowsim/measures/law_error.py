@@ -112,9 +112,9 @@ def carried(flow: Flow, state: Tensor, time: float, oriented: bool = False) -> T
     """A state (..., [orientation,] y, x) that ``flow`` has moved for some time, and that goes on beyond the
     frame as it is in its corners.
 
-    Groups that turn or expand bring in what is outside the frame, which they take for 0. That is so of frames,
-    and not of states with a bias: here a constant stays what it is. The corners of each map are 0 where
-    networks keep to the disc that turns.
+    Groups that turn or expand bring in what is outside the frame, which they take for 0. That is so of
+    frames, and not of states with a bias: here a constant stays what it is. The corners of each map are 0
+    where networks keep to the disc that turns.
     """
     act = flow.act_oriented if oriented else flow.act
     if flow.group.translates:
@@ -161,27 +161,31 @@ class Moments:
         squares = self.squares + other.squares + step**2 * (self.count * other.count / count)
         return Moments(count, self.mean + step * (other.count / count), squares)
 
-    def spread(self, dtype: Any) -> np.ndarray:
+    def spread(self, eps: float) -> np.ndarray:
         """Sum of squares (...) about the mean over flows too; mean over flows. 0 where it is no more than
-        rounding in ``dtype``, in which the values were stored.
+        rounding by ``eps`` relative to the mean.
         """
         mean = self.mean.mean(0)
         about = (self.squares + self.count * (self.mean - mean) ** 2).mean(0)
-        return np.where(about <= self.count * _rounding(dtype, mean), 0, about)
+        return np.where(about <= self.count * _rounding(eps, mean), 0, about)
 
-    def constant(self, dtype: Any) -> np.ndarray:
-        """Whether all values of a flow are the same (flow, ...), but for rounding in ``dtype``; NaN where
-        there is a single value.
+    def constant(self, eps: float) -> np.ndarray:
+        """Whether all values of a flow are the same (flow, ...), but for rounding by ``eps``; NaN where there
+        is a single value.
         """
-        same = (self.squares <= self.count * _rounding(dtype, self.mean)).astype(float)
+        same = (self.squares <= self.count * _rounding(eps, self.mean)).astype(float)
         return same if self.count > 1 else np.full_like(same, np.nan)
 
 
-def _rounding(dtype: Any, mean: np.ndarray) -> np.ndarray:
-    """Variance below which values of this type, and mean, are the same but for rounding."""
+def eps_of(dtype: Any) -> float:
+    """Step between 1 and the next number of a type of real numbers; that of float64 for whole numbers."""
     kind = np.dtype(dtype)
-    last_digit = float(np.finfo(kind if kind.kind == "f" else np.float64).eps)
-    return (LAST_DIGITS * last_digit * mean) ** 2
+    return float(np.finfo(kind if kind.kind == "f" else np.float64).eps)
+
+
+def _rounding(eps: float, mean: np.ndarray) -> np.ndarray:
+    """Variance below which values with this mean are the same but for rounding."""
+    return (LAST_DIGITS * eps * mean) ** 2
 
 
 def relative(missed: np.ndarray, spread: np.ndarray) -> np.ndarray:
