@@ -3,8 +3,8 @@
 One still image is set in motion by a flow u. The map of a state channel is shown as it is, and carried back
 along the flow, psi_(-t)(u) h_t. In a flow-equivariant network the channel with v = u is then the map that the
 channel v = 0 has of the image at rest; in an ordinary network it is smeared along the motion. A network whose
-only channel is v = 0 is judged by that one under every flow; where a network has several, and none with v = u,
-there is nothing to compare.
+only channel is v = 0 is judged by that one under every flow; where a network has several, and none with
+v = u, there is nothing to compare.
 
 The distance between both is relative to how far maps are from their mean over flows, trials and pixels, as
 `flowsim.measures.law_error` says, so that a bias makes no map still.
@@ -38,9 +38,10 @@ READING = (
     "One still image is set in motion. Each row is the most active channel of one network's first seed: its "
     "map at some frames as recorded (raw), the same carried back along the motion (stab.), the mean of the "
     "latter over time, and the map of the same image at rest. If the stabilised maps are sharp and equal to "
-    "the map at rest, the state moves with the world; if they are smeared, it lags behind; blank, the network "
-    "has several channels and none of that velocity. Below, the distance between the stabilised map and the "
-    "map at rest, relative to how far maps are from their mean: 0 means still, independent maps are at 1.41. "
+    "the map at rest, the state moves with the world; if they are smeared, it lags behind; if blank, the "
+    "network has several channels and none of that velocity. Below, the distance between the stabilised map "
+    "and the map at rest, relative to how far maps are from their mean: 0 means still, independent maps are "
+    "at 1.41. "
     "Marks on the right are the chance level, the distance from the map at rest of another trial. Mean over "
     "the moving flows that have a channel, whose share is given (coverage); thin lines are seeds. In the "
     "opening table there is no change where one has none."
@@ -123,8 +124,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     spread = together.spread(eps_of(state.dtype)).sum((1, 2))
     if not spread.any():
         raise InputError(
-            "expected states that vary; the maps are constant, the same in all trials and pixels: the network "
-            "is dead, and would be still. Train it again, or record another site"
+            "expected states that vary; the maps are constant, the same in all trials and pixels: the "
+            "network is dead, and would be still. Train it again, or record another site"
         )
     change = np.where(covered[:, None], relative(missed, spread), np.nan)
     share = len(told) / len(resting)

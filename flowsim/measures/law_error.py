@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from flowsim.flows.flow import Flow
-from flowsim.flows.law import Law
+from flowsim.flows.law import ORIENTED, Law
 from flowsim.flows.velocity_grid import VelocityGrid
 
 LAST_DIGITS = 4
@@ -119,9 +119,26 @@ def carried(flow: Flow, state: Tensor, time: float, oriented: bool = False) -> T
     act = flow.act_oriented if oriented else flow.act
     if flow.group.translates:
         return act(state, time)
-    corners = state[..., :: max(1, state.shape[-2] - 1), :: max(1, state.shape[-1] - 1)]
-    outside = corners.mean((-3, -2, -1) if oriented else (-2, -1), keepdim=True)
+    outside = _outside(state, oriented)
     return act(state - outside, time) + outside
+
+
+def predicted(law: Law, state: Tensor, flow: Flow, grid: VelocityGrid, times: Sequence[float]) -> Tensor:
+    """`Law.predict` of states (trial, time, velocity, channel, [orientation,] y, x) that go on beyond the
+    frame as they are in its corners; see `carried`.
+    """
+    if flow.group.translates or not law.transport:
+        return law.predict(state, flow, grid, times)
+    outside = _outside(state, state.ndim == ORIENTED).expand_as(state)
+    return law.predict(state - outside, flow, grid, times) + Law(False, law.shift).predict(
+        outside, flow, grid, times
+    )
+
+
+def _outside(state: Tensor, oriented: bool) -> Tensor:
+    """Mean over the corners of maps (..., [orientation,] y, x), and over orientations."""
+    corners = state[..., :: max(1, state.shape[-2] - 1), :: max(1, state.shape[-1] - 1)]
+    return corners.mean((-3, -2, -1) if oriented else (-2, -1), keepdim=True)
 
 
 def _squares(values: np.ndarray) -> np.ndarray:
