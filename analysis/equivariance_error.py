@@ -199,12 +199,14 @@ def _chance(
     """Error (law, flow) at the last frame if laws are told the second trial of each pair about the first."""
     time = recording.time.values[-1:].tolist()
     total: Any = np.nan
-    for trial, other in pairs:
-        shown, told = (
-            _with_space(state[:flows, [k], -1:].values) for flows, k in ((None, trial), (1, other))
-        )
-        here = missed(shown, told[0], time, comparison).sum((2, 3, 4))
+    references: dict[int, np.ndarray] = {}
+    for trial, other in reversed(pairs):  # the other is mostly the one before in this order
+        if other not in references:
+            references[other] = _with_space(state[:1, [other], -1:].values)[0]
+        shown = _with_space(state[:, [trial], -1:].values)
+        here = missed(shown, references[other], time, comparison).sum((2, 3, 4))
         total = here if np.isscalar(total) else total + here
+        references[trial] = shown[0].copy()
     share = len(pairs) / state.sizes["trial"]
     return relative(total, share * np.einsum("lfv,vc->lf", comparison.covered.astype(float), spread[-1]))
 

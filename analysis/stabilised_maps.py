@@ -111,7 +111,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         here = Moments.of(maps.raw[None, :, :, None].numpy())
         moments[maps.flow] = moments[maps.flow].with_those_of(here) if maps.flow in moments else here
         if maps.trial in told:
-            other = _load(state[0, told[maps.trial], -1:, channels[0]])
+            if maps.flow == 0:
+                other = _load(state[0, told[maps.trial], -1:, channels[0]])
             by_chance[maps.flow] += float((maps.stabilised[:, -1:] - other).square().sum())
         if maps.trial == resting[0] and (maps.flow == fastest or not example):
             example = _most_active(maps, shown=maps.flow == fastest)
