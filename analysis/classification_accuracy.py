@@ -49,7 +49,8 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
         ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx), or over the one component that the
         recording has; ``accuracy_trained``, ``accuracy_novel``: means over trials, with ``sem_trained``,
         ``sem_novel`` over trials; ``accuracy_time`` (time), over all; ``confusion`` (label, named), counts;
-        ``chance``, the share of the most frequent label.
+        ``chance``, the share of the most frequent label; ``left_out``, in how many trials the velocity is
+        unknown (NaN), which are neither trained nor novel.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
     label = _labels(recording, classes)
     named = logits.argmax("class").transpose("trial", "time").values
     correct = named == label[:, None]
-    velocity, trained = ground_truth.swept(recording, trained_speed)
+    velocity, trained, novel = ground_truth.swept(recording, trained_speed)
     trials = velocity.assign(correct=correct[:, -1], trained=trained)
 
     share = {"units": "1", "long_name": "accuracy"}
@@ -81,10 +82,11 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
         },
         {"time": ("time", recording.time.values, {"units": "frame", "long_name": "frame"})},
     )
-    for where, chosen in (("trained", trained), ("novel", ~trained)):
+    for where, chosen in (("trained", trained), ("novel", novel)):
         at_these = trials.correct[chosen]
         results[f"accuracy_{where}"] = ((), at_these.mean(), {"units": "1"})
         results[f"sem_{where}"] = ((), at_these.sem(), {"units": "1"})
+    results["left_out"] = ((), int((~trained & ~novel).sum()), {"units": "1"})
     return results
 
 

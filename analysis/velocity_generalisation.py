@@ -52,7 +52,8 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
         (expansion); ``mse_trained``, ``mse_novel``: means over trials at trained velocities and at others,
         with standard errors over trials, ``sem_trained`` and ``sem_novel``, and the same of two predictions
         that know no motion, ``copy_trained`` and ``copy_novel`` (last frame seen; NaN if it was not
-        recorded), ``mean_trained`` and ``mean_novel`` (mean frame of all other trials).
+        recorded), ``mean_trained`` and ``mean_novel`` (mean frame of all other trials). ``left_out``, in how
+        many trials the velocity is unknown (NaN), which are neither.
 
     Raises
     ------
@@ -61,15 +62,16 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
         of them were trained.
     """
     errors = _errors_by_trial(recording)
-    velocity, trained = ground_truth.swept(recording, trained_speed)
+    velocity, trained, novel = ground_truth.swept(recording, trained_speed)
     by_trial = velocity.assign(trained=trained, **errors)
     result = _by_velocity(by_trial, [str(component) for component in velocity])
-    for name, chosen in (("trained", trained), ("novel", ~trained)):
+    for name, chosen in (("trained", trained), ("novel", novel)):
         of_trials = by_trial[chosen]
         result[f"mse_{name}"] = ((), of_trials.mse.mean(), {"units": "1"})
         result[f"sem_{name}"] = ((), of_trials.mse.sem(), {"units": "1"})
         for variable in BASELINES.values():
             result[f"{variable}_{name}"] = ((), of_trials[variable].mean(), {"units": "1"})
+    result["left_out"] = ((), int((~trained & ~novel).sum()), {"units": "1"})
     return result
 
 

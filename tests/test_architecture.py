@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "measures": {"errors", "flows", "files", "progress"},
     "figures": {"files"},
     "exports": {"errors", "files"},
-    "testing": {"errors", "flows", "network"},
+    "testing": {"errors", "flows", "measures", "network"},
     "experiment": {"errors", "ideas", "specification", "splits", "files", "network", "training", "recording"},
     "views": {
         *("errors", "ideas", "specification", "effects", "files", "figures"),

@@ -235,3 +235,53 @@ def test_predictions_that_know_nothing_have_no_drift_and_no_growth(kind):
     results = judged("stability", nothing_for("stability", kind, 0)).sel(between="world")
     assert float(results.indistinct.mean()) > 0.8
     assert results.growth.isnull().all()
+
+
+SHARED = np.sqrt(2 * 0.25 / 1.25)
+"""Error of the invariant law where states are a code of variance 1 that flows leave, and noise of 0.25."""
+RIGHT = dict.fromkeys(("independent", "autocorrelated", "imbalanced", "offset", "rank 1"), np.sqrt(2))
+RIGHT |= {"shared": SHARED, "repeated": SHARED}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_of_laws_in_nulls(kind):
+    """Of independent states it is sqrt(2), whatever is added to them or shared by trials."""
+    judgement = judged("equivariance_error", nothing_for("equivariance_error", kind, 0))
+    if kind == "dead":
+        assert "expected states that vary; each unit is constant" in str(judgement)
+        return
+    later = judgement.isel(flow=slice(1, None), time=slice(1, None))
+    error = later.error.mean(("flow", "time"))
+    rough = 0.3 if kind == "rank 1" else 0.05
+    assert float(error.sel(law="invariant")) == pytest.approx(RIGHT[kind], rel=rough)
+    assert float(error.sel(law="transport")) == pytest.approx(np.sqrt(2), rel=rough)
+    chance = judgement.error_chance.isel(flow=slice(1, None)).mean("flow")
+    np.testing.assert_allclose(chance.sel(law=["invariant", "transport"]), np.sqrt(2), rtol=2 * rough)
+    assert (judgement.constant == 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stabilised_maps_of_nulls(kind):
+    judgement = judged("stabilised_maps", nothing_for("stabilised_maps", kind, 0))
+    if kind == "dead":
+        assert "expected states that vary; the maps are constant" in str(judgement)
+        return
+    rough = 0.3 if kind == "rank 1" else 0.05
+    change = judgement.change.isel(flow=slice(1, None), time=slice(1, None)).mean()
+    assert float(change) == pytest.approx(np.sqrt(2), rel=rough)
+    chance = judgement.change_chance.isel(flow=slice(1, None)).mean()
+    assert float(chance) == pytest.approx(np.sqrt(2), rel=2 * rough)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lie_derivatives_of_nulls(kind):
+    """States that differ by chance do not move by any law: 1, or more if they share what stays in place."""
+    judgement = judged("lie_derivative", nothing_for("lie_derivative", kind, 0))
+    if kind == "dead":
+        assert "expected states that vary; each unit is constant" in str(judgement)
+        return
+    error = judgement.sel(site="state", law="transport").isel(time=1)
+    expected = np.sqrt(2.5 / 0.5) if kind in ("shared", "repeated") else 1.0
+    assert float(error.error.mean()) == pytest.approx(expected, rel=0.35 if kind == "rank 1" else 0.1)
+    assert (error.floor < 1e-10).all()
+    assert (error.interval > 0).all()

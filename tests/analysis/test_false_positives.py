@@ -155,17 +155,34 @@ def test_group_structure_intervals(simulations, recording):
 
 
 @times(30)
-def test_lie_derivative_errors_are_standard_errors(simulations, recording):
+def test_lie_derivative_intervals(simulations, recording):
     simulated = []
     for seed in range(simulations):
         states = np.random.default_rng(seed).standard_normal((3, 8, 2, 1, 1, 3, 3))
         result = lie_derivative.analyse(recording(states, [(0, 0), (0, 0.1), (0, -0.1)], times=[0, 4]))
         simulated.append(
-            [float(result[n].sel(site="state", law="transport", time=4)[0]) for n in ("error", "deviation")]
+            [float(result[n].sel(site="state", law="transport", time=4)[0]) for n in ("error", "interval")]
         )
-    value, error = np.array(simulated).T
-    half = t.ppf(0.975, 7) * error
+    value, half = np.array(simulated).T
     assert covered(value - half, value.mean(), value + half)
+
+
+@times(20)
+@pytest.mark.parametrize("offset", [0, 10])
+def test_the_error_of_laws_in_noise_is_its_chance_level(simulations, offset, recording):
+    """As often above it as below; both are sqrt(2), of states and of stabilised maps."""
+    below, levels = [], []
+    for seed in range(simulations):
+        states = offset + np.random.default_rng(seed).standard_normal((5, 4, 2, 1, 3, 6, 5))
+        made = of_object(recording(states, FEW), **RESTING)
+        laws = equivariance_error.analyse(made).isel(flow=slice(1, None), time=1)
+        laws = laws.sel(law=["invariant", "transport"]).mean("flow")
+        maps = stabilised_maps.analyse(made).isel(flow=slice(1, None), time=1).mean("flow")
+        below.append([*(laws.error < laws.error_chance).values, bool(maps.change < maps.change_chance)])
+        levels.append([*laws.error.values, *laws.error_chance.values, maps.change, maps.change_chance])
+    assert at_most(below, 0.5)
+    assert at_most(~np.array(below), 0.5)
+    np.testing.assert_allclose(np.mean(levels, 0), np.sqrt(2), rtol=0.02)
 
 
 @times(25)

@@ -36,7 +36,7 @@ analyse:
   prediction_error: {}
   equivariance_error: {}
 """
-RELATIVE = 'np.sqrt(recorded.ratio(missed, squares.sel(sum="covered").values))'
+RELATIVE = "relative(sums.by_time, by_time)"
 """The relative error in `analysis.equivariance_error`."""
 ALL = {"stimulus": 4, "train": 2, "record": 4, "analyse": 4, "figure": 2, "report": 1}
 
