@@ -203,6 +203,7 @@ def test_an_edited_analysis_reruns_itself_and_its_figure(finished, edit):
     assert jobs(finished) == {"analyse": 2, "figure": 1, "report": 1}
 
 
+@pytest.mark.slow
 def test_a_comment_reruns_nothing(finished, edit):
     edit("analysis/equivariance_error.py", RELATIVE, f"(  # relative\n        {RELATIVE}\n    )")
     edit("flowsim/models/fernn.py", "class FERNN", "# a comment\nclass FERNN")
