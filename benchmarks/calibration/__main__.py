@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.calibration`` runs every test with the mark ``calibration``, of 200 simulations or
 more, and writes ``calibration.csv``, one row per claim and simulated world, and ``calibration.svg``, a
-picture of it, into ``docs``. Name tests, as to pytest, and only these run; their rows replace those of the table.
+picture of it, into ``docs``. Name tests, as to pytest, and only these run; their rows replace those of the
+table.
 """
 
 from __future__ import annotations

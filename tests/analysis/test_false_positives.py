@@ -325,7 +325,7 @@ def test_orbit_geometry_intervals(simulations, recording, calibration):
     """Those in the figure, over trials, of the static frame and the law of transport."""
     names, simulated = ("participation", "curvature", "extent", "angle"), []
     for seed in range(simulations):
-        made = recording(np.random.default_rng(seed).standard_normal((9, 6, 2, 1, 4, 3, 3)), NEIGHBOURS)
+        made = recording(np.random.default_rng(seed).standard_normal((9, 4, 2, 1, 4, 3, 3)), NEIGHBOURS)
         result = orbit_geometry.analyse(made, shuffles=1, seed=seed).isel(time=1)
         of_frame = result.sel(frame="static", law="transport").mean("line").max("generator")
         intervals = [mean_interval(of_frame[name], "trial") for name in names]
