@@ -80,7 +80,7 @@ def layout(table: pd.DataFrame) -> tuple[list[Row], list[tuple[float, str]], flo
             rows.append(Row(top, height, label(str(variable), str(part)), rates))
             top += height
         top += LINE / 3
-    return rows, headings, top
+    return rows, headings, max(top, LINE)
 
 
 def label(variable: str, part: str) -> str:
