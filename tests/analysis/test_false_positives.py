@@ -272,9 +272,11 @@ def test_representational_similarity_finds_no_geometry(simulations, kind, record
 
 @times(10)
 def test_representational_similarity_intervals(simulations, recording, calibration):
-    frames, simulated = np.random.default_rng(0).random((5, 8, 1, 6, 5)), []
+    """Of what is expected from as many trials, with frames of their own."""
+    simulated = []
     for seed in range(simulations):
-        made = geometry(recording, np.random.default_rng(seed), frames, 0.4)
+        rng = np.random.default_rng(seed)
+        made = geometry(recording, rng, rng.random((5, 8, 1, 6, 5)), 0.4)
         result = representational_similarity.analyse(made, permutations=1, seed=seed)
         result = result.stack(comparison=("distance", "model")).dropna("comparison", subset=["rho"])
         simulated.append([result[n][0].values for n in ("low", "rho", "high")])
