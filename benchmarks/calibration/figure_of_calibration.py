@@ -24,7 +24,8 @@ DOT = 0.075
 COLOURS = {0.05: "#0173b2", 0.01: "#de8f05", 0.95: "#029e73"}
 """By level; what does not keep to it is red."""
 OUTSIDE = "#c0202b"
-SUFFIXES = ("_low", "_interval")
+ENDS = ("low", "interval", "sem")
+"""What names of intervals begin or end with, besides that of what they are of."""
 
 
 class Row(NamedTuple):
@@ -85,10 +86,9 @@ def layout(table: pd.DataFrame) -> tuple[list[Row], list[tuple[float, str]], flo
 
 def label(variable: str, part: str) -> str:
     """What a row is called: an interval has the name of what it is of."""
-    for suffix in SUFFIXES:
-        variable = variable.removesuffix(suffix)
-    name = variable.removeprefix("sem_")
-    return ", ".join(text for text in (name if name != "low" else "", part) if text)
+    for end in ENDS:
+        variable = variable.removesuffix(f"_{end}").removeprefix(f"{end}_")
+    return ", ".join(text for text in (variable if variable not in ENDS else "", part) if text)
 
 
 def draw_panel(ax: Axes, rows: list[Row], headings: list[tuple[float, str]], height: float) -> None:

@@ -79,9 +79,9 @@ def test_claims_that_do_not_hold_are_counted_and_fail():
 
 def test_rows_are_called_by_what_they_are_of():
     assert label("r2_low", "roll") == "r2, roll"
-    assert label("low", "identity") == "identity"
+    assert label("low", "identity") == label("interval", "identity") == "identity"
     assert label("error_interval", "") == "error"
-    assert label("sem_trained", "MSE") == "trained, MSE"
+    assert label("sem_trained", "MSE") == label("low_trained", "MSE") == "trained, MSE"
 
 
 def test_the_figure_is_that_of_the_table(tmp_path):
@@ -100,11 +100,8 @@ def is_stated(variable):
     """Whether a variable of results is a p-value, or an end or a half of an interval."""
     if variable.startswith(("chance", "own_chance")):
         return False
-    return (
-        variable in ("p", "low", "deviation", "p_adjusted", "error_low")
-        or variable.endswith(("_p", "_low", "_interval"))
-        or variable.startswith("sem")
-    )
+    first, last = variable.split("_")[0], variable.split("_")[-1]
+    return last in ("p", "low", "interval", "adjusted") or first in ("low", "sem")
 
 
 @pytest.mark.parametrize("analysis", ideas.names("analysis"))
