@@ -176,13 +176,13 @@ def test_velocity_tuning_finds_no_tuned_unit(simulations, kind, recording, calib
         any_tuned.append((result.tuned == 1).any("unit").values)
         p.append((result.p <= 0.05).mean("unit").values)
         of_units.append(result.p.transpose("unit", "test").values)
-        mean.append(result.response[0])
-        error.append(result.sem[0])
+        mean.append(float(result.response[0, 0]))
+        error.append(float(result.sem[0, 0]))
     for test, found in zip(result.test.values, np.transpose(any_tuned), strict=True):
         calibration.rate("velocity_tuning", "p_adjusted", found, kind, f"{test}, any of 10 units")
     of_units, mean, half = np.concatenate(of_units), np.array(mean), t.ppf(0.975, 7) * np.array(error)
     calibration.p_values("velocity_tuning", "p", of_units, kind, result.test.values, levels=(0.05, 0.01))
-    calibration.intervals("velocity_tuning", "sem", mean - half, mean.mean(0), mean + half, kind, range(9))
+    calibration.intervals("velocity_tuning", "sem", mean - half, mean.mean(), mean + half, kind, ["response"])
     np.testing.assert_allclose(np.mean(p, 0), 0.05, atol=0.02)
 
 
