@@ -22,8 +22,10 @@ LINE = 0.135
 DOT = 0.075
 """Height that each simulated world takes, in inches."""
 COLOURS = {0.05: "#0173b2", 0.01: "#de8f05", 0.95: "#029e73"}
-"""By level; what does not keep to it is red."""
-OUTSIDE = "#c0202b"
+"""By level, of what is as stated."""
+MISLEADING, CAUTIOUS = "#c0202b", "black"
+"""Of what is not: p that are small too often, intervals that miss too often; and the other way round."""
+MISLEADS = {"p": "more often", "interval": "less often"}
 ENDS = ("low", "interval", "sem")
 """What names of intervals begin or end with, besides that of what they are of."""
 
@@ -50,11 +52,11 @@ def draw(table: pd.DataFrame, into: Path) -> None:
         fig, axes = plt.subplots(2, 1, figsize=(WIDTH, sum(heights) + 1.5), height_ratios=heights)
         for ax, (rows, headings, height) in zip(axes, laid_out, strict=True):
             draw_panel(ax, rows, headings, height)
-        axes[0].set(
-            title="Nothing to find: share with p ≤ .05, and ≤ .01", xlim=(-0.004, right_end(chosen[0]))
-        )
+        axes[0].set_title("Where there is nothing: share of p ≤ .05, and ≤ .01", loc="right")
+        axes[0].set_xlim(-0.004, right_end(chosen[0]))
         axes[0].set_xticks([0.01, 0.05, 0.1], [".01", ".05", ".1"])
-        axes[1].set(title="Share of 95 % intervals that hold the truth", xlim=(left_end(chosen[1]), 1.005))
+        axes[1].set_title("Share of 95 % intervals that hold the truth", loc="right")
+        axes[1].set_xlim(left_end(chosen[1]), 1.005)
         axes[1].set_xticks([0.9, 0.95, 1], [".9", ".95", "1"])
         plot.save(fig, into)
         plt.close(fig)
@@ -99,7 +101,8 @@ def draw_panel(ax: Axes, rows: list[Row], headings: list[tuple[float, str]], hei
             ax.axhspan(row.top, row.top + row.height, color="0.96", lw=0, zorder=0)
         for rate in row.rates.itertuples():
             y = row.top + row.height / 2 + DOT * (worlds.index(rate.null) - (len(worlds) - 1) / 2)
-            colour = COLOURS[rate.level] if rate.verdict == "as stated" else OUTSIDE
+            colour = MISLEADING if rate.verdict == MISLEADS[rate.claim] else CAUTIOUS
+            colour = COLOURS[rate.level] if rate.verdict == "as stated" else colour
             ax.barh(y, rate.most - rate.least, DOT * 0.8, rate.least, color="0.87", lw=0, zorder=1)
             ax.plot([rate.low, rate.high], [y, y], color=colour, lw=0.6, alpha=0.7, zorder=2)
             ax.plot(rate.rate, y, "o", ms=2.4, color=colour, mew=0, zorder=3, clip_on=False)
