@@ -82,7 +82,7 @@ def test_learned_action_finds_no_operator(simulations, kind, recording, calibrat
             if kind == "shuffled"
             else rng.standard_normal((5, 4, 3, 1, 3, 3, 3))
         )
-        result = learned_action.analyse(recording(states, FEW), permutations=19, folds=2)
+        result = learned_action.analyse(recording(states, FEW), permutations=19, folds=2, seed=seed)
         p.append(result.p.values)
     calibration.p_values("learned_action", "p", p, kind, result.operator.values)
     np.testing.assert_allclose(np.mean(p, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
