@@ -388,6 +388,7 @@ STABILITY = {
         {"between": "flows", "part": "total"},
     ],
     "drift_interval": [{"between": "world"}],
+    "indistinct_interval": [{"between": "world"}],
     "growth_interval": [{"between": "world", "part": "total"}],
     "norm_interval": [{"site": "prediction"}, {"site": "state"}],
     "change_interval": [{"site": "world"}, {"site": "prediction"}, {"site": "state"}],
@@ -398,7 +399,9 @@ STABILITY = {
 
 
 def rollouts(recording, rng, slips):
-    """Of two flows, whose predictions are wrong by 0.1 with a spread of 0.02, and slip by up to 2 pixels."""
+    """Of two flows, whose predictions are wrong by 0.1 with a spread of 0.02; or slip by up to 2 pixels, and in
+    four of ten trials are nothing but noise.
+    """
     frames, noise, state = (
         rng.standard_normal((1, 12, 9, *shape)) for shape in ((5, 6), (5, 6), (1, 1, 5, 6))
     )
@@ -408,6 +411,8 @@ def rollouts(recording, rng, slips):
     if slips:
         for trial, slip in enumerate(rng.integers(0, 3, (12, 2))):
             predicted[0, trial] = np.roll(predicted[0, trial], slip, (-2, -1))
+        unlike = rng.random(12) < 0.4
+        predicted[0, unlike] = noise[0, unlike]
     both = [
         np.concatenate([of, flow.transport(torch.from_numpy(of[0][:, :, None])).numpy()[None, :, :, 0]])
         for of in (frames, predicted)
@@ -425,7 +430,7 @@ def test_stability_intervals(simulations, slips, recording, calibration):
     there is none, the truth is known.
     """
     quantities = [(name, place) for name, places in STABILITY.items() for place in places]
-    quantities = [(n, p) for n, p in quantities if (n == "drift_interval") == slips]
+    quantities = [(n, p) for n, p in quantities if (n in ("drift_interval", "indistinct_interval")) == slips]
     simulated = []
     for seed in range(simulations):
         result = rollouts(recording, np.random.default_rng(seed), slips).isel(ahead=-1)
@@ -440,7 +445,9 @@ def test_stability_intervals(simulations, slips, recording, calibration):
         if name == "error_interval" and place == {"between": "world", "part": "total"} and not slips:
             assert truth == pytest.approx(0.1, rel=0.3)
         ends = value[:, i] - half[:, i], truth, value[:, i] + half[:, i]
-        calibration.intervals("stability", name, *ends, "errors of 0.1", [" ".join(place.values())])
+        calibration.intervals(
+            "stability", name, *ends, "slips" if slips else "errors of 0.1", [" ".join(place.values())]
+        )
 
 
 @times(50)
