@@ -99,13 +99,13 @@ def draw_panel(ax: Axes, rows: list[Row], headings: list[tuple[float, str]], hei
         worlds = sorted(set(row.rates.null))
         if number % 2:
             ax.axhspan(row.top, row.top + row.height, color="0.96", lw=0, zorder=0)
-        for rate in row.rates.itertuples():
-            y = row.top + row.height / 2 + DOT * (worlds.index(rate.null) - (len(worlds) - 1) / 2)
-            colour = MISLEADING if rate.verdict == MISLEADS[rate.claim] else CAUTIOUS
-            colour = COLOURS[rate.level] if rate.verdict == "as stated" else colour
-            ax.barh(y, rate.most - rate.least, DOT * 0.8, rate.least, color="0.87", lw=0, zorder=1)
-            ax.plot([rate.low, rate.high], [y, y], color=colour, lw=0.6, alpha=0.7, zorder=2)
-            ax.plot(rate.rate, y, "o", ms=2.4, color=colour, mew=0, zorder=3, clip_on=False)
+        for rate in row.rates.to_dict("records"):
+            y = row.top + row.height / 2 + DOT * (worlds.index(rate["null"]) - (len(worlds) - 1) / 2)
+            colour = MISLEADING if rate["verdict"] == MISLEADS[rate["claim"]] else CAUTIOUS
+            colour = COLOURS[rate["level"]] if rate["verdict"] == "as stated" else colour
+            ax.barh(y, rate["most"] - rate["least"], DOT * 0.8, rate["least"], color="0.87", lw=0, zorder=1)
+            ax.plot([rate["low"], rate["high"]], [y, y], color=colour, lw=0.6, alpha=0.7, zorder=2)
+            ax.plot(rate["rate"], y, "o", ms=2.4, color=colour, mew=0, zorder=3, clip_on=False)
     for level in sorted({level for row in rows for level in row.rates.level}):
         ax.axvline(level, color=COLOURS[level], lw=0.8, zorder=1.5)
     ax.set_yticks([row.top + row.height / 2 for row in rows], [row.label for row in rows])

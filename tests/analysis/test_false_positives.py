@@ -430,7 +430,8 @@ def test_stability_intervals(simulations, slips, recording, calibration):
     there is none, the truth is known.
     """
     quantities = [(name, place) for name, places in STABILITY.items() for place in places]
-    quantities = [(n, p) for n, p in quantities if (n in ("drift_interval", "indistinct_interval")) == slips]
+    of_slips = [p.get("part") == "along" or n.startswith(("drift", "indistinct")) for n, p in quantities]
+    quantities = [quantity for quantity, chosen in zip(quantities, of_slips, strict=True) if chosen == slips]
     simulated = []
     for seed in range(simulations):
         result = rollouts(recording, np.random.default_rng(seed), slips).isel(ahead=-1)
