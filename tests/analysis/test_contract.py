@@ -10,10 +10,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
 
 from flowsim import InputError, build, ideas, open_recording, record
 from flowsim.figures import plot
+from tests.known.calibration import SIMULATIONS
 from tests.known.nulls import KINDS, as_sweep, null
 from tests.known.results import DRAWS
 
@@ -23,8 +23,6 @@ FAMILIES = ideas.names("stimuli")
 SPLITS = ("train", "valid", "test", "sweep", "probe")
 PERMUTATIONS = 19
 """The fewest of which a p of 0.05 can come."""
-
-SIMULATIONS = 200
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +196,10 @@ WITH_P = ("learned_action", "linear_decoding", "representational_similarity", "v
 
 
 @pytest.mark.slow
+@pytest.mark.calibration
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", WITH_P)
-def test_p_values_of_nulls_are_small_no_more_often_than_they_say(name, kind):
+def test_p_values_of_nulls_are_small_no_more_often_than_they_say(name, kind, calibration):
     """Of each that is stated; where one is stated by unit, of the share of units."""
     small = {}
     for seed in range(SIMULATIONS):
@@ -213,7 +212,7 @@ def test_p_values_of_nulls_are_small_no_more_often_than_they_say(name, kind):
                 small.setdefault(variable, []).append(np.mean(known <= 0.05))
     for variable, rates in small.items():
         # the mean of shares is no more spread than that of one p a simulation
-        assert np.sum(rates) <= binom.ppf(0.999, len(rates), 0.05), variable
+        calibration.rate(name, variable, rates, f"{kind} (contract)", "mean of all")
 
 
 def _drawn(name):

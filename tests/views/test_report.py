@@ -28,6 +28,7 @@ def values(better="lower", /, *, attrs=(), **by_network):
     return xr.DataArray(numbers, coords, "run", attrs=dict(attrs) | ({"better": better} if better else {}))
 
 
+LONG = (pytest.mark.slow, pytest.mark.calibration)
 RATIO = {"scale": "ratio"}
 
 
@@ -151,18 +152,23 @@ def draws(rng, kind, networks, seeds):
     [
         (3, 2, 4, 15),
         (14, 2, 4, 5),
-        pytest.param(3, 2, 8, 200, marks=pytest.mark.slow),
-        pytest.param(3, 5, 8, 200, marks=pytest.mark.slow),
-        pytest.param(14, 2, 4, 200, marks=pytest.mark.slow),
+        pytest.param(3, 2, 8, 200, marks=LONG),
+        pytest.param(3, 5, 8, 200, marks=LONG),
+        pytest.param(14, 2, 4, 200, marks=LONG),
     ],
 )
-def test_reports_on_equal_networks_hardly_ever_say_that_they_differ(networks, seeds, rows, reports, rng):
+def test_reports_on_equal_networks_hardly_ever_say_that_they_differ(
+    networks, seeds, rows, reports, rng, calibration
+):
     """At most 5 % of whole reports may have a sentence, and at most 5 % a green cell; and 2 standard errors."""
     kinds = ("error", "share", "R2", "any")
     said = [
         found(**{f"row {i}": draws(rng, kinds[i % 4], networks, seeds) for i in range(rows)})
         for _ in range(reports)
     ]
+    world = f"{networks} equal networks, {seeds} seeds, {rows} quantities"
+    calibration.rate("report", "any sentence", [bool(one.sentences) for one in said], world)
+    calibration.rate("report", "any green cell", [bool(one.best) for one in said], world)
     most = 0.05 + 2 * np.sqrt(0.05 * 0.95 / reports)
     assert np.mean([bool(one.sentences) for one in said]) <= most
     assert np.mean([bool(one.best) for one in said]) <= most
