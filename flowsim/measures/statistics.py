@@ -123,6 +123,58 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def clustered_interval(hits: np.ndarray, counts: np.ndarray, inflation: float = 1) -> tuple[float, float]:
+    """Lower and upper end of the interval of a proportion, ``hits`` of ``counts`` in each independent group.
+
+    Wilson's interval with the quantile of Student, for as many independent answers as have the variance of
+    the ratio. That is unknown where hardly a group differs from the others, and 0 where none does: one more
+    group is added, all of whose answers are alike. After Kott and Carr (1997), J. Off. Stat. 13.
+
+    Parameters
+    ----------
+    hits, counts : arrays (group)
+        Two groups or more.
+    inflation : float
+        The variance grows by so much more than the groups show.
+    """
+    share = hits.sum() / counts.sum()
+    alike = (counts**2).sum() / counts.sum() ** 2  # variance over share (1 - share) if a group answers alike
+    both = min((hits < counts).sum(), (hits > 0).sum())
+    relative = ratio_variance(hits, counts) / (alike * share * (1 - share)) if 0 < share < 1 else 1.0
+    relative = (both * relative + 1) / (both + 1)
+    count = 1 / (alike * relative * inflation)
+    half_width = student(len(counts) - 1)
+    centre = (share + half_width**2 / (2 * count)) / (1 + half_width**2 / count)
+    spread = np.sqrt(share * (1 - share) / count + (half_width / (2 * count)) ** 2)
+    spread *= half_width / (1 + half_width**2 / count)
+    return float(max(0, centre - spread)), float(min(1, centre + spread))
+
+
+def explained_interval(
+    explained: np.ndarray, total: np.ndarray, inflation: float = 1
+) -> tuple[float, float]:
+    """Lower and upper end of the interval of an R^2, ``explained`` of ``total`` squares in each independent
+    group.
+
+    It is symmetrical in the logarithm of 1 - R^2, and so never above 1. ``inflation`` is as in
+    `clustered_interval`.
+    """
+    left = total - explained
+    share = left.sum() / total.sum()
+    if share <= 0:
+        return 1.0, 1.0
+    relative_error = np.sqrt(inflation * ratio_variance(left, total)) / share
+    factor = np.exp(student(len(total) - 1) * relative_error)
+    return float(1 - share * factor), float(1 - share / factor)
+
+
+def ratio_variance(parts: np.ndarray, wholes: np.ndarray) -> float:
+    """Variance of sum(parts) / sum(wholes) over independent groups (two or more), to first order."""
+    groups = len(parts)
+    residual = parts - wholes * parts.sum() / wholes.sum()
+    return float(groups / (groups - 1) * (residual**2).sum() / wholes.sum() ** 2)
+
+
 def shuffled_orders(rng: np.random.Generator, permutations: int, *shape: int) -> np.ndarray:
     """Orders (permutation, *shape) of the last axis; the first leaves everything in its place."""
     in_place = np.broadcast_to(np.arange(shape[-1]), (permutations + 1, *shape))
