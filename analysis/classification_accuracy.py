@@ -1,10 +1,9 @@
 """Does a network name what it sees, also when the world moves as it never did in training?
 
 Share of trials whose label the network names, by the velocity of object 0 or of the camera, over time, and
-which labels it takes for which. A network names the label of the largest logit; where several are largest, as
-all of them are for a network that gives constants, and some where half precision rounds them to the same
-value, each of the k has 1/k of the answer. So a network that says nothing is at 1 / number of classes, whatever
-the order of the classes.
+which labels it takes for which. A network names the label of the largest logit; where k are largest, as all
+are for a network that gives constants, and some where half precision rounds them to the same value, each of
+them has 1/k of the answer. So a network that says nothing is at 1 / number of classes, whatever their order.
 
 Trials without a label (below 0, or missing) are left out, and counted. Intervals are Wilson's, for images as
 the independent samples (`flowsim.measures.statistics.clustered_interval`).
@@ -36,8 +35,6 @@ READING = (
     "(open). The dashed line is chance, the accuracy of always naming the most frequent label; where logits "
     "tie, the labels share the answer, so that a network which says nothing is at 1 / number of classes."
 )
-WITHOUT_LABEL = -1
-"""Labels from here down say that a trial has none."""
 
 
 def analyse(
@@ -57,8 +54,8 @@ def analyse(
     -------
     Dataset
         ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx), or over the one component that the
-        recording has; ``accuracy_trained``, ``accuracy_novel``: means over trials, with the ends of their 95 %
-        intervals over images, ``low_trained`` to ``high_novel``; ``accuracy_time`` (time), over all;
+        recording has; ``accuracy_trained``, ``accuracy_novel``: means over trials, with the ends of their
+        95 % intervals over images, ``low_trained`` to ``high_novel``; ``accuracy_time`` (time), over all;
         ``confusion`` (label, named): trials, of which a tie is shared by the labels that tie; ``chance``, the
         share of the most frequent label; ``tied``: the share of trials whose largest logits tie after the
         last frame; ``unlabelled``: how many trials were left out.
@@ -75,7 +72,7 @@ def analyse(
     classes = values.shape[-1]
     velocity, trained = ground_truth.swept(recording, trained_speed)
     label = _labels(recording, classes)
-    known = label > WITHOUT_LABEL
+    known = ground_truth.has_label(label)
     label, trained, image = label[known], trained[known], ground_truth.images(recording)[known]
     answer = _answers(values[known])
     correct = answer[np.arange(len(label)), :, label]
@@ -118,7 +115,7 @@ def _require_known(logits: np.ndarray) -> None:
 
 
 def _labels(recording: xr.Dataset, classes: int) -> np.ndarray:
-    """Label (trial) of object 0, one of the classes of the network, or `WITHOUT_LABEL`."""
+    """Label (trial) of object 0, one of the classes of the network, or -1 where a trial has none."""
     label = ground_truth.labels(recording)
     if label is None:
         raise InputError("expected the label of each object (object_label); the recording has none")
@@ -126,16 +123,16 @@ def _labels(recording: xr.Dataset, classes: int) -> np.ndarray:
         raise InputError(
             f"expected labels that are numbers of the network's {classes} classes; got {label[0]!r}"
         )
-    numbers = np.where(np.isnan(label), WITHOUT_LABEL, label)
-    wrong = numbers[(numbers >= classes) | (numbers % 1 != 0)]
+    known = label[ground_truth.has_label(label)]
+    if not len(known):
+        raise InputError("expected trials with a label; all are below 0 or missing, which says there is none")
+    wrong = known[(known >= classes) | (known != np.floor(known))]
     if len(wrong):
         raise InputError(
-            f"expected labels that are whole numbers below the network's {classes} classes, or below 0 where "
-            f"a trial has none; got {wrong.max():g}"
+            f"expected labels that are whole numbers below the network's {classes} classes (below 0 where a "
+            f"trial has none); got {wrong.max():g}"
         )
-    if (numbers < 0).all():
-        raise InputError("expected trials with a label from 0; all labels are below 0, which says there is none")
-    return numbers.clip(WITHOUT_LABEL).astype(int)
+    return np.where(ground_truth.has_label(label), label, -1).astype(int)
 
 
 def _answers(logits: np.ndarray) -> np.ndarray:
@@ -184,5 +181,16 @@ def figure(results: xr.Dataset) -> Figure:
     """One heat map over the velocity plane per network, or a line over the velocities on an axis."""
     fig = velocity_plane.by_velocity(results, "accuracy", label="accuracy", percent=True)
     unit = "accuracy in %; " if len(velocity_plane.components_of(results, "accuracy")) == 2 else ""
-    fig.suptitle(f"{unit}n = {plot.trials(results)} per velocity, {plot.seeds(results)}", fontsize=8)
+    title = f"{unit}n = {plot.trials(results)} per velocity, {plot.seeds(results)}"
+    fig.suptitle(title + _left_out(results), fontsize=8)
     return fig
+
+
+def _left_out(results: xr.Dataset) -> str:
+    """Words for a title, where trials have no label, or logits of a network tie."""
+    words = []
+    if bool((results.unlabelled > 0).any()):
+        words.append(f"{int(results.unlabelled.max())} trials without a label left out")
+    ties = results.tied.groupby("network").mean()
+    words += [f"{tied:.0%} ties: {name}" for name, tied in ties.to_series().items() if tied]
+    return "".join(f"\n{word}" for word in words)

@@ -6,7 +6,7 @@ every split: a state that knows images, and nothing that they have in common, is
 
 It reads the label of object 0 (scored by accuracy, the share of presentations named correctly), the velocity
 of the flow, and the position of object 0 as sine and cosine of its phase around the torus (both scored by
-R^2 = 1 - sum |y - y'|^2 / sum |y - m|^2, with y' predicted and m the mean of the training trials). Label and
+R² = 1 - sum |y - y'|^2 / sum |y - m|^2, with y' predicted and m the mean of the training trials). Label and
 velocity are read from the mean of each map over space, which does not depend on where things are; position is
 read from the lowest spatial waves of each map too (`flowsim.measures.coarse_maps`).
 
@@ -56,8 +56,8 @@ READING = (
     "line means that the readout carries over, a falling line that each velocity has a code of its own. "
     "The readout has a weight for every channel (fixed), weights for the mean over velocity channels "
     "(pooled), or weights that move as the law of shift says (carried; only channels with a partner "
-    "count). The grey band goes from chance to the upper end of what permuted labels give. Bottom: accuracy of the label where the readout was fitted at one frame and tested at "
-    "another."
+    "count). The grey band goes from chance to the upper end of what permuted labels give. Bottom: accuracy "
+    "of the label where the readout was fitted at one frame and tested at another."
 )
 TARGETS = ("identity", "velocity", "position")
 READOUTS = ("fixed", "pooled", "carried")
@@ -133,7 +133,7 @@ def analyse(
         Of the cross-validation over images; one per image if there are fewer. Without ``object_image`` each
         trial has its own.
     permutations, seed : int
-        The seed is that of folds, permutations and bootstrap.
+        The seed is that of folds and permutations.
 
     Returns
     -------
@@ -144,13 +144,16 @@ def analyse(
         ``carry_chance_high`` and ``carry_p``; ``difference`` (flow, tested_flow) of velocities; ``trials``
         and ``images`` (target): how many were used; ``kept``: share of channels
         (`flowsim.measures.coarse_maps.coarse`). NaN where nothing can be said: fewer than two labels that two
-        images have, one flow, no position, no partner. The attribute ``not_read`` says which and why.
+        images have, one flow, no position, no partner. The attribute ``not_read`` says which and why. The
+        flow at rest comes first.
 
     Raises
     ------
     InputError
-        If the recording has no state, the state contains NaN or infinity, or all trials show one image.
+        If the recording has no state, the state contains NaN or infinity, all trials show one image, or no
+        flow is at rest.
     """
+    recording = recorded.reference_first(recording, moving=0)
     maps = coarse_maps.coarse(recording, PIXELS, seed=seed)
     if maps.sizes["trial"] < 2:
         raise InputError(
@@ -190,7 +193,8 @@ def _label(recording: xr.Dataset, permutations: int, rng: np.random.Generator) -
     if labels is None:
         return "the recording has no labels (object_label)"
     image, kind = ground_truth.images(recording), pd.factorize(labels, sort=True)[0]
-    kinds = range(kind.max(initial=-1) + 1)  # trials whose label is missing are of none
+    kind = np.where(ground_truth.has_label(labels), kind, -1)
+    kinds = np.unique(kind[kind >= 0])
     repeated = np.array([k for k in kinds if len(np.unique(image[kind == k])) > 1], int)
     if len(repeated) < 2:
         return f"{len(repeated)} labels occur in two images or more; 2 such labels are needed"
@@ -250,7 +254,8 @@ def _decode_by_frame(state: xr.DataArray, target: Target, fit: Fit) -> tuple[xr.
     Returns
     -------
     scores : Dataset
-        The fields of `decoding.Judgement` (time), p corrected over frames; and how many trials and images were used.
+        The fields of `decoding.Judgement` (time), p corrected over frames; and how many trials and images
+        were used.
     across_time : array (time, tested_time)
         Accuracy of true labels; NaN for other targets.
     """
@@ -342,7 +347,8 @@ def _accuracy_across_flows(
 def _no_scores(maps: xr.DataArray) -> xr.Dataset:
     """What is known of a target that cannot be read with this probe."""
     unknown = ("time", np.full(maps.sizes["time"], np.nan))
-    return xr.Dataset(dict.fromkeys(decoding.Judgement._fields, unknown) | {"trials": np.nan, "images": np.nan})
+    used = {"trials": np.nan, "images": np.nan}
+    return xr.Dataset(dict.fromkeys(decoding.Judgement._fields, unknown) | used)
 
 
 def _no_carry_over(maps: xr.DataArray) -> xr.Dataset:
@@ -387,19 +393,27 @@ def _packed(
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table, of the second half of the frames, as far as they were measured."""
-    late = results.score.isel(time=slice(results.sizes["time"] // 2, None)).mean("time")
-    measures = ("accuracy of the label", "R^2 of the flow's velocity", "R^2 of position")
-    numbers = {
-        f"{measure}, read linearly": late.sel(target=target, drop=True).assign_attrs(
-            bounds=(0.0 if target == "identity" else -np.inf, 1.0)
-        )
-        for target, measure in zip(TARGETS, measures, strict=True)
-    }
+    """Numbers (run) for the opening table, of the second half of the frames, as far as they were measured.
+
+    Chance is what permuted labels give in the mean, and 0 for an R².
+    """
+    late = results[["score", "chance"]].isel(time=slice(results.sizes["time"] // 2, None)).mean("time")
+    numbers = {}
+    for target, measure in zip(
+        TARGETS, ("accuracy of the label", "R² of the flow's velocity", "R² of position"), strict=True
+    ):
+        read = late.sel(target=target, drop=True)
+        attrs = {"bounds": (-np.inf, 1.0), "chance": 0.0}
+        if target == "identity":
+            attrs = {"bounds": (0.0, 1.0), "chance": float(read.chance.mean())}
+        numbers[f"{measure}, read linearly"] = read.score.assign_attrs(attrs)
     for readout in READOUTS:
-        label = f"accuracy of the label under other flows, {readout} readout"
-        carry_over = results.carry_over.sel(readout=readout, drop=True)
-        numbers[label] = carry_over.assign_attrs(better="higher", bounds=(0.0, 1.0))
+        carried = results[["carry_over", "carry_chance"]].sel(readout=readout, drop=True)
+        numbers[f"accuracy of the label under other flows, {readout} readout"] = (
+            carried.carry_over.assign_attrs(
+                better="higher", bounds=(0.0, 1.0), chance=float(carried.carry_chance.mean())
+            )
+        )
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 

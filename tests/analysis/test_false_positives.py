@@ -362,20 +362,24 @@ def test_stability_intervals(simulations, recording):
     assert covered(value - half, np.array([0.1, 0]), value + half)
 
 
-@times(50)
-def test_classification_accuracy_of_guesses_is_chance(simulations):
-    """Within twice its standard error; at trained and novel velocities alike."""
-    simulated, label = [], np.arange(200) % 4
+@times(20)
+@pytest.mark.parametrize("accuracy", [0.25, 0.9, 0.99])
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_classification_accuracy_intervals(simulations, accuracy, repeats):
+    """At trained and novel velocities alike; also of images that are shown several times with one answer."""
+    simulated = []
+    label, image = np.arange(200) % 4, np.arange(200) // (2 * repeats)
     for seed in range(simulations):
-        logits = np.random.default_rng(seed).standard_normal((1, 200, 2, 4))
-        made = xr.Dataset({"logits": (("flow", "trial", "time", "class"), logits)}, {"time": [0, 1]})
-        made = of_object(
-            made, object_label=label, object_velocity_vy=np.arange(200) // 100, object_velocity_vx=0
-        )
+        rng = np.random.default_rng(seed)
+        right = (rng.random(200) < accuracy)[image]
+        logits = np.eye(4)[np.where(right, label, (label + 1) % 4)][None, :, None]
+        made = xr.Dataset({"logits": (("flow", "trial", "time", "class"), logits)}, {"time": [0]})
+        velocity = {"object_velocity_vy": np.arange(200) % 2, "object_velocity_vx": 0}
+        made = of_object(made, object_label=label, object_image=image, **velocity)
         result = classification_accuracy.analyse(made, trained_speed=0)
-        simulated.append([[result[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("accuracy", "sem")])
-    value, error = np.moveaxis(np.array(simulated), 1, 0)
-    assert covered(value - t.ppf(0.975, 99) * error, 0.25, value + t.ppf(0.975, 99) * error)
+        simulated.append([[result[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("low", "high")])
+    low, high = np.moveaxis(np.array(simulated), 1, 0)
+    assert covered(low, accuracy, high)
 
 
 @times(60)
