@@ -123,8 +123,8 @@ def clustered_interval(hits: np.ndarray, counts: np.ndarray, inflation: float = 
     agree it is that of one answer that differs, so that the interval is never wider than there.
 
     It holds the truth in 96 to 98 % of cases over proportions from 0.6 to 0.995 and 12 to 40 groups, whether
-    or not the answers of a group are alike; in the worst case, of 1 wrong answer expected in 10 samples, in
-    89 %, as Wilson's.
+    or not the answers of a group are alike; in the worst case, of a proportion so near 1 that one wrong
+    answer is unlikely, in 89 %, as Wilson's.
 
     Parameters
     ----------
