@@ -38,7 +38,7 @@ PENALTIES = 10.0 ** np.arange(-4, 4)
 """Ridge penalties, relative to the mean squared length of standardised presentations."""
 STRONGEST = 16
 """So many features are penalised less than the others."""
-LEAST_LEFT = 1e-4
+LEAST_LEFT = 1e-3
 """The share of their variance that targets leave counts as no less."""
 ROUNDING = 1e-12
 """Features whose deviation is less, relative to their mean, are constant. Axes whose squared length is less

