@@ -34,7 +34,7 @@ from flowsim.measures import statistics
 
 FEW = 4
 """With fewer groups of trials than this there is no interval."""
-PENALTIES = 10.0 ** np.arange(-4, 4)
+PENALTIES = 10.0 ** np.arange(-3, 4)
 """Ridge penalties, relative to the mean squared length of standardised presentations."""
 STRONGEST = 16
 """So many features are penalised less than the others."""
@@ -262,7 +262,7 @@ def _penalties(
         of_candidate[:] = 0
         for member, block in zip(members, blocks, strict=True):
             left = np.eye(member.shape[1]) - 1 / count - (block * kept) @ block.swapaxes(1, 2)
-            left_out = np.linalg.solve(left, residual[member])
+            left_out = np.linalg.inv(left) @ residual[member]
             of_candidate += (left_out**2).sum((0, 1)).reshape(permutations, values).sum(1)
     return candidates[error.argmin(0)]
 

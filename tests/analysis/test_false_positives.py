@@ -212,20 +212,25 @@ def test_linear_decoding_reads_nothing(simulations, kind, recording):
     np.testing.assert_allclose(np.mean(simulated, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
 
 
-@times(8)
-def test_linear_decoding_intervals(simulations, recording):
-    """Of label and velocity, as expected from as many trials."""
-    codes, simulated = np.random.default_rng(1).standard_normal((5, 20)), []
+@times(6)
+@pytest.mark.parametrize(("strength", "accuracy"), [(0.4, 0.7), (0.7, 0.9), (1.0, 0.97), (3.0, 1.0)])
+def test_linear_decoding_intervals(simulations, strength, accuracy, recording):
+    """Of label and velocity, as expected from as many trials; also where all labels are named."""
+    codes, simulated = np.random.default_rng(1).standard_normal((4, 20)), []
     for seed in range(simulations):
-        rng, label = np.random.default_rng(seed), np.arange(12) % 3
-        units = 0.5 * (codes[:3][label][:, None] + (np.array(FEW) @ codes[3:])[:, None, None])
+        rng, label = np.random.default_rng(seed), np.arange(12) % 2
+        units = strength * (codes[:2][label][:, None] + (np.array(FEW) @ codes[2:])[:, None, None])
         units = units + rng.standard_normal((5, 12, 1, 20)) + rng.standard_normal((1, 12, 1, 20))
         result = linear_decoding.analyse(
             of_object(of_units(recording, units, FEW), object_label=label), permutations=1
         )
         simulated.append([result[n][:2, 0].values for n in ("low", "score", "high")])
     low, score, high = np.moveaxis(np.array(simulated), 1, 0)
+    if simulations >= 200:
+        np.testing.assert_allclose(score[:, 0].mean(), accuracy, atol=0.03)
     assert covered(low, score.mean(0), high)
+    assert (low >= [0, -np.inf]).all()
+    assert (high <= 1).all()
 
 
 def geometry(recording, rng, frames, strength):
