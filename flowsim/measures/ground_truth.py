@@ -63,6 +63,14 @@ def labels(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | Non
     return recording.object_label.isel(object=0, missing_dims="ignore").isel(trial=slice(trials)).values
 
 
+def has_label(labels: np.ndarray) -> np.ndarray:
+    """Whether each of ``labels`` (trial) is one: a number below 0, or one that is missing, says that there is
+    none.
+    """
+    below_0 = labels < 0 if labels.dtype.kind in "if" else np.zeros(labels.shape, bool)
+    return ~(pd.isna(labels) | below_0)
+
+
 def images(recording: xr.Dataset) -> np.ndarray:
     """Which image (trial) object 0 shows, numbered from 0 in the order of trials; each trial has its own
     where the recording does not tell (``object_image``), or the number is missing.

@@ -245,20 +245,25 @@ def test_linear_decoding_reads_nothing(simulations, kind, recording):
     np.testing.assert_allclose(np.mean(simulated, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
 
 
-@times(8)
-def test_linear_decoding_intervals(simulations, recording):
-    """Of label and velocity, as expected from as many trials."""
-    codes, simulated = np.random.default_rng(1).standard_normal((5, 20)), []
+@times(6)
+@pytest.mark.parametrize(("strength", "accuracy"), [(0.4, 0.7), (0.7, 0.9), (1.0, 0.97), (3.0, 1.0)])
+def test_linear_decoding_intervals(simulations, strength, accuracy, recording):
+    """Of label and velocity, as expected from as many trials; also where all labels are named."""
+    codes, simulated = np.random.default_rng(1).standard_normal((4, 20)), []
     for seed in range(simulations):
-        rng, label = np.random.default_rng(seed), np.arange(12) % 3
-        units = 0.5 * (codes[:3][label][:, None] + (np.array(FEW) @ codes[3:])[:, None, None])
+        rng, label = np.random.default_rng(seed), np.arange(12) % 2
+        units = strength * (codes[:2][label][:, None] + (np.array(FEW) @ codes[2:])[:, None, None])
         units = units + rng.standard_normal((5, 12, 1, 20)) + rng.standard_normal((1, 12, 1, 20))
         result = linear_decoding.analyse(
             of_object(of_units(recording, units, FEW), object_label=label), permutations=1
         )
         simulated.append([result[n][:2, 0].values for n in ("low", "score", "high")])
     low, score, high = np.moveaxis(np.array(simulated), 1, 0)
+    if simulations >= 200:
+        np.testing.assert_allclose(score[:, 0].mean(), accuracy, atol=0.03)
     assert covered(low, score.mean(0), high)
+    assert (low >= [0, -np.inf]).all()
+    assert (high <= 1).all()
 
 
 def geometry(recording, rng, frames, strength):
@@ -468,20 +473,24 @@ def test_stability_intervals(simulations, slips, recording, calibration):
         )
 
 
-@times(50)
-def test_classification_accuracy_of_guesses_is_chance(simulations):
-    """Within twice its standard error; at trained and novel velocities alike."""
-    simulated, label = [], np.arange(200) % 4
+@times(20)
+@pytest.mark.parametrize("accuracy", [0.25, 0.9, 0.99])
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_classification_accuracy_intervals(simulations, accuracy, repeats):
+    """At trained and novel velocities alike; also of images that are shown several times with one answer."""
+    simulated = []
+    label, image = np.arange(200) % 4, np.arange(200) // (2 * repeats)
     for seed in range(simulations):
-        logits = np.random.default_rng(seed).standard_normal((1, 200, 2, 4))
-        made = xr.Dataset({"logits": (("flow", "trial", "time", "class"), logits)}, {"time": [0, 1]})
-        made = of_object(
-            made, object_label=label, object_velocity_vy=np.arange(200) // 100, object_velocity_vx=0
-        )
+        rng = np.random.default_rng(seed)
+        right = (rng.random(200) < accuracy)[image]
+        logits = np.eye(4)[np.where(right, label, (label + 1) % 4)][None, :, None]
+        made = xr.Dataset({"logits": (("flow", "trial", "time", "class"), logits)}, {"time": [0]})
+        velocity = {"object_velocity_vy": np.arange(200) % 2, "object_velocity_vx": 0}
+        made = of_object(made, object_label=label, object_image=image, **velocity)
         result = classification_accuracy.analyse(made, trained_speed=0)
-        simulated.append([[result[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("accuracy", "sem")])
-    value, error = np.moveaxis(np.array(simulated), 1, 0)
-    assert covered(value - t.ppf(0.975, 99) * error, 0.25, value + t.ppf(0.975, 99) * error)
+        simulated.append([[result[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("low", "high")])
+    low, high = np.moveaxis(np.array(simulated), 1, 0)
+    assert covered(low, accuracy, high)
 
 
 @times(60)
