@@ -12,6 +12,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
+from flowsim.files.results import shared
 from flowsim.measures import recorded
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _error_of_last_frame(recording: xr.Dataset, error: xr.DataArray) -> xr.DataA
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table, at even multiples of the trained horizon."""
-    horizon, last = results.attrs["horizon"], int(results.ahead[-1])
+    horizon, last = shared(results, "horizon"), int(results.ahead[-1])
     numbers = {}
     for multiple in range(2, last // horizon + 1, 2):
         if multiple * horizon in results.ahead:
@@ -104,7 +105,7 @@ def figure(results: xr.Dataset) -> Figure:
         error = results[variable].isel(run=0)
         if error.notnull().any():
             ax.plot(results.ahead, error, color="0.5", ls=style, lw=1, label=name)
-    ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
+    ax.axvline(shared(results, "horizon"), color="0.3", ls="--", lw=0.8)
     ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel")
     ax.set_title(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
     plot.legend_below(results, ax)

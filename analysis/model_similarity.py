@@ -92,7 +92,7 @@ def analyse(
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, ...).
+        With ``state`` (flow, trial, time, ...), under the flow at rest and any others.
     conditions : int
         At most about so many are kept: of trials, then flows, a random choice, the same in all runs, then
         times evenly.
@@ -102,14 +102,19 @@ def analyse(
     Returns
     -------
     Dataset
-        ``gram`` (condition, other), centred, of trace 1, or 0 where states never change; ``flow``, ``trial``,
-        ``time`` and ``image``, which trials with the same image of object 0 share, over condition.
+        ``gram`` (condition, other), centred, of trace 1, or 0 where states never change. Over condition:
+        ``flow``, in the order of `flowsim.measures.recorded.reference_first`, and its velocity, such as
+        ``flow_vy`` and ``flow_vx``; ``trial``, the frame (``time``), ``image``, which trials with the same
+        image of object 0 share, and what is known of objects in each trial. Runs that differ in these are not
+        compared.
 
     Raises
     ------
     InputError
-        If there are no states, fewer than 4 conditions, or the state contains NaN or infinity.
+        If there are no states, no flow is at rest, there are fewer than 4 conditions, or the state contains
+        NaN or infinity.
     """
+    recording = recorded.reference_first(recording, moving=0)
     state = coordinates.variable(recording, "state")
     chosen = _chosen_conditions(state, conditions, seed)
     if len(chosen) < 4:
@@ -118,9 +123,20 @@ def analyse(
         )
     gram = _centred_to_trace_1(_inner_products(state, chosen))
     attributes = {"units": "1", "long_name": "centred inner product of states"}
-    coords = {dim: ("condition", index) for dim, index in zip(CONDITION, chosen.T, strict=True)}
-    coords["image"] = ("condition", ground_truth.images(recording)[coords["trial"][1]])
-    return xr.Dataset({"gram": (("condition", "other"), gram, attributes)}, coords)
+    return xr.Dataset({"gram": (("condition", "other"), gram, attributes)}, _conditions(recording, chosen))
+
+
+def _conditions(recording: xr.Dataset, chosen: np.ndarray) -> dict[str, Any]:
+    """Coordinates over condition: the flow, trial and frame of each, and what is known of these."""
+    flow, trial, time = chosen.T
+    coords: dict[str, Any] = {"flow": flow, "trial": trial, "time": recording.time.values[time]}
+    coords |= {str(name): c.values[flow] for name, c in recorded.flow_coords(recording).items()}
+    for name, known in recording.coords.items():
+        if known.dims in (("trial",), ("trial", "object")) and name not in recording.dims:
+            of_object = known.values.reshape(recording.sizes["trial"], -1).T
+            coords |= {f"{name}_{i}": values[trial] for i, values in enumerate(of_object)}
+    coords["image"] = ground_truth.images(recording)[trial]
+    return {name: ("condition", values) for name, values in coords.items()}
 
 
 def _chosen_conditions(state: xr.DataArray, conditions: int, seed: int) -> np.ndarray:

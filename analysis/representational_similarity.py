@@ -412,7 +412,7 @@ def _label_outside(axes: np.ndarray) -> None:
 
 
 def _title(results: xr.Dataset) -> str:
-    trials, recorded_trials = int(results.trials.max()), int(results.recorded_trials.max())
+    trials, recorded_trials = plot.span(results.trials), plot.span(results.recorded_trials)
     flows = 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
     share = "" if trials == recorded_trials else f" of {recorded_trials}"
     silent = int(results.silent.sum())

@@ -41,6 +41,7 @@ import xarray as xr
 
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
+from flowsim.files.results import shared
 from flowsim.flows.flow import Flow
 from flowsim.measures import recorded, statistics
 from flowsim.measures.nearest_translate import nearest, norm, split
@@ -408,7 +409,7 @@ def _draw_course(
         half_width = mean[f"{variable}_interval"]
         panels.band(ax, results.ahead, mean[variable] - half_width, mean[variable] + half_width, colour)
     ax.set_ylim(bottom=0)
-    ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
+    ax.axvline(shared(results, "horizon"), color="0.3", ls="--", lw=0.8)
     ax.set(xlabel="predicted frame", ylabel="", title=title)
 
 

@@ -341,7 +341,7 @@ def figure(results: xr.Dataset) -> Figure:
         ax = fig.add_subplot(grid[row, EXAMPLES + 1])
         _draw_shares(ax, runs, colour)
         ax.set_xlabel("tuned units (%)" if last else "")
-    trials = f"n = {int(results.resting.min())} resting trials{_assumed(results)}"
+    trials = f"n = {plot.span(results.resting)} resting trials{_assumed(results)}"
     fig.suptitle(f"{results.sizes['flow']} flows, {trials}, {plot.seeds(results)}", fontsize=9)
     return fig
 

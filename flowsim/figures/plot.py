@@ -68,17 +68,20 @@ def dashes(results: xr.Dataset) -> dict[str, tuple[float, ...]]:
 
 def seeds(results: xr.Dataset) -> str:
     """How many runs of each network there are, as words for a figure."""
-    counts = sorted(set(pd.Series(results["network"].values).value_counts()))
-    number = "-".join(str(count) for count in counts)
-    return f"{number} seed per network" if counts == [1] else f"{number} seeds per network"
+    number = span(pd.Series(results["network"].values).value_counts().values)
+    return f"{number} seed{'' if number == '1' else 's'} per network"
 
 
 def trials(results: xr.Dataset) -> str:
     """How many ``trials`` stand behind each value, where there are some, as words for a figure."""
-    counts = results.trials.values[results.trials.values > 0]
-    fewest = counts.min()
-    most = counts.max()
-    return f"{fewest:g} trials" if fewest == most else f"{fewest:g}-{most:g} trials"
+    counts = results.trials.values
+    return f"{span(counts[counts > 0])} trials"
+
+
+def span(values: Any, digits: int = 6) -> str:
+    """The least and the largest of some numbers as words, one if they are the same; NaN is none of them."""
+    low, high = (f"{end(values):.{digits}g}" for end in (np.nanmin, np.nanmax))
+    return low if low == high else f"{low}-{high}"
 
 
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:

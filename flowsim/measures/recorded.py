@@ -44,8 +44,8 @@ def require_alive(alive: bool) -> None:
 def reference_first(recording: xr.Dataset, moving: int = 1) -> xr.Dataset:
     """The recording with the flow at rest, which is the reference of all others, at the front.
 
-    The reference is found by its velocity, wherever a selection or a sort has put it. The other flows keep
-    their order.
+    The reference is found by its velocity, wherever a selection or a sort has put it. The other flows follow
+    in the order of their velocities, so that results of recordings of the same flows fit together.
 
     Parameters
     ----------
@@ -75,10 +75,8 @@ def reference_first(recording: xr.Dataset, moving: int = 1) -> xr.Dataset:
     velocities = [flow.velocity for flow in flows]
     if len(set(velocities)) < len(velocities):
         raise InputError("expected flows of different velocities; the recording has one of them twice")
-    if resting == [0]:
-        return recording
-    order = [*resting, *(i for i in range(len(flows)) if i not in resting)]
-    return recording.isel(flow=order)
+    order = sorted(range(len(flows)), key=lambda i: (any(velocities[i]), velocities[i]))
+    return recording if order == list(range(len(flows))) else recording.isel(flow=order)
 
 
 def flow_coords(recording: xr.Dataset) -> dict[Any, xr.DataArray]:

@@ -93,5 +93,12 @@ def test_one_known_value_is_enough_for_lines(results):
 
 def test_the_share_of_channels_is_named_if_not_all_were_analysed(results):
     assert panels.share_of_channels(results) == ""
-    fewer = results.assign(kept=("run", [1.0, 1 / 3, 0.5]))
+    fewer = results.assign(kept=("run", [1 / 3, 1 / 3, 1 / 3]))
     assert panels.share_of_channels(fewer) == ", a random 0.33 of channels"
+    differing = results.assign(kept=("run", [0.5, 1.0, 0.25]))
+    assert panels.share_of_channels(differing) == ",\na random share of channels: b 0.25-0.5; a 1"
+
+
+def test_features_are_those_of_every_run(results):
+    counts = results.assign(features=("run", [8, 4, 9]), features_recorded=("run", [16, 4, 16]))
+    assert panels.features_used(counts) == "features of a pixel: b a random 8-9 of 16; a 4"
