@@ -22,9 +22,10 @@ READS = "test"
 QUESTION = "Does the prediction hold beyond the trained horizon?"
 READING = (
     "Mean squared error of every frame that a network predicts from its own predictions, far beyond the "
-    "trained horizon (dashed). Thin lines are seeds. Grey are predictions that know no motion: the last "
-    "frame seen (dotted), and the mean frame of all other trials, which needs two trials. Above the mean "
-    "frame, a rollout is worse than a prediction that ignores what was seen."
+    "trained horizon (dashed). Thick lines are geometric means over seeds, thin ones are seeds. Grey are "
+    "predictions that know no motion: the last frame seen (dotted), and the mean frame of all other trials, "
+    "which needs two trials. Above the mean frame, a rollout is worse than a prediction that ignores what "
+    "was seen."
 )
 BASELINES = {"last frame": "mse_copy", "mean frame": "mse_mean"}
 """Predictions that know no motion, and the variables with their errors."""
@@ -100,7 +101,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """Error against predicted frame."""
     fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.6 + 0.06 * len(plot.networks(results))))
-    plot.lines(results, "mse", "ahead", ax)
+    plot.lines(results, "mse", "ahead", ax, geometric=True)
     for (name, variable), style in zip(BASELINES.items(), (":", "-"), strict=True):
         error = results[variable].isel(run=0)
         if error.notnull().any():

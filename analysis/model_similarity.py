@@ -56,16 +56,16 @@ READS = "probe"
 DATA = "summary"  # what the figure shows of results that hold large matrices
 QUESTION = "How alike are the states of networks and seeds?"
 READING = (
-    "Left: debiased CKA of each pair above chance: 1 is the same geometry of states, 0 what exchanged "
-    "trials give (runs with nothing in common but a course over time and flows). The tree joins the most "
-    "similar runs. A dot marks a pair no more alike than with trials exchanged (corrected p above 0.05). "
-    "Right: pairs of seeds of one network, in its colour, and pairs of different networks, in grey; "
-    "vertical strokes are means. CKA above chance, with jackknife standard errors over trials; the "
-    "Procrustes angle, 0 for the same geometry; and R^2 of predicting one run from another, as a share of "
-    "the R^2 with which that run predicts itself from as many components. Dashed lines are chance, the "
-    "mean with trials exchanged. A share below -0.5 is drawn there. In the table, numbers between seeds "
-    "are jackknife pseudo-values: their mean is that over pairs, their spread tells its error over seeds; "
-    "two seeds are one pair, with one value and no interval."
+    "Left: debiased CKA of each pair above chance: 1 is the same geometry of states, 0 what exchanged trials "
+    "give (runs with nothing in common but a course over time and flows). The tree joins the most similar "
+    "runs. A dot marks a pair no more alike than with trials exchanged (corrected p above 0.05). Right: "
+    "pairs of seeds of one network, in its colour, and pairs of different networks, in grey; vertical "
+    "strokes are arithmetic means over pairs. CKA above chance, with jackknife standard errors over trials; "
+    "the Procrustes angle, 0 for the same geometry; and R² of predicting one run from another, as a share of "
+    "the R² with which that run predicts itself from as many components. Dashed lines are chance, the mean "
+    "with trials exchanged. A share below -0.5 is drawn there. In the table, numbers between seeds are "
+    "jackknife pseudo-values: their mean is that over pairs, their spread tells its error over seeds; two "
+    "seeds are one pair, with one value and no interval."
 )
 BLOCK = 2**27
 """Bytes of states, in float64, that are held at once (and once more)."""
@@ -80,7 +80,7 @@ EXCHANGED = 5
 MEASURES = {
     "above_chance": "CKA above chance",
     "procrustes": "Procrustes (rad)",
-    "predicted": "R$^2$ / own R$^2$",
+    "predicted": "R² / own R²",
 }
 
 
@@ -357,13 +357,14 @@ def _draw_pairs(ax: Axes, table: xr.Dataset, measure: str, colours: dict[str, Co
     """One measure of all pairs of runs, a row for each network and one for pairs of different networks."""
     pairs = _pairs_of_runs(table, both_ways=measure == "predicted")
     for y, (group, (runs, others)) in enumerate(pairs.items()):
-        values = table[measure].values[runs, others].clip(min=LOWEST_DRAWN)
+        values = table[measure].values[runs, others]
+        drawn = values.clip(min=LOWEST_DRAWN)
         errors = table.error.values[runs, others] if measure == "above_chance" and runs else None
         side_by_side = y + np.linspace(-0.2, 0.2, len(values)) * (len(values) > 1)
         colour = colours.get(group, "0.55")
-        ax.errorbar(values, side_by_side, xerr=errors, fmt="o", ms=3, lw=0.8, color=colour)
+        ax.errorbar(drawn, side_by_side, xerr=errors, fmt="o", ms=3, lw=0.8, color=colour)
         mean = np.mean(values) if runs else np.nan  # nothing is drawn where it is unknown
-        ax.vlines(mean, y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3)
+        ax.vlines(np.maximum(mean, LOWEST_DRAWN), y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3)
     chance = {"above_chance": 0.0, "procrustes": float(table.procrustes_null.mean())}
     if measure in chance:
         ax.axvline(chance[measure], color="0.4", ls="--", lw=0.8)

@@ -51,13 +51,13 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "Which geometry do states have: by identity, velocity, position, pixels or motion energy?"
 READING = (
-    "Rank correlation between the distances among states and those that each model predicts, frame by "
-    "frame. 1 is the same order of distances; the dashed line is what flows and trials in random order give, "
-    "about 0. The noise ceiling (dotted, lower and upper bound, from how much seeds agree) is the most that "
-    "a model could reach for what seeds have in common. Bands are 95 % intervals over trials, thin lines "
-    "seeds. Top: each flow of each trial is a state of its own, compared with those of other trials; states "
-    "that are the same in all units (silent) are left out. Bottom: distances are between flows, "
-    "cross-validated over trials."
+    "Rank correlation between the distances among states and those that each model predicts, frame by frame. "
+    "1 is the same order of distances; the dashed line is what flows and trials in random order give, about "
+    "0. The noise ceiling (dotted, lower and upper bound, from how much seeds agree) is the most that a "
+    "model could reach for what seeds have in common. Thick lines are arithmetic means over seeds, thin ones "
+    "are seeds, and bands are 95 % intervals over trials. Top: each flow of each trial is a state of its "
+    "own, compared with those of other trials; states that are the same in all units (silent) are left out. "
+    "Bottom: distances are between flows, cross-validated over trials."
 )
 MODELS = ("identity", "velocity", "position", "pixels", "motion energy")
 DISTANCES = ("correlation", "crossnobis")

@@ -48,7 +48,7 @@ def subplots(*arguments: Any, **options: Any) -> tuple[Figure, Any]:
     return plt.subplots(*arguments, **options)
 
 
-def networks(results: xr.Dataset) -> list[str]:
+def networks(results: xr.Dataset | xr.DataArray) -> list[str]:
     """Names of the networks in results (run), in the order in which they come."""
     return list(dict.fromkeys(results["network"].values.tolist()))
 
@@ -84,11 +84,39 @@ def span(values: Any, digits: int = 6) -> str:
     return low if low == high else f"{low}-{high}"
 
 
-def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
-    """Arithmetic mean over seeds of ``variable`` (run, x) against ``x``, a line per network; seeds thin."""
+def mean_over_seeds(values: xr.DataArray, geometric: bool = False) -> xr.DataArray:
+    """Mean over the runs of each network, as in the report.
+
+    Parameters
+    ----------
+    values : DataArray (run, ...)
+        With the coordinate ``network``.
+    geometric : bool
+        Of positive quantities that differ by factors, and are drawn on a logarithmic axis: the geometric
+        mean, or the arithmetic one of all if a value is 0 or less.
+
+    Returns
+    -------
+    DataArray (network, ...)
+        NaN where some, but not all, of the seeds of a network have a value.
+    """
+    by_factors = geometric and not bool((values <= 0).any())
+    scaled = np.log(values) if by_factors else values
+    means = []
+    for name in networks(values):
+        seeds_of = scaled.isel(run=np.flatnonzero(values["network"].values == name))
+        means.append(seeds_of.dropna("run", how="all").mean("run", skipna=False))
+    together = xr.concat(means, xr.DataArray(networks(values), dims="network", name="network"))
+    return np.exp(together) if by_factors else together
+
+
+def lines(results: xr.Dataset, variable: str, x: str, ax: Axes, geometric: bool = False) -> None:
+    """Mean over seeds of ``variable`` (run, x) against ``x``, a line per network; seeds thin.
+
+    The mean is that of `mean_over_seeds`: the line ends where one of the seeds does.
+    """
     import seaborn as sns
 
-    table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
     names = networks(results)
     by_network = {
         "hue": "network",
@@ -98,9 +126,15 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
         "style_order": names,
         "dashes": dashes(results),
     }
-    common = {"x": x, "y": variable, **by_network, "legend": False, "ax": ax}
-    sns.lineplot(table, **common, errorbar=None)
-    sns.lineplot(table, **common, units="run", estimator=None, lw=0.6, alpha=0.6)
+    common = {"x": x, "y": variable, **by_network, "estimator": None, "legend": False, "ax": ax}
+    means = mean_over_seeds(results[variable], geometric)
+    sns.lineplot(_rows(means, variable), **common)
+    sns.lineplot(_rows(results[variable], variable), **common, units="run", lw=0.6, alpha=0.6)
+
+
+def _rows(values: xr.DataArray, name: str) -> pd.DataFrame:
+    """A table of the values that are known."""
+    return values.to_dataframe(name).reset_index().dropna(subset=name)
 
 
 def legend(results: xr.Dataset, ax: Axes, **options: Any) -> None:
