@@ -237,7 +237,11 @@ def test_a_mistake_is_told_before_the_first_job(tmp_path):
     assert not (folder / "results").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"title: [", "title: \u00e4".encode("latin-1"), b"a list"])
+WRONG = EXPERIMENT.replace("horizon: 3", "horizon: 0").encode()
+"""Valid YAML, of which the check finds that no network can be trained so."""
+
+
+@pytest.mark.parametrize("content", [b"", b"title: [", "title: \u00e4".encode("latin-1"), b"a list", WRONG])
 def test_a_broken_experiment_concerns_itself_only(content, tmp_path):
     """Others run, and `all` names it and leaves it out; asked for by itself, it is an error."""
     folder = project(tmp_path)
