@@ -101,13 +101,13 @@ def mean_over_seeds(values: xr.DataArray, geometric: bool = False) -> xr.DataArr
         NaN where some, but not all, of the seeds of a network have a value.
     """
     by_factors = geometric and not bool((values <= 0).any())
-    scaled = np.log(values) if by_factors else values
+    scaled = values.copy(data=np.log(values.values)) if by_factors else values
     means = []
     for name in networks(values):
         seeds_of = scaled.isel(run=np.flatnonzero(values["network"].values == name))
         means.append(seeds_of.dropna("run", how="all").mean("run", skipna=False))
     together = xr.concat(means, xr.DataArray(networks(values), dims="network", name="network"))
-    return np.exp(together) if by_factors else together
+    return together.copy(data=np.exp(together.values)) if by_factors else together
 
 
 def lines(results: xr.Dataset, variable: str, x: str, ax: Axes, geometric: bool = False) -> None:

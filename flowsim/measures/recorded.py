@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.errors import CannotJudge, InputError
 from flowsim.files import coordinates
 
 
 def require_finite(values: np.ndarray | xr.DataArray, what: str = "state") -> None:
-    """Raise InputError if recorded activity, lazy or in memory, contains NaN or infinity."""
+    """Raise CannotJudge if recorded activity, lazy or in memory, contains NaN or infinity."""
     if not bool(np.isfinite(values).all()):
-        raise InputError(f"the {what} contains NaN or infinity: the network diverged; train it again")
+        raise CannotJudge(f"the {what} contains NaN or infinity: the network diverged; train it again")
 
 
 def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
@@ -33,9 +33,9 @@ def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
 
 
 def require_alive(alive: bool) -> None:
-    """Raise InputError unless some of the states that are compared differ from 0."""
+    """Raise CannotJudge unless some of the states that are compared differ from 0."""
     if not alive:
-        raise InputError(
+        raise CannotJudge(
             "expected states that differ from 0; all that are compared are 0: the network is silent. "
             "Train it again, or record a stimulus that drives it"
         )

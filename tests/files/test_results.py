@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from flowsim import InputError
+from flowsim.errors import CannotJudge
 from flowsim.files import netcdf
 from flowsim.files.results import shared, side_by_side, tidy, write_tidy
 
@@ -71,6 +72,16 @@ def test_attributes_that_differ_are_kept_for_each_run(tmp_path):
     assert tidy(together).query("run == 'a-seed1'").trials.unique().tolist() == [24]
     with pytest.raises(InputError, match="expected runs with the same trials; they have 20, 24"):
         shared(together, "trials")
+
+
+def test_runs_that_could_not_be_judged_are_left_out_and_named(tmp_path):
+    made = [of_flows([0.0, 1]), xr.Dataset(attrs={"refused": "it is silent"}), of_flows([0.0, 1])]
+    together = side_by_side_of(tmp_path, *made)
+    assert together.run.values.tolist() == ["a-seed0", "a-seed2"]
+    assert together.attrs["refused"] == {"a-seed1": "it is silent"}
+    assert side_by_side_of(tmp_path, *made[::2]).attrs["refused"] == {}
+    with pytest.raises(CannotJudge, match=r"no run could be judged by mine. a-seed0: it is silent"):
+        side_by_side_of(tmp_path, made[1])
 
 
 def test_units_that_a_network_lacks_are_no_values(tmp_path):

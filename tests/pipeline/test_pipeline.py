@@ -260,6 +260,26 @@ def test_a_broken_experiment_concerns_itself_only(content, tmp_path):
         assert ("rule report" in done.stdout) == (status == 0)
 
 
+def test_a_network_that_cannot_be_judged_does_not_stop_the_report(finished, tmp_path):
+    """As if one of them was silent: the others are reported, and the run is named with the reason."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    file = folder / "analysis" / "equivariance_error.py"
+    first = "    recording = recorded.reference_first(recording)\n"
+    assert first in file.read_text()
+    dead = "    recorded.require_alive(recording.attrs['network'] != 'grnn')\n"
+    file.write_text(file.read_text().replace(first, dead + first))
+    status, text = snakemake(folder)
+    assert status == 0, text
+    html = (folder / "results/tiny/report.html").read_text()
+    assert "Could not be judged" in html
+    assert "grnn-seed0 (expected states that differ from 0" in html
+    assert "fernn-seed0 (" not in html
+    drawn = (folder / "results/tiny/figures/equivariance_error.svg").read_text()
+    assert "could not be judged: grnn-seed0" in drawn
+    assert "Could not be judged" not in (finished / "results/tiny/report.html").read_text()
+
+
 def killed(folder, moment, group=True):
     """Run until ``moment`` of the folder is true, then kill -9, all processes or Snakemake alone."""
     process = subprocess.Popen(
