@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.errors import CannotJudge, InputError
 from flowsim.figures import plot, velocity_plane
 from flowsim.files import coordinates
 from flowsim.measures import ground_truth, statistics
@@ -104,13 +104,13 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
 
 
 def _require_known(logits: np.ndarray) -> None:
-    """Raise InputError if logits (trial, time, class) contain NaN or are infinitely large; a class that is
+    """Raise CannotJudge if logits (trial, time, class) contain NaN or are infinitely large; a class that is
     ruled out, of minus infinity, is none.
     """
     unknown = ~((logits < np.inf).all(-1) & np.isfinite(logits).any(-1))
     if unknown.any():
         trials = np.flatnonzero(unknown.any(1))
-        raise InputError(
+        raise CannotJudge(
             f"expected finite logits; those of {len(trials)} of {len(logits)} trials contain NaN or infinity "
             f"(the first is trial {trials[0]}): the network diverged. Train it again"
         )

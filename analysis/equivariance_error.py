@@ -110,11 +110,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     sums = _sums(state, recording.time.values.tolist(), comparison)
     eps = eps_of(state.dtype)
     spread = sums.moments.spread(eps)
-    if not spread.any():
-        raise InputError(
-            "expected states that vary; each unit is constant, the same under all flows, in all trials and "
-            "pixels: the network is dead, and would obey every law. Train it again, or record another site"
-        )
+    recorded.require_varying(bool(spread.any()))
     errors = _errors(sums, spread, comparison)
     pairs = ground_truth.other_trials(recording, CHANCE_TRIALS)
     errors["error_chance"] = ("law", "flow"), _chance(state, recording, comparison, pairs, spread)

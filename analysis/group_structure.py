@@ -51,17 +51,18 @@ READING = (
     "M_u is the operator by which the part of the state that flows carry along follows the flow u, fitted to "
     "all trials. Above: how much the flow w and then the flow u (M_u M_w) differ from the flow u + w, and u "
     "and then -u from doing nothing, as a share of the size of that part: 0 is a group, 1.4 is unrelated. "
-    "Shown for operators that only rotate the state (orthogonal) and for any linear ones; both are fitted "
-    "so that noise does not shrink them. Channels with partners are those about which a law of shift speaks. "
-    "Large dots are means over seeds, small ones are seeds, and bars are 95 % jackknife intervals over "
-    "trials. What a sample of this size adds to the error of an exact group (crosses) is subtracted. Grey "
-    "ticks are the same with the operators exchanged among flows while each flow keeps its displacement: "
-    "where a tick lies on its dot, the operators do not distinguish the flows. Below: the linear operators "
-    "of a group rotate parts of the state by phases that are proportional to velocity; measured phases are "
-    "drawn against those expected from the other flows. Larger dots hold more of the state. Linearity is 1 "
-    "if all dots lie on the line, and about 0 or less without order. Operators that do nothing form a group "
-    "too: see in learned_action how well they predict. Networks differ in how many features of a pixel an "
-    "operator acts on (title: those used, of those recorded); errors are shares of each network's own state."
+    "Shown for operators that only rotate the state (orthogonal) and for any linear ones; both are fitted so "
+    "that noise does not shrink them. Channels with partners are those about which a law of shift speaks. "
+    "Large dots are arithmetic means over seeds, small ones are seeds, and bars are 95 % jackknife intervals "
+    "over trials. What a sample of this size adds to the error of an exact group (crosses) is subtracted. "
+    "Grey ticks are the same with the operators exchanged among flows while each flow keeps its "
+    "displacement: where a tick lies on its dot, the operators do not distinguish the flows. Below: the "
+    "linear operators of a group rotate parts of the state by phases that are proportional to velocity; "
+    "measured phases are drawn against those expected from the other flows. Larger dots hold more of the "
+    "state. Linearity is 1 if all dots lie on the line, and about 0 or less without order. Operators that do "
+    "nothing form a group too: see in learned_action how well they predict. Networks differ in how many "
+    "features of a pixel an operator acts on (title: those used, of those recorded); errors are shares of "
+    "each network's own state."
 )
 CLASSES = ("orthogonal", "linear")
 ERRORS = ("homomorphism", "homomorphism_partner", "inverse")
@@ -344,11 +345,13 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table; what is not measurable in any run is left out."""
     linear = results.sel(operator="linear").drop_vars("operator")
     # Operators that do nothing form a group as well, so less is not better.
-    bounds = (0, np.inf)
-    numbers = {
-        "homomorphism error of linear operators": linear.homomorphism.assign_attrs(bounds=bounds),
-        "homomorphism error, channels with partners": linear.homomorphism_partner.assign_attrs(bounds=bounds),
-        "homomorphism error, shuffled flows": linear.homomorphism_null.assign_attrs(bounds=bounds),
+    errors = {
+        "homomorphism error of linear operators": linear.homomorphism,
+        "homomorphism error of linear operators, channels with partners": linear.homomorphism_partner,
+        "homomorphism error of linear operators, shuffled flows": linear.homomorphism_null,
+    }
+    numbers = {label: values.assign_attrs(bounds=(0, np.inf)) for label, values in errors.items()}
+    numbers |= {
         "share of the state that flows carry along": results.carried.assign_attrs(bounds=(-np.inf, 1)),
         "features of a pixel that operators act on": results.features,
     }

@@ -32,7 +32,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.flows.flow import Flow
@@ -118,11 +117,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     pairs = _pairs(coordinates.flows(recording))
     sites = _sites(recording)
     squares = xr.concat([_squares_of_site(recording, site, pairs) for site in sites], "site")
-    if not (squares.isel(site=0)["size"] > 0).any() and bool(squares.constant.isel(site=0).all()):
-        raise InputError(
-            "expected states that vary; each unit is constant, the same in all trials and pixels: the "
-            "network is dead, and would obey every law. Train it again, or record another site"
-        )
+    of_state = squares.isel(site=0)
+    recorded.require_varying(bool((of_state["size"] > 0).any() or not of_state.constant.all()))
     squares["missed"] = squares.missed.where(_near(recording, pairs) & (squares.constant == 0))
     return _packed(recording, sites, pairs, squares)
 

@@ -125,11 +125,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         np.concatenate([moments[flow].squares for flow in sorted(moments)]),
     )
     spread = together.spread(eps_of(state.dtype)).sum((1, 2))
-    if not spread.any():
-        raise InputError(
-            "expected states that vary; the maps are constant, the same in all trials and pixels: the "
-            "network is dead, and would be still. Train it again, or record another site"
-        )
+    recorded.require_varying(bool(spread.any()))
     change = np.where(covered[:, None], relative(missed, spread), np.nan)
     share = len(told) / len(resting)
     chance = np.where(covered, relative(by_chance, share * spread[-1]), np.nan)

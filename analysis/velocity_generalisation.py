@@ -22,11 +22,11 @@ READS = "sweep"
 QUESTION = "Does the prediction hold at velocities never trained on?"
 READING = (
     "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx "
-    "right), while the others move at trained velocities; mean over seeds. A white line, or a grey "
-    "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a "
-    "seed: its mean over trained (filled) and novel velocities (open). A network that knows no motion can "
-    "be compared: the opening table gives the error of predicting the last frame seen, or the mean frame of "
-    "all other trials."
+    "right), while the others move at trained velocities; geometric mean over seeds. A white line, or a grey "
+    "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a seed: "
+    "its mean over trained (filled) and novel velocities (open). A network that knows no motion can be "
+    "compared: the opening table gives the error of predicting the last frame seen, or the mean frame of all "
+    "other trials."
 )
 BASELINES = {"last frame": "copy", "mean frame": "mean"}
 """Predictions that know no motion, and how the names of their errors begin."""

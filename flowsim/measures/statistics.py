@@ -241,6 +241,9 @@ def repeated_measures(contrasts: np.ndarray, least_variance: np.ndarray | float 
     Of 3,000 simulated nulls 2 to 6 % have p <= .05 with 3 to 5 replicates, and 4 to 6 % with more, of normal
     or uniform noise and of curves with a direction of their own in each replicate. It is 7 to 9 % for up to 6
     replicates whose components differ in variance by factors of 4 each, and below 5 % where tails are heavy.
+    Small p are no smaller than they should be where components have one variance (p <= .001 in 0.04 to 0.09 %
+    of 40,000 nulls), but with such factors they are: p <= .001 in 2 % with 3 replicates, 1.3 % with 4 and 0.5
+    % with 8.
 
     Parameters
     ----------

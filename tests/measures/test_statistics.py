@@ -186,3 +186,12 @@ def test_intervals_of_explained_variance_are_bounded_and_hold_it():
         held.append(low <= 0.7 <= high)
     assert 0.92 <= np.mean(held) <= 0.98
     assert statistics.explained_interval(total, total) == (1, 1)
+
+
+@pytest.mark.parametrize(("replicates", "most"), [(3, 0.03), (4, 0.02), (8, 0.008)])
+def test_how_far_small_p_of_repeated_measures_hold(replicates, most, rng):
+    """They do with one variance; with variances that differ by factors of 4, as little as is said."""
+    noise = rng.standard_normal((replicates, 8, 20000))
+    assert (statistics.repeated_measures(noise) <= 0.001).mean() < 0.002
+    unequal = noise * 2.0 ** -np.arange(8)[:, None]
+    assert 0.002 < (statistics.repeated_measures(unequal) <= 0.001).mean() < most

@@ -238,8 +238,14 @@ def test_a_mistake_is_told_before_the_first_job(tmp_path):
     assert not (folder / "results").exists()
 
 
-BROKEN = {"empty": b"", "yaml": b"title: [", "latin": "title: \u00e4".encode("latin-1"), "list": b"a list"}
-"""Contents of experiment files that cannot be read."""
+BROKEN = {
+    "empty": b"",
+    "yaml": b"title: [",
+    "latin": "title: \u00e4".encode("latin-1"),
+    "list": b"a list",
+    "wrong": EXPERIMENT.replace("horizon: 3", "horizon: 0").encode(),
+}
+"""Contents of experiment files that cannot be read, or of which the check finds that no network can be trained so."""
 
 
 def dry_run(folder, target):
@@ -252,7 +258,7 @@ def dry_run(folder, target):
 
 @pytest.fixture(scope="module")
 def beside_broken(tmp_path_factory):
-    """The project with experiments that cannot be read."""
+    """The project with experiments that are broken."""
     folder = project(tmp_path_factory.mktemp("broken"))
     for name, content in BROKEN.items():
         (folder / "experiments" / f"{name}.yaml").write_bytes(content)
@@ -270,13 +276,34 @@ def test_broken_experiments_concern_themselves_only(beside_broken):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "latin")) for name in BROKEN]
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("latin", "wrong"))) for name in BROKEN],
 )
 def test_a_broken_experiment_is_an_error_where_it_is_asked_for(name, beside_broken):
     status, text = dry_run(beside_broken, f"results/{name}/report.html")
     assert status == 1, text
     assert f"experiments/{name}.yaml" in text
     assert "rule report" not in text
+
+
+def test_a_network_that_cannot_be_judged_does_not_stop_the_report(finished, tmp_path):
+    """As if one of them was silent: the others are reported, and the run is named with the reason."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    file = folder / "analysis" / "equivariance_error.py"
+    first = "    recording = recorded.reference_first(recording)\n"
+    assert first in file.read_text()
+    dead = "    recorded.require_varying(recording.attrs['network'] != 'grnn')\n"
+    file.write_text(file.read_text().replace(first, dead + first))
+    status, text = snakemake(folder)
+    assert status == 0, text
+    html = (folder / "results/tiny/report.html").read_text()
+    assert "Could not be judged" in html
+    assert "grnn-seed0 (expected states that vary" in html
+    assert "fernn-seed0 (" not in html
+    drawn = (folder / "results/tiny/figures/equivariance_error.svg").read_text()
+    assert "could not be judged: grnn-seed0" in drawn
+    assert "Could not be judged" not in (finished / "results/tiny/report.html").read_text()
 
 
 def killed(folder, moment, group=True):
