@@ -36,8 +36,8 @@ def require_varying(varies: bool) -> None:
     """Raise CannotJudge unless something varies in the states that are compared."""
     if not varies:
         raise CannotJudge(
-            "expected states that vary; each unit is constant, the same in all trials and pixels: the network "
-            "is dead, and would obey every law. Train it again, or record another site"
+            "expected states that vary; each unit is constant, the same in all trials and pixels: the "
+            "network is dead, and would obey every law. Train it again, or record another site"
         )
 
 
