@@ -466,9 +466,12 @@ def _draw_carry_over(part: FigureBase, results: xr.Dataset) -> None:
         chance = results.sel(readout=readout)[["carry_chance", "carry_chance_high"]].mean("run")
         if bool(chance.carry_chance.notnull()):
             ax.axhspan(float(chance.carry_chance), float(chance.carry_chance_high), color=GREY)
-        panels.lines_or_note(
-            accuracy.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "difference", ax
-        )
+        if bool(results.carry_over.sel(readout=readout).notnull().any()):
+            plot.lines(
+                accuracy.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "difference", ax
+            )
+        else:
+            panels.not_measurable(ax)
         ax.set(xlabel=f"difference ({unit})", ylabel="accuracy", ylim=(0, 1.05), title=f"{readout} readout")
 
 
