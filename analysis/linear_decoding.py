@@ -424,7 +424,8 @@ def figure(results: xr.Dataset) -> Figure:
     rows = -(-len(plot.networks(results)) // 4)
     heights = [2.2, 2.2, 1.9 * rows]
     fig = plt.figure(figsize=(plot.PAGE, sum(heights)))
-    top, middle, bottom = fig.subfigures(3, 1, height_ratios=heights)
+    parts: Any = fig.subfigures(3, 1, height_ratios=heights)
+    top, middle, bottom = parts
     _draw_scores(top, results)
     _draw_carry_over(middle, results)
     _draw_across_time(bottom, results)
