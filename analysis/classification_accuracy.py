@@ -11,7 +11,7 @@ the independent samples (`flowsim.measures.statistics.clustered_interval`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
     trials = velocity[known].assign(correct=correct[:, -1], trained=trained)
 
     share = {"units": "1", "long_name": "accuracy"}
-    by_velocity = _by_velocity(trials, list(velocity))
+    by_velocity = _by_velocity(trials, list(map(str, velocity)))
     confusion = np.zeros((classes, classes))
     np.add.at(confusion, label, answer[:, -1])
     results = xr.Dataset(
@@ -169,7 +169,7 @@ def _by_velocity(trials: pd.DataFrame, components: list[str]) -> xr.Dataset:
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
-    attrs = {"better": "higher", "bounds": (0.0, 1.0)}
+    attrs: dict[str, Any] = {"better": "higher", "bounds": (0.0, 1.0)}
     chance = np.unique(results.chance.values)
     if len(chance) == 1:
         attrs["chance"] = float(chance[0])

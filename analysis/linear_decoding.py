@@ -426,7 +426,8 @@ def figure(results: xr.Dataset) -> Figure:
     rows = -(-len(plot.networks(results)) // 4)
     heights = [2.2, 2.2, 1.9 * rows]
     fig = plt.figure(figsize=(plot.PAGE, sum(heights)))
-    top, middle, bottom = fig.subfigures(3, 1, height_ratios=heights)
+    parts: Any = fig.subfigures(3, 1, height_ratios=heights)
+    top, middle, bottom = parts
     _draw_scores(top, results)
     _draw_carry_over(middle, results)
     _draw_across_time(bottom, results)
@@ -468,9 +469,12 @@ def _draw_carry_over(part: FigureBase, results: xr.Dataset) -> None:
         chance = results.sel(readout=readout)[["carry_chance", "carry_chance_high"]].mean("run")
         if bool(chance.carry_chance.notnull()):
             ax.axhspan(float(chance.carry_chance), float(chance.carry_chance_high), color=GREY)
-        panels.lines_or_note(
-            accuracy.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "difference", ax
-        )
+        if bool(results.carry_over.sel(readout=readout).notnull().any()):
+            plot.lines(
+                accuracy.sel(readout=readout).to_dataset(name="accuracy"), "accuracy", "difference", ax
+            )
+        else:
+            panels.not_measurable(ax)
         ax.set(xlabel=f"difference ({unit})", ylabel="accuracy", ylim=(0, 1.05), title=f"{readout} readout")
 
 
