@@ -142,7 +142,7 @@ def test_group_structure_intervals(simulations, recording, calibration):
 
 
 @times(30)
-def test_lie_derivative_intervals(simulations, recording):
+def test_lie_derivative_intervals(simulations, recording, calibration):
     simulated = []
     for seed in range(simulations):
         states = np.random.default_rng(seed).standard_normal((3, 8, 2, 1, 1, 3, 3))
@@ -151,12 +151,13 @@ def test_lie_derivative_intervals(simulations, recording):
             [float(result[n].sel(site="state", law="transport", time=4)[0]) for n in ("error", "interval")]
         )
     value, half = np.array(simulated).T
-    assert covered(value - half, value.mean(), value + half)
+    ends = value - half, value.mean(), value + half
+    calibration.intervals("lie_derivative", "interval", *ends, "noise", ["error of transport"])
 
 
 @times(20)
 @pytest.mark.parametrize("offset", [0, 10])
-def test_the_error_of_laws_in_noise_is_its_chance_level(simulations, offset, recording):
+def test_the_error_of_laws_in_noise_is_its_chance_level(simulations, offset, recording, calibration):
     """As often above it as below; both are sqrt(2), of states and of stabilised maps."""
     below, levels = [], []
     for seed in range(simulations):
@@ -167,7 +168,13 @@ def test_the_error_of_laws_in_noise_is_its_chance_level(simulations, offset, rec
         maps = stabilised_maps.analyse(made).isel(flow=slice(1, None), time=1).mean("flow")
         below.append([*(laws.error < laws.error_chance).values, bool(maps.change < maps.change_chance)])
         levels.append([*laws.error.values, *laws.error_chance.values, maps.change, maps.change_chance])
-    assert at_most(below, 0.5)
+    of = [
+        ("equivariance_error", "error_chance", "invariant"),
+        ("equivariance_error", "error_chance", "transport"),
+    ]
+    of.append(("stabilised_maps", "change_chance", ""))
+    for (analysis, name, part), found in zip(of, np.transpose(below), strict=True):
+        calibration.rate(analysis, name, found, f"noise, offset {offset}", part, level=0.5)
     assert at_most(~np.array(below), 0.5)
     np.testing.assert_allclose(np.mean(levels, 0), np.sqrt(2), rtol=0.02)
 
@@ -227,7 +234,7 @@ def test_velocity_tuning_to_a_channels_own_velocity(simulations, recording, cali
 
 @times(10)
 @pytest.mark.parametrize("kind", ["noise", "shuffled"])
-def test_linear_decoding_reads_nothing(simulations, kind, recording):
+def test_linear_decoding_reads_nothing(simulations, kind, recording, calibration):
     """Of label, velocity and position; shuffled are labels among trials, and velocities within each."""
     simulated = []
     for seed in range(simulations):
@@ -241,13 +248,15 @@ def test_linear_decoding_reads_nothing(simulations, kind, recording):
         made = of_object(of_units(recording, units, FEW), **named)
         result = linear_decoding.analyse(made, permutations=19, folds=4, seed=seed)
         simulated.append([*result.p[:, 0].values, float(result.carry_p[0])])
-    assert at_most(np.array(simulated) <= 0.05)
+    *p, carried = np.transpose(simulated)
+    calibration.p_values("linear_decoding", "p", np.transpose(p), kind, result.target.values)
+    calibration.p_values("linear_decoding", "carry_p", carried, kind)
     np.testing.assert_allclose(np.mean(simulated, 0), 0.525, atol=4 * 0.29 / np.sqrt(simulations))
 
 
 @times(6)
 @pytest.mark.parametrize(("strength", "accuracy"), [(0.4, 0.7), (0.7, 0.9), (1.0, 0.97), (3.0, 1.0)])
-def test_linear_decoding_intervals(simulations, strength, accuracy, recording):
+def test_linear_decoding_intervals(simulations, strength, accuracy, recording, calibration):
     """Of label and velocity, as expected from as many trials; also where all labels are named."""
     codes, simulated = np.random.default_rng(1).standard_normal((4, 20)), []
     for seed in range(simulations):
@@ -261,7 +270,8 @@ def test_linear_decoding_intervals(simulations, strength, accuracy, recording):
     low, score, high = np.moveaxis(np.array(simulated), 1, 0)
     if simulations >= 200:
         np.testing.assert_allclose(score[:, 0].mean(), accuracy, atol=0.03)
-    assert covered(low, score.mean(0), high)
+    where, of = f"codes in noise, accuracy {accuracy}", ["score of label", "score of velocity"]
+    calibration.intervals("linear_decoding", "low", low, score.mean(0), high, where, of)
     assert (low >= [0, -np.inf]).all()
     assert (high <= 1).all()
 
@@ -476,7 +486,7 @@ def test_stability_intervals(simulations, slips, recording, calibration):
 @times(20)
 @pytest.mark.parametrize("accuracy", [0.25, 0.9, 0.99])
 @pytest.mark.parametrize("repeats", [1, 5])
-def test_classification_accuracy_intervals(simulations, accuracy, repeats):
+def test_classification_accuracy_intervals(simulations, accuracy, repeats, calibration):
     """At trained and novel velocities alike; also of images that are shown several times with one answer."""
     simulated = []
     label, image = np.arange(200) % 4, np.arange(200) // (2 * repeats)
@@ -490,7 +500,9 @@ def test_classification_accuracy_intervals(simulations, accuracy, repeats):
         result = classification_accuracy.analyse(made, trained_speed=0)
         simulated.append([[result[f"{n}_{v}"] for v in ("trained", "novel")] for n in ("low", "high")])
     low, high = np.moveaxis(np.array(simulated), 1, 0)
-    assert covered(low, accuracy, high)
+    world = f"accuracy {accuracy}, each image {repeats} times at a velocity"
+    for i, name in enumerate(("low_trained", "low_novel")):
+        calibration.intervals("classification_accuracy", name, low[:, i], accuracy, high[:, i], world)
 
 
 @times(60)
