@@ -402,7 +402,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     late = results[["score", "chance"]].isel(time=slice(results.sizes["time"] // 2, None)).mean("time")
     numbers = {}
     for target, measure in zip(
-        TARGETS, ("accuracy of the label", "R² of the flow's velocity", "R² of position"), strict=True
+        TARGETS, ("accuracy of the label", "R² of the velocity of the flow", "R² of position"), strict=True
     ):
         read = late.sel(target=target, drop=True)
         attrs = {"bounds": (-np.inf, 1.0), "chance": 0.0}

@@ -125,6 +125,8 @@ def test_a_state_that_dies_under_one_flow_obeys_no_law(recording):
     states[2] = 0
     states[1, :, :, 3] = 0.5
     result = equivariance_error.analyse(recording(states, FLOWS, grid.velocities))
+    in_results = list(zip(result.flow_vy.values, result.flow_vx.values, strict=True))
+    result = result.isel(flow=[in_results.index(flow) for flow in FLOWS])
     assert (result.error[:, 2] > 1).all()
     np.testing.assert_allclose(result.constant, [0, 1 / 12, 1, 0])
     assert (equivariance_error.summary(result).worst > 1).all()

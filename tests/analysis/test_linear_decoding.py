@@ -241,7 +241,7 @@ def test_answers_and_figure_name_what_they_show(world, rng):
     answers = linear_decoding.answers(results)
     assert list(answers) == [
         "accuracy of the label, read linearly",
-        "R² of the flow's velocity, read linearly",
+        "R² of the velocity of the flow, read linearly",
         "accuracy of the label under other flows, fixed readout",
     ]
     attrs = [values.attrs for values in answers.values()]

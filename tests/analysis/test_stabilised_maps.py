@@ -78,7 +78,7 @@ def test_dead_states_are_not_still(recording):
     states, grid = lawful(Law(True, True))
     for value in (0, 2.5):
         made = resting(recording(0 * states + value, FLOWS, grid.velocities))
-        with pytest.raises(InputError, match="expected states that vary; the maps are constant"):
+        with pytest.raises(InputError, match="expected states that vary; each unit is constant"):
             stabilised_maps.analyse(made)
     states[1] = 0
     change = stabilised_maps.analyse(resting(recording(states, FLOWS, grid.velocities))).change
