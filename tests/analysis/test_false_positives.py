@@ -141,6 +141,23 @@ def test_group_structure_intervals(simulations, recording, calibration):
             calibration.intervals("group_structure", f"{name}_low", ends[0], 0, ends[1], "exact group", of)
 
 
+@times(8)
+def test_group_structure_intervals_with_partners(simulations, recording, calibration):
+    """Every channel has a partner under every flow: the law holds, up to noise."""
+    grid, law, simulated = VelocityGrid.closed(Translation(), (1, 5)), Law(transport=True, shift=True), []
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        reference = torch.from_numpy(rng.standard_normal((8, 3, 5, 2, 1, 5)))
+        states = np.stack([law.predict(reference, Flow(Translation(), u), grid).numpy() for u in LINE])
+        states = states + 0.5 * rng.standard_normal(states.shape)
+        result = group_structure.analyse(recording(states, LINE, grid.velocities), permutations=1)
+        simulated.append([result[f"homomorphism_partner{end}"].values for end in ("_low", "", "_high")])
+    low, value, high = np.moveaxis(np.array(simulated), 1, 0)
+    of, name = result.operator.values, "homomorphism_partner_low"
+    calibration.intervals("group_structure", name, low, np.median(value, 0), high, "median", of)
+    calibration.intervals("group_structure", name, low, 0, high, "exact group", of)
+
+
 @times(30)
 def test_lie_derivative_intervals(simulations, recording, calibration):
     simulated = []

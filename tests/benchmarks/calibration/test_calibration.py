@@ -109,7 +109,8 @@ def test_every_p_value_and_interval_has_its_simulation(analysis, results_of):
     """By its name in the results."""
     table = read(DOCS / "calibration.csv")
     counted_of = set(table.variable[table.analysis == analysis])
-    stated = {name for name in map(str, results_of(analysis).data_vars) if is_stated(name)}
+    results = results_of(ideas.load("analysis", analysis))
+    stated = {name for name in map(str, results.data_vars) if is_stated(name)}
     assert stated <= counted_of
 
 
