@@ -16,9 +16,9 @@ from benchmarks.speed import analyses as benchmark
 from flowsim import Flow, Law, Rotation, Translation, VelocityGrid, build, open_recording, progress, record
 from flowsim.__main__ import main
 from flowsim.files import coordinates, netcdf
-from flowsim.files.results import side_by_side as side_by_side
+from flowsim.files.results import side_by_side
 from flowsim.flows.law import LAWS
-from flowsim.measures import block_map, coarse_maps
+from flowsim.measures import block_map, coarse_maps, recorded
 from flowsim.progress import Progress, listening, steps
 from stimuli import moving_digits, rotating_digits
 
@@ -48,7 +48,7 @@ def plainly(recording):
 
 def assert_equal_to_plain(recording, rtol=1e-10):
     result = equivariance_error.analyse(recording)
-    missed, scale = plainly(recording)
+    missed, scale = plainly(recorded.reference_first(recording))
     judged = result.isel(law=slice(len(missed)))
     for name, axes in (("error", (3, 4)), ("error_velocity", (2, 4)), ("error_channel", (2, 3))):
         if name in result:

@@ -22,7 +22,7 @@ def test_an_error_in_a_users_analysis_is_not_blamed_on_the_recording(folder, tmp
         run("analyse", "broken_for_test", "--recording", folder / "rec.h5", "--into", tmp_path / "out.h5")
 
 
-@pytest.mark.parametrize(("value", "why"), [(0.0, "the network is silent"), (np.nan, "contains NaN")])
+@pytest.mark.parametrize(("value", "why"), [(0.0, "the network is dead"), (np.nan, "contains NaN")])
 def test_a_network_about_which_nothing_can_be_said_does_not_stop_the_others(
     value, why, folder, tmp_path, capsys
 ):

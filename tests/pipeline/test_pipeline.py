@@ -293,7 +293,7 @@ def test_a_network_that_cannot_be_judged_does_not_stop_the_report(finished, tmp_
     file = folder / "analysis" / "equivariance_error.py"
     first = "    recording = recorded.reference_first(recording)\n"
     assert first in file.read_text()
-    dead = "    recorded.require_varying(recording.attrs['network'] != 'grnn')\n"
+    dead = "    recorded.require_varying(recording.attrs.get('network') != 'grnn')\n"
     file.write_text(file.read_text().replace(first, dead + first))
     status, text = snakemake(folder)
     assert status == 0, text

@@ -56,7 +56,7 @@ def test_actions_that_are_not_known_are_refused(wrong, world):
     action[2, 1] = wrong
     with pytest.raises(InputError, match=r"NaN or infinite in trial 2, frame 1\. Give the motion of every"):
         Sequences.of(world.assign_coords(action_vx=action))
-    with pytest.raises(InputError, match=r"expected action_vx \(trial, time\).*; got \(trial\)"):
+    with pytest.raises(InputError, match=r"expected action_v[yx] \(trial, time\).*; got \(trial\)"):
         observer_actions(world.assign_coords(action_vx=world.action_vx.isel(time=0, drop=True)))
 
 
