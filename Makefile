@@ -12,7 +12,7 @@ run: .venv/ready
 
 test: export OMP_NUM_THREADS = 1
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: .venv/ready
 	$(BIN)/pytest

@@ -8,63 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
-ROOT = Path(__file__).parents[2]
-EXPERIMENT = """
-title: Tiny
-stimulus:
-  family: moving_digits
-  all: {height: 8, width: 9, trials: 4}
-  train: {frames: 6, trials: 16}
-  valid: {frames: 6}
-  test: {frames: 12}
-networks:
-  fernn: {model: fernn, max_speed: 1, channels: 3, decoder_layers: 1}
-  grnn: {model: fernn, max_speed: 0, channels: 3, decoder_layers: 1, train: {budget: {sequences: 32}}}
-seeds: 1
-train: {context: 3, horizon: 3, sequences: 64, batch: 4, validate_every: 16, learning_rate: 0.001}
-record:
-  test: {context: 3, sites: [prediction]}
-  probe: {}
-analyse:
-  prediction_error: {}
-  equivariance_error: {}
-"""
+from tests.known.small_project import ALL, command, jobs, project, snakemake
+
 RELATIVE = "relative(sums.by_time, by_time)"
 """The relative error in `analysis.equivariance_error`."""
-ALL = {"stimulus": 4, "train": 2, "record": 4, "analyse": 4, "figure": 2, "report": 1}
-
-
-def command(*arguments):
-    return [sys.executable, "-m", "snakemake", "--cores", "2", "results/tiny/report.html", *arguments]
-
-
-def snakemake(folder, *arguments):
-    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-def jobs(folder):
-    """What a run would do now, by rule."""
-    status, text = snakemake(folder, "--dry-run")
-    assert status == 0, text
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE) if rule != "total"}
-
-
-def project(folder):
-    """A copy of the whole project, with one small experiment, in which code can be edited."""
-    for name in ("flowsim", "stimuli", "analysis", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", folder)
-    (folder / "experiments").mkdir()
-    (folder / "experiments" / "tiny.yaml").write_text(EXPERIMENT)
-    return folder
 
 
 def numbers(folder):
@@ -225,65 +178,6 @@ def test_an_edited_network_reruns_its_training(finished, edit):
 def test_an_edited_stimulus_reruns_everything(finished, edit):
     edit("stimuli/moving_digits.py", "position + time * velocity", "position + 2 * time * velocity")
     assert jobs(finished) == ALL
-
-
-def test_a_mistake_is_told_before_the_first_job(tmp_path):
-    folder = project(tmp_path)
-    file = folder / "experiments" / "tiny.yaml"
-    file.write_text(EXPERIMENT.replace("horizon: 3", "horizon: 0"))
-    status, text = snakemake(folder)
-    assert status != 0
-    assert "experiments/tiny.yaml: train.horizon: input should be greater than or equal to 1; got 0" in text
-    assert "Traceback" not in text
-    assert not (folder / "results").exists()
-
-
-BROKEN = {
-    "empty": b"",
-    "yaml": b"title: [",
-    "latin": "title: \u00e4".encode("latin-1"),
-    "list": b"a list",
-    "wrong": EXPERIMENT.replace("horizon: 3", "horizon: 0").encode(),
-}
-"""Contents of experiment files that cannot be read, or of which the check finds that no network can be trained so."""
-
-
-def dry_run(folder, target):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", target],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def beside_broken(tmp_path_factory):
-    """The project with experiments that are broken."""
-    folder = project(tmp_path_factory.mktemp("broken"))
-    for name, content in BROKEN.items():
-        (folder / "experiments" / f"{name}.yaml").write_bytes(content)
-    return folder
-
-
-def test_broken_experiments_concern_themselves_only(beside_broken):
-    """Others run, and `all` names them and leaves them out."""
-    assert jobs(beside_broken) == ALL
-    status, text = dry_run(beside_broken, "all")
-    assert status == 0, text
-    assert "rule report" in text
-    for name in BROKEN:
-        assert f"experiments/{name}.yaml" in text
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("latin", "wrong"))) for name in BROKEN],
-)
-def test_a_broken_experiment_is_an_error_where_it_is_asked_for(name, beside_broken):
-    status, text = dry_run(beside_broken, f"results/{name}/report.html")
-    assert status == 1, text
-    assert f"experiments/{name}.yaml" in text
-    assert "rule report" not in text
 
 
 def test_a_network_that_cannot_be_judged_does_not_stop_the_report(finished, tmp_path):
