@@ -147,7 +147,7 @@ def test_three_tuned_units_are_found_among_400(recording, rng):
     assert tuned[:3].all()
     assert tuned[3:].sum() <= 1
     assert float(result.p_of_one) == 0.05 / 400
-    assert float(result.p_of_signs) == 2**-13
+    assert float(result.floor_of_signs) == 2**-13
 
 
 def test_tuning_to_speed_is_no_direction_where_directions_differ_in_speed(recording, rng):
