@@ -102,7 +102,7 @@ def analyse(
         Of all units: ``own_share``, of those that prefer the velocity of their channel modulo the period,
         among the ``own_units`` that prefer any and whose velocity was a flow; ``own_chance`` and ``own_p``,
         if channels had their velocities in another order; ``floor_of_signs``, below which p-values rest on
-        normality, and ``p_of_one``, below which p must be for a single unit to be tuned. With one trial
+        normality, and ``threshold_of_one``, below which p must be for a single unit to be tuned. With one trial
         (``resting``), what needs more is NaN.
 
     Raises
@@ -282,7 +282,7 @@ def _packed(
             "p_adjusted": (per_test, adjusted, {"units": "1"}),
             "tuned": (per_test, tuned, {"units": "1"}),
             "floor_of_signs": 2.0 ** (1 - curves.trials) if curves.trials > 1 else np.nan,
-            "p_of_one": level / tested if tested else np.nan,
+            "threshold_of_one": level / tested if tested else np.nan,
             "resting": curves.trials,
         },
         {
@@ -352,7 +352,7 @@ def figure(results: xr.Dataset) -> Figure:
 
 def _assumed(results: xr.Dataset) -> str:
     """Words for the title where so few trials rest that whether a unit is tuned rests on normality."""
-    few = results.floor_of_signs > results.p_of_one
+    few = results.floor_of_signs > results.threshold_of_one
     return f" (p below {float(results.floor_of_signs.max()):.2g} assume normality)" if bool(few.any()) else ""
 
 

@@ -146,7 +146,7 @@ def test_three_tuned_units_are_found_among_400(recording, rng):
     tuned = result.tuned.sel(test="direction")
     assert tuned[:3].all()
     assert tuned[3:].sum() <= 1
-    assert float(result.p_of_one) == 0.05 / 400
+    assert float(result.threshold_of_one) == 0.05 / 400
     assert float(result.floor_of_signs) == 2**-13
 
 
