@@ -102,8 +102,8 @@ def analyse(
         Of all units: ``own_share``, of those that prefer the velocity of their channel modulo the period,
         among the ``own_units`` that prefer any and whose velocity was a flow; ``own_chance`` and ``own_p``,
         if channels had their velocities in another order; ``floor_of_signs``, below which p-values rest on
-        normality, and ``threshold_of_one``, below which p must be for a single unit to be tuned. With one trial
-        (``resting``), what needs more is NaN.
+        normality, and ``threshold_of_one``, below which p must be for a single unit to be tuned. With one
+        trial (``resting``), what needs more is NaN.
 
     Raises
     ------
