@@ -1,6 +1,6 @@
 """Apply one analysis to one recording.
 
-Where nothing can be said about a network (it diverged, or is silent), the reason is written in place of
+Where nothing can be said about a network (it diverged, or is dead), the reason is written in place of
 results, as the attribute ``refused``, so that figures and the report of all the others can be made.
 """
 
