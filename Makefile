@@ -1,18 +1,18 @@
 # `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make bench` measures
-# speed and memory, `make reference` what this machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or
-# downloaded; on a GPU all of it, for days), `make docs` the pages that are written from the code. Each sets up all
-# that it needs in .venv.
+# speed and memory, `make calibration` how often p-values and intervals are what they say, `make reference` what this
+# machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days),
+# `make docs` the pages that are written from the code. Each sets up all that it needs in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all bench reference docs lint format
+.PHONY: run test test-all bench calibration reference docs lint format
 run: .venv/ready
 	$(BIN)/snakemake --cores all
 
 test: export OMP_NUM_THREADS = 1
 test: .venv/ready
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: .venv/ready
 	$(BIN)/pytest
@@ -22,6 +22,9 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.speed.stimuli
 	$(BIN)/python -m benchmarks.speed.recording
 	$(BIN)/python -m benchmarks.speed.analyses
+
+calibration: .venv/ready
+	$(BIN)/python -m benchmarks.calibration
 
 reference: .venv/ready
 	-$(BIN)/snakemake --cores all $$($(BIN)/python -m benchmarks.paper --possible)

@@ -33,7 +33,8 @@ KEEP_MEMORY = "env MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=3355
 
 
 @functools.cache
-def plan(experiment):
+def planned(experiment):
+    """The jobs of an experiment as JSON, or None, and what is wrong with it."""
     command = [
         *(sys.executable, "-m", "flowsim", "plan"),
         f"experiments/{experiment}.yaml",
@@ -42,15 +43,19 @@ def plan(experiment):
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    if done.returncode:
-        sys.exit(
-            done.stderr.strip()
-        )  # one line, not Snakemake's traceback of this file
-    return json.loads(done.stdout)
+    return None if done.returncode else done.stdout, done.stderr.strip()
+
+
+@functools.cache
+def plan(experiment):
+    jobs, mistake = planned(experiment)
+    if jobs is None:
+        sys.exit(mistake)  # one line, not Snakemake's traceback of this file
+    return json.loads(jobs)
 
 
 def in_all():
-    """Names of the experiments of `snakemake all`; a file that is no YAML is named and left out."""
+    """Names of the experiments of `snakemake all`; one that is broken is named and left out."""
     names = []
     for path in sorted(Path("experiments").glob("*.yaml")):
         try:
@@ -61,8 +66,13 @@ def in_all():
             reason = " ".join(str(error).split())
             print(f"{path}: left out: expected YAML; {reason}", file=sys.stderr)
             continue
-        if content.get("in_all", True):
-            names.append(path.stem)
+        if not content.get("in_all", True):
+            continue
+        jobs, mistake = planned(path.stem)
+        if jobs is None:
+            print(f"{path}: left out: {mistake}", file=sys.stderr)
+            continue
+        names.append(path.stem)
     return names
 
 

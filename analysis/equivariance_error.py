@@ -3,10 +3,17 @@ r"""By which law does the state follow when the input flows?
 For each law, the state under the flowed input is compared with what the law predicts from the state under the
 reference input:
 
-    error(law, u, t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t[psi(u) f] ||
+    error(law, u, t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t - m_t ||
 
 with norms over trials, channels, pixels and those velocity channels about which the law says something. Their
-share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0.
+share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0. Errors are relative
+to the distance of the state from its mean over flows, trials and pixels (`flowsim.measures.law_error`): 0 is
+a law that holds, 1 what the mean alone would get, sqrt(2) what independent states get, whatever the biases of
+the network.
+
+Beside it is a chance level: the error of the law at the last frame if it is told the state under the
+reference in another trial, of another image where that is known. Where trials share what they hold, such as a
+pattern that is fixed to the frame, a law that explains that alone is as low as its chance level.
 
 Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, arXiv 2507.14793: the flow equivariance of
 the FERNN (transport+shift).
@@ -14,23 +21,22 @@ the FERNN (transport+shift).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.figures import plot
+from flowsim.figures import panels, plot
 from flowsim.files import coordinates
-from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS, Law
 from flowsim.flows.velocity_grid import VelocityGrid
-from flowsim.measures import recorded
+from flowsim.measures import ground_truth, recorded
 from flowsim.measures.block_map import Place, mapped
+from flowsim.measures.law_error import Comparison, Moments, eps_of, missed, relative
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,40 +45,37 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "By which law does the state follow when the world flows?"
 READING = (
-    "Relative distance between the state under the flowed input and what each law predicts from the state "
-    "under the unmoved input: 0 means that the law holds; around 1, that it predicts nothing. Mean over "
-    "flows; thin lines are seeds. Below, in the same colours, the share of velocity channels to which the "
-    "law applies (coverage). A law with coverage 0 has no error, and errors below 1e-9 are drawn at 1e-9."
+    "Distance between the state under the flowed input and what each law predicts from the state under the "
+    "unmoved input, relative to how far the state is from its mean over flows, trials and pixels: 0 means "
+    "that the law holds; 1, that it is as wrong as that mean; independent states are at 1.41. Marks on the "
+    "right are the chance level, the error if the law is told another trial: from there on it says nothing "
+    "about a trial. Mean over the flows that the law covers; thin lines are seeds. Below, in the same "
+    "colours, the share of velocity channels to which the law applies (coverage), mean over moving flows. "
+    "A law with coverage 0 has no error, and errors below 1e-9 are drawn at 1e-9. In the opening table a law "
+    "applies if it covers a channel under every moving flow, and has no worst error otherwise."
 )
 FLOOR = 1e-9
 """Errors below this are drawn there."""
+CHANCE_TRIALS = 8
+"""From how many trials, at most, the chance level is taken."""
 PANELS = {"invariant": (0, 0), "transport": (0, 1), "shift": (1, 0), "transport+shift": (1, 1)}
 """Row and column of each law in the figure."""
+RELATIVE: Any = {"long_name": "relative error", "units": "1"}
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """By what the state under each flow is compared with the state under the reference.
-
-    ``partners`` are, for each flow, the velocity channels that have a partner, and their partners.
+class Sums:
+    """What was ``missed``, squared and summed: (law, flow, time), (law, flow, velocity) and (law, flow,
+    channel); and the ``moments`` (flow, time, velocity, channel) of the state.
     """
 
-    flows: list[Flow]
-    laws: list[Law]
-    partners: list[tuple[np.ndarray, np.ndarray]]
-    times: list[float]
-    dims: tuple[str, ...]
+    by_time: np.ndarray
+    by_velocity: np.ndarray
+    by_channel: np.ndarray
+    moments: Moments
 
 
-@dataclass(frozen=True)
-class Squares:
-    """Sums of squares (sum, law, flow, ...), sum being "missed" by the law or "covered" by it."""
-
-    by_time: xr.DataArray
-    by_velocity: xr.DataArray
-    by_channel: xr.DataArray
-
-
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Measure all four laws.
 
@@ -81,32 +84,44 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     recording : Dataset
         With ``state`` (flow, trial, time, velocity, channel, y, x), with orientation after channel if it has
         some, or (flow, trial, time, unit), about which only the invariant law says something; the reference
-        is the flow at rest.
+        is the flow at rest, and comes first in the results.
 
     Returns
     -------
     Dataset
-        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is silent;
-        the same over all frames, ``error_channel`` (law, flow, channel), where a unit without space counts as
-        a channel, and ``error_velocity`` (law, flow, velocity), NaN in velocity channels without a partner.
-        These are named by their velocity, so that those of several networks are put side by side.
+        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is the
+        same under all flows, in all trials and pixels; the same over all frames, ``error_channel`` (law,
+        flow, channel), where a unit without space counts as a channel, and ``error_velocity`` (law, flow,
+        velocity), NaN in velocity channels without a partner. These are named by their velocity, so that
+        those of several networks are put side by side. ``error_chance`` (law, flow): the error at the last
+        frame if the law is told another trial, over ``chance_trials`` trials; NaN where there is none.
+        ``constant`` (flow): the share of units (velocity, channel, at each time) that are the same in all
+        trials and pixels; NaN for one trial of one pixel.
 
     Raises
     ------
     InputError
-        If the recording has no states or no moving flows, or the states are 0 everywhere or contain NaN or
-        infinity.
+        If the recording has no states or no moving flows, or the states are the same everywhere or contain
+        NaN or infinity.
     """
     recording = recorded.reference_first(recording)
     state, grid, laws = _read(recording)
-    flows = coordinates.flows(recording)
-    partners = [_partners(flow, grid) for flow in flows]
-    comparison = Comparison(
-        flows, laws, partners, recording.time.values.tolist(), tuple(map(str, state.dims))
+    comparison = Comparison.of(coordinates.flows(recording), laws, grid, "orientation" in state.dims)
+    sums = _sums(state, recording.time.values.tolist(), comparison)
+    eps = eps_of(state.dtype)
+    spread = sums.moments.spread(eps)
+    recorded.require_varying(bool(spread.any()))
+    errors = _errors(sums, spread, comparison)
+    pairs = ground_truth.other_trials(recording, CHANCE_TRIALS)
+    errors["error_chance"] = ("law", "flow"), _chance(state, recording, comparison, pairs, spread)
+    return _packed(recording, errors, comparison, grid).assign(
+        constant=(
+            "flow",
+            sums.moments.constant(eps).mean((1, 2, 3)),
+            {"long_name": "share of units that are constant", "units": "1"},
+        ),
+        chance_trials=((), len(pairs), {"units": "1"}),
     )
-    squares = _sums_of_squares(state, comparison)
-    recorded.require_alive(bool((squares.by_time.sel(sum="covered") > 0).any()))
-    return _packed(recording, squares, _coverage(comparison, grid), grid)
 
 
 def _read(recording: xr.Dataset) -> tuple[xr.DataArray, VelocityGrid, list[Law]]:
@@ -122,135 +137,136 @@ def _read(recording: xr.Dataset) -> tuple[xr.DataArray, VelocityGrid, list[Law]]
     return state, coordinates.grid(recording), list(LAWS)
 
 
-def _partners(flow: Flow, grid: VelocityGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Velocity channels that have a partner under a flow, and their partners."""
-    velocity = grid.velocity_of(flow)
-    partners = () if velocity is None else grid.partner(velocity)
-    pairs = [(channel, partner) for channel, partner in enumerate(partners) if partner is not None]
-    channels = np.array([channel for channel, _ in pairs], int)
-    return channels, np.array([partner for _, partner in pairs], int)
-
-
-def _coverage(comparison: Comparison, grid: VelocityGrid) -> np.ndarray:
-    """Share (law, flow) of the velocity channels about which each law says something."""
-    return np.array(
-        [
-            [law.coverage(flow, grid) if law in comparison.laws else 0.0 for flow in comparison.flows]
-            for law in LAWS
-        ]
-    )
-
-
-def _sums_of_squares(state: xr.DataArray, comparison: Comparison) -> Squares:
+def _sums(state: xr.DataArray, times: list[float], comparison: Comparison) -> Sums:
     """Sums over the whole recording, which is read once, block by block."""
-    times = len(comparison.times)
-    by_time = _summed(np.zeros((2, len(LAWS), len(comparison.flows), times)), "time")
+    by_time = np.zeros((len(comparison.laws), len(comparison.flows), len(times)))
     by_velocity: Any = 0
     by_channel: Any = 0
-    for place, block in mapped(state, partial(_squares_of_block, comparison=comparison)):
-        by_time[{"time": place["time"]}] += block.by_time
+    moments: dict[int, Moments] = {}
+    for place, block in mapped(state, partial(_sums_of_block, times=times, comparison=comparison)):
+        by_time[:, :, place["time"]] += block.by_time
         by_velocity = by_velocity + block.by_velocity
         by_channel = by_channel + block.by_channel
-    return Squares(by_time, by_velocity, by_channel)
-
-
-def _summed(squares: np.ndarray, *dims: str) -> xr.DataArray:
-    """Sums of squares with names of their dimensions."""
-    return xr.DataArray(squares, {"sum": ["missed", "covered"]}, ("sum", "law", "flow", *dims))
-
-
-def _squares_of_block(block: np.ndarray, place: Place, *, comparison: Comparison) -> Squares:
-    """Sums over one block (flow, trial, time, ...) of the state.
-
-    Each frame is moved once for all laws that transport it. What is squared is the difference, in float64:
-    the difference of sums would be nothing but rounding where a law holds.
-    """
-    states = block if comparison.dims != coordinates.UNITS else block[:, :, :, None, :, None, None]
-    _, trials, frames, velocities, channels = states.shape[:5]
-    sums = np.zeros((2, len(LAWS), len(comparison.flows), frames, velocities, channels))
-    missed, covered = sums
-    times = comparison.times[place["time"]]
-    for trial, frame in np.ndindex(trials, frames):
-        reference = np.asarray(states[0, trial, frame], np.float64)
-        for j, flow in enumerate(comparison.flows):
-            flowed = np.asarray(states[j, trial, frame], np.float64)
-            size = _squares(flowed)
-            if not np.isfinite(size).all():
-                recorded.require_finite(flowed)
-            act = flow.act_oriented if "orientation" in comparison.dims else flow.act
-            transported = act(torch.from_numpy(reference), times[frame]).numpy()
-            for law in comparison.laws:
-                source = transported if law.transport else reference
-                own, partner = comparison.partners[j] if law.shift else (slice(None), slice(None))
-                here = (LAWS.index(law), j, frame, own)
-                missed[here] += _squares(flowed[own] - source[partner])
-                covered[here] += size[own]
-    named = _summed(sums, "time", "velocity", "channel")
-    return Squares(
-        by_time=named.sum(("velocity", "channel"), skipna=False),
-        by_velocity=named.sum(("time", "channel"), skipna=False),
-        by_channel=named.sum(("time", "velocity"), skipna=False),
+        start = place["time"].start
+        earlier = moments.get(start)
+        moments[start] = earlier.with_those_of(block.moments) if earlier else block.moments
+    in_order = [moments[start] for start in sorted(moments)]
+    together = Moments(
+        in_order[0].count,
+        np.concatenate([part.mean for part in in_order], 1),
+        np.concatenate([part.squares for part in in_order], 1),
     )
+    return Sums(by_time, by_velocity, by_channel, together)
 
 
-def _squares(values: np.ndarray) -> np.ndarray:
-    """Sum of squares (velocity, channel) over orientation and space."""
-    flat = values.reshape(*values.shape[:2], math.prod(values.shape[2:]))
-    return np.einsum("vcn,vcn->vc", flat, flat)
+def _sums_of_block(block: np.ndarray, place: Place, *, times: list[float], comparison: Comparison) -> Sums:
+    """Sums over one block (flow, trial, time, ...) of the state."""
+    states = _with_space(block)
+    moments = Moments.of(states)
+    if not np.isfinite(moments.squares).all():
+        recorded.require_finite(block)
+    squares = missed(states, states[0], times[place["time"]], comparison)
+    return Sums(squares.sum((3, 4)), squares.sum((2, 4)), squares.sum((2, 3)), moments)
 
 
-def _relative_error(squares: xr.DataArray) -> np.ndarray:
-    """Relative error (law, flow, ...); NaN where nothing is covered or all is silent."""
-    missed = squares.sel(sum="missed").values
-    return np.sqrt(recorded.ratio(missed, squares.sel(sum="covered").values))
+def _with_space(block: np.ndarray) -> np.ndarray:
+    """A block (flow, trial, time, velocity, channel, ..., y, x); units are channels of one pixel."""
+    return block[:, :, :, None, :, None, None] if block.ndim == len(coordinates.UNITS) else block
 
 
-def _packed(recording: xr.Dataset, squares: Squares, coverage: np.ndarray, grid: VelocityGrid) -> xr.Dataset:
-    """The results as a dataset."""
-    relative = {"long_name": "relative error", "units": "1"}
+def _errors(sums: Sums, spread: np.ndarray, comparison: Comparison) -> dict[str, Any]:
+    """Relative errors by time, velocity and channel, with their dimensions."""
+    covered = comparison.covered.astype(float)
+    by_time = np.einsum("lfv,tvc->lft", covered, spread)
+    by_velocity = np.einsum("lfv,tvc->lfv", covered, spread)
+    by_channel = np.einsum("lfv,tvc->lfc", covered, spread)
+    return {
+        "error": (("law", "flow", "time"), relative(sums.by_time, by_time)),
+        "error_channel": (("law", "flow", "channel"), relative(sums.by_channel, by_channel)),
+        "error_velocity": (("law", "flow", "velocity"), relative(sums.by_velocity, by_velocity)),
+    }
+
+
+def _chance(
+    state: xr.DataArray,
+    recording: xr.Dataset,
+    comparison: Comparison,
+    pairs: list[tuple[int, int]],
+    spread: np.ndarray,
+) -> np.ndarray:
+    """Error (law, flow) at the last frame if laws are told the second trial of each pair about the first."""
+    time = recording.time.values[-1:].tolist()
+    total: Any = np.nan
+    references: dict[int, np.ndarray] = {}
+    for trial, other in reversed(pairs):  # the other is mostly the one before in this order
+        if other not in references:
+            references[other] = _with_space(state[:1, [other], -1:].values)[0]
+        shown = _with_space(state[:, [trial], -1:].values)
+        here = missed(shown, references[other], time, comparison).sum((2, 3, 4))
+        total = here if np.isscalar(total) else total + here
+        references[trial] = shown[0].copy()
+    share = len(pairs) / state.sizes["trial"]
+    return relative(total, share * np.einsum("lfv,vc->lf", comparison.covered.astype(float), spread[-1]))
+
+
+def _packed(
+    recording: xr.Dataset, errors: dict[str, Any], comparison: Comparison, grid: VelocityGrid
+) -> xr.Dataset:
+    """The results as a dataset, of all laws: NaN for those that say nothing about the state."""
+    results = xr.Dataset(
+        {name: (dims, values, RELATIVE) for name, (dims, values) in errors.items()},
+        {"law": [str(law) for law in comparison.laws]},
+    )
+    coverage = np.array([[law.coverage(flow, grid) for flow in comparison.flows] for law in comparison.laws])
     share = {"long_name": "share of channels with a partner", "units": "1"}
-    result = xr.Dataset(
-        {
-            "error": (("law", "flow", "time"), _relative_error(squares.by_time), relative),
-            "error_channel": (("law", "flow", "channel"), _relative_error(squares.by_channel), relative),
-            "coverage": (("law", "flow"), coverage, share),
-        },
-        {
-            "law": [str(law) for law in LAWS],
-            "time": recording.time,
-            **recorded.flow_coords(recording),
-        },
-    )
-    if recording.state.dims != coordinates.UNITS:
+    results["coverage"] = ("law", "flow"), coverage, share
+    results = results.reindex(law=[str(law) for law in LAWS]).fillna({"coverage": 0})
+    if recording.state.dims == coordinates.UNITS:
+        results = results.drop_vars("error_velocity")
+    else:
         names = [", ".join(f"{component:g}" for component in velocity) for velocity in grid.velocities]
-        by_velocity = _relative_error(squares.by_velocity)
-        result["error_velocity"] = (("law", "flow", "velocity"), by_velocity, relative)
-        result = result.assign_coords(velocity=names)
-    return result.assign_coords(channel=np.arange(squares.by_channel.sizes["channel"]))
+        results = results.assign_coords(velocity=names)
+    return results.assign_coords(
+        time=recording.time,
+        channel=np.arange(results.sizes["channel"]),
+        **recorded.flow_coords(recording),
+    )
 
 
 def summary(results: xr.Dataset) -> xr.Dataset:
-    """Per run, the worst error over moving flows and time, by law; NaN where the law covers no channel."""
-    moving = results.error.isel(flow=slice(1, None))
+    """By law: ``worst`` error over moving flows and time, and mean ``coverage`` of moving flows.
+
+    A flow about which the law says nothing is not passed over: there is no worst error then. Frames in which
+    nothing varies are.
+    """
+    moving = results[["error", "coverage"]].isel(flow=slice(1, None))
     if not moving.sizes["flow"]:
         raise InputError("equivariance_error needs flows besides the reference; make a probe with some")
-    return moving.max(("flow", "time"), skipna=True).to_dataset(name="worst")
+    worst = moving.error.max("time", skipna=True).max("flow", skipna=False)
+    return xr.Dataset({"worst": worst, "coverage": moving.coverage.mean("flow")})
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
-    worst = summary(results).worst
+    by_law = summary(results)
+    declared = by_law.sel(law="transport+shift", drop=True)
+    best = by_law.isel(law=by_law.worst.fillna(np.inf).argmin("law")).drop_vars("law")
+    error = {"better": "lower", "bounds": (0.0, np.inf)}
+    share = {"bounds": (0.0, 1.0)}
     return {
-        "worst error of transport+shift": worst.sel(law="transport+shift").assign_attrs(better="lower"),
-        "worst error of the best law that applies": worst.min("law").assign_attrs(better="lower"),
+        "worst error of transport+shift": declared.worst.assign_attrs(error),
+        "coverage of transport+shift": declared.coverage.assign_attrs(share),
+        "worst error of the best law that applies": best.worst.assign_attrs(error),
+        "coverage of the best law that applies": best.coverage.assign_attrs(share),
     }
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Error over time by law (above) and coverage (below)."""
+    """Error over time by law, with its chance level (above), and coverage (below)."""
     import matplotlib.pyplot as plt
 
-    moving = results[["error", "coverage"]].isel(flow=slice(1, None)).mean("flow", skipna=True)
+    drawn = ["error", "error_chance", "coverage"]
+    moving = results[drawn].isel(flow=slice(1, None)).mean("flow", skipna=True)
     coverage_height = 0.2 + 0.16 * len(plot.networks(results))
     fig = plt.figure(figsize=(plot.COLUMN, 4.6 + coverage_height))
     grid = fig.add_gridspec(3, 4, height_ratios=[1.5, 1.5, coverage_height])
@@ -265,13 +281,23 @@ def figure(results: xr.Dataset) -> Figure:
         _draw_coverage(coverages[-1], of_law, left=column == 0)
     coverages[0].set_title("coverage", fontsize=8, loc="left")
     plot.legend_below(results, errors[0])
-    fig.suptitle(f"n = {results.sizes['flow'] - 1} flows, {plot.seeds(results)}", fontsize=8)
+    title = f"n = {results.sizes['flow'] - 1} flows, {plot.seeds(results)}"
+    constant = float(results.constant.fillna(0).max())
+    if constant:
+        title += f"\nunits that are constant under a flow: up to {constant:.2g} of all"
+    fig.suptitle(title, fontsize=8)
     return fig
 
 
 def _draw_error(ax: Axes, of_law: xr.Dataset, left: bool, bottom: bool) -> None:
-    """Error of one law over time; labels where the axis is on the left or at the bottom."""
+    """Error of one law over time, with marks at its chance level; labels where the axis is on the left or at
+    the bottom.
+    """
     plot.lines(of_law.assign(error=of_law.error.clip(min=FLOOR)), "error", "time", ax)
+    beside = ax.get_yaxis_transform()
+    for _, colour, runs in panels.each_network(of_law):
+        level = float(runs.error_chance.mean())
+        ax.plot([0.97, 1.03], [level, level], color=colour, lw=2, transform=beside, clip_on=False)
     ax.set(
         yscale="log",
         ylim=(FLOOR / 2, 5),

@@ -40,6 +40,7 @@ from flowsim.figures import panels, plot
 from flowsim.measures import eigenphases, recorded, statistics
 from flowsim.measures.comoving import States, channel_partners
 from flowsim.measures.operators import UnshrunkOperators, fit_unshrunk_operators
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -50,17 +51,18 @@ READING = (
     "M_u is the operator by which the part of the state that flows carry along follows the flow u, fitted to "
     "all trials. Above: how much the flow w and then the flow u (M_u M_w) differ from the flow u + w, and u "
     "and then -u from doing nothing, as a share of the size of that part: 0 is a group, 1.4 is unrelated. "
-    "Shown for operators that only rotate the state (orthogonal) and for any linear ones; both are fitted "
-    "so that noise does not shrink them. Channels with partners are those about which a law of shift speaks. "
-    "Large dots are means over seeds, small ones are seeds, and bars are 95 % jackknife intervals over "
-    "trials. What a sample of this size adds to the error of an exact group (crosses) is subtracted. Grey "
-    "ticks are the same with the operators exchanged among flows while each flow keeps its displacement: "
-    "where a tick lies on its dot, the operators do not distinguish the flows. Below: the linear operators "
-    "of a group rotate parts of the state by phases that are proportional to velocity; measured phases are "
-    "drawn against those expected from the other flows. Larger dots hold more of the state. Linearity is 1 "
-    "if all dots lie on the line, and about 0 or less without order. Operators that do nothing form a group "
-    "too: see in learned_action how well they predict. Networks differ in how many features of a pixel an "
-    "operator acts on (title: those used, of those recorded); errors are shares of each network's own state."
+    "Shown for operators that only rotate the state (orthogonal) and for any linear ones; both are fitted so "
+    "that noise does not shrink them. Channels with partners are those about which a law of shift speaks. "
+    "Large dots are arithmetic means over seeds, small ones are seeds, and bars are 95 % jackknife intervals "
+    "over trials. What a sample of this size adds to the error of an exact group (crosses) is subtracted. "
+    "Grey ticks are the same with the operators exchanged among flows while each flow keeps its "
+    "displacement: where a tick lies on its dot, the operators do not distinguish the flows. Below: the "
+    "linear operators of a group rotate parts of the state by phases that are proportional to velocity; "
+    "measured phases are drawn against those expected from the other flows. Larger dots hold more of the "
+    "state. Linearity is 1 if all dots lie on the line, and about 0 or less without order. Operators that do "
+    "nothing form a group too: see in learned_action how well they predict. Networks differ in how many "
+    "features of a pixel an operator acts on (title: those used, of those recorded); errors are shares of "
+    "each network's own state."
 )
 CLASSES = ("orthogonal", "linear")
 ERRORS = ("homomorphism", "homomorphism_partner", "inverse")
@@ -73,9 +75,9 @@ SPREAD = 0.6
 """Width over which the networks stand side by side, where the next class of operator is at 1."""
 ACROSS = 4
 """Axes of networks in a row, at most."""
-Count = Annotated[int, Field(ge=1)]
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
@@ -85,7 +87,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 20,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Fit the operators and compare them with each other.
 
@@ -343,11 +345,13 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table; what is not measurable in any run is left out."""
     linear = results.sel(operator="linear").drop_vars("operator")
     # Operators that do nothing form a group as well, so less is not better.
-    bounds = (0, np.inf)
-    numbers = {
-        "homomorphism error of linear operators": linear.homomorphism.assign_attrs(bounds=bounds),
-        "homomorphism error, channels with partners": linear.homomorphism_partner.assign_attrs(bounds=bounds),
-        "homomorphism error, shuffled flows": linear.homomorphism_null.assign_attrs(bounds=bounds),
+    errors = {
+        "homomorphism error of linear operators": linear.homomorphism,
+        "homomorphism error of linear operators, channels with partners": linear.homomorphism_partner,
+        "homomorphism error of linear operators, shuffled flows": linear.homomorphism_null,
+    }
+    numbers = {label: values.assign_attrs(bounds=(0, np.inf)) for label, values in errors.items()}
+    numbers |= {
         "share of the state that flows carry along": results.carried.assign_attrs(bounds=(-np.inf, 1)),
         "features of a pixel that operators act on": results.features,
     }

@@ -37,6 +37,7 @@ from flowsim.measures.operators import (
     fit_operators,
     reference_rows,
 )
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,24 +48,25 @@ QUESTION = "If no declared law holds, is there a linear operator by which the st
 READING = (
     "The state under a flow is predicted from the state under the unmoved input, by operators that were "
     "fitted to other trials. All of them move with the flow, and they differ in what they do to channels: "
-    "exchange them (permutation), rotate them (orthogonal), mix them in any linear way (linear), or mix "
-    "them also with those of neighbouring pixels (convolution). R² is the share of the variance that is "
+    "exchange them (permutation), rotate them (orthogonal), mix them in any linear way (linear), or mix them "
+    "also with those of neighbouring pixels (convolution). R² is the share of the variance that is "
     "predicted: 1 is an exact action, 0 is none. A declared law of shift is a permutation, with R² = 1 for "
-    "those channels whose velocity has a partner in the network (open circles). Bars are 95 % intervals "
-    "over folds of trials, averaged over seeds. A grey tick is the value that 95 % of draws with shuffled "
-    "flow labels stay below; shuffling exchanges the displacements together with the operators, so an R² "
-    "above its tick means that one of the two, or both, distinguish the flows. Right: the R² of "
-    "convolutions by frame; thin lines are seeds. R² is of each network's own features of a pixel (title: "
-    "those used, of those recorded): an operator on more features has more to predict from and more to "
-    "predict, so that networks with different numbers are not compared at the same capacity."
+    "those channels whose velocity has a partner in the network (open circles). Large dots and thick lines "
+    "are arithmetic means over seeds; bars are 95 % intervals over folds of trials, averaged over seeds. A "
+    "grey tick is the value that 95 % of draws with shuffled flow labels stay below; shuffling exchanges the "
+    "displacements together with the operators, so an R² above its tick means that one of the two, or both, "
+    "distinguish the flows. Right: the R² of convolutions by frame; thin lines are seeds. R² is of each "
+    "network's own features of a pixel (title: those used, of those recorded): an operator on more features "
+    "has more to predict from and more to predict, so that networks with different numbers are not compared "
+    "at the same capacity."
 )
 LOWEST_DRAWN = -1.1
 """R^2 below this is drawn there."""
 SPREAD = 0.7
 """Width over which the networks stand side by side, where the next class of operator is at 1."""
-Count = Annotated[int, Field(ge=1)]
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
@@ -74,7 +76,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 999,
-    seed: int = 0,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Fit and judge operators.
 
@@ -251,7 +253,7 @@ def _packed(
     coverage: np.ndarray,
 ) -> xr.Dataset:
     """The results under their names."""
-    r2 = {"units": "1", "long_name": "cross-validated R^2"}
+    r2 = {"units": "1", "long_name": "cross-validated R²"}
     rolls = np.median([fitted.rolls for fitted in fits], 0)
     explained = [fitted.explained for fitted in fits]
     return xr.Dataset(
@@ -288,12 +290,14 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     permutation = results.sel(operator="permutation", drop=True)
     linear = results.sel(operator="linear", drop=True)
     convolution = results.sel(operator="convolution", drop=True)
+    partners = permutation.r2_partner.assign_attrs(better="higher")
     r2 = {
         "R² of an action that permutes channels": permutation.r2_mean.assign_attrs(better="higher"),
-        "R² of the same, channels with a partner": permutation.r2_partner.assign_attrs(better="higher"),
+        "R² of an action that permutes channels, channels with a partner": partners,
         "R² of any linear action on channels": linear.r2_mean,
         "R² of a linear action on channels and neighbouring pixels": convolution.r2_mean,
-        "R² of the latter, shuffled flows (95th percentile)": convolution.null,
+        "R² of a linear action on channels and neighbouring pixels, "
+        "shuffled flows (95th percentile)": convolution.null,
     }
     numbers = {label: values.assign_attrs(bounds=(-np.inf, 1)) for label, values in r2.items()}
     numbers["features of a pixel that operators act on"] = results.features

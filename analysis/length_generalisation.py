@@ -12,7 +12,9 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.figures import plot
+from flowsim.files.results import shared
 from flowsim.measures import recorded
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,14 +23,16 @@ READS = "test"
 QUESTION = "Does the prediction hold beyond the trained horizon?"
 READING = (
     "Mean squared error of every frame that a network predicts from its own predictions, far beyond the "
-    "trained horizon (dashed). Thin lines are seeds. Grey are predictions that know no motion: the last "
-    "frame seen (dotted), and the mean frame of all other trials, which needs two trials. Above the mean "
-    "frame, a rollout is worse than a prediction that ignores what was seen."
+    "trained horizon (dashed). Thick lines are geometric means over seeds, thin ones are seeds. Grey are "
+    "predictions that know no motion: the last frame seen (dotted), and the mean frame of all other trials, "
+    "which needs two trials. Above the mean frame, a rollout is worse than a prediction that ignores what "
+    "was seen."
 )
 BASELINES = {"last frame": "mse_copy", "mean frame": "mse_mean"}
 """Predictions that know no motion, and the variables with their errors."""
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Error by predicted frame.
 
@@ -81,7 +85,7 @@ def _error_of_last_frame(recording: xr.Dataset, error: xr.DataArray) -> xr.DataA
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table, at even multiples of the trained horizon."""
-    horizon, last = results.attrs["horizon"], int(results.ahead[-1])
+    horizon, last = shared(results, "horizon"), int(results.ahead[-1])
     numbers = {}
     for multiple in range(2, last // horizon + 1, 2):
         if multiple * horizon in results.ahead:
@@ -99,12 +103,12 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 def figure(results: xr.Dataset) -> Figure:
     """Error against predicted frame."""
     fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.6 + 0.06 * len(plot.networks(results))))
-    plot.lines(results, "mse", "ahead", ax)
+    plot.lines(results, "mse", "ahead", ax, geometric=True)
     for (name, variable), style in zip(BASELINES.items(), (":", "-"), strict=True):
         error = results[variable].isel(run=0)
         if error.notnull().any():
             ax.plot(results.ahead, error, color="0.5", ls=style, lw=1, label=name)
-    ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
+    ax.axvline(shared(results, "horizon"), color="0.3", ls="--", lw=0.8)
     ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel")
     ax.set_title(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
     plot.legend_below(results, ax)

@@ -13,8 +13,13 @@ at most a quarter of the period of the torus, beyond which u and -u come to the 
 channel of a velocity grid has a partner and only "transport" speaks. Where pixels are sharp, part of L is how
 band-limited or bicubic interpolation of states fails. `flowsim.testing` differentiates a network itself.
 
+Small differences drown in the rounding of states. With a unit in the last place q of the type in which states
+were computed and stored, rounding adds q^2 / 12 to the square of each, and so to |L| at least the ``floor``,
+sqrt(sum (q_u^2 + q_(-u)^2) / 12) / 2 |u|, relative to the same as the error. Errors near it, or below, cannot
+be told from 0.
+
 Source: Gruver, Finzi, Goldblum & Wilson (2023), The Lie derivative for measuring learned equivariance, arXiv
-2210.02984: the Lie derivative; here for flows. Standard errors are jackknifed over trials.
+2210.02984: the Lie derivative; here for flows. Intervals are jackknifed over trials.
 """
 
 from __future__ import annotations
@@ -27,13 +32,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS, Law
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import recorded, statistics
+from flowsim.measures.law_error import Comparison, Moments, eps_of, predicted
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,11 +52,16 @@ READING = (
     "derivative of the site as recorded: 0 if the site moves by the law, 1 if the law explains nothing. "
     "Above, by frame, at the smallest step (speed of the flow), as long as the flow has moved by at most a "
     "quarter of the frame. Below, if there are more than two steps, by step, mean over frames: small steps "
-    "approach a derivative, steps of whole pixels are differences. Bands are jackknife standard errors over "
-    "trials; thin lines are seeds."
+    "approach a derivative, steps of whole pixels are differences. Dotted lines are what the rounding of "
+    "states alone gives: errors near or below them cannot be told from 0, and larger steps or a recording in "
+    "float64 are needed. Bands are 95 % intervals (jackknife over trials); thin lines are seeds."
 )
 DRAWN_LAWS = ("transport", "transport+shift")
 """Laws that the figure shows."""
+MANTISSAS = (7, 10, 23, 52)
+"""Digits, in bits, of bfloat16, float16, float32 and float64."""
+DISTINCT = 256
+"""From how many different values on their common digits are those of a type, and not of what was shown."""
 QUARTER = 0.25
 """Share of the period of the torus by which a flow may have moved: beyond it u and -u meet again."""
 
@@ -74,6 +85,7 @@ class Pair:
         return float(np.linalg.norm(self.flow.velocity))
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Lie derivatives by law.
 
@@ -81,29 +93,33 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     ----------
     recording : Dataset
         With ``state`` (flow, trial, time, ...), and any other site that has the space of the frame, such as
-        ``prediction``; flow 0 is the reference.
+        ``prediction``; the reference is the flow at rest.
 
     Returns
     -------
     Dataset
-        Over (site, law, flow, time), flow being one of each pair u, -u: ``derivative``, |L| over the norm of
-        the state, per unit of velocity; ``error``, relative, and its standard ``deviation``. ``coverage``
-        (site, law, flow) is the share of channels about which the law speaks. NaN where there are none, the
-        site does not move at all, or the flow has moved by more than a quarter of its period. ``step``
-        (flow), and ``central`` (flow): whether both signs were recorded.
+        Over (site, law, flow, time), flow being one of each pair u, -u: ``derivative``, |L| over the distance
+        of the site under the reference from its mean over trials and pixels, per unit of velocity; ``error``,
+        relative, the half-width of its ``interval`` (95 %), and its ``floor``, what rounding alone gives.
+        ``coverage`` (site, law, flow) is the share of channels about which the law speaks. NaN where there
+        are none, the site does not move at all, or the flow has moved by more than a quarter of its period.
+        ``constant`` (site, flow): 1 where the site is the same in all pixels and trials under u, or -u; then
+        there is no derivative. ``step`` (flow), and ``central`` (flow): whether both signs were recorded.
 
     Raises
     ------
     InputError
-        If there is no state or no flow besides the reference, or the state contains NaN or infinity.
+        If there is no state or no moving flow, or the state is the same everywhere or contains NaN or
+        infinity.
     """
     coordinates.variable(recording, "state")
+    recording = recorded.reference_first(recording)
     pairs = _pairs(coordinates.flows(recording))
-    if not pairs:
-        raise InputError("lie_derivative needs flows besides the reference; make a probe with some")
     sites = _sites(recording)
     squares = xr.concat([_squares_of_site(recording, site, pairs) for site in sites], "site")
-    squares["missed"] = squares.missed.where(_near(recording, pairs))
+    of_state = squares.isel(site=0)
+    recorded.require_varying(bool((of_state["size"] > 0).any() or not of_state.constant.all()))
+    squares["missed"] = squares.missed.where(_near(recording, pairs) & (squares.constant == 0))
     return _packed(recording, sites, pairs, squares)
 
 
@@ -141,25 +157,38 @@ def _squares_of_site(recording: xr.Dataset, site: str, pairs: list[Pair]) -> xr.
     Returns
     -------
     Dataset
-        ``missed``, ``moved`` (law, flow, trial, time): of the derivative after a law was undone, and of that
-        of the site as recorded; ``size``, of the site under the reference. All on the channels about which
-        the law speaks, NaN where there are none; their share is ``coverage`` (law, flow). Flow is one of each
-        pair.
+        ``missed``, ``moved``, ``rounded`` (law, flow, trial, time): of the derivative after a law was undone,
+        of that of the site as recorded, and of what rounding makes of it; ``size`` (law, flow, time), of the
+        distance of the site under the reference from its mean. All on the channels about which the law
+        speaks, NaN where there are none; their share is ``coverage`` (law, flow). ``constant`` (flow). Flow
+        is one of each pair.
     """
     laws = LAWS if _has_space(recording, site) else (Law(False, False),)
     grid = _grid(recording, site)
     times = recording.time.values.tolist()
     trials = recording.sizes["trial"]
     missed = np.full((len(LAWS), len(pairs), trials, len(times)), np.nan)
-    moved = np.full_like(missed, np.nan)
-    size = np.full_like(missed, np.nan)
+    moved, rounded = np.full_like(missed, np.nan), np.full_like(missed, np.nan)
     coverage = np.zeros((len(LAWS), len(pairs)))
+    lost = _lost_digits(recording[site][0, 0].values)
+    moments: list[Moments | None] = [None] * (2 * len(pairs) + 1)
+
+    def gathered(index: int, values: torch.Tensor) -> None:
+        here, earlier = Moments.of(values[None].numpy()), moments[index]
+        moments[index] = earlier.with_those_of(here) if earlier else here
+
     for trial in range(trials):
-        reference = _load(recording, site, 0, trial)
+        reference, reference_last = _load(recording, site, 0, trial, lost)
+        gathered(0, reference)
         for p, pair in enumerate(pairs):
-            there = _load(recording, site, pair.there, trial)
-            back = reference if pair.back is None else _load(recording, site, pair.back, trial)
+            there, there_last = _load(recording, site, pair.there, trial, lost)
+            back, back_last = reference, reference_last
+            if pair.back is not None:
+                back, back_last = _load(recording, site, pair.back, trial, lost)
+            gathered(2 * p + 1, there)
+            gathered(2 * p + 2, back)
             span = pair.step * (2 if pair.central else 1)
+            rounding = (there_last**2 + back_last**2).div(12).sqrt() / span
             for law in laws:
                 here = LAWS.index(law), p
                 derivative = _difference(law, pair, there, back, grid, times) / span
@@ -168,34 +197,74 @@ def _squares_of_site(recording: xr.Dataset, site: str, pairs: list[Pair]) -> xr.
                 if coverage[here]:
                     missed[here][trial] = _sum_of_squares(derivative, known)
                     moved[here][trial] = _sum_of_squares((there - back) / span, known)
-                    size[here][trial] = _sum_of_squares(reference, known)
+                    rounded[here][trial] = _sum_of_squares(rounding, known)
+    eps = eps_of(recording[site].dtype)
     over = ("law", "flow", "trial", "time")
     return xr.Dataset(
         {
             "missed": (over, missed),
             "moved": (over, moved),
-            "size": (over, size),
+            "rounded": (over, rounded),
+            "size": (("law", "flow", "time"), _size(moments[0], laws, pairs, grid, eps)),
             "coverage": (("law", "flow"), coverage),
+            "constant": ("flow", _constant(moments[1:], eps)),
         }
     )
 
 
-def _load(recording: xr.Dataset, site: str, flow: int, trial: int) -> torch.Tensor:
-    """One trial in float64 (1, time, velocity, channel, [orientation,] y, x).
+def _size(
+    reference: Moments | None, laws: Sequence[Law], pairs: list[Pair], grid: VelocityGrid, eps: float
+) -> np.ndarray:
+    """Sum of squares (law, flow, time) of the reference about its mean, on the channels of each law."""
+    assert reference is not None  # there are trials
+    covered = Comparison.of([pair.flow for pair in pairs], laws, grid).covered
+    size = np.full((len(LAWS), len(pairs), len(reference.mean[0])), np.nan)
+    of_laws = np.einsum("lfv,tvc->lft", covered.astype(float), reference.spread(eps))
+    size[[LAWS.index(law) for law in laws]] = of_laws
+    return np.where(size > 0, size, np.nan)
+
+
+def _constant(of_pairs: Sequence[Moments | None], eps: float) -> np.ndarray:
+    """1 for each pair of which the first or the second site is constant (pair); 0 where that is unknown."""
+    same = [float(moments is not None and (moments.constant(eps) == 1).all()) for moments in of_pairs]
+    return np.maximum(same[::2], same[1::2])
+
+
+def _lost_digits(values: np.ndarray) -> int:
+    """How many bits at the end of all these numbers are 0, as they were computed in a coarser type than they
+    are stored in.
+    """
+    if values.dtype.kind != "f" or np.unique(values).size <= DISTINCT:
+        return 0
+    mantissa = np.finfo(values.dtype).nmant
+    whole_numbers = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")
+    used = int(np.bitwise_or.reduce(whole_numbers, axis=None)) & ((1 << mantissa) - 1)
+    needed = mantissa - ((used & -used).bit_length() - 1) if used else 0
+    return mantissa - min(bits for bits in (*MANTISSAS, mantissa) if bits >= needed)
+
+
+def _load(
+    recording: xr.Dataset, site: str, flow: int, trial: int, lost: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One trial in float64 (1, time, velocity, channel, [orientation,] y, x), and the unit in the last place
+    of each value, of which so many digits are lost.
 
     A unit without space is a channel of one pixel. Only the state must be finite: a prediction is NaN
     where there was none.
     """
-    chosen = recording[site][flow, trial]
+    chosen = recording[site][flow, trial].load()
     values = torch.from_numpy(
         recorded.in_float64(chosen) if site == "state" else np.asarray(chosen.values, np.float64)
     )
+    stored = chosen.values if chosen.dtype.kind == "f" else np.asarray(chosen.values, np.float64)
+    with np.errstate(invalid="ignore"):  # a prediction that is NaN
+        last = torch.from_numpy(2.0**lost * np.spacing(np.abs(stored)).astype(np.float64))
     if not _has_space(recording, site):
-        return values.flatten(1)[None, :, None, :, None, None]
+        return values.flatten(1)[None, :, None, :, None, None], last.flatten(1)[None, :, None, :, None, None]
     oriented = str(chosen.dims[-3]).endswith("orientation")
     space = values.shape[-3:] if oriented else values.shape[-2:]
-    velocities = chosen.sizes.get("velocity", 1)
-    return values.reshape(1, len(values), velocities, -1, *space)
+    shape = (1, len(values), chosen.sizes.get("velocity", 1), -1, *space)
+    return values.reshape(shape), last.reshape(shape)
 
 
 def _grid(recording: xr.Dataset, site: str) -> VelocityGrid:
@@ -214,8 +283,8 @@ def _difference(
     Without an opposite, ``back`` is the state under the reference, which stays as it is. NaN where the law
     says nothing.
     """
-    carried = law.predict(there, _opposite(pair.flow), grid, times)
-    return carried - (law.predict(back, pair.flow, grid, times) if pair.central else back)
+    carried = predicted(law, there, _opposite(pair.flow), grid, times)
+    return carried - (predicted(law, back, pair.flow, grid, times) if pair.central else back)
 
 
 def _share_of_channels(known: torch.Tensor) -> float:
@@ -249,22 +318,25 @@ def _root_ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.sqrt(recorded.ratio(numerator, denominator))
 
 
-def _standard_error(squares: xr.Dataset) -> np.ndarray:
-    """Standard error (site, law, flow, time) of the relative error, jackknifed over trials; NaN for one."""
+def _interval(squares: xr.Dataset) -> np.ndarray:
+    """Half-width of the interval (site, law, flow, time) of the relative error, jackknifed over trials; NaN
+    for one.
+    """
     trial = squares.missed.get_axis_num("trial")
     missed = squares.missed.values
     moved = squares.moved.values
     left_out = _root_ratio(missed.sum(trial, keepdims=True) - missed, moved.sum(trial, keepdims=True) - moved)
     if squares.sizes["trial"] == 1:
         return np.full_like(left_out.squeeze(trial), np.nan)
-    return statistics.jackknife_error(left_out, trial)
+    return statistics.jackknife_interval(left_out, trial)
 
 
 def _packed(recording: xr.Dataset, sites: list[str], pairs: list[Pair], squares: xr.Dataset) -> xr.Dataset:
     """The results as a dataset."""
-    total = squares.sum("trial", skipna=False)
-    derivative = _root_ratio(total.missed.values, total["size"].values)
+    total = squares[["missed", "moved", "rounded"]].sum("trial", skipna=False)
+    derivative = _root_ratio(total.missed.values, squares["size"].values)
     error = _root_ratio(total.missed.values, total.moved.values)
+    floor = np.where(np.isnan(error), np.nan, _root_ratio(total.rounded.values, total.moved.values))
     over = ("site", "law", "flow", "time")
     unit = pairs[0].flow.group.units[0]
     of_pairs = [pair.there for pair in pairs]
@@ -277,10 +349,16 @@ def _packed(recording: xr.Dataset, sites: list[str], pairs: list[Pair], squares:
                 {"long_name": "relative Lie derivative", "units": f"1/({unit})"},
             ),
             "error": (over, error, {"long_name": "relative error", "units": "1"}),
-            "deviation": (
+            "interval": (
                 over,
-                _standard_error(squares),
-                {"long_name": "standard error of the relative error", "units": "1"},
+                _interval(squares),
+                {"long_name": "half-width of the interval of the relative error", "units": "1"},
+            ),
+            "floor": (over, floor, {"long_name": "relative error by rounding alone", "units": "1"}),
+            "constant": (
+                ("site", "flow"),
+                squares.constant.values.astype(np.int8),
+                {"long_name": "site is constant", "units": "1"},
             ),
             "coverage": (
                 ("site", "law", "flow"),
@@ -296,15 +374,21 @@ def _packed(recording: xr.Dataset, sites: list[str], pairs: list[Pair], squares:
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table: mean relative error at the smallest step."""
+    """Numbers (run) for the opening table: mean relative error at the smallest step, and what rounding
+    gives.
+    """
     step = float(_steps(results).min())
     laws = [str(law) for law in LAWS if law.transport or law.shift]
-    error = _at_step(results, step).error.sel(law=laws).mean("time").min("law")
-    return {
-        f"relative Lie derivative of {site}, best law, step {step:.2g}": error.sel(site=site)
-        for site in results.site.values
-        if error.sel(site=site).notnull().any()
-    }
+    mean = _at_step(results, step)[["error", "floor"]].sel(law=laws).mean("time")
+    best = mean.isel(law=mean.error.fillna(np.inf).argmin("law"))
+    numbers = {}
+    for site in results.site.values:
+        of_site = best.sel(site=site).drop_vars(["site", "law"])
+        if of_site.error.notnull().any():
+            what = f"of {site}, best law, step {step:.2g}"
+            numbers[f"relative Lie derivative {what}"] = of_site.error.assign_attrs(bounds=(0.0, np.inf))
+            numbers[f"rounding alone, {what}"] = of_site.floor.assign_attrs(bounds=(0.0, np.inf))
+    return numbers
 
 
 def _steps(results: xr.Dataset) -> np.ndarray:
@@ -315,7 +399,7 @@ def _steps(results: xr.Dataset) -> np.ndarray:
 
 def _at_step(results: xr.Dataset, step: float) -> xr.Dataset:
     """Mean over the flows of one step."""
-    return results[["error", "deviation"]].isel(flow=_steps(results) == step).mean("flow")
+    return results[["error", "interval", "floor"]].isel(flow=_steps(results) == step).mean("flow")
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -350,7 +434,11 @@ def figure(results: xr.Dataset) -> Figure:
     plot.legend(results, axes[0, -1], loc="upper left", bbox_to_anchor=(1, 1))
     kind = "central" if bool((results.central == 1).all()) else "partly forward"
     step = f"{kind} differences, step {steps[0]:.2g} {unit}"
-    fig.suptitle(f"{step}, {results.attrs['trials']} trials, {plot.seeds(results)}", fontsize=9)
+    title = f"{step}, {results.attrs['trials']} trials, {plot.seeds(results)}"
+    constant = int((results.constant.sel(site="state") == 1).any("run").sum())
+    if constant:
+        title += f"\nthe state is constant under {constant} flows or their opposites, which have no error"
+    fig.suptitle(title, fontsize=9)
     return fig
 
 
@@ -371,11 +459,14 @@ def _top(by_time: xr.Dataset, columns: list[tuple[str, str]]) -> float:
 
 
 def _draw_error(ax: Axes, error: xr.Dataset, x: str) -> None:
-    """Error of one site and law, with standard errors; a line at 1, where the law explains nothing."""
+    """Error of one site and law, with intervals, and dotted what rounding gives; a line at 1, where the law
+    explains nothing.
+    """
     plot.lines(error, "error", x, ax)
     for _, colour, runs in panels.each_network(error):
         mean = runs.mean("run")
-        panels.band(ax, mean[x], mean.error - mean.deviation, mean.error + mean.deviation, colour)
+        panels.band(ax, mean[x], mean.error - mean.interval, mean.error + mean.interval, colour)
+        ax.plot(mean[x], mean.floor, color=colour, ls=":", lw=1)
     ax.axhline(1, color="0.6", lw=0.8)
 
 

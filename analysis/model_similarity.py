@@ -45,6 +45,7 @@ from flowsim.errors import InputError
 from flowsim.figures import plot
 from flowsim.files import coordinates
 from flowsim.measures import ground_truth, recorded, similarity, statistics
+from flowsim.specification import Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,16 +57,16 @@ READS = "probe"
 DATA = "summary"  # what the figure shows of results that hold large matrices
 QUESTION = "How alike are the states of networks and seeds?"
 READING = (
-    "Left: debiased CKA of each pair above chance: 1 is the same geometry of states, 0 what exchanged "
-    "trials give (runs with nothing in common but a course over time and flows). The tree joins the most "
-    "similar runs. A dot marks a pair no more alike than with trials exchanged (corrected p above 0.05). "
-    "Right: pairs of seeds of one network, in its colour, and pairs of different networks, in grey; "
-    "vertical strokes are means. CKA above chance, with jackknife standard errors over trials; the "
-    "Procrustes angle, 0 for the same geometry; and R^2 of predicting one run from another, as a share of "
-    "the R^2 with which that run predicts itself from as many components. Dashed lines are chance, the "
-    "mean with trials exchanged. A share below -0.5 is drawn there. In the table, numbers between seeds "
-    "are jackknife pseudo-values: their mean is that over pairs, their spread tells its error over seeds; "
-    "two seeds are one pair, with one value and no interval."
+    "Left: debiased CKA of each pair above chance: 1 is the same geometry of states, 0 what exchanged trials "
+    "give (runs with nothing in common but a course over time and flows). The tree joins the most similar "
+    "runs. A dot marks a pair no more alike than with trials exchanged (corrected p above 0.05). Right: "
+    "pairs of seeds of one network, in its colour, and pairs of different networks, in grey; vertical "
+    "strokes are arithmetic means over pairs. CKA above chance, with jackknife standard errors over trials; "
+    "the Procrustes angle, 0 for the same geometry; and R² of predicting one run from another, as a share of "
+    "the R² with which that run predicts itself from as many components. Dashed lines are chance, the mean "
+    "with trials exchanged. A share below -0.5 is drawn there. In the table, numbers between seeds are "
+    "jackknife pseudo-values: their mean is that over pairs, their spread tells its error over seeds; two "
+    "seeds are one pair, with one value and no interval."
 )
 BLOCK = 2**27
 """Bytes of states, in float64, that are held at once (and once more)."""
@@ -80,19 +81,20 @@ EXCHANGED = 5
 MEASURES = {
     "above_chance": "CKA above chance",
     "procrustes": "Procrustes (rad)",
-    "predicted": "R$^2$ / own R$^2$",
+    "predicted": "R² / own R²",
 }
 
 
+@checked
 def analyse(
-    recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] = 500, seed: int = 0
+    recording: xr.Dataset, *, conditions: Annotated[int, Field(ge=20)] = 500, seed: Whole = 0
 ) -> xr.Dataset:
     """Gram matrix of the states.
 
     Parameters
     ----------
     recording : Dataset
-        With ``state`` (flow, trial, time, ...).
+        With ``state`` (flow, trial, time, ...), under the flow at rest and any others.
     conditions : int
         At most about so many are kept: of trials, then flows, a random choice, the same in all runs, then
         times evenly.
@@ -102,14 +104,19 @@ def analyse(
     Returns
     -------
     Dataset
-        ``gram`` (condition, other), centred, of trace 1, or 0 where states never change; ``flow``, ``trial``,
-        ``time`` and ``image``, which trials with the same image of object 0 share, over condition.
+        ``gram`` (condition, other), centred, of trace 1, or 0 where states never change. Over condition:
+        ``flow``, in the order of `flowsim.measures.recorded.reference_first`, and its velocity, such as
+        ``flow_vy`` and ``flow_vx``; ``trial``, the frame (``time``), ``image``, which trials with the same
+        image of object 0 share, and what is known of objects in each trial. Runs that differ in these are not
+        compared.
 
     Raises
     ------
     InputError
-        If there are no states, fewer than 4 conditions, or the state contains NaN or infinity.
+        If there are no states, no flow is at rest, there are fewer than 4 conditions, or the state contains
+        NaN or infinity.
     """
+    recording = recorded.reference_first(recording, moving=0)
     state = coordinates.variable(recording, "state")
     chosen = _chosen_conditions(state, conditions, seed)
     if len(chosen) < 4:
@@ -118,9 +125,20 @@ def analyse(
         )
     gram = _centred_to_trace_1(_inner_products(state, chosen))
     attributes = {"units": "1", "long_name": "centred inner product of states"}
-    coords = {dim: ("condition", index) for dim, index in zip(CONDITION, chosen.T, strict=True)}
-    coords["image"] = ("condition", ground_truth.images(recording)[coords["trial"][1]])
-    return xr.Dataset({"gram": (("condition", "other"), gram, attributes)}, coords)
+    return xr.Dataset({"gram": (("condition", "other"), gram, attributes)}, _conditions(recording, chosen))
+
+
+def _conditions(recording: xr.Dataset, chosen: np.ndarray) -> dict[str, Any]:
+    """Coordinates over condition: the flow, trial and frame of each, and what is known of these."""
+    flow, trial, time = chosen.T
+    coords: dict[str, Any] = {"flow": flow, "trial": trial, "time": recording.time.values[time]}
+    coords |= {str(name): c.values[flow] for name, c in recorded.flow_coords(recording).items()}
+    for name, known in recording.coords.items():
+        if known.dims in (("trial",), ("trial", "object")) and name not in recording.dims:
+            of_object = known.values.reshape(recording.sizes["trial"], -1).T
+            coords |= {f"{name}_{i}": values[trial] for i, values in enumerate(of_object)}
+    coords["image"] = ground_truth.images(recording)[trial]
+    return {name: ("condition", values) for name, values in coords.items()}
 
 
 def _chosen_conditions(state: xr.DataArray, conditions: int, seed: int) -> np.ndarray:
@@ -341,13 +359,14 @@ def _draw_pairs(ax: Axes, table: xr.Dataset, measure: str, colours: dict[str, Co
     """One measure of all pairs of runs, a row for each network and one for pairs of different networks."""
     pairs = _pairs_of_runs(table, both_ways=measure == "predicted")
     for y, (group, (runs, others)) in enumerate(pairs.items()):
-        values = table[measure].values[runs, others].clip(min=LOWEST_DRAWN)
+        values = table[measure].values[runs, others]
+        drawn = values.clip(min=LOWEST_DRAWN)
         errors = table.error.values[runs, others] if measure == "above_chance" and runs else None
         side_by_side = y + np.linspace(-0.2, 0.2, len(values)) * (len(values) > 1)
         colour = colours.get(group, "0.55")
-        ax.errorbar(values, side_by_side, xerr=errors, fmt="o", ms=3, lw=0.8, color=colour)
+        ax.errorbar(drawn, side_by_side, xerr=errors, fmt="o", ms=3, lw=0.8, color=colour)
         mean = np.mean(values) if runs else np.nan  # nothing is drawn where it is unknown
-        ax.vlines(mean, y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3)
+        ax.vlines(np.maximum(mean, LOWEST_DRAWN), y - 0.35, y + 0.35, color="black", lw=1.2, zorder=3)
     chance = {"above_chance": 0.0, "procrustes": float(table.procrustes_null.mean())}
     if measure in chance:
         ax.axvline(chance[measure], color="0.4", ls="--", lw=0.8)

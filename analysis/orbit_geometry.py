@@ -40,6 +40,7 @@ from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import orbit, recorded, statistics, tuning
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,15 +53,15 @@ READING = (
     "Left, the states of one trial under all flows at one frame, in two principal components (below, their "
     "share of the variance in percent), as recorded (static) and with the transport undone (co-moving). "
     "Colours are velocities; lines join neighbouring velocities. Loops appear only if the flows go all the "
-    "way round. Right, by frame: the number of dimensions over which an orbit spreads (at most one less "
-    "than there are flows); the angle between the steps of lines of flows -e, 0, e (0 is straight); the "
-    "size of the orbit, co-moving relative to static; and the largest angle between the directions in which "
-    "flows move the state and those that the best law predicts. Dotted are levels of chance: of states that "
-    "are independent noise under each flow (turns of 120 degrees; a size of 1), and of shuffled flows for "
-    "the angle to the law. The straightness of a line of flows, the distance between its ends over its "
-    "length, is 1 if it is straight and not 0 but 1 / (steps) for noise: 0.5 for three flows. Mean over "
-    "trials, with 95 % intervals over trials (Student; the mean of the seeds' half-widths); thin lines are "
-    "seeds."
+    "way round. Right, by frame: the number of dimensions over which an orbit spreads (at most one less than "
+    "there are flows); the angle between the steps of lines of flows -e, 0, e (0 is straight); the size of "
+    "the orbit, co-moving relative to static; and the largest angle between the directions in which flows "
+    "move the state and those that the best law predicts. Dotted are levels of chance: of states that are "
+    "independent noise under each flow (turns of 120 degrees; a size of 1), and of shuffled flows for the "
+    "angle to the law. The straightness of a line of flows, the distance between its ends over its length, "
+    "is 1 if it is straight and not 0 but 1 / (steps) for noise: 0.5 for three flows. Thick lines are "
+    "arithmetic means over trials and seeds, with 95 % intervals over trials (Student; the mean of the "
+    "seeds' half-widths); thin lines are seeds."
 )
 FRAMES = ("static", "co-moving")
 TANGENT_LAWS = LAWS[1:]
@@ -110,13 +111,14 @@ class Probed:
     rounding: float
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
-    at: Annotated[int, Field(ge=1)] | None = None,
+    at: Count | None = None,
     persistence: Annotated[float, Field(gt=1)] = 2.0,
-    shuffles: Annotated[int, Field(ge=1)] = 20,
-    seed: int = 0,
+    shuffles: Count = 20,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """Geometry of every orbit (trial, time).
 
@@ -311,8 +313,10 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
         in_frame = results.sel(frame=frame)
         straightness = in_frame.straightness.mean(("line", "trial", "time"))
         by_chance = results.straightness_chance.mean()
-        numbers[f"participation ratio, {frame}"] = in_frame.participation.mean(("trial", "time"))
-        numbers[f"straightness of lines, {frame}"] = straightness.assign_attrs(
+        numbers[f"participation ratio of the orbit, {frame} frame"] = in_frame.participation.mean(
+            ("trial", "time")
+        )
+        numbers[f"straightness of lines of flows in the orbit, {frame} frame"] = straightness.assign_attrs(
             bounds=(0.0, 1.0), chance=float(by_chance)
         )
     angle = _to_best_law(results).mean(("trial", "time"))
@@ -320,7 +324,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
         ~(angle < 1e-5), 0
     ).assign_attrs(better="lower", bounds=(0.0, 90.0))
     if "betti" in results:
-        numbers["loops in the orbit"] = results.betti.sel(frame="static", dimension=1).mean("trial")
+        numbers["loops in the orbit, static frame"] = results.betti.sel(frame="static", dimension=1).mean(
+            "trial"
+        )
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 

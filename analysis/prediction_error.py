@@ -14,6 +14,7 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.measures import recorded
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "How well does each network predict the next frames?"
 READING = (
-    "Above: mean squared error of each predicted frame within the trained horizon (lower is better); thin "
-    "lines are seeds, and grey lines are predictions that know no motion: the last frame seen, and the mean "
-    "frame of all other trials, which needs two trials. A network above one of them is worse than no "
-    "learning. Below: one test trial, with the last frames seen (up to 0), the truth (+1, +2, ...), and what "
-    "the first seed of each network predicts."
+    "Above: mean squared error of each predicted frame within the trained horizon (lower is better); thick "
+    "lines are geometric means over seeds, thin ones are seeds, and grey lines are predictions that know no "
+    "motion: the last frame seen, and the mean frame of all other trials, which needs two trials. A network "
+    "above one of them is worse than no learning. Below: one test trial, with the last frames seen (up to "
+    "0), the truth (+1, +2, ...), and what the first seed of each network predicts."
 )
 BASELINES = {"last frame": "mse_copy", "mean frame": "mse_mean"}
 """Predictions that know no motion, and the variables with their errors."""
@@ -34,6 +35,7 @@ SEEN = 3
 """Frames of the context that the example shows, at most."""
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Error over the trained horizon, and an example.
 
@@ -118,7 +120,7 @@ def figure(results: xr.Dataset) -> Figure:
 
 def _draw_errors(ax: Axes, results: xr.Dataset) -> None:
     """Error by predicted frame, with the two predictors that know no motion in grey."""
-    plot.lines(results, "mse", "ahead", ax)
+    plot.lines(results, "mse", "ahead", ax, geometric=True)
     any_run = results.isel(run=0)
     for (name, variable), style in zip(BASELINES.items(), (":", "-"), strict=True):
         if any_run[variable].notnull().any():

@@ -31,11 +31,10 @@ Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.measure
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
 
 from flowsim import progress
 from flowsim.errors import InputError
@@ -43,6 +42,7 @@ from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, ground_truth, rdm, recorded, statistics
 from flowsim.measures.motion_energy import motion_energies
+from flowsim.specification import Count, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,13 +51,13 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "Which geometry do states have: by identity, velocity, position, pixels or motion energy?"
 READING = (
-    "Rank correlation between the distances among states and those that each model predicts, frame by "
-    "frame. 1 is the same order of distances; the dashed line is what flows and trials in random order give, "
-    "about 0. The noise ceiling (dotted, lower and upper bound, from how much seeds agree) is the most that "
-    "a model could reach for what seeds have in common. Bands are 95 % intervals over trials, thin lines "
-    "seeds. Top: each flow of each trial is a state of its own, compared with those of other trials; states "
-    "that are the same in all units (silent) are left out. Bottom: distances are between flows, "
-    "cross-validated over trials."
+    "Rank correlation between the distances among states and those that each model predicts, frame by frame. "
+    "1 is the same order of distances; the dashed line is what flows and trials in random order give, about "
+    "0. The noise ceiling (dotted, lower and upper bound, from how much seeds agree) is the most that a "
+    "model could reach for what seeds have in common. Thick lines are arithmetic means over seeds, thin ones "
+    "are seeds, and bands are 95 % intervals over trials. Top: each flow of each trial is a state of its "
+    "own, compared with those of other trials; states that are the same in all units (silent) are left out. "
+    "Bottom: distances are between flows, cross-validated over trials."
 )
 MODELS = ("identity", "velocity", "position", "pixels", "motion energy")
 DISTANCES = ("correlation", "crossnobis")
@@ -106,13 +106,14 @@ class Distances:
         return np.diagonal(blocks, axis1=3, axis2=5)
 
 
+@checked
 def analyse(
     recording: xr.Dataset,
     *,
-    trials: Annotated[int, Field(ge=1)] = 8,
-    pixels: Annotated[int, Field(ge=1)] = 5,
-    permutations: Annotated[int, Field(ge=1)] = 200,
-    seed: int = 0,
+    trials: Count = 8,
+    pixels: Count = 5,
+    permutations: Count = 200,
+    seed: Whole = 0,
 ) -> xr.Dataset:
     """RDMs by frame, and their agreement with models.
 
@@ -412,7 +413,7 @@ def _label_outside(axes: np.ndarray) -> None:
 
 
 def _title(results: xr.Dataset) -> str:
-    trials, recorded_trials = int(results.trials.max()), int(results.recorded_trials.max())
+    trials, recorded_trials = plot.span(results.trials), plot.span(results.recorded_trials)
     flows = 1 + int(results.flow_two.max()) if results.sizes["flow_pair"] else 1
     share = "" if trials == recorded_trials else f" of {recorded_trials}"
     silent = int(results.silent.sum())

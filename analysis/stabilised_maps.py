@@ -2,7 +2,12 @@
 
 One still image is set in motion by a flow u. The map of a state channel is shown as it is, and carried back
 along the flow, psi_(-t)(u) h_t. In a flow-equivariant network the channel with v = u is then the map that the
-channel v = 0 has of the image at rest; in an ordinary network it is smeared along the motion.
+channel v = 0 has of the image at rest; in an ordinary network it is smeared along the motion. A network whose
+only channel is v = 0 is judged by that one under every flow; where a network has several, and none with
+v = u, there is nothing to compare.
+
+The distance between both is relative to how far maps are from their mean over flows, trials and pixels, as
+`flowsim.measures.law_error` says, so that a bias makes no map still.
 """
 
 from __future__ import annotations
@@ -16,11 +21,13 @@ import torch
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.figures import plot
+from flowsim.figures import panels, plot
 from flowsim.files import coordinates
-from flowsim.flows.flow import Flow, transport
+from flowsim.flows.flow import Flow
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import ground_truth, recorded
+from flowsim.measures.law_error import Moments, carried, eps_of, relative
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,12 +39,18 @@ READING = (
     "One still image is set in motion. Each row is the most active channel of one network's first seed: its "
     "map at some frames as recorded (raw), the same carried back along the motion (stab.), the mean of the "
     "latter over time, and the map of the same image at rest. If the stabilised maps are sharp and equal to "
-    "the map at rest, the state moves with the world; if they are smeared, it lags behind. Below, the "
-    "relative distance between the stabilised map and the map at rest, mean over the moving flows; thin "
-    "lines are seeds."
+    "the map at rest, the state moves with the world; if they are smeared, it lags behind; if blank, the "
+    "network has several channels and none of that velocity. Below, the distance between the stabilised map "
+    "and the map at rest, relative to how far maps are from their mean: 0 means still, independent maps are "
+    "at 1.41. "
+    "Marks on the right are the chance level, the distance from the map at rest of another trial. Mean over "
+    "the moving flows that have a channel, whose share is given (coverage); thin lines are seeds. In the "
+    "opening table there is no change where one has none."
 )
 COLUMNS = 3
 """Frames of each map in the figure."""
+CHANCE_TRIALS = 8
+"""From how many trials, at most, the chance level is taken."""
 ALL_BUT_TIME = (0, 2, 3, 4, 5)
 """Dimensions of `Maps` without time."""
 
@@ -55,6 +68,7 @@ class Maps:
     rest: torch.Tensor
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Stabilise the maps of the trials in which all objects rest in the reference.
 
@@ -69,38 +83,59 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     -------
     Dataset
         ``raw``, ``stabilised``, ``rest`` (time, y, x): maps of the most active channel of one trial, mean
-        over orientations if any, under the fastest flow; ``change`` (flow, time): relative distance between
-        stabilised map and map at rest over all channels and resting trials; ``trials``, how many those are.
+        over orientations if any, under the fastest flow, NaN without a channel for it; ``change`` (flow,
+        time): distance between stabilised map and map at rest over all channels and resting trials, relative
+        to that of maps from their mean, NaN where ``covered`` (flow) is 0 or no map varies;
+        ``change_chance`` (flow): the same at the last frame if the map at rest is another trial's, NaN where
+        there is none; ``trials``, how many rest.
 
     Raises
     ------
     InputError
         If the velocity of the objects was not recorded, no trial rests in the reference, no state channel has
-        velocity 0, or the state contains NaN or infinity.
+        velocity 0, or the states are the same everywhere or contain NaN or infinity.
     """
     recording = recorded.reference_first(recording)
     state = coordinates.variable(recording, "state", coordinates.STATE, coordinates.ORIENTED)
     flows = coordinates.flows(recording)
     grid = coordinates.grid(recording)
     resting = ground_truth.resting_trials(recording, flows[0].group.components)
-    channel_at_rest = _channel_at_rest(grid)
+    channels = _channels_that_move(grid, flows)
     fastest = _fastest(flows)
     times = recording.time.values.tolist()
+    told = dict(ground_truth.other_trials(recording, CHANCE_TRIALS, resting))
     missed = np.zeros((len(flows), len(times)))
-    scale = np.zeros((len(flows), len(times)))
+    by_chance = np.zeros(len(flows))
+    moments: dict[int, Moments] = {}
     example: dict[str, np.ndarray] = {}
-    for maps in _stabilised(state, flows, times, resting, grid, channel_at_rest):
+    for maps in _stabilised(state, flows, times, resting, channels):
         missed[maps.flow] += (maps.stabilised - maps.rest).square().sum(ALL_BUT_TIME).numpy()
-        scale[maps.flow] += maps.rest.square().sum(ALL_BUT_TIME).numpy()
-        if maps.trial == resting[0] and maps.flow == fastest:
-            example = _most_active(maps)
-    recorded.require_alive(bool(scale.any()))
-    change = np.sqrt(recorded.ratio(missed, scale))
+        here = Moments.of(maps.raw[None, :, :, None].numpy())
+        moments[maps.flow] = moments[maps.flow].with_those_of(here) if maps.flow in moments else here
+        if maps.trial in told:
+            if maps.flow == 0:
+                other = _load(state[0, told[maps.trial], -1:, channels[0]])
+            by_chance[maps.flow] += float((maps.stabilised[:, -1:] - other).square().sum())
+        if maps.trial == resting[0] and (maps.flow == fastest or not example):
+            example = _most_active(maps, shown=maps.flow == fastest)
+    covered = np.array([channel is not None for channel in channels])
+    together = Moments(
+        moments[0].count,
+        np.concatenate([moments[flow].mean for flow in sorted(moments)]),
+        np.concatenate([moments[flow].squares for flow in sorted(moments)]),
+    )
+    spread = together.spread(eps_of(state.dtype)).sum((1, 2))
+    recorded.require_varying(bool(spread.any()))
+    change = np.where(covered[:, None], relative(missed, spread), np.nan)
+    share = len(told) / len(resting)
+    chance = np.where(covered, relative(by_chance, share * spread[-1]), np.nan)
     pictures = {name: (("time", "y", "x"), values, {"units": "1"}) for name, values in example.items()}
     return xr.Dataset(
         {
             **pictures,
             "change": (("flow", "time"), change, {"units": "1", "long_name": "relative change"}),
+            "change_chance": ("flow", chance, {"units": "1", "long_name": "relative change by chance"}),
+            "covered": ("flow", covered.astype(np.int8), {"units": "1", "long_name": "has a channel"}),
             "trials": len(resting),
         },
         {"time": recording.time, **recorded.flow_coords(recording)},
@@ -128,28 +163,37 @@ def _fastest(flows: list[Flow]) -> int:
     return max(range(len(flows)), key=speed)
 
 
+def _channels_that_move(grid: VelocityGrid, flows: list[Flow]) -> list[int | None]:
+    """The velocity channel that moves with each flow, and rests with the first; None where there is none.
+
+    A network with a single channel has no other.
+    """
+    at_rest = _channel_at_rest(grid)
+    if len(grid) == 1:
+        return [at_rest] * len(flows)
+    channels: list[int | None] = []
+    for flow in flows:
+        velocity = grid.velocity_of(flow)
+        partners = () if velocity is None else grid.partner(velocity)
+        channels.append(partners.index(at_rest) if at_rest in partners else None)
+    return channels
+
+
 def _stabilised(
     state: xr.DataArray,
     flows: list[Flow],
     times: list[float],
     trials: np.ndarray,
-    grid: VelocityGrid,
-    channel_at_rest: int,
+    channels: list[int | None],
 ) -> Iterator[Maps]:
-    """Maps of each of these trials under each flow, carried back along it."""
-    backwards = [-time for time in times]
+    """Maps of each of these trials under each flow that has a channel, carried back along it."""
     for trial in trials:
-        rest = _load(state[0, trial, :, channel_at_rest])
+        rest = _load(state[0, trial, :, channels[0]])
         for j, flow in enumerate(flows):
-            raw = _load(state[j, trial, :, _channel_that_moves(grid, flow, channel_at_rest)])
-            yield Maps(trial, j, raw, transport(flow.act_oriented, raw, backwards), rest)
-
-
-def _channel_that_moves(grid: VelocityGrid, flow: Flow, channel_at_rest: int) -> int:
-    """The velocity channel that moves with a flow; the one at rest where the grid has none."""
-    velocity = grid.velocity_of(flow)
-    partners = () if velocity is None else grid.partner(velocity)
-    return partners.index(channel_at_rest) if channel_at_rest in partners else channel_at_rest
+            if channels[j] is not None:
+                raw = _load(state[j, trial, :, channels[j]])
+                back = [carried(flow, raw[:, i], -time, oriented=True) for i, time in enumerate(times)]
+                yield Maps(trial, j, raw, torch.stack(back, 1), rest)
 
 
 def _load(state: xr.DataArray) -> torch.Tensor:
@@ -160,20 +204,27 @@ def _load(state: xr.DataArray) -> torch.Tensor:
     return values if "orientation" in state.dims else values.unsqueeze(3)
 
 
-def _most_active(maps: Maps) -> dict[str, np.ndarray]:
-    """Maps (time, y, x) of the channel that varies most over space at rest, mean over orientations."""
+def _most_active(maps: Maps, shown: bool) -> dict[str, np.ndarray]:
+    """Maps (time, y, x) of the channel that varies most over space at rest, mean over orientations; those
+    that move only if they are ``shown``.
+    """
     channel = int(maps.rest.var((4, 5)).sum((0, 1, 3)).argmax())
+    moving = 1.0 if shown else np.nan
     return {
-        "raw": maps.raw[0, :, channel].mean(1).numpy(),
-        "stabilised": maps.stabilised[0, :, channel].mean(1).numpy(),
+        "raw": moving * maps.raw[0, :, channel].mean(1).numpy(),
+        "stabilised": moving * maps.stabilised[0, :, channel].mean(1).numpy(),
         "rest": maps.rest[0, :, channel].mean(1).numpy(),
     }
 
 
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Numbers (run) for the opening table."""
-    change = results.change.isel(flow=slice(1, None), time=slice(1, None)).mean(("flow", "time"))
-    return {"change of the stabilised state map": change.assign_attrs(better="lower")}
+    """Numbers (run) for the opening table; no change where a flow has no channel."""
+    moving = results.isel(flow=slice(1, None), time=slice(1, None))
+    change = moving.change.mean("time", skipna=True).mean("flow", skipna=False)
+    return {
+        "change of the stabilised state map": change.assign_attrs(better="lower", bounds=(0.0, np.inf)),
+        "coverage of the stabilised state map": moving.covered.mean("flow").assign_attrs(bounds=(0.0, 1.0)),
+    }
 
 
 def figure(results: xr.Dataset) -> Figure:
@@ -194,7 +245,8 @@ def _draw_maps(ax: Axes, results: xr.Dataset) -> None:
     for name in plot.networks(results):
         run = results.isel(run=int(np.argmax(results["network"].values == name)), time=frames)
         stabilised = run.stabilised.values
-        rows[name] = [*run.raw.values, None, *stabilised, stabilised.mean(0), run.rest.values.mean(0)]
+        images = [*run.raw.values, None, *stabilised, stabilised.mean(0), run.rest.values.mean(0)]
+        rows[name] = [None if image is None or np.isnan(image).any() else image for image in images]
     times = [str(time) for time in results.time.values[frames]]
     raw = [f"raw\n{time}" for time in times]
     stabilised = [f"stab.\n{time}" for time in times]
@@ -203,9 +255,18 @@ def _draw_maps(ax: Axes, results: xr.Dataset) -> None:
 
 
 def _draw_change(ax: Axes, results: xr.Dataset) -> None:
-    """Relative distance of stabilised maps from the map at rest over time, mean over moving flows."""
-    change = results.change.isel(flow=slice(1, None)).mean("flow").to_dataset(name="change")
+    """Relative distance of stabilised maps from the map at rest over time, mean over moving flows that have a
+    channel, with marks at the chance level.
+    """
+    moving = results[["change", "change_chance", "covered"]].isel(flow=slice(1, None))
+    change = moving.mean("flow", skipna=True)
     plot.lines(change, "change", "time", ax)
+    for _, colour, runs in panels.each_network(change):
+        level = float(runs.change_chance.mean())
+        ax.plot(
+            [0.97, 1.03], [level] * 2, color=colour, lw=2, transform=ax.get_yaxis_transform(), clip_on=False
+        )
     ax.set(xlabel="frame", ylabel="relative change", ylim=(-0.02, None))
-    flows = results.sizes["flow"] - 1
-    ax.set_title(f"n = {flows} flows of {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
+    title = f"n = {moving.sizes['flow']} flows of {plot.trials(results)}, {plot.seeds(results)}"
+    least = float(change.covered.min())
+    ax.set_title(title if least == 1 else f"{title}\ncoverage from {least:.2g}", fontsize=8)

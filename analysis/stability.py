@@ -41,9 +41,11 @@ import xarray as xr
 
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
+from flowsim.files.results import shared
 from flowsim.flows.flow import Flow
 from flowsim.measures import recorded, statistics
 from flowsim.measures.nearest_translate import nearest, norm, split
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,16 +54,17 @@ if TYPE_CHECKING:
 READS = "test"
 QUESTION = "Does the state survive long rollouts?"
 READING = (
-    "Frames that a network predicts from its own predictions; dashed, the trained horizon. Relative error "
-    "in all, and its part across the orbit of the world, which no translation removes; grey, the error of "
-    "the mean frame of all other trials (solid), and the distance between unrelated trials (dotted). "
-    "Drift: how far the prediction has slipped along the orbit, over the trials in which one place fits "
-    "best; that of a grey, blank or unlike prediction is unknown (the opening table says in how many). "
-    "Norm of the prediction over that of the world (1 is right). Change from frame to frame that is no "
-    "transport; grey, that of the world, which is right: less is a picture that fades or stops. Growth: "
-    "slope of log error per frame while its square is below half of that of the mean frame; missing where "
-    "it is above from the start. Bands and bars are 95 % intervals over trials; thin lines and single "
-    "bars are seeds."
+    "Frames that a network predicts from its own predictions; dashed, the trained horizon. Relative error in "
+    "all, and its part across the orbit of the world, which no translation removes; grey, the error of the "
+    "mean frame of all other trials (solid), and the distance between unrelated trials (dotted). Drift: how "
+    "far the prediction has slipped along the orbit, over the trials in which one place fits best; that of a "
+    "grey, blank or unlike prediction is unknown (the opening table says in how many). Norm of the "
+    "prediction over that of the world (1 is right). Change from frame to frame that is no transport; grey, "
+    "that of the world, which is right: less is a picture that fades or stops. Growth: slope of log error "
+    "per frame while its square is below half of that of the mean frame; missing where it is above from the "
+    "start. Lines are means over trials and over seeds, over seeds the geometric mean of the relative error "
+    "in all and the arithmetic mean of the others; bands and bars are 95 % intervals over trials; thin lines "
+    "and single bars are seeds."
 )
 BETWEEN = ("world", "flows")
 PARTS = ("total", "across", "along")
@@ -115,6 +118,7 @@ class Rollout:
     steady: bool
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Everything by predicted frame (``ahead``, from 1), mean over trials; trials are means over flows.
 
@@ -362,13 +366,15 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     change = abs(last.change.sel(site="prediction") - last.change.sel(site="world"))
     numbers = {
         f"relative error of predicted frame {frame}": total,
-        f"its part across the orbit of the world, frame {frame}": world.error.sel(part="across"),
-        f"drift along the orbit where one place fits, frame {frame} (px)": drift,
+        f"part of the relative error across the orbit of the world, frame {frame}": world.error.sel(
+            part="across"
+        ),
+        f"drift of predictions along the orbit, where one place fits, frame {frame} (px)": drift,
         f"share of predictions that fit no one place, frame {frame}": world.indistinct.assign_attrs(
             bounds=(0, 1)
         ),
-        f"change that is no transport, off the world's by, frame {frame}": change,
-        "growth of log error below saturation (1/frame)": world.growth.sel(part="total"),
+        f"difference from the world in change that is no transport, frame {frame}": change,
+        "growth of the log of relative error below saturation (1/frame)": world.growth.sel(part="total"),
     }
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
@@ -382,7 +388,7 @@ def figure(results: xr.Dataset) -> Figure:
     bars = [(results.mean_frame.isel(run=0), "-"), (results.unrelated.isel(run=0), ":")]
     one = xr.ones_like(results.ahead, float)
     change_of_world = results.change.sel(site="world").isel(run=0)
-    _draw_course(total, world.sel(part="total"), "error", "relative error", bars)
+    _draw_course(total, world.sel(part="total"), "error", "relative error", bars, geometric=True)
     _draw_course(across, world.sel(part="across"), "error", "error across the orbit")
     _draw_course(drift, world, "drift", "drift where one place fits (px)")
     _draw_course(norms, predicted, "norm", "norm over the world's", [(one, "-")])
@@ -398,17 +404,19 @@ def _draw_course(
     variable: str,
     title: str,
     baselines: Sequence[tuple[xr.DataArray, str]] = (),
+    geometric: bool = False,
 ) -> None:
     """One variable by predicted frame, with the mean interval of each network's seeds; grey, baselines."""
     for baseline, style in baselines:
         ax.plot(results.ahead, baseline, color="0.6", ls=style, lw=1)
-    plot.lines(results, variable, "ahead", ax)
-    for _, colour, runs in panels.each_network(results):
-        mean = runs.mean("run")
-        half_width = mean[f"{variable}_interval"]
-        panels.band(ax, results.ahead, mean[variable] - half_width, mean[variable] + half_width, colour)
+    plot.lines(results, variable, "ahead", ax, geometric)
+    means = plot.mean_over_seeds(results[variable], geometric)
+    half_widths = plot.mean_over_seeds(results[f"{variable}_interval"])
+    for name, colour in plot.palette(results).items():
+        mean, half_width = means.sel(network=name), half_widths.sel(network=name)
+        panels.band(ax, results.ahead, mean - half_width, mean + half_width, colour)
     ax.set_ylim(bottom=0)
-    ax.axvline(results.attrs["horizon"], color="0.3", ls="--", lw=0.8)
+    ax.axvline(shared(results, "horizon"), color="0.3", ls="--", lw=0.8)
     ax.set(xlabel="predicted frame", ylabel="", title=title)
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from flowsim.figures import plot
 from flowsim.files import coordinates
+from flowsim.specification import checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,14 +19,16 @@ READS = "test"
 QUESTION = "How fast does each network learn?"
 READING = (
     "Error on validation sequences against the number of training sequences seen: the mean squared error "
-    "after the context, over the trained horizon, or the cross-entropy where networks classify. Thin "
-    "lines are seeds. A network that needs fewer sequences for the same error learns faster. Dashed, the "
-    "goal: the lowest error that the first network reaches, median over its seeds, rounded up, so that up "
-    "to half of its own seeds miss it. A run that never reaches the goal has no number of sequences, is "
-    "counted as such, and then no network is called the fastest."
+    "after the context, over the trained horizon, or the cross-entropy where networks classify. Thick lines "
+    "are geometric means over seeds, as far as all were trained, and thin ones are seeds. A network that "
+    "needs fewer sequences for the same error learns faster. Dashed, the goal: the lowest error that the "
+    "first network reaches, median over its seeds, rounded up, so that up to half of its own seeds miss it. "
+    "A run that never reaches the goal has no number of sequences, is counted as such, and then no network "
+    "is called the fastest."
 )
 
 
+@checked
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """The learning curve that the recording carries.
 
@@ -89,7 +92,7 @@ def _goal(results: xr.Dataset) -> float:
 def figure(results: xr.Dataset) -> Figure:
     """Validation error against sequences seen, and the goal."""
     fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.6 + 0.06 * len(plot.networks(results))))
-    plot.lines(results, "valid_loss", "sequences", ax)
+    plot.lines(results, "valid_loss", "sequences", ax, geometric=True)
     ax.set(yscale="log", xlabel="sequences seen", ylabel=results.valid_loss.attrs["long_name"])
     title = plot.seeds(results)
     goal = _goal(results)

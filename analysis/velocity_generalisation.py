@@ -5,14 +5,14 @@ Mean squared error as a function of the velocity of one object, while the others
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
 
 from flowsim.figures import plot, velocity_plane
 from flowsim.measures import ground_truth, recorded
+from flowsim.specification import Amount, checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,19 +22,18 @@ READS = "sweep"
 QUESTION = "Does the prediction hold at velocities never trained on?"
 READING = (
     "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx "
-    "right), while the others move at trained velocities; mean over seeds. A white line, or a grey "
-    "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a "
-    "seed: its mean over trained (filled) and novel velocities (open). A network that knows no motion can "
-    "be compared: the opening table gives the error of predicting the last frame seen, or the mean frame of "
-    "all other trials."
+    "right), while the others move at trained velocities; geometric mean over seeds. A white line, or a grey "
+    "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a seed: "
+    "its mean over trained (filled) and novel velocities (open). A network that knows no motion can be "
+    "compared: the opening table gives the error of predicting the last frame seen, or the mean frame of all "
+    "other trials."
 )
 BASELINES = {"last frame": "copy", "mean frame": "mean"}
 """Predictions that know no motion, and how the names of their errors begin."""
 
 
-def analyse(
-    recording: xr.Dataset, *, trained_speed: Annotated[float, Field(ge=0)] | None = None
-) -> xr.Dataset:
+@checked
+def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr.Dataset:
     """Error by velocity.
 
     Parameters
@@ -53,7 +52,8 @@ def analyse(
         (expansion); ``mse_trained``, ``mse_novel``: means over trials at trained velocities and at others,
         with standard errors over trials, ``sem_trained`` and ``sem_novel``, and the same of two predictions
         that know no motion, ``copy_trained`` and ``copy_novel`` (last frame seen; NaN if it was not
-        recorded), ``mean_trained`` and ``mean_novel`` (mean frame of all other trials).
+        recorded), ``mean_trained`` and ``mean_novel`` (mean frame of all other trials). ``left_out``, in how
+        many trials the velocity is unknown (NaN), which are neither.
 
     Raises
     ------
@@ -62,15 +62,16 @@ def analyse(
         of them were trained.
     """
     errors = _errors_by_trial(recording)
-    velocity, trained = ground_truth.swept(recording, trained_speed)
+    velocity, trained, novel = ground_truth.swept(recording, trained_speed)
     by_trial = velocity.assign(trained=trained, **errors)
     result = _by_velocity(by_trial, [str(component) for component in velocity])
-    for name, chosen in (("trained", trained), ("novel", ~trained)):
+    for name, chosen in (("trained", trained), ("novel", novel)):
         of_trials = by_trial[chosen]
         result[f"mse_{name}"] = ((), of_trials.mse.mean(), {"units": "1"})
         result[f"sem_{name}"] = ((), of_trials.mse.sem(), {"units": "1"})
         for variable in BASELINES.values():
             result[f"{variable}_{name}"] = ((), of_trials[variable].mean(), {"units": "1"})
+    result["left_out"] = ((), int((~trained & ~novel).sum()), {"units": "1"})
     return result
 
 

@@ -7,3 +7,11 @@ class InputError(ValueError):
     The command line prints the message as one line and exits with status 2; from Python it is an
     ordinary ``ValueError``. Errors of any other kind are defects of flowsim and keep their traceback.
     """
+
+
+class CannotJudge(InputError):
+    """What a network did cannot be judged, whatever the settings are: it diverged, or is dead.
+
+    It concerns this network alone: `flowsim analyse` writes the reason in place of results, and figures and
+    the report go on with the other networks.
+    """

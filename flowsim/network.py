@@ -271,25 +271,16 @@ def _take_in(
     return take(state, disturb(frame, time) if disturb else frame)
 
 
-def build(
-    name: str,
-    frame_shape: tuple[int, int],
-    *,
-    initial: Literal["usual", "identity"] = "usual",
-    bounded: bool = False,
-    **spec: Any,
-) -> Network:
+def build(name: str, frame_shape: tuple[int, int], **spec: Any) -> Network:
     """Build the network ``flowsim/models/<name>.py`` describes, for frames of size (y, x).
 
     Parameters
     ----------
-    initial : {"usual", "identity"}
-        With which recurrent weights it begins: those of torch, or near the identity
-        (`flowsim.layers.first_kernel`).
-    bounded : bool
-        Keep its predictions within [0, 1]; see `Network`.
     **spec
-        Arguments of the model's ``build``.
+        Arguments of the model's ``build``, and what every network may be given: ``initial`` "usual" or
+        "identity", the recurrent weights with which it begins, those of torch or near the identity
+        (`flowsim.layers.first_kernel`); ``bounded``, whether its predictions are kept within [0, 1]
+        (`Network`).
 
     Raises
     ------
@@ -299,21 +290,39 @@ def build(
     """
     model = ideas.load("flowsim.models", name)
     where = f"network {name}"
-    common = {"initial": initial, "bounded": bounded}
-    specification.arguments(build, common, where, given=("name", "frame_shape", "spec"))
-    network = model.build(
-        frame_shape, **specification.arguments(model.build, spec, where, given=("frame_shape",))
-    )
-    network.bounded = bounded
-    if initial == "identity":
-        kernels = network.memory_kernels()
-        if not kernels:
-            raise InputError(
-                f"{where}: it has no recurrent weights that could begin near the identity; leave out initial"
-            )
-        for weight, identity in kernels:
-            begin_near_identity(weight, identity)
+    settings = specification.arguments(model.build, spec, where, ("frame_shape", "network", "where"), begin)
+    common = {key: settings.pop(key) for key in ("initial", "bounded")}
+    network: Network = model.build(frame_shape, **settings)
+    begin(network, where, **common)
     return network
+
+
+def begin(
+    network: Network,
+    where: str,
+    *,
+    initial: Literal["usual", "identity"] = "usual",
+    bounded: bool = False,
+) -> None:
+    """Give a new network what any network may be given; see `build`.
+
+    ``where`` begins an error's message.
+
+    Raises
+    ------
+    InputError
+        If ``initial`` is "identity" and there are no recurrent weights.
+    """
+    network.bounded = bounded
+    if initial == "usual":
+        return
+    kernels = network.memory_kernels()
+    if not kernels:
+        raise InputError(
+            f"{where}: it has no recurrent weights that could begin near the identity; leave out initial"
+        )
+    for weight, identity in kernels:
+        begin_near_identity(weight, identity)
 
 
 def build_from_settings(settings: Mapping[str, Any], frame_shape: tuple[int, int]) -> Network:

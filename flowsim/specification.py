@@ -1,13 +1,19 @@
-"""Settings from JSON or YAML, checked against the signature of a function or a model, with errors in one
-line.
+"""Settings from JSON, YAML or Python, checked against the signature of a function or a model, with errors in
+one line.
+
+What an argument may be is said once, by its annotation: ``coherence: Share = 1.0``. `arguments` reads it for
+experiment files and the command line, `checked` for calls from Python, so that both refuse the same values
+with the same words.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar, get_type_hints
+from functools import cache, wraps
+from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -15,11 +21,23 @@ from flowsim.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
 
+Whole = Annotated[int, Field(ge=0)]
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+FrameShape = tuple[Count, Count]
 
 Settings = dict[str, Any]
 
 Model = TypeVar("Model", bound=BaseModel)
+Parameters = ParamSpec("Parameters")
+Made = TypeVar("Made")
+LONG = 80
+"""Characters of a value of which an error shows no more."""
 
 
 class Block(BaseModel):
@@ -29,7 +47,11 @@ class Block(BaseModel):
 
 
 def arguments(
-    function: Callable[..., Any], spec: Mapping[str, Any], where: str, given: tuple[str, ...] = ()
+    function: Callable[..., Any],
+    spec: Mapping[str, Any],
+    where: str,
+    given: tuple[str, ...] = (),
+    common: Callable[..., Any] | None = None,
 ) -> dict[str, Any]:
     """``spec`` checked against the annotated parameters of ``function``, defaults filled in.
 
@@ -43,23 +65,79 @@ def arguments(
         The beginning of each error message.
     given : tuple of str
         Parameters that are not settings.
+    common : callable, optional
+        Its parameters are settings too: those that all functions of a kind share.
 
     Raises
     ------
     InputError
         On an unknown key, a wrong type or a value out of range.
     """
-    hints = get_type_hints(function, include_extras=True)
+    model = _model(function, given, common)
+    values = validate(model, spec, where)
+    return {name: getattr(values, name) for name in model.model_fields}
+
+
+def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
+    """A decorator: calls of ``function`` are checked as what an experiment file says is.
+
+    Settings, which have a default, are checked by `arguments`; arrays of numbers may stand for lists, and
+    paths for text. So is what is given besides, such as the size of a frame; of a random generator or a
+    recording the type is checked. An error begins with the name of the file that the function is in.
+
+    Raises
+    ------
+    InputError
+        From the decorated function, on an unknown name, a wrong type or a value out of range.
+    """
+    parameters = inspect.signature(function).parameters
+    by_place = [name for name, parameter in parameters.items() if parameter.kind != parameter.KEYWORD_ONLY]
+    given = tuple(name for name, parameter in parameters.items() if parameter.default is parameter.empty)
+    where = function.__module__.rpartition(".")[-1]
+    made: Callable[..., Made] = function
+
+    @wraps(function)
+    def called(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Made:
+        values = dict(zip(by_place, args, strict=False)) | kwargs
+        if len(args) > len(by_place) or not values.keys() >= set(given):
+            return function(*args, **kwargs)  # Python says what is wrong with the call
+        taken = {name: _taken(function, name, values.pop(name), where) for name in given}
+        return made(**taken, **arguments(function, values, where, given))
+
+    return called
+
+
+def _taken(function: Callable[..., Any], name: str, value: Any, where: str) -> Any:
+    """One argument that is no setting, checked."""
+    hint = _hints(function)[name]
+    if not inspect.isclass(hint):
+        others = tuple(other for other in inspect.signature(function).parameters if other != name)
+        return arguments(function, {name: value}, where, others)[name]
+    if not isinstance(value, hint):
+        expected = "text" if hint is str else f"{hint.__module__.partition('.')[0]}'s {hint.__name__}"
+        raise InputError(f"{where}: {name}: expected {expected}; got {_shown(value)}")
+    return value
+
+
+@cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function, include_extras=True)
+
+
+@cache
+def _model(
+    function: Callable[..., Any], given: tuple[str, ...], common: Callable[..., Any] | None = None
+) -> type[BaseModel]:
+    """The parameters of ``function``, and of ``common``, that are settings, as a model."""
     fields: Any = {
-        name: (hints[name], parameter.default)
-        for name, parameter in inspect.signature(function).parameters.items()
+        name: (_hints(source)[name], ... if parameter.default is parameter.empty else parameter.default)
+        for source in (function, common)
+        if source
+        for name, parameter in inspect.signature(source).parameters.items()
         if name not in given
     }
-    model = create_model(
-        "Arguments", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), **fields
-    )
-    checked = validate(model, spec, where)
-    return {name: getattr(checked, name) for name in fields}
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return create_model("Arguments", __config__=config, **fields)
 
 
 def validate(model: type[Model], spec: Any, where: str) -> Model:
@@ -75,37 +153,89 @@ def validate(model: type[Model], spec: Any, where: str) -> Model:
     """
     opening = f"{where}: " if where else ""
     try:
-        text = json.dumps(spec, default=_plain_number)
-    except TypeError as error:
-        raise InputError(f"{opening}expected plain values (text, numbers, lists); {error}") from None
+        text = json.dumps(spec, default=_plain)
+    except (TypeError, ValueError):
+        raise InputError(f"{opening}{_not_plain(spec)}") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(f"{opening}{_first_error(error, model)}") from None
+        raise InputError(f"{opening}{_first_error(error, model, json.loads(text))}") from None
 
 
-def _plain_number(value: Any) -> Any:
-    """A numpy number as an ordinary one."""
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"got {value!r}")
+def _plain(value: Any) -> Any:
+    """A number or an array of numbers as Python's own, and a path as text."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError
 
 
-def _first_error(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first of pydantic's errors as one line, and how many more there are."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+def _shown(value: Any) -> str:
+    """A value in an error."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONG else f"{text[:LONG]}..."
+
+
+def _not_plain(spec: Any) -> str:
+    """What is wrong with values that JSON does not have."""
+    if isinstance(spec, Mapping):
+        for name, value in spec.items():
+            try:
+                json.dumps(value, default=_plain)
+            except (TypeError, ValueError):
+                return f"{name}: {_not_plain(value)}"
+    return f"expected plain values (text, numbers, lists); got {_shown(spec)}"
+
+
+def _first_error(error: ValidationError, model: type[BaseModel], spec: Any) -> str:
+    """The first of pydantic's errors as one line, and how many more there are.
+
+    Alternatives of a union are errors of their own: of those, the ones that came furthest count.
+    """
+    errors = [(_place(one, spec), one) for one in error.errors(include_url=False)]
+    start = errors[0][0]
+    along = [(place, one) for place, one in errors if place[: len(start)] == start]
+    place, first = max(along, key=lambda found: len(found[0]))
+    name = ".".join(map(str, place))
     if first["type"] == "extra_forbidden":
-        text = f"unknown key {place!r}; expected one of: {', '.join(_allowed_keys(model, first['loc']))}"
+        text = f"unknown key {name!r}; expected one of: {', '.join(_allowed_keys(model, first['loc']))}"
     elif first["type"] == "missing":
-        text = f"{place!r} is missing; add it"
+        text = f"{name!r} is missing; add it"
     else:
-        message = first["msg"]
-        text = f"{message[0].lower()}{message[1:]}; got {first['input']!r}"
-        if place:
-            text = f"{place}: {text}"
-    more = error.error_count() - 1
+        expected, *others = dict.fromkeys(_expected(one) for other, one in along if other == place)
+        text = " or ".join([expected, *(other.removeprefix("input should be ") for other in others)])
+        text = f"{name}: {text}" if name else text
+        text = f"{text}; got {_shown(first['input'])}"
+    more = len(
+        {other for other, _ in errors if other[: len(start)] != start and other != place[: len(other)]}
+    )
     return f"{text} (and {more} more)" if more else text
+
+
+def _expected(error: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors expected."""
+    if error["type"] == "too_short" and isinstance(error["input"], list):
+        return f"input should be a list of at least {error['ctx']['min_length']}"
+    message = error["msg"].replace("valid array", "list")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _place(error: Mapping[str, Any], spec: Any) -> tuple[int | str, ...]:
+    """Keys and indices in ``spec`` that lead to an error, without the types that were tried on the way."""
+    place: list[int | str] = []
+    value = spec
+    for part in error["loc"]:
+        inside = (
+            part in value
+            if isinstance(value, dict)
+            else isinstance(value, list) and part in range(len(value))
+        )
+        if inside:
+            value = value[part]
+        if inside or (error["type"] == "missing" and part is error["loc"][-1]):
+            place.append(part)
+    return tuple(place)
 
 
 def _allowed_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

@@ -1,15 +1,19 @@
 r"""Is it flow equivariant? The measurement, and the judgement, for any map from frames to states.
 
-    error(t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t[psi(u) f] ||
+    error(t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t - m_t ||
 
-See `flowsim.flows.law.Law` for the laws.
+See `flowsim.flows.law.Law` for the laws, and `flowsim.measures.law_error` for the error, which is that of
+`analysis.equivariance_error`: relative to how far the state is from its mean m_t. States that are the same
+everywhere obey every law; they say nothing, and are not passed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -19,6 +23,7 @@ from flowsim.flows.flow import Flow, transport
 from flowsim.flows.group import FlowGroup, Velocity
 from flowsim.flows.law import ORIENTED, Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.measures.law_error import Comparison, Moments, missed, relative
 from flowsim.network import Network
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
@@ -33,15 +38,18 @@ class Equivariance:
     ----------
     error : Tensor (time,)
         Relative error at each step, over trials, channels, pixels and the velocities that the law covers; NaN
-        where it covers none.
+        where it covers none, or the states are the same under both inputs, in all trials and pixels.
     worst : float
-        The largest of them.
+        The largest of them; NaN where all are, or a state is not finite.
     time : int
         The step at which it occurs.
     velocity, channel : int
         The velocity and channel with the largest part in it.
     coverage : float
         Share of velocity channels about which the law says something.
+    constant : float
+        Share of units (velocity, channel, at each step) that are the same under both inputs, in all trials
+        and pixels: 1 of a network that is dead.
     """
 
     error: Tensor
@@ -50,6 +58,7 @@ class Equivariance:
     velocity: int
     channel: int
     coverage: float
+    constant: float
 
 
 def equivariance_error(
@@ -91,19 +100,22 @@ def equivariance_error(
         raise InputError(
             f"expected states (trial, time, velocity, channel, y, x); got {tuple(reference.shape)}"
         )
-    predicted = ~law.predict(torch.zeros_like(reference), flow, grid).isnan()
-    missed = (moved - law.predict(reference, flow, grid)).where(predicted, 0).square()
-    all_but_time = tuple(dim for dim in range(reference.ndim) if dim != 1)
-    size = moved.where(predicted, 0).square().sum(all_but_time)
-    missed_in_all = missed.sum(all_but_time)
-    error = torch.where(missed_in_all == 0, 0, (missed_in_all / size).sqrt())
+    both = np.stack([states.double().cpu().numpy() for states in (reference, moved)])
+    rest = Flow(flow.group, (0,) * len(flow.velocity))
+    comparison = Comparison.of([rest, flow], [law], grid, reference.ndim == ORIENTED)
+    spread = Moments.of(both).spread(torch.finfo(reference.dtype).eps)
+    constant = float((spread == 0).mean())
     covered = law.coverage(flow, grid)
     if not covered:
-        return Equivariance(torch.full_like(error, torch.nan), torch.nan, 0, 0, 0, 0.0)
-    time = int(error.argmax())
-    parts = missed[:, time].sum(0).flatten(2).sum(2)
-    velocity, channel = divmod(int(parts.argmax()), parts.shape[1])
-    return Equivariance(error, float(error[time]), time, velocity, channel, covered)
+        silent = torch.full((reference.shape[1],), torch.nan, dtype=torch.float64)
+        return Equivariance(silent, math.nan, 0, 0, 0, 0.0, constant)
+    parts = missed(both, both[0], range(reference.shape[1]), comparison)[0, 1]
+    of_covered = (spread * comparison.covered[0, 1][:, None]).sum((1, 2))
+    error = relative(parts.sum((1, 2)), of_covered)
+    time = int(np.where(of_covered == 0, -1, np.where(np.isnan(error), np.inf, error)).argmax())
+    velocity, channel = divmod(int(parts[time].argmax()), parts.shape[2])
+    found = torch.from_numpy(error)
+    return Equivariance(found, float(error[time]), time, velocity, channel, covered, constant)
 
 
 def assert_flow_equivariant(
@@ -117,13 +129,25 @@ def assert_flow_equivariant(
     """Raise AssertionError unless `equivariance_error` is within ``tolerance`` (by default, that of the
     dtype).
 
-    A law that covers no channel cannot be judged, and is an error too.
+    What cannot be judged is an error too: a flow under which no velocity channel has a partner, a flow that
+    leaves these frames as they are, and states that are constant. The partners that there are are judged;
+    `Equivariance.coverage` is their share.
     """
+    if any(flow.velocity) and torch.equal(flow.transport(frames), frames):
+        raise AssertionError(
+            f"the flow {flow.velocity} leaves these frames as they are: nothing to judge. Give frames that "
+            "vary over space, more than one, and a flow that moves them"
+        )
     measured = equivariance_error(network, flow, frames, law, grid)
     limit = TOLERANCE[frames.dtype] if tolerance is None else tolerance
     if not measured.coverage:
         raise AssertionError(
             f"no velocity channel has a partner under the flow {flow.velocity}: nothing to judge"
+        )
+    if measured.constant == 1:
+        raise AssertionError(
+            "the states are constant, the same under both inputs and in all trials and pixels: nothing to "
+            "judge. A dead network obeys every law"
         )
     if not measured.worst <= limit:  # NaN is not within the limit either
         raise AssertionError(

@@ -20,11 +20,10 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
+from flowsim.specification import Amount, Count, Whole, checked
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -34,12 +33,12 @@ def generate(
     width: Count = 16,
     objects: Count = 2,
     motion: Literal["acceleration", "piecewise", "harmonic"] = "acceleration",
-    max_speed: Speed = 1,
-    max_acceleration: Annotated[float, Field(ge=0)] = 0.2,
+    max_speed: Whole = 1,
+    max_acceleration: Amount = 0.2,
     piece: Count = 4,
     period: Annotated[float, Field(ge=2)] = 8.0,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     overlap: Literal["max", "sum", "over"] = "max",
     trials: Count = 64,
     frames: Count = 12,

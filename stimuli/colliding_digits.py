@@ -10,12 +10,11 @@ velocity must pass what it knows about it from one channel to another.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
@@ -23,15 +22,15 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
+from flowsim.specification import Count, Whole, checked
 
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
 INK = 0.25
 """Brightness from which a pixel belongs to a digit's body."""
 ATTEMPTS = 1000
 """To draw positions at which no bodies overlap."""
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -40,9 +39,9 @@ def generate(
     height: Count = 22,
     width: Count = 22,
     objects: Count = 2,
-    max_speed: Speed = 1,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    max_speed: Whole = 1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     along: Literal["both", "x"] = "both",
     walls: bool = False,
     trials: Count = 64,

@@ -10,12 +10,11 @@ After: Lillemark, Keller et al. (2026), Flow Equivariant World Models.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
@@ -23,11 +22,10 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
+from flowsim.specification import Count, Whole, checked
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -38,10 +36,10 @@ def generate(
     world_height: Count = 24,
     world_width: Count = 24,
     objects: Count = 3,
-    max_speed: Speed = 1,
-    max_action: Speed = 1,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    max_speed: Whole = 1,
+    max_action: Whole = 1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     overlap: Literal["max", "sum", "over"] = "max",
     trials: Count = 64,
     frames: Count = 12,

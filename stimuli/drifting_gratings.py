@@ -25,16 +25,16 @@ from pydantic import Field
 from flowsim.flows.translation import Translation
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import heading, probes
+from flowsim.specification import Count, Positive, Share, Whole, checked
 from flowsim.splits import check_split
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Angles = Annotated[tuple[float, ...], Field(min_length=1)]
 Shares = Annotated[tuple[Share, ...], Field(min_length=1)]
 Spatial = Annotated[tuple[Annotated[float, Field(gt=0, le=0.5)], ...], Field(min_length=1)]
 Temporal = Annotated[tuple[Annotated[float, Field(ge=0, le=0.5)], ...], Field(min_length=1)]
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -46,12 +46,12 @@ def generate(
     temporal_frequencies: Temporal = (0.125,),
     phases: Angles | Literal["random"] = "random",
     contrast: Share | Shares = 1.0,
-    components: Literal[1, 2] = 1,
+    components: Annotated[int, Field(ge=1, le=2)] = 1,
     plaid_angle: float = 90.0,
     aperture: Literal["none", "disc", "gaussian"] = "none",
-    radius: Annotated[float, Field(gt=0)] = 4.0,
+    radius: Positive = 4.0,
     sweep_directions: Angles = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0),
-    probe_speed: Annotated[int, Field(ge=0)] = 1,
+    probe_speed: Whole = 1,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:

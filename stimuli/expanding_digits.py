@@ -21,11 +21,12 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid, turned
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import for_split, multiples, number_of_trials
+from flowsim.specification import Count, Share, checked
 
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(ge=0, le=1)]
+Rate = Share
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,

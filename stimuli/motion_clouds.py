@@ -36,25 +36,22 @@ from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import among, as_whole_numbers, box, number_of_trials, probes, within
+from flowsim.specification import Amount, Count, Positive, Share, Whole, checked
 from flowsim.splits import check_split
 
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 
-
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
     *,
     height: Count = 16,
     width: Count = 16,
-    max_speed: Speed = 1,
+    max_speed: Whole = 1,
     velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
-    B_V: Annotated[float, Field(ge=0)] = 0.1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
+    B_V: Amount = 0.1,
     sf_0: Annotated[float, Field(gt=0, le=0.5)] = 0.125,
     B_sf: Positive = 0.1,
     theta: float | Literal["direction"] = 0.0,

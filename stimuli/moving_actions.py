@@ -12,12 +12,11 @@ px/frame.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
@@ -28,17 +27,16 @@ from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.kth import PERSONS
 from flowsim.scenes.strokes import strokes
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
+from flowsim.specification import Count, Positive, Share, Whole, checked
 from flowsim.splits import SPLIT_OF, check_split
 
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HASTE = 0.03
 """By which share a person is faster or slower in a trial than usual, at most."""
 LIGHT = 0.04
 """Radius of a point light in parts of the height of the body."""
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -48,10 +46,10 @@ def generate(
     style: Literal["stick", "points"] = "stick",
     stature: Positive = 22.0,
     rate: Positive = 12.5,
-    travel: Annotated[float, Field(ge=0, le=1)] = 1.0,
-    max_speed: Speed = 1,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    travel: Share = 1.0,
+    max_speed: Whole = 1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     trials: Count = 64,
     frames: Count = 16,
 ) -> xr.Dataset:

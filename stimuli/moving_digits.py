@@ -27,12 +27,10 @@ from flowsim.scenes.velocities import (
     probes,
     within,
 )
-
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from flowsim.specification import Amount, Count, Share, Whole, checked
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -42,14 +40,14 @@ def generate(
     width: Count = 16,
     objects: Count = 2,
     labels: Annotated[list[int], Field(min_length=1)] | None = None,
-    max_speed: Speed = 1,
+    max_speed: Whole = 1,
     velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     overlap: Literal["max", "sum", "over"] = "max",
     contrast: Share = 1.0,
-    noise: Annotated[float, Field(ge=0)] = 0.0,
-    occluder: Annotated[int, Field(ge=0)] = 0,
+    noise: Amount = 0.0,
+    occluder: Whole = 0,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:

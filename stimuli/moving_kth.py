@@ -10,23 +10,21 @@ read and how they are split.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
 
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.kth import ACTIONS, annotated_clips, ranges
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
+from flowsim.specification import Count, Whole, checked
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -36,9 +34,9 @@ def generate(
     persons: Literal["schuldt", "keller"] = "schuldt",
     height: Count = 32,
     width: Count = 32,
-    max_speed: Speed = 1,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    max_speed: Whole = 1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     trials: Count = 64,
     frames: Count = 16,
 ) -> xr.Dataset:

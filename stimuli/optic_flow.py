@@ -26,16 +26,15 @@ from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import splatted
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import box, number_of_trials, probes, within
+from flowsim.specification import Amount, Count, Whole, checked
 from flowsim.splits import check_split
 
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
-Amount = Annotated[float, Field(ge=0)]
 Motion = Literal["translation", "expansion", "rotation", "mixture"]
 MOTIONS = ("translation", "expansion", "rotation", "mixture")
 """In the order of the numbers in the coordinate ``motion``."""
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -44,12 +43,12 @@ def generate(
     width: Count = 24,
     density: Annotated[float, Field(gt=0, le=1)] = 0.08,
     depth: Annotated[float, Field(ge=1)] = 3.0,
-    motions: list[Motion] | None = None,
+    motions: Annotated[list[Motion], Field(min_length=1)] | None = None,
     max_speed: Amount = 1.0,
     max_expansion: Annotated[float, Field(ge=0, lt=1)] = 0.1,
     max_rotation: Amount = 10.0,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:
@@ -92,13 +91,9 @@ def generate(
     Raises
     ------
     InputError
-        If the split is unknown, no motion is given, or one along the line of sight in a scene without depth.
+        If the split is unknown, or there is motion along the line of sight in a scene without depth.
     """
     check_split(split)
-    if motions is not None and not motions:
-        raise InputError(
-            f"optic_flow needs at least one of the motions {', '.join(MOTIONS)}; got an empty list"
-        )
     expands = max_expansion > 0 and {"expansion", "mixture"} & set(motions or MOTIONS)
     if depth == 1 and expands and split != "sweep":
         raise InputError(

@@ -15,17 +15,15 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import splatted
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import box, for_split, heading, number_of_trials, probes
+from flowsim.specification import Amount, Count, Share, Whole, checked
 from flowsim.splits import check_split
 
-Count = Annotated[int, Field(ge=1)]
-Speed = Annotated[int, Field(ge=0)]
 
-
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
@@ -34,14 +32,14 @@ def generate(
     width: Count = 16,
     density: Annotated[float, Field(gt=0, le=1)] = 0.08,
     dot_size: Count = 1,
-    coherence: Annotated[float, Field(ge=0, le=1)] = 1.0,
-    directions: list[float] | None = None,
-    speeds: list[float] | None = None,
+    coherence: Share = 1.0,
+    directions: Annotated[list[float], Field(min_length=1)] | None = None,
+    speeds: Annotated[list[Amount], Field(min_length=1)] | None = None,
     signal_rule: Literal["same", "different"] = "same",
     noise_rule: Literal["position", "walk", "direction"] = "position",
-    dot_life: Annotated[int, Field(ge=0)] = 0,
-    sweep_speed: Speed = 2,
-    probe_speed: Speed = 1,
+    dot_life: Whole = 0,
+    sweep_speed: Whole = 2,
+    probe_speed: Whole = 1,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:
@@ -92,13 +90,11 @@ def generate(
     Raises
     ------
     InputError
-        If the split is unknown or a list is empty.
+        If the split is unknown.
     """
     check_split(split)
-    angles = np.array(_values(directions, [0, 90, 180, 270]))
-    known = np.concatenate(
-        [heading(angles, np.full(len(angles), speed)) for speed in np.array(_values(speeds, [1]))]
-    )
+    angles = np.array(directions or [0, 90, 180, 270])
+    known = np.concatenate([heading(angles, np.full(len(angles), speed)) for speed in speeds or [1]])
     swept = box(sweep_speed)
     trials = number_of_trials(split, trials, swept)
     velocity = known[rng.integers(len(known), size=(trials, 1))]
@@ -156,12 +152,6 @@ def generate(
 def signal_dots(coherence: float, dots: int) -> int:
     """How many of the dots are signal."""
     return round(coherence * dots)
-
-
-def _values(values: list[float] | None, default: list[float]) -> list[float]:
-    if values is not None and not values:
-        raise InputError("random_dots needs at least one of directions and of speeds; got an empty list")
-    return default if values is None else values
 
 
 def _walk(

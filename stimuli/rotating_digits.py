@@ -20,17 +20,18 @@ from flowsim.scenes.canvas import frame_of, overlaid, turned
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import for_split, multiples, number_of_trials
+from flowsim.specification import Count, Whole, checked
 
-Count = Annotated[int, Field(ge=1)]
 Angle = Annotated[float, Field(ge=0, le=180)]
 
 
+@checked
 def generate(
     split: str,
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
-    padding: Annotated[int, Field(ge=0)] = 4,
+    padding: Whole = 4,
     objects: Count = 2,
     step: Annotated[float, Field(gt=0, le=180)] = 10.0,
     max_speed: Angle = 20.0,

@@ -16,6 +16,7 @@ from hypothesis import settings
 from flowsim import Translation, build, open_recording, record
 from flowsim.files import coordinates
 from stimuli import moving_digits
+from tests.known.calibration import Calibration
 from tests.known.results import results_of as results_of_runs
 
 torch.set_num_threads(1)
@@ -35,6 +36,12 @@ def nothing_is_left_by_other_tests():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def calibration(record_property):
+    """Judges what simulations count, and hands it to the report: see `Calibration`."""
+    return Calibration(record_property)
 
 
 @pytest.fixture

@@ -85,43 +85,86 @@ def test_noncentrality_of_differences_far_beyond_the_spread():
         pytest.param((2, 2), 1, 0, 0.95, 0.99, id="2 seeds"),
         pytest.param((2, 2), 3, 0, 0.94, 0.98, id="2 seeds, unequal", marks=pytest.mark.slow),
         pytest.param((3, 5), 2, 0, 0.93, 0.98, id="3 and 5 seeds", marks=pytest.mark.slow),
-        pytest.param((8, 8), 3, 0, 0.93, 0.97, id="8 seeds, unequal"),
+        pytest.param((8, 8), 3, 0, 0.93, 0.97, id="8 seeds, unequal", marks=pytest.mark.slow),
         pytest.param((8, 8), 1, 0.8, 0.93, 0.97, id="paired"),
         pytest.param((3, 3), 1, 0.8, 0.97, 1, id="too few to pair", marks=pytest.mark.slow),
     ],
 )
-def test_intervals_hold_the_truth_as_often_as_they_say(seeds, spread, together, least, most, rng):
+@pytest.mark.calibration
+def test_intervals_hold_the_truth_as_often_as_they_say(
+    seeds, spread, together, least, most, rng, request, calibration
+):
     """In 400 experiments in which the networks differ by 1, and nominally 95 % of intervals hold it."""
-    held = []
+    held, ends = [], []
     for _ in range(400):
         common = np.sqrt(together) * rng.standard_normal(max(seeds))
         a, r = (common[:n] + np.sqrt(1 - together) * rng.standard_normal(n) for n in seeds)
         found = differences(values(r=r, a=1 + spread * a), "r", ratio=False).loc["a"]
         held.append(found.effect_low <= 1 <= found.effect_high)
+        ends.append((found.effect_low, found.effect_high))
+    low, high = np.transpose(ends)
+    calibration.intervals("report", "effect_low", low, 1, high, request.node.callspec.id, ["difference"])
     assert least - 0.02 <= np.mean(held) <= most + 0.01
 
 
-def test_intervals_of_g_hold_the_truth_as_often_as_they_say(rng):
-    held = []
-    for _ in range(400):
+@pytest.mark.parametrize(
+    ("experiments", "least", "most"),
+    [(150, 0.91, 0.99), pytest.param(400, 0.925, 0.975, marks=[pytest.mark.slow, pytest.mark.calibration])],
+)
+def test_intervals_of_g_hold_the_truth_as_often_as_they_say(experiments, least, most, rng, calibration):
+    held, ends = [], []
+    for _ in range(experiments):
         found = compare(
             values(r=rng.standard_normal(2), a=1.5 + rng.standard_normal(3)), "r", ratio=False
         ).loc["a"]
         held.append(found.g_low <= 1.5 <= found.g_high)
-    assert 0.925 <= np.mean(held) <= 0.975
+        ends.append((found.g_low, found.g_high))
+    low, high = np.transpose(ends)
+    calibration.intervals("report", "g_low", low, 1.5, high, "2 and 3 seeds", ["Hedges' g"])
+    assert least <= np.mean(held) <= most
 
 
-def test_equal_networks_are_told_apart_as_rarely_as_they_should(rng):
-    wrong = [
-        not found.effect_low <= 1 <= found.effect_high
-        for found in (
-            differences(
-                values(r=np.exp(rng.standard_normal(4)), a=np.exp(rng.standard_normal(4))), "r", ratio=True
-            ).loc["a"]
-            for _ in range(400)
-        )
+@pytest.mark.calibration
+@pytest.mark.parametrize("seeds", [4, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 8))])
+def test_equal_networks_are_told_apart_as_rarely_as_they_should(seeds, rng, calibration):
+    """By the interval of their ratio, and by its p-value; with 8 seeds they are paired."""
+    found = [
+        differences(
+            values(r=np.exp(rng.standard_normal(seeds)), a=np.exp(rng.standard_normal(seeds))),
+            "r",
+            ratio=True,
+        ).loc["a"]
+        for _ in range(400)
     ]
-    assert np.mean(wrong) < 0.08
+    low, p, high = np.transpose([(one.effect_low, one.p, one.effect_high) for one in found])
+    calibration.intervals("report", "effect_low", low, 1, high, f"{seeds} seeds, log-normal", ["ratio"])
+    calibration.p_values("report", "p", p, f"{seeds} seeds, log-normal", ["ratio"], levels=(0.05, 0.01))
+    assert 1 - np.mean((low <= 1) & (high >= 1)) < 0.08
+
+
+@pytest.mark.slow
+@pytest.mark.calibration
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_a_family_of_comparisons_of_equal_networks_has_a_false_finding_as_rarely_as_it_should(
+    seeds, rng, calibration
+):
+    """Of two quantities and two networks against a third, of which the p-value or the interval says so."""
+    small, left_out = [], []
+    for _ in range(200):
+        family = {
+            i: differences(
+                values(**dict(zip("rab", rng.standard_normal((3, seeds)), strict=True))), "r", False
+            )
+            for i in range(2)
+        }
+        together = [table.loc[["a", "b"]] for table in corrected(family).values()]
+        small.append(any((table.p_holm <= 0.05).any() for table in together))
+        left_out.append(
+            any(((table.effect_low_holm > 0) | (table.effect_high_holm < 0)).any() for table in together)
+        )
+    calibration.rate("report", "p_holm", small, f"{seeds} seeds", "any of 4 comparisons")
+    calibration.rate("report", "effect_low_holm", left_out, f"{seeds} seeds", "any of 4 leaves out 0")
+    assert small == left_out
 
 
 def test_one_seed_has_no_interval():
@@ -191,22 +234,44 @@ def test_far_from_its_bounds_an_interval_is_students(rng):
     np.testing.assert_allclose([found.mean_low, found.mean_high], expected, rtol=1e-6)
 
 
+@pytest.mark.calibration
 @pytest.mark.parametrize("seeds", [4, 8])
 @pytest.mark.parametrize(("a", "b"), [(20, 1), (2, 2)])
-def test_bounded_intervals_hold_the_mean(seeds, a, b, rng):
+def test_bounded_intervals_hold_the_mean(seeds, a, b, rng, calibration):
     """Student's, cut off at 1, holds it in 89 to 90 % of cases for the first distribution."""
-    x = rng.beta(a, b, (1000, seeds))
-    names = xr.DataArray(
-        x.ravel(),
-        {
-            "network": ("run", np.repeat(np.arange(1000).astype(str), seeds)),
-            "seed": ("run", np.tile(np.arange(seeds).astype(str), 1000)),
-        },
-        "run",
-    )
-    found = differences(names, "0", False, (0, 1))
+    found = differences(many(rng.beta(a, b, (1000, seeds))), "0", False, (0, 1))
     held = (found.mean_low <= a / (a + b)) & (a / (a + b) <= found.mean_high)
+    world = f"{seeds} seeds, beta({a}, {b})"
+    calibration.intervals(
+        "report", "mean_low", found.mean_low, a / (a + b), found.mean_high, world, ["share"]
+    )
     assert 0.92 <= held.mean() <= 0.975
+
+
+def many(x):
+    """Values (network, seed) of so many networks, as `values`."""
+    network, seed = np.indices(x.shape).astype(str)
+    coords = {"network": ("run", network.ravel()), "seed": ("run", seed.ravel())}
+    return xr.DataArray(x.ravel(), coords, "run")
+
+
+@pytest.mark.slow
+@pytest.mark.calibration
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_intervals_of_means_without_a_bound_hold_them(seeds, rng, calibration):
+    """Of normal values the arithmetic mean, of log-normal ones the geometric, and of numbers below 1, whose mean
+    they miss more often where the distance from 1 differs by factors.
+    """
+    x = rng.standard_normal((1000, seeds))
+    for part, ratio, numbers, truth in (("arithmetic", False, x, 0), ("geometric", True, np.exp(x), 1)):
+        found = differences(many(numbers), "0", ratio)
+        ends = found.mean_low, truth, found.mean_high
+        calibration.intervals("report", "mean_low", *ends, f"{seeds} seeds", [f"{part} mean"])
+    for spread, known in ((0.3, 0.95), (1, 0.88)):
+        found = differences(many(1 - np.exp(spread * x)), "0", False, (-np.inf, 1))
+        ends = found.mean_low, 1 - np.exp(spread**2 / 2), found.mean_high
+        world = f"{seeds} seeds, log-normal distance from 1, spread {spread}"
+        calibration.intervals("report", "mean_low", *ends, world, ["R² or the like"], known)
 
 
 def test_values_out_of_bounds_are_told():
@@ -254,10 +319,12 @@ def test_the_best_differs_from_all_others_or_has_no_p(rng):
     assert np.isnan(best(values(a=[1.0, 2.0]), "lower", False)[1])
 
 
+@pytest.mark.calibration
 @pytest.mark.parametrize("networks", [2, 5])
-def test_of_equal_networks_none_is_best(networks, rng):
+def test_of_equal_networks_none_is_best(networks, rng, calibration):
     wrong = [
         best(values(**{f"n{i}": rng.standard_normal(3) for i in range(networks)}), "lower", False)[1] <= 0.05
         for _ in range(200)
     ]
+    calibration.rate("report", "p of the best", wrong, f"{networks} networks, 3 seeds")
     assert np.mean(wrong) <= 0.09

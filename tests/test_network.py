@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flowsim import Flow, Translation, build
+from flowsim import Flow, InputError, Translation, build
 from flowsim.network import within_range
 
 
@@ -46,3 +46,10 @@ def test_bounded_rollouts_are_equivariant():
     expected = flow.transport(torch.cat([frames, rolled], 1))[:, 3:]
     assert (rolled == 0).any()
     torch.testing.assert_close(of_moved, expected, rtol=0, atol=1e-12)
+
+
+def test_an_unknown_key_is_answered_with_what_every_network_may_be_given():
+    with pytest.raises(
+        InputError, match=r"network fernn: unknown key 'bound'; .*decoder_layers.*initial, bounded"
+    ):
+        build("fernn", (8, 8), bound=True)

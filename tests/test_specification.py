@@ -42,7 +42,7 @@ def test_numbers_of_numpy_are_numbers():
         ({"size": "4"}, "here: size: input should be a valid integer; got '4'"),
         ({"sise": 4}, "here: unknown key 'sise'; expected one of: size, speeds, name"),
         ({"size": 2, "name": 3}, r"here: size: .*; got 2 \(and 1 more\)"),
-        ({"size": draw}, r"here: expected plain values \(text, numbers, lists\); got <function draw"),
+        ({"size": draw}, r"here: size: expected plain values \(text, numbers, lists\); got <function draw"),
     ],
 )
 def test_errors_of_arguments(spec, message):

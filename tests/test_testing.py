@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from analysis import equivariance_error as analysis
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid, build
 from flowsim.testing import assert_flow_equivariant, equivariance_error
 
@@ -64,6 +65,76 @@ def test_no_partner_is_no_proof(frames):
     assert equivariance_error(net, FLOW, frames).coverage == 0
     with pytest.raises(AssertionError, match="no velocity channel has a partner .*: nothing to judge"):
         assert_flow_equivariant(net, FLOW, frames)
+
+
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+def test_the_error_is_relative_to_the_distance_from_the_mean(frames, offset):
+    """Independent states are at sqrt(2), whatever is added to them."""
+
+    def noise(x):
+        return offset + torch.randn(2, 5, 12, 3, 3, 4, dtype=torch.float64)
+
+    for law in ("invariant", "transport", "shift", "transport+shift"):
+        found = equivariance_error(noise, FLOW, frames, Law.parse(law), GRID)
+        assert float(found.error.mean()) == pytest.approx(2**0.5, rel=0.05)
+        assert found.constant == 0
+
+
+def test_the_error_is_that_of_the_analysis(frames, recording):
+    net = network(max_speed=0)
+    with torch.no_grad():
+        states = [3 + net.states(x) for x in (frames, FLOW.transport(frames))]
+    made = recording(torch.stack(states).numpy(), [(0, 0), FLOW.velocity])
+    analysed = analysis.analyse(made).error.isel(flow=1)
+    for law in ("invariant", "transport"):
+        found = equivariance_error(lambda x: 3 + net.states(x), FLOW, frames, Law.parse(law), net.grid)
+        torch.testing.assert_close(found.error, torch.from_numpy(analysed.sel(law=law).values))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_a_dead_network_is_no_proof(frames, value, dtype):
+    def dead(x):
+        return torch.full((2, 5, 12, 2, 3, 4), value, dtype=dtype)
+
+    found = equivariance_error(dead, FLOW, frames, Law.parse("transport+shift"), GRID)
+    assert found.constant == 1
+    assert found.error.isnan().all()
+    for law in ("invariant", "transport", "transport+shift"):
+        with pytest.raises(AssertionError, match="the states are constant, .*: nothing to judge"):
+            assert_flow_equivariant(dead, FLOW, frames, Law.parse(law), GRID)
+
+
+def test_a_network_that_dies_when_the_world_moves_is_not_equivariant(frames):
+    net = network(velocities="closed")
+
+    def dying(x):
+        return net.states(x) * float(torch.equal(x, frames))
+
+    with pytest.raises(AssertionError, match="relative error 1"):
+        assert_flow_equivariant(dying, FLOW, frames, net.law, net.grid, tolerance=0.5)
+
+
+def test_silent_steps_are_passed_over_but_not_all(frames):
+    """A state that starts at 0, as that of a network before its first input."""
+    net = network(velocities="closed")
+
+    def late(x):
+        return torch.cat([0 * net.states(x)[:, :2], net.states(x)[:, 2:]], 1)
+
+    found = equivariance_error(late, FLOW, frames, net.law, net.grid)
+    assert found.error.isnan().tolist() == [True, True, False, False, False]
+    assert found.worst < 1e-14
+    assert_flow_equivariant(late, FLOW, frames, net.law, net.grid)
+
+
+def test_frames_that_do_not_move_are_no_proof(frames):
+    net = network(velocities="closed")
+    blank = torch.ones_like(frames)
+    for still in (blank, frames[:, :1]):
+        with pytest.raises(AssertionError, match=r"the flow \(1, 2\) leaves these frames as they are"):
+            assert_flow_equivariant(net, FLOW, still)
+    assert_flow_equivariant(net, Flow(Translation(), (0, 0)), frames)  # a true statement, if a poor one
 
 
 def test_states_that_are_no_numbers_are_no_proof(frames):

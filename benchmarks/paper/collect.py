@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from analysis import equivariance_error
 from flowsim.experiment.read import read, runs
 from flowsim.files import netcdf
 
@@ -29,7 +30,7 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
     if analysis == "velocity_generalisation":
         return {name: float(result[name]) for name in ("mse_trained", "mse_novel")}
     if analysis == "equivariance_error":
-        worst = result.error.isel(flow=slice(1, None)).max(("flow", "time"))
+        worst = equivariance_error.summary(result).worst
         return {"law_error": float(worst.sel(law="transport+shift")), "best_law_error": float(worst.min())}
     if analysis == "classification_accuracy":
         return accuracies(result)

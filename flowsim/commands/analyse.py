@@ -1,4 +1,8 @@
-"""Apply one analysis to one recording."""
+"""Apply one analysis to one recording.
+
+Where nothing can be said about a network (it diverged, or is dead), the reason is written in place of
+results, as the attribute ``refused``, so that figures and the report of all the others can be made.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Analyse the recording and write the results with their provenance."""
+    import xarray as xr
+
     from flowsim import ideas, specification
-    from flowsim.errors import InputError
+    from flowsim.errors import CannotJudge, InputError
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.files.provenance import provenance
@@ -40,6 +46,9 @@ def run(arguments: Namespace) -> None:
         try:
             with Progress(f"{name} of {path}", 1, "blocks") as bar, listening(bar.listen):
                 results = analyse(recording, **settings).compute()
+        except CannotJudge as error:
+            results = xr.Dataset(attrs={"refused": str(error)})
+            print(f"{path} could not be judged: {error}", file=sys.stderr)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         except (OSError, RuntimeError):

@@ -25,7 +25,7 @@ def run(arguments: Namespace) -> None:
     import matplotlib as mpl
 
     from flowsim import ideas
-    from flowsim.errors import InputError
+    from flowsim.errors import CannotJudge, InputError
     from flowsim.figures import plot
     from flowsim.files.atomic import exclusive
     from flowsim.files.results import side_by_side, write_tidy
@@ -38,10 +38,35 @@ def run(arguments: Namespace) -> None:
     mpl.use("agg")
     analysis = ideas.load("analysis", arguments.analysis)
     with exclusive(into), mpl.rc_context(plot.STYLE):
-        results = side_by_side(arguments.results, arguments.analysis)
+        try:
+            results = side_by_side(arguments.results, arguments.analysis)
+        except CannotJudge as error:
+            _write_reason(str(error), into)
+            return
         plotted = getattr(analysis, analysis.DATA)(results) if hasattr(analysis, "DATA") else results
         write_tidy(plotted, into.with_suffix(".csv"), analysis.answers(results))
         figure = analysis.figure(results)
+        if results.attrs["refused"]:
+            title = figure.get_suptitle()
+            not_judged = f"could not be judged: {', '.join(results.attrs['refused'])}"
+            figure.suptitle(f"{title}\n{not_judged}" if title else not_judged, fontsize=8)
         plot.save(figure, into.with_suffix(".png"))
         plot.save(figure, into)
     print(f"wrote {into}, .png and .csv", file=sys.stderr)
+
+
+def _write_reason(reason: str, into: Path) -> None:
+    """A figure that says why there is none, and a table without rows."""
+    import textwrap
+
+    from flowsim.figures import plot
+    from flowsim.files.atomic import whole
+
+    figure, ax = plot.subplots(figsize=(plot.PAGE, 1.0))
+    ax.axis("off")
+    ax.text(0, 0.5, textwrap.fill(reason, 100), va="center", fontsize=8)
+    for suffix in (".png", ".svg"):
+        plot.save(figure, into.with_suffix(suffix))
+    with whole(into.with_suffix(".csv")) as temporary:
+        temporary.write_text("run,network,seed,variable,value,units\n", encoding="utf-8")
+    print(f"wrote {into}, .png and .csv: {reason}", file=sys.stderr)

@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> None:
     network, weights = load_network(model)
     network.to(pick_device(arguments.device))
     torch.backends.cudnn.allow_tf32 = False  # so that a law that holds in float32 is seen to hold
-    frames = netcdf.read(stimulus, "stimulus", {"frames": _frame_dims(stimulus)})
+    frames = netcdf.read(stimulus, "stimulus")
     origin = provenance("recording", block.model_dump(), [model, stimulus], int(weights["seed"]))
     with Progress(f"recording {into}", 1, "MB") as progress:
 
@@ -63,15 +63,6 @@ def run(arguments: Namespace) -> None:
             report=report,
         )
     print(f"wrote {into}: {into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
-
-
-def _frame_dims(stimulus: Path) -> tuple[str, ...]:
-    """The dimensions that frames must have: those of a probe if the file has flows."""
-    from flowsim.files import netcdf
-    from flowsim.training.batches import FRAMES
-
-    has_flows = "flow" in netcdf.read(stimulus, "stimulus").dims
-    return ("flow", *FRAMES["frames"]) if has_flows else FRAMES["frames"]
 
 
 def _training_attributes(weights: Mapping[str, Any]) -> dict[str, Any]:

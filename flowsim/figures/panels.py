@@ -58,15 +58,25 @@ def features_used(results: xr.Dataset) -> str:
     """
     counts: dict[str, str] = {}
     for name, _, runs in each_network(results):
-        used, recorded = int(runs.features[0]), int(runs.features_recorded[0])
-        counts[name] = f"{used}" if used == recorded else f"a random {used} of {recorded}"
-    if len(set(counts.values())) == 1:
-        return f"features of a pixel: {next(iter(counts.values()))}"
-    by_network = "; ".join(f"{name} {count}" for name, count in counts.items())
-    return textwrap.fill(f"features of a pixel: {by_network}", 100)
+        used, recorded = plot.span(runs.features), plot.span(runs.features_recorded)
+        counts[name] = used if used == recorded else f"a random {used} of {recorded}"
+    return textwrap.fill(f"features of a pixel: {_by_network(counts)}", 100)
 
 
 def share_of_channels(results: xr.Dataset) -> str:
-    """Words for a title where only a part of the channels was analysed (``kept``), none where all were."""
-    kept = float(results.kept.min())
-    return "" if kept == 1 else f", a random {kept:.2g} of channels"
+    """Words for a title where only a part of the channels was analysed (``kept``), none where all were; by
+    network where these differ.
+    """
+    if bool((results.kept == 1).all()):
+        return ""
+    shares = {name: plot.span(runs.kept, 2) for name, _, runs in each_network(results)}
+    if len(set(shares.values())) == 1:
+        return f", a random {next(iter(shares.values()))} of channels"
+    return f",\na random share of channels: {_by_network(shares)}"
+
+
+def _by_network(words: dict[str, str]) -> str:
+    """What is said of each network; once where it is the same of all."""
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return "; ".join(f"{name} {of_network}" for name, of_network in words.items())

@@ -48,7 +48,7 @@ def subplots(*arguments: Any, **options: Any) -> tuple[Figure, Any]:
     return plt.subplots(*arguments, **options)
 
 
-def networks(results: xr.Dataset) -> list[str]:
+def networks(results: xr.Dataset | xr.DataArray) -> list[str]:
     """Names of the networks in results (run), in the order in which they come."""
     return list(dict.fromkeys(results["network"].values.tolist()))
 
@@ -68,24 +68,55 @@ def dashes(results: xr.Dataset) -> dict[str, tuple[float, ...]]:
 
 def seeds(results: xr.Dataset) -> str:
     """How many runs of each network there are, as words for a figure."""
-    counts = sorted(set(pd.Series(results["network"].values).value_counts()))
-    number = "-".join(str(count) for count in counts)
-    return f"{number} seed per network" if counts == [1] else f"{number} seeds per network"
+    number = span(pd.Series(results["network"].values).value_counts().values)
+    return f"{number} seed{'' if number == '1' else 's'} per network"
 
 
 def trials(results: xr.Dataset) -> str:
     """How many ``trials`` stand behind each value, where there are some, as words for a figure."""
-    counts = results.trials.values[results.trials.values > 0]
-    fewest = counts.min()
-    most = counts.max()
-    return f"{fewest:g} trials" if fewest == most else f"{fewest:g}-{most:g} trials"
+    counts = results.trials.values
+    return f"{span(counts[counts > 0])} trials"
 
 
-def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
-    """Arithmetic mean over seeds of ``variable`` (run, x) against ``x``, a line per network; seeds thin."""
+def span(values: Any, digits: int = 6) -> str:
+    """The least and the largest of some numbers as words, one if they are the same; NaN is none of them."""
+    low, high = (f"{end(values):.{digits}g}" for end in (np.nanmin, np.nanmax))
+    return low if low == high else f"{low}-{high}"
+
+
+def mean_over_seeds(values: xr.DataArray, geometric: bool = False) -> xr.DataArray:
+    """Mean over the runs of each network, as in the report.
+
+    Parameters
+    ----------
+    values : DataArray (run, ...)
+        With the coordinate ``network``.
+    geometric : bool
+        Of positive quantities that differ by factors, and are drawn on a logarithmic axis: the geometric
+        mean, or the arithmetic one of all if a value is 0 or less.
+
+    Returns
+    -------
+    DataArray (network, ...)
+        NaN where some, but not all, of the seeds of a network have a value.
+    """
+    by_factors = geometric and not bool((values <= 0).any())
+    scaled = values.copy(data=np.log(values.values)) if by_factors else values
+    means = []
+    for name in networks(values):
+        seeds_of = scaled.isel(run=np.flatnonzero(values["network"].values == name))
+        means.append(seeds_of.dropna("run", how="all").mean("run", skipna=False))
+    together = xr.concat(means, xr.DataArray(networks(values), dims="network", name="network"))
+    return together.copy(data=np.exp(together.values)) if by_factors else together
+
+
+def lines(results: xr.Dataset, variable: str, x: str, ax: Axes, geometric: bool = False) -> None:
+    """Mean over seeds of ``variable`` (run, x) against ``x``, a line per network; seeds thin.
+
+    The mean is that of `mean_over_seeds`: the line ends where one of the seeds does.
+    """
     import seaborn as sns
 
-    table = results[variable].to_dataframe().reset_index().dropna(subset=variable)
     names = networks(results)
     by_network = {
         "hue": "network",
@@ -95,9 +126,15 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes) -> None:
         "style_order": names,
         "dashes": dashes(results),
     }
-    common = {"x": x, "y": variable, **by_network, "legend": False, "ax": ax}
-    sns.lineplot(table, **common, errorbar=None)
-    sns.lineplot(table, **common, units="run", estimator=None, lw=0.6, alpha=0.6)
+    common = {"x": x, "y": variable, **by_network, "estimator": None, "legend": False, "ax": ax}
+    means = mean_over_seeds(results[variable], geometric)
+    sns.lineplot(_rows(means, variable), **common)
+    sns.lineplot(_rows(results[variable], variable), **common, units="run", lw=0.6, alpha=0.6)
+
+
+def _rows(values: xr.DataArray, name: str) -> pd.DataFrame:
+    """A table of the values that are known."""
+    return values.to_dataframe(name).reset_index().dropna(subset=name)
 
 
 def legend(results: xr.Dataset, ax: Axes, **options: Any) -> None:

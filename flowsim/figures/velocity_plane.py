@@ -32,7 +32,8 @@ def by_velocity(results: xr.Dataset, variable: str, *, label: str, percent: bool
     Velocities of training, ``trained`` of the results, have a white line around them, or a grey ground behind
     them. The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and
     they show percent. Below heat maps stand the means over trained and other velocities of each seed,
-    ``<variable>_trained`` and ``_novel``. A ``chance`` in the results is drawn as a dashed line.
+    ``<variable>_trained`` and ``_novel``. A ``chance`` in the results is drawn as a dashed line. Means over
+    seeds are geometric on the logarithmic scale, and arithmetic on the other.
     """
     inside = results.trained.isel(run=0) if "run" in results.trained.dims else results.trained
     if len(components_of(results, variable)) == 2:
@@ -50,7 +51,7 @@ def _lines(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str,
     fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.8))
     for number, (low, high) in enumerate(_ranges(results[component].values, inside.values == 1)):
         ax.axvspan(low, high, color="0.92", lw=0, label="" if number else "trained")
-    plot.lines(results, variable, component, ax)
+    plot.lines(results, variable, component, ax, geometric=not percent)
     ax.set(xlabel=_axis_label(results, component), ylabel=label)
     if percent:
         ax.set(ylim=(0, 1))
@@ -82,7 +83,7 @@ def _planes(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str
 
     vertical, horizontal = components_of(results, variable)
     names = plot.networks(results)
-    mean = results[variable].groupby("network").mean()
+    mean = plot.mean_over_seeds(results[variable], geometric=not percent)
     above_0 = mean.where(mean > 0)
     logarithmic = not percent and bool(above_0.notnull().any())
     norm = LogNorm(float(above_0.min()), float(above_0.max())) if logarithmic else Normalize(0, 1)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.errors import CannotJudge, InputError
 from flowsim.files.atomic import whole
 from flowsim.files.netcdf import load, read
+
+PROVENANCE = {
+    *("stage", "format", "specification", "inputs", "versions", "commit"),
+    *("network", "seed", "partial", "refused"),
+}
+"""Attributes that say where results come from; the others are of the analysis."""
 
 
 def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
@@ -20,7 +27,10 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
     ``partial``.
 
     Where the training of one of its seeds was stopped by its budget, a network's name ends in "(partial)" in
-    every table and figure; ``partial`` says after how many sequences.
+    every table and figure; ``partial`` says after how many sequences. Along dimensions that number what a
+    network has, such as its units, runs with fewer have NaN. An attribute of the analysis that differs is a
+    coordinate over ``run`` too, and as an attribute a text that names all its values; see `shared`. Runs that
+    could not be judged are left out; the attribute ``refused`` is a mapping of their names to the reasons.
 
     Parameters
     ----------
@@ -31,8 +41,11 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
 
     Raises
     ------
+    CannotJudge
+        If no run could be judged.
     InputError
-        If a file is missing, damaged or holds results of another analysis.
+        If a file is missing, damaged or holds results of another analysis, or what stands at one place is not
+        the same thing in all runs: sizes, flows, trials or units differ.
     """
     results = []
     for path in paths:
@@ -40,27 +53,112 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
         named_analysis = json.loads(result.attrs.get("specification", "{}")).get("analysis", analysis)
         if named_analysis != analysis:
             raise InputError(f"{path}: expected results of {analysis}; these are of {named_analysis}")
-        network = result.attrs.get("network", Path(path).stem)
-        seed = result.attrs.get("seed", "")
-        coords = {
-            "network": ("run", [network]),
-            "seed": ("run", [seed]),
-            "run": [f"{network}-seed{seed}"],
-            "partial": ("run", [result.attrs.get("partial", "")]),
-        }
-        results.append(result.expand_dims("run").assign_coords(coords))
+        results.append(result)
+    every = every_run(paths)
+    judged = np.flatnonzero(every.refused.values == "")
+    refused = {
+        str(run): str(why) for run, why in zip(every.run.values, every.refused.values, strict=True) if why
+    }
+    if not judged.size:
+        whys = "; ".join(f"{run}: {why}" for run, why in refused.items())
+        raise CannotJudge(f"no run could be judged by {analysis}. {whys}")
+    known = every.isel(run=judged).drop_vars("refused")
+    results = [
+        results[i].expand_dims("run").assign_coords(known.isel(run=[n]).coords) for n, i in enumerate(judged)
+    ]
+    for other in results[1:]:
+        _check_alike(results[0], other, analysis)
     together = xr.concat(
         results,
         "run",
         combine_attrs="drop_conflicts",
         join="outer",
         data_vars="all",
-        coords="minimal",
-        compat="override",
+        coords="different",
+        compat="equals",
     )
-    partial = set(together.network.values[together.partial.values != ""].tolist())
-    names = [f"{n} (partial)" if n in partial else n for n in together.network.values.tolist()]
-    return together.assign_coords(network=("run", names))
+    together = together.assign_coords({n: ("run", v) for n, v in _differing(results).items()})
+    for name, values in _differing(results).items():
+        together.attrs[name] = ", ".join(dict.fromkeys(map(str, values)))
+    together.attrs["refused"] = refused
+    return together
+
+
+def every_run(paths: Sequence[str | Path]) -> xr.Dataset:
+    """Names of the runs whose results these are, as coordinates over ``run``: ``network``, ``seed``,
+    ``partial``, and ``refused``, why a run could not be judged; "" where it was.
+    """
+    rows = []
+    for path in paths:
+        with read(path, "analysis") as result:
+            attrs = result.attrs
+        network, seed = attrs.get("network", Path(path).stem), attrs.get("seed", "")
+        rows.append(
+            (f"{network}-seed{seed}", network, seed, attrs.get("partial", ""), attrs.get("refused", ""))
+        )
+    run, network, seed, partial, refused = (list(column) for column in zip(*rows, strict=True))
+    stopped = {name for name, text in zip(network, partial, strict=True) if text}
+    of_runs = {
+        "network": [f"{name} (partial)" if name in stopped else name for name in network],
+        "seed": seed,
+        "partial": partial,
+        "refused": refused,
+    }
+    return xr.Dataset(coords={"run": run, **{name: ("run", values) for name, values in of_runs.items()}})
+
+
+def _check_alike(first: xr.Dataset, other: xr.Dataset, analysis: str) -> None:
+    """Raise an error if values at the same place of two results are not of the same thing.
+
+    Places along a dimension with an index are found by their labels, all others by their number.
+    """
+    one, two = (str(result.run.values[0]) for result in (first, other))
+    advice = f"Record and analyse all runs of {analysis} alike"
+    for dim in set(first.sizes) & set(other.sizes) - {"run"}:
+        sizes = first.sizes[dim], other.sizes[dim]
+        if dim not in first.indexes and sizes[0] != sizes[1]:
+            raise InputError(
+                f"expected the same number of {dim} entries in all runs; {one} has {sizes[0]}, "
+                f"{two} {sizes[1]}. {advice}"
+            )
+    for name, coordinate in first.coords.items():
+        placed = coordinate.dims and not {"run", *first.indexes} & set(coordinate.dims)
+        if placed and name in other.coords and not coordinate.variable.equals(other[name].variable):
+            raise InputError(f"expected the same {name} in all runs; {one} and {two} differ. {advice}")
+    for name, values in first.data_vars.items():
+        for attribute in ("units", "long_name"):
+            meant = values.attrs.get(attribute), other[name].attrs.get(attribute) if name in other else None
+            if name in other and meant[0] != meant[1]:
+                raise InputError(
+                    f"expected the same {attribute} of {name} in all runs; {one} has {meant[0]}, "
+                    f"{two} {meant[1]}"
+                )
+
+
+def _differing(results: Sequence[xr.Dataset]) -> dict[str, list[Any]]:
+    """Attributes of the analysis that are not the same in all runs, with their values (run)."""
+    names = dict.fromkeys(name for result in results for name in result.attrs)
+    values = {name: [result.attrs.get(name, "") for result in results] for name in names}
+    return {
+        name: of_runs
+        for name, of_runs in values.items()
+        if name not in PROVENANCE and len(set(map(str, of_runs))) > 1
+    }
+
+
+def shared(results: xr.Dataset, name: str) -> Any:
+    """An attribute of the analysis that has to be the same in all runs to compare them.
+
+    Raises
+    ------
+    InputError
+        If it differs.
+    """
+    if name in results.coords:
+        raise InputError(
+            f"expected runs with the same {name}; they have {results.attrs[name]}. Compare them apart"
+        )
+    return results.attrs[name]
 
 
 def tidy(results: xr.Dataset, answers: Mapping[str, xr.DataArray] | None = None) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What networks are built of.
 
 cells              RNN, GRU and LSTM cells
+first_kernel       recurrent weights that begin near the identity
 readout            decoder to the next frame, and classifier
 velocity_channels  lift, advance and pool over velocity
 circular           circular convolutions

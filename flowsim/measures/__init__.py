@@ -13,6 +13,7 @@ orbit              the shape of orbits
 operators          linear actions of flows on states
 comoving           states carried back along the flow
 eigenphases        angles of operators
+law_error          how far states are from a law
 nearest_translate  the translation that fits best
 motion_energy      which way frames move
 moved_copies       predictions that copy what was seen, moved on

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.errors import CannotJudge
 from flowsim.files import coordinates
 from flowsim.measures.block_map import Place, mapped
 
@@ -87,7 +87,7 @@ def _resampled(
     else:
         result = block
     if not np.isfinite(result).all():
-        raise InputError("the state contains NaN or infinity: the network diverged; train it again")
+        raise CannotJudge("the state contains NaN or infinity: the network diverged; train it again")
     return result.astype(np.promote_types(block.dtype, np.float32), copy=False)
 
 

@@ -13,7 +13,9 @@ from flowsim.files import coordinates
 from flowsim.flows.group import FlowGroup
 
 
-def swept(recording: xr.Dataset, trained_speed: float | None = None) -> tuple[pd.DataFrame, np.ndarray]:
+def swept(
+    recording: xr.Dataset, trained_speed: float | None = None
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """The velocity of object 0 in each trial, and whether it is one of those of training.
 
     Where it changes over time, that of frame 0 counts.
@@ -22,8 +24,8 @@ def swept(recording: xr.Dataset, trained_speed: float | None = None) -> tuple[pd
     -------
     DataFrame
         A row per trial, a column per component.
-    array of bool (trial)
-        Whether the velocity was trained.
+    trained, novel : array of bool (trial)
+        Whether the velocity was trained, and whether it was not; neither where it is unknown (NaN).
 
     Raises
     ------
@@ -41,13 +43,17 @@ def swept(recording: xr.Dataset, trained_speed: float | None = None) -> tuple[pd
         of_object = recording[coordinates.OBJECT_VELOCITY + component].isel(object=0)
         velocity[component] = of_object.isel(time=0, missing_dims="ignore").values
     table = pd.DataFrame(velocity)
+    known = table.notna().all(axis=1).to_numpy()
     if trained_speed is not None:
-        return table, (table.abs().max(axis=1) <= trained_speed).to_numpy()
+        trained = (table.abs().max(axis=1) <= trained_speed).to_numpy()
+        return table, trained & known, ~trained & known
     if "trained" not in recording.coords:
         raise InputError(
             "the recording does not say which velocities were trained (trained); give trained_speed"
         )
-    return table, recording.trained.values.astype(bool)
+    known = known & recording.trained.notnull().values
+    trained = recording.trained.values.astype(bool)
+    return table, trained & known, ~trained & known
 
 
 def labels(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | None:
@@ -55,6 +61,14 @@ def labels(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | Non
     if "object_label" not in recording.coords:
         return None
     return recording.object_label.isel(object=0, missing_dims="ignore").isel(trial=slice(trials)).values
+
+
+def has_label(labels: np.ndarray) -> np.ndarray:
+    """Whether each of ``labels`` (trial) is one: a number below 0, or one that is missing, says that there is
+    none.
+    """
+    below_0 = labels < 0 if labels.dtype.kind in "if" else np.zeros(labels.shape, bool)
+    return ~(pd.isna(labels) | below_0)
 
 
 def images(recording: xr.Dataset) -> np.ndarray:
@@ -69,6 +83,36 @@ def images(recording: xr.Dataset) -> np.ndarray:
     number = pd.factorize(image)[0]
     number[~known] = own[~known] + len(own)
     return pd.factorize(number)[0]
+
+
+def other_trials(
+    recording: xr.Dataset, most: int, among: Sequence[int] | None = None
+) -> list[tuple[int, int]]:
+    """Trials, each with another one that shows another image: what chance levels are taken from.
+
+    Parameters
+    ----------
+    recording : Dataset
+        With ``object_image`` if it is known which trials show the same image.
+    most : int
+        How many pairs there are at most; trials are spread over the recording.
+    among : sequence of int, optional
+        Of which trials; all, if not given.
+
+    Returns
+    -------
+    list of (int, int)
+        No trial is the second of two pairs, as far as images allow. Empty where all trials show one image.
+    """
+    trials = np.arange(recording.sizes["trial"]) if among is None else np.asarray(among)
+    chosen = trials[np.linspace(0, len(trials) - 1, min(most, len(trials))).astype(int)]
+    image = images(recording)
+    pairs = []
+    for i, trial in enumerate(chosen):
+        following = np.roll(chosen, -i - 1)[:-1]
+        others = following[image[following] != image[trial]]
+        pairs += [(int(trial), int(other)) for other in others[:1]]
+    return pairs
 
 
 def flow_velocities(recording: xr.Dataset) -> np.ndarray:
@@ -137,15 +181,17 @@ def _positions_in_reference(
 
 
 def resting_trials(recording: xr.Dataset, components: Sequence[str] | None = None) -> np.ndarray:
-    """Indices of the trials in which all objects rest in the reference, at all times.
+    """Indices of the trials in which everything rests in the reference, at all times: all objects, in every
+    way in which they could move, and the observer.
 
     Parameters
     ----------
     recording : Dataset
-        With ``object_velocity_<component>`` (trial, object) or (trial, object, time).
+        With ``object_velocity_<component>`` (trial, object) or (trial, object, time), where NaN does not
+        rest; with ``observer_y``, ``observer_x`` or the observer's steps ``action_vy``, ``action_vx`` (trial,
+        time) if there is one who could move.
     components : sequence of str, optional
-        Which components of their velocity count, all of which must be recorded; by default those that were
-        recorded.
+        Components of their velocity that must have been recorded; all that were recorded count.
 
     Raises
     ------
@@ -153,20 +199,31 @@ def resting_trials(recording: xr.Dataset, components: Sequence[str] | None = Non
         If the velocity of the objects was not recorded, or no trial rests.
     """
     recorded = [str(name) for name in recording.coords if str(name).startswith("object_velocity_")]
-    names = recorded if components is None else [f"object_velocity_{name}" for name in components]
-    if not names or not set(names) <= set(recorded):
+    needed = [f"object_velocity_{name}" for name in components or ()]
+    if not recorded or not set(needed) <= set(recorded):
         raise InputError(
             "expected the velocity of each object (object_velocity_vy, _vx); the recording has none. "
             "Record a stimulus whose objects have velocities"
         )
-    speed = abs(recording[names[0]])
-    for name in names[1:]:
-        speed = speed + abs(recording[name])
-    rests = (speed == 0).all([dim for dim in speed.dims if dim != "trial"])
-    resting = np.flatnonzero(rests.values)
+    rests = np.ones(recording.sizes["trial"], bool)
+    for name in recorded:
+        rests &= _in_all(recording[name] == 0)
+    for name in ("observer_y", "observer_x"):
+        if name in recording.coords:
+            place = recording[name]
+            rests &= _in_all(place == place.isel(time=0, missing_dims="ignore"))
+    for name in ("action_vy", "action_vx"):
+        if name in recording.coords:
+            rests &= _in_all(recording[name] == 0)
+    resting = np.flatnonzero(rests)
     if not len(resting):
         raise InputError(
             "expected a probe with a trial whose objects all rest in the reference; "
             f"something moves in each of its {rests.size} trials. Make a probe in which some rest"
         )
     return resting
+
+
+def _in_all(true: xr.DataArray) -> np.ndarray:
+    """Whether something is true of all objects and times (trial)."""
+    return true.all([dim for dim in true.dims if dim != "trial"]).values

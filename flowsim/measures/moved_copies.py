@@ -163,7 +163,9 @@ def copies_of(recording: xr.Dataset) -> dict[str, xr.DataArray]:
     predicted: dict[str, list[np.ndarray]] = {}
     for flow, frames in enumerate(seen):
         last = frames[:, -1:]
-        velocities = {"estimated": (Translation(), estimated_velocities(frames, objects))}
+        velocities: dict[str, tuple[FlowGroup, np.ndarray]] = {
+            "estimated": (Translation(), estimated_velocities(frames, objects))
+        }
         if true is not None:
             velocities["true"] = true[0], true[1][flow]
         for name, (group, each) in velocities.items():

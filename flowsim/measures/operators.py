@@ -37,7 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowsim.errors import InputError
+from flowsim.errors import CannotJudge
 from flowsim.flows.group import Velocity
 from flowsim.measures.comoving import LAGS, States
 
@@ -429,7 +429,7 @@ def _principal_components(
     vectors = vectors[:, ::-1]
     # Below rounding of what the means took away, nothing varies.
     if not values.sum() > 1e-12 * np.trace(second_moment):
-        raise InputError(
+        raise CannotJudge(
             "the state does not vary over trials, frames and pixels; record a network that answers its input"
         )
     share = values.cumsum() / values.sum()

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.errors import CannotJudge, InputError
 from flowsim.files import coordinates
 
 
 def require_finite(values: np.ndarray | xr.DataArray, what: str = "state") -> None:
-    """Raise InputError if recorded activity, lazy or in memory, contains NaN or infinity."""
+    """Raise CannotJudge if recorded activity, lazy or in memory, contains NaN or infinity."""
     if not bool(np.isfinite(values).all()):
-        raise InputError(f"the {what} contains NaN or infinity: the network diverged; train it again")
+        raise CannotJudge(f"the {what} contains NaN or infinity: the network diverged; train it again")
 
 
 def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
@@ -32,20 +32,20 @@ def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
     return values
 
 
-def require_alive(alive: bool) -> None:
-    """Raise InputError unless some of the states that are compared differ from 0."""
-    if not alive:
-        raise InputError(
-            "expected states that differ from 0; all that are compared are 0: the network is silent. "
-            "Train it again, or record a stimulus that drives it"
+def require_varying(varies: bool) -> None:
+    """Raise CannotJudge unless something varies in the states that are compared."""
+    if not varies:
+        raise CannotJudge(
+            "expected states that vary; each unit is constant, the same in all trials and pixels: the "
+            "network is dead, and would obey every law. Train it again, or record another site"
         )
 
 
 def reference_first(recording: xr.Dataset, moving: int = 1) -> xr.Dataset:
     """The recording with the flow at rest, which is the reference of all others, at the front.
 
-    The reference is found by its velocity, wherever a selection or a sort has put it. The other flows keep
-    their order.
+    The reference is found by its velocity, wherever a selection or a sort has put it. The other flows follow
+    in the order of their velocities, so that results of recordings of the same flows fit together.
 
     Parameters
     ----------
@@ -75,10 +75,8 @@ def reference_first(recording: xr.Dataset, moving: int = 1) -> xr.Dataset:
     velocities = [flow.velocity for flow in flows]
     if len(set(velocities)) < len(velocities):
         raise InputError("expected flows of different velocities; the recording has one of them twice")
-    if resting == [0]:
-        return recording
-    order = [*resting, *(i for i in range(len(flows)) if i not in resting)]
-    return recording.isel(flow=order)
+    order = sorted(range(len(flows)), key=lambda i: (any(velocities[i]), velocities[i]))
+    return recording if order == list(range(len(flows))) else recording.isel(flow=order)
 
 
 def flow_coords(recording: xr.Dataset) -> dict[Any, xr.DataArray]:

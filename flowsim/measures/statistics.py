@@ -106,21 +106,77 @@ def cross_validation_interval(scores: np.ndarray) -> np.ndarray:
     return student(folds - 1) * scores.std(-1, ddof=1) * np.sqrt(1 / folds + 1 / (folds - 1))
 
 
-def held_out_interval(variance: float, trials: int, folds: int) -> float:
-    """Half-width of the interval of a score over held-out trials, from its variance when they are resampled.
-
-    Readouts of different folds were fitted to much the same trials, which resampling does not see: the
-    variance grows by the factor 1 + k / (k - 1) for k folds (after Nadeau and Bengio 2003).
-    """
-    return float(student(trials - 1) * np.sqrt(variance * (1 + folds / (folds - 1))))
-
-
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     """Lower and upper end of the interval of a proportion, ``hits`` of ``count``."""
     from scipy.stats import binomtest
 
     low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
     return float(low), float(high)
+
+
+def clustered_interval(hits: np.ndarray, counts: np.ndarray, inflation: float = 1) -> tuple[float, float]:
+    """Lower and upper end of the interval of a proportion, ``hits`` of ``counts`` in each independent group.
+
+    Wilson's interval with the quantile of Student, for as many independent answers as have the variance of
+    the ratio (Kott and Carr 1997, J. Off. Stat. 13). Where hardly a group has answers of both kinds, that
+    variance is not known, and the share of two more groups is added in which all are alike. Where all groups
+    agree it is that of one answer that differs, so that the interval is never wider than there.
+
+    It holds the truth in 96 to 98 % of cases over proportions from 0.6 to 0.995 and 12 to 40 groups, whether
+    or not the answers of a group are alike; in the worst case, of a proportion so near 1 that one wrong
+    answer is unlikely, in 89 %, as Wilson's.
+
+    Parameters
+    ----------
+    hits, counts : arrays (group)
+        Two groups or more.
+    inflation : float
+        The variance grows by so much more than the groups show.
+    """
+    share = hits.sum() / counts.sum()
+    alike = (counts**2).sum() / counts.sum() ** 2  # variance over share (1 - share) if a group answers alike
+    relative = _relative_variance(hits, counts, alike)
+    count = 1 / (alike * relative * inflation)
+    half_width = student(len(counts) - 1)
+    centre = (share + half_width**2 / (2 * count)) / (1 + half_width**2 / count)
+    spread = np.sqrt(share * (1 - share) / count + (half_width / (2 * count)) ** 2)
+    spread *= half_width / (1 + half_width**2 / count)
+    return float(max(0, centre - spread)), float(min(1, centre + spread))
+
+
+def _relative_variance(hits: np.ndarray, counts: np.ndarray, alike: float) -> float:
+    """Variance of the proportion of hits, relative to the one if all answers of a group are ``alike``."""
+    right = hits.astype(np.float64)
+    if right.sum() in (0, counts.sum()):
+        one = counts.argmin()
+        right[one] += min(1, counts[one]) * (1 if right.sum() == 0 else -1)
+    share = right.sum() / counts.sum()
+    both = min((right < counts).sum(), (right > 0).sum())
+    measured = ratio_variance(right, counts) / (alike * share * (1 - share))
+    return float((both * measured + 2) / (both + 2))
+
+
+def explained_interval(explained: np.ndarray, total: np.ndarray, inflation: float = 1) -> tuple[float, float]:
+    """Lower and upper end of the interval of an R², ``explained`` of ``total`` squares in each independent
+    group.
+
+    It is symmetrical in the logarithm of 1 - R², and so never above 1. ``inflation`` is as in
+    `clustered_interval`.
+    """
+    left = total - explained
+    share = left.sum() / total.sum()
+    if share <= 0:
+        return 1.0, 1.0
+    relative_error = np.sqrt(inflation * ratio_variance(left, total)) / share
+    factor = np.exp(student(len(total) - 1) * relative_error)
+    return float(1 - share * factor), float(1 - share / factor)
+
+
+def ratio_variance(parts: np.ndarray, wholes: np.ndarray) -> float:
+    """Variance of sum(parts) / sum(wholes) over independent groups (two or more), to first order."""
+    groups = len(parts)
+    residual = parts - wholes * parts.sum() / wholes.sum()
+    return float(groups / (groups - 1) * (residual**2).sum() / wholes.sum() ** 2)
 
 
 def shuffled_orders(rng: np.random.Generator, permutations: int, *shape: int) -> np.ndarray:
@@ -185,6 +241,9 @@ def repeated_measures(contrasts: np.ndarray, least_variance: np.ndarray | float 
     Of 3,000 simulated nulls 2 to 6 % have p <= .05 with 3 to 5 replicates, and 4 to 6 % with more, of normal
     or uniform noise and of curves with a direction of their own in each replicate. It is 7 to 9 % for up to 6
     replicates whose components differ in variance by factors of 4 each, and below 5 % where tails are heavy.
+    Small p are no smaller than they should be where components have one variance (p <= .001 in 0.04 to 0.09 %
+    of 40,000 nulls), but with such factors they are: p <= .001 in 2 % with 3 replicates, 1.3 % with 4 and 0.5
+    % with 8.
 
     Parameters
     ----------

@@ -10,10 +10,7 @@ sequence.
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
@@ -21,8 +18,7 @@ from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Count, FrameShape, checked
 
 
 class Attention(Network):
@@ -80,8 +76,9 @@ class Attention(Network):
         return class_logits(self.classifier, state[0][:, 0].mean((-2, -1)))
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
     patch: Count = 4,
     channels: Count = 32,

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
@@ -23,8 +21,7 @@ from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State, Step
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Count, FrameShape, checked
 
 
 class Conv3D(Network):
@@ -83,8 +80,9 @@ class Conv3D(Network):
         raise self._no_frames()
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
     channels: Count = 16,
     kernel: Count = 3,

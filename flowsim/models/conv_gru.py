@@ -6,23 +6,19 @@ Source: Ballas et al. (2016), Delving deeper into convolutional networks for lea
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from flowsim.models import fernn
 from flowsim.network import Network
+from flowsim.specification import Count, FrameShape, Whole, checked
 
-Count = Annotated[int, Field(ge=1)]
 
-
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
     layers: Count = 1,
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`."""

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.flows.law import Law
@@ -27,8 +26,7 @@ from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
 from flowsim.network import Network, State
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Count, FrameShape, Whole, checked
 
 
 class FERNN(Network):
@@ -164,10 +162,11 @@ class FusedFERNN(FERNN):
         return *after, highest
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    max_speed: Annotated[int, Field(ge=0)] = 2,
+    max_speed: Whole = 2,
     velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
     cell: Literal["rnn", "gru", "lstm"] = "rnn",
     activation: Literal["relu", "tanh", "linear"] = "relu",
@@ -176,7 +175,7 @@ def build(
     pool: Literal["max", "mean", "sum"] = "max",
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

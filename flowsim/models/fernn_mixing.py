@@ -12,10 +12,9 @@ Source: Keller (2025), Flow Equivariant Recurrent Neural Networks, the full flow
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.flows.group import Velocity
@@ -25,8 +24,7 @@ from flowsim.layers.circular import CircularConv2d, check_kernel, convolve
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
 from flowsim.network import Network, State
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Count, FrameShape, Whole, checked
 
 
 class FERNNMixing(Network):
@@ -108,15 +106,16 @@ def nearest(w: Velocity, v: Velocity, period: Velocity | None) -> Velocity:
     return tuple(difference)
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    max_speed: Annotated[int, Field(ge=0)] = 1,
+    max_speed: Whole = 1,
     velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
-    radius: Annotated[int, Field(ge=0)] | None = None,
+    radius: Whole | None = None,
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

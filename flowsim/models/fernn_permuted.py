@@ -15,10 +15,9 @@ is a control of flowsim's own.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from flowsim.flows.velocity_grid import translation_grid
@@ -27,8 +26,7 @@ from flowsim.layers.padded_gather import inward, joined, outward
 from flowsim.layers.readout import Readout
 from flowsim.models.fernn import FusedFERNN
 from flowsim.network import Network, State
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Count, FrameShape, Whole, checked
 
 
 class PermutedFERNN(FusedFERNN):
@@ -54,13 +52,14 @@ class PermutedFERNN(FusedFERNN):
         return *after.split(sizes, 1), empty
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    max_speed: Annotated[int, Field(ge=1)] = 2,
+    max_speed: Count = 2,
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`.

@@ -35,10 +35,8 @@ from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.readout import class_logits
 from flowsim.layers.velocity_channels import lift, pool_max
-from flowsim.models.fernn_rotation import Degrees
 from flowsim.network import Network, State
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Amount, Count, FrameShape, Positive, Whole, checked
 
 
 class PolarConv(nn.Conv2d):
@@ -112,18 +110,19 @@ class FERNNPolar(Network):
         return class_logits(self.classifier, pool_max(state[0]).mean((-2, -1)))
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    max_speed: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 40,
-    step: Degrees = 10,
+    max_speed: Amount = 40,
+    step: Positive = 10,
     velocities: list[float] | Literal["closed"] | None = None,
-    max_rings: Annotated[int, Field(ge=0)] = 0,
+    max_rings: Whole = 0,
     rings: Annotated[int, Field(ge=2)] = 20,
     angles: Annotated[int, Field(ge=2)] = 36,
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import product
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
@@ -32,8 +31,8 @@ from flowsim.layers.fused_recurrence import recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.velocity_channels import lift, pool_max
 from flowsim.network import Network, State, Step, within_range
+from flowsim.specification import Count, FrameShape, Whole, checked
 
-Count = Annotated[int, Field(ge=1)]
 ENCODER = (32, 64)
 """Channels of the action classifier's first two encoding layers."""
 
@@ -188,13 +187,14 @@ def published_velocities(max_speed: int) -> tuple[tuple[int, int], ...]:
     return tuple((vy, vx) for vx, vy in product(speeds, repeat=2))
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    max_speed: Annotated[int, Field(ge=0)] = 2,
+    max_speed: Whole = 2,
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x): the translation network, or with ``classes`` the action classifier.

@@ -15,10 +15,9 @@ Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: rotating MNIS
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.flows.flow import Flow
@@ -28,9 +27,8 @@ from flowsim.layers.circular import check_kernel
 from flowsim.layers.readout import class_logits
 from flowsim.layers.steerable import SteerableConv
 from flowsim.network import Network, State
+from flowsim.specification import Amount, Count, FrameShape, Positive, Whole, checked
 
-Count = Annotated[int, Field(ge=1)]
-Degrees = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RIM = 2.0
 """Over this many px the edge of the disc fades; a sharp one would turn raggedly."""
 
@@ -114,16 +112,17 @@ def disc(frame_shape: tuple[int, int]) -> Tensor:
     return ((min(frame_shape) / 2 - rho) / RIM).clamp(0, 1)
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    max_speed: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 40,
-    step: Degrees = 10,
+    max_speed: Amount = 40,
+    step: Positive = 10,
     velocities: list[float] | Literal["closed"] | None = None,
     orientations: Count = 12,
     channels: Count = 4,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -10,10 +10,7 @@ Source: Keller (2025), the G-RNN+ control.
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import nn
 
 from flowsim.flows.velocity_grid import translation_grid
@@ -21,8 +18,7 @@ from flowsim.layers.circular import check_kernel, convolve_each
 from flowsim.layers.readout import Readout
 from flowsim.models.fernn import FERNN
 from flowsim.network import Network, State
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Count, FrameShape, Whole, checked
 
 
 class GRNNPlus(FERNN):
@@ -43,13 +39,14 @@ class GRNNPlus(FERNN):
         return tuple(convolve_each(tensor, self.transport) for tensor in state)
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    max_speed: Annotated[int, Field(ge=0)] = 2,
+    max_speed: Whole = 2,
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`."""

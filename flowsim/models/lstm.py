@@ -5,16 +5,12 @@ Source: Hochreiter and Schmidhuber (1997), Long short-term memory.
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from flowsim.models.rnn import Flattened
 from flowsim.network import Network
+from flowsim.specification import Count, FrameShape, checked
 
-Count = Annotated[int, Field(ge=1)]
 
-
-def build(frame_shape: tuple[int, int], *, units: Count = 128, classes: Count | None = None) -> Network:
+@checked
+def build(frame_shape: FrameShape, *, units: Count = 128, classes: Count | None = None) -> Network:
     """Build one for frames (y, x), with this many units, and with a readout of ``classes`` if given."""
     return Flattened("lstm", frame_shape, units, classes)

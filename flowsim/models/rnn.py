@@ -6,20 +6,18 @@ Source: Elman (1990), Finding structure in time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State
+from flowsim.specification import Count, FrameShape, checked
 
-Count = Annotated[int, Field(ge=1)]
 
-
-def build(frame_shape: tuple[int, int], *, units: Count = 128, classes: Count | None = None) -> Network:
+@checked
+def build(frame_shape: FrameShape, *, units: Count = 128, classes: Count | None = None) -> Network:
     """Build one for frames (y, x), with this many units, and with a readout of ``classes`` if given."""
     return Flattened("rnn", frame_shape, units, classes)
 

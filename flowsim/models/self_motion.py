@@ -16,11 +16,10 @@ Source: Lillemark, Keller et al. (2026), Flow Equivariant World Models, the recu
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from flowsim.errors import InputError
@@ -32,8 +31,7 @@ from flowsim.layers.circular import CircularConv2d, check_kernel
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
 from flowsim.network import Network, State
-
-Count = Annotated[int, Field(ge=1)]
+from flowsim.specification import Count, FrameShape, Whole, checked
 
 
 class SelfMotion(Network):
@@ -94,15 +92,16 @@ class SelfMotion(Network):
         return self.readout.logits(state[0])
 
 
+@checked
 def build(
-    frame_shape: tuple[int, int],
+    frame_shape: FrameShape,
     *,
-    world: tuple[int, int] | None = None,
-    max_speed: Annotated[int, Field(ge=0)] = 2,
+    world: FrameShape | None = None,
+    max_speed: Whole = 2,
     velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
     channels: Count = 16,
     kernel: Count = 3,
-    decoder_layers: Annotated[int, Field(ge=0)] = 4,
+    decoder_layers: Whole = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

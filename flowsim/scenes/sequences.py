@@ -85,7 +85,25 @@ def class_labels(stimulus: xr.Dataset) -> Tensor | None:
 
 
 def observer_actions(stimulus: xr.Dataset) -> Tensor | None:
-    """The observer's actions (trial, time, component), or None if the stimulus has none."""
+    """The observer's actions (trial, time, component), or None if the stimulus has none.
+
+    Raises
+    ------
+    InputError
+        If they are not over trial and time, or one is NaN or infinite.
+    """
     if not all(name in stimulus.coords for name in ACTIONS):
         return None
-    return torch.from_numpy(np.stack([stimulus[name].values for name in ACTIONS], -1).astype(np.float32))
+    for name in ACTIONS:
+        if set(stimulus[name].dims) != {"trial", "time"}:
+            got = ", ".join(map(str, stimulus[name].dims))
+            raise InputError(f"expected {name} (trial, time), the motion of the observer; got ({got})")
+    by_name = [stimulus[name].transpose("trial", "time").values for name in ACTIONS]
+    actions = np.stack(by_name, -1).astype(np.float32)
+    if not np.isfinite(actions).all():
+        trial, time, _ = np.argwhere(~np.isfinite(actions))[0]
+        raise InputError(
+            f"expected the motion of the observer ({', '.join(ACTIONS)}) at every frame; it is NaN or "
+            f"infinite in trial {trial}, frame {time}. Give the motion of every frame, or leave out the trial"
+        )
+    return torch.from_numpy(actions)

@@ -115,11 +115,19 @@ def sample(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> S
         frames = stimulus.frames.transpose(axis, "time", "y", "x").values
     each = [stimulus.isel({axis: i}) for i in range(count)]
     if axis == "flow":
-        truth = [[velocity_text(one, "flow_", "")] for one in each]
-        truth[0] = ["reference", *trial_truth(each[0])]
+        truth = [
+            ["reference", *trial_truth(one)] if _at_rest(one) else [velocity_text(one, "flow_", "")]
+            for one in each
+        ]
     else:
         truth = [trial_truth(one) for one in each]
     return Sample(frames, [f"{axis} {row}" for row in rows], truth)
+
+
+def _at_rest(one: xr.Dataset) -> bool:
+    """Whether one flow of a probe has velocity 0: it is the reference, wherever it stands."""
+    components = [c for name, c in one.coords.items() if str(name).startswith("flow_") and not c.ndim]
+    return not any(bool(component) for component in components)
 
 
 def trial_truth(trial: xr.Dataset) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
@@ -25,7 +25,7 @@ from flowsim.experiment.read import read, runs
 from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.files.atomic import existing, whole
-from flowsim.files.results import side_by_side
+from flowsim.files.results import every_run, side_by_side
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 """What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only
@@ -43,7 +43,9 @@ ERRORS = 1 - LEVEL
 
 @dataclass(frozen=True)
 class TableCell:
-    """One network in the opening table: its mean and ``seeds``; ``best`` if it differs from all others."""
+    """One network in the opening table: its mean and ``seeds``, with their number where some have no value;
+    ``best`` if it differs from all others.
+    """
 
     text: str
     seeds: str
@@ -122,6 +124,7 @@ class Section:
     data: str
     networks: list[str]
     partial: dict[str, str]
+    refused: dict[str, str]
     figure: str
 
 
@@ -142,14 +145,19 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         If a result or figure is missing.
     """
     experiment = read(experiment_file)
-    of_all_runs = {name: _of_all_runs(name, experiment, results) for name in experiment.analyse}
+    paths = {
+        name: [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
+        for name in experiment.analyse
+    }
+    every = {name: every_run(of_analysis) for name, of_analysis in paths.items()}
     answers = {
-        (name, label): without_rounding(values)
-        for name, together in of_all_runs.items()
-        for label, values in ideas.load("analysis", name).answers(together).items()
+        (name, label): without_rounding(for_every_run(values, every[name]))
+        for name, of_analysis in paths.items()
+        if (every[name].refused == "").any()
+        for label, values in _answers(name, of_analysis).items()
     }
     found = findings(answers)
-    sections = [_section(name, together, answers, found, results) for name, together in of_all_runs.items()]
+    sections = [_section(name, names, answers, found, results) for name, names in every.items()]
     template = files("flowsim.views").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=select_autoescape(default_for_string=True))
     html = environment.from_string(template).render(
@@ -170,19 +178,41 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _of_all_runs(name: str, experiment: Experiment, results: Path) -> xr.Dataset:
-    return side_by_side([results / "analyses" / name / f"{run}.h5" for run in runs(experiment)], name)
+def _answers(name: str, paths: Sequence[Path]) -> dict[str, xr.DataArray]:
+    answers: dict[str, xr.DataArray] = ideas.load("analysis", name).answers(side_by_side(paths, name))
+    return answers
+
+
+def for_every_run(values: xr.DataArray, every: xr.Dataset) -> xr.DataArray:
+    """An answer (run) with NaN for the runs that could not be judged, in the order of the experiment.
+
+    The attribute ``unjudged`` names the networks of which no run could be.
+    """
+    refused = every.refused != ""
+    if not refused.any():
+        return values
+    names = every["network"].values
+    judged = set(names[~refused.values].tolist())
+    own = [name for name, coordinate in values.coords.items() if "run" in coordinate.dims and name != "run"]
+    filled = values.drop_vars(own).reindex(run=every.run.values)
+    filled = filled.assign_coords(network=("run", names), seed=("run", every.seed.values))
+    return filled.assign_attrs(
+        {**values.attrs, "unjudged": [n for n in networks_of(every) if n not in judged]}
+    )
 
 
 def _section(
-    name: str, of_all_runs: xr.Dataset, answers: Mapping[Key, xr.DataArray], found: Findings, results: Path
+    name: str, every: xr.Dataset, answers: Mapping[Key, xr.DataArray], found: Findings, results: Path
 ) -> Section:
     analysis = ideas.load("analysis", name)
-    networks = networks_of(of_all_runs)
+    networks = networks_of(every)
     own = {label: values for (of_analysis, label), values in answers.items() if of_analysis == name}
     data = existing(results / "figures" / f"{name}.csv", "the data of a figure")
     picture = existing(results / "figures" / f"{name}.svg", "a figure").read_bytes()
-    budgets = zip(of_all_runs.run.values, of_all_runs.partial.values, strict=True)
+    partial, refused = (
+        {str(run): str(text) for run, text in zip(every.run.values, every[of].values, strict=True) if text}
+        for of in ("partial", "refused")
+    )
     return Section(
         name=name,
         question=analysis.QUESTION,
@@ -194,7 +224,8 @@ def _section(
         effects=[effect_table(label, values, networks) for label, values in own.items()],
         data=f"figures/{data.name}",
         networks=networks,
-        partial={run: text for run, text in budgets if text},
+        partial=partial,
+        refused=refused,
         figure=base64.b64encode(picture).decode(),
     )
 
@@ -320,7 +351,8 @@ def summary_row(label: str, values: xr.DataArray, networks: list[str], green: Co
         Names the quantity.
     values : DataArray (run)
         With the coordinate ``network``. Attributes, none of which is needed: ``better`` ("lower" or
-        "higher"), ``scale`` ("ratio"), ``chance`` (number), ``baseline`` (number by name).
+        "higher"), ``scale`` ("ratio"), ``chance`` (number), ``baseline`` (number by name), ``unjudged``
+        (names of networks).
     networks : list of str
         Those of the columns, in order.
     green : collection of str
@@ -329,8 +361,13 @@ def summary_row(label: str, values: xr.DataArray, networks: list[str], green: Co
     cells = []
     for network in networks:
         known = _known(values, network)
-        text = number(_mean(known, by_ratio(values))) if len(known) else "does not apply"
-        cells.append(TableCell(text, seeds_in_words(known), network in green))
+        none = "could not be judged" if network in values.attrs.get("unjudged", ()) else "does not apply"
+        text = number(_mean(known, by_ratio(values))) if len(known) else none
+        seeds = seeds_in_words(known)
+        trained = int((values["network"] == network).sum())
+        if 0 < len(known) < trained:
+            seeds = f"{len(known)} of {trained} seeds{': ' * bool(seeds)}{seeds}"
+        cells.append(TableCell(text, seeds, network in green))
     return SummaryRow(_with_arrow(label, values), _note(values), cells)
 
 

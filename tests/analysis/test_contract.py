@@ -10,10 +10,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom
 
 from flowsim import InputError, build, ideas, open_recording, record
 from flowsim.figures import plot
+from tests.known.calibration import SIMULATIONS
 from tests.known.nulls import KINDS, as_sweep, null
 from tests.known.results import DRAWS
 
@@ -23,8 +23,6 @@ FAMILIES = ideas.names("stimuli")
 SPLITS = ("train", "valid", "test", "sweep", "probe")
 PERMUTATIONS = 19
 """The fewest of which a p of 0.05 can come."""
-
-SIMULATIONS = 200
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +113,39 @@ def check(name, judgement):
         assert ((known >= low) & (known <= high)).all(), label
 
 
+CONSTANT, CHANGING = ("trial", "object"), ("trial", "object", "time")
+LIKE_EACH_OTHER = {
+    ("translation", CONSTANT, True): ["moving_digits", "digit_world", "moving_actions", "moving_kth"],
+    ("translation", CONSTANT, False): ["drifting_gratings", "motion_clouds", "random_dots", "optic_flow"],
+    ("translation", CHANGING, True): ["accelerating_digits", "colliding_digits"],
+    ("rotation", CONSTANT, True): ["rotating_digits"],
+    ("spiral", CONSTANT, True): ["expanding_digits"],
+}
+"""Stimuli by what analyses ask about: the group of flows, dimensions of velocities, and labels or none."""
+
+
+def in_the_short_run():
+    """Each analysis and one stimulus of each kind, which take turns from one analysis to the next that reads
+    the same split.
+    """
+    turns = dict.fromkeys(SPLITS, 0)
+    for name in ANALYSES:
+        split = ideas.load("analysis", name).READS
+        for alike in LIKE_EACH_OTHER.values():
+            yield name, alike[turns[split] % len(alike)]
+        turns[split] += 1
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", ANALYSES)
-def test_every_stimulus(name, family, shown):
+def test_every_stimulus_is_of_a_kind(family):
+    made = ideas.load("stimuli", family).generate("probe", np.random.default_rng(0), trials=1, frames=2)
+    velocity = next(made[name] for name in made.coords if name.startswith("velocity_"))
+    kind = made.attrs["flow_group"], velocity.dims, "label" in made.coords
+    assert family in LIKE_EACH_OTHER[kind]
+
+
+@pytest.mark.parametrize(("name", "family"), [*in_the_short_run()])
+def test_every_kind_of_stimulus(name, family, shown):
     check(name, judged(name, shown(family, ideas.load("analysis", name).READS), draws=2))
 
 
@@ -168,9 +196,10 @@ WITH_P = ("learned_action", "linear_decoding", "representational_similarity", "v
 
 
 @pytest.mark.slow
+@pytest.mark.calibration
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", WITH_P)
-def test_p_values_of_nulls_are_small_no_more_often_than_they_say(name, kind):
+def test_p_values_of_nulls_are_small_no_more_often_than_they_say(name, kind, calibration):
     """Of each that is stated; where one is stated by unit, of the share of units."""
     small = {}
     for seed in range(SIMULATIONS):
@@ -183,7 +212,7 @@ def test_p_values_of_nulls_are_small_no_more_often_than_they_say(name, kind):
                 small.setdefault(variable, []).append(np.mean(known <= 0.05))
     for variable, rates in small.items():
         # the mean of shares is no more spread than that of one p a simulation
-        assert np.sum(rates) <= binom.ppf(0.999, len(rates), 0.05), variable
+        calibration.rate(name, variable, rates, f"{kind} (contract)", "mean of all")
 
 
 def _drawn(name):
@@ -205,3 +234,53 @@ def test_predictions_that_know_nothing_have_no_drift_and_no_growth(kind):
     results = judged("stability", nothing_for("stability", kind, 0)).sel(between="world")
     assert float(results.indistinct.mean()) > 0.8
     assert results.growth.isnull().all()
+
+
+SHARED = np.sqrt(2 * 0.25 / 1.25)
+"""Error of the invariant law where states are a code of variance 1 that flows leave, and noise of 0.25."""
+RIGHT = dict.fromkeys(("independent", "autocorrelated", "imbalanced", "offset", "rank 1"), np.sqrt(2))
+RIGHT |= {"shared": SHARED, "repeated": SHARED}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_of_laws_in_nulls(kind):
+    """Of independent states it is sqrt(2), whatever is added to them or shared by trials."""
+    judgement = judged("equivariance_error", nothing_for("equivariance_error", kind, 0))
+    if kind == "dead":
+        assert "expected states that vary; each unit is constant" in str(judgement)
+        return
+    later = judgement.isel(flow=slice(1, None), time=slice(1, None))
+    error = later.error.mean(("flow", "time"))
+    rough = 0.3 if kind == "rank 1" else 0.05
+    assert float(error.sel(law="invariant")) == pytest.approx(RIGHT[kind], rel=rough)
+    assert float(error.sel(law="transport")) == pytest.approx(np.sqrt(2), rel=rough)
+    chance = judgement.error_chance.isel(flow=slice(1, None)).mean("flow")
+    np.testing.assert_allclose(chance.sel(law=["invariant", "transport"]), np.sqrt(2), rtol=2 * rough)
+    assert (judgement.constant == 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stabilised_maps_of_nulls(kind):
+    judgement = judged("stabilised_maps", nothing_for("stabilised_maps", kind, 0))
+    if kind == "dead":
+        assert "expected states that vary; each unit is constant" in str(judgement)
+        return
+    rough = 0.3 if kind == "rank 1" else 0.05
+    change = judgement.change.isel(flow=slice(1, None), time=slice(1, None)).mean()
+    assert float(change) == pytest.approx(np.sqrt(2), rel=rough)
+    chance = judgement.change_chance.isel(flow=slice(1, None)).mean()
+    assert float(chance) == pytest.approx(np.sqrt(2), rel=2 * rough)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lie_derivatives_of_nulls(kind):
+    """States that differ by chance do not move by any law: 1, or more if they share what stays in place."""
+    judgement = judged("lie_derivative", nothing_for("lie_derivative", kind, 0))
+    if kind == "dead":
+        assert "expected states that vary; each unit is constant" in str(judgement)
+        return
+    error = judgement.sel(site="state", law="transport").isel(time=1)
+    expected = np.sqrt(2.5 / 0.5) if kind in ("shared", "repeated") else 1.0
+    assert float(error.error.mean()) == pytest.approx(expected, rel=0.35 if kind == "rank 1" else 0.1)
+    assert (error.floor < 1e-10).all()
+    assert (error.interval > 0).all()

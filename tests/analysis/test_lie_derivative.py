@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy.stats import t as student
 
 from analysis import lie_derivative as analysis
 from flowsim import Flow, InputError, Rotation, Translation, build, open_recording, record
@@ -194,6 +195,11 @@ class _Known(torch.autograd.Function):
         return 2 * x
 
 
+def distance_from_mean(states):
+    """Over trials and pixels, by time, velocity and channel."""
+    return states - states.mean((0, 4, 5), keepdim=True)
+
+
 def probed(recording, of, steps=(0.01,), opposite=True):
     """A recording of a map at small real-valued flows along U."""
     flows = [(0.0, 0.0)]
@@ -209,7 +215,7 @@ def test_recordings_and_maps_agree(case, recording):
     of, expected = CASES[case]
     result = analysis.analyse(probed(recording, of)).sel(site="state", law="transport").isel(flow=0)
     over = (0, 2, 3, 4, 5)
-    size = of(FRAMES).square().sum(over).sqrt()
+    size = distance_from_mean(of(FRAMES)).square().sum(over).sqrt()
     np.testing.assert_allclose(
         result.derivative, expected.square().sum(over).sqrt() / size, rtol=1e-3, atol=1e-6
     )
@@ -232,7 +238,7 @@ def test_recordings_of_a_network_agree_with_its_forward_mode(activation, recordi
             .sel(site="state", law="transport")
             .isel(flow=0)
         )
-        size = network.states(FRAMES).square().sum((0, 2, 3, 4, 5)).sqrt()
+        size = distance_from_mean(network.states(FRAMES)).square().sum((0, 2, 3, 4, 5)).sqrt()
     exact = lie_derivative(network, Translation(), U, FRAMES, None).square().sum((0, 2, 3, 4, 5)).sqrt()
     assert exact[-1] > 0.1 * size[-1]
     np.testing.assert_allclose(result.derivative, exact / size, rtol=1e-3, atol=1e-6)
@@ -267,18 +273,95 @@ def test_noise_moves_by_no_law(recording, rng):
         site="state", law="transport"
     )
     np.testing.assert_allclose(result.error, 1, atol=0.1)
-    assert (result.deviation[:, 1:] > 0).all()
+    assert (result.interval[:, 1:] > 0).all()
 
 
-def test_standard_error_is_the_spread_over_draws(rng, recording):
-    errors, deviations = [], []
+def test_intervals_are_those_of_the_spread_over_draws(rng, recording):
+    errors, intervals = [], []
     for _ in range(40):
         states = rng.standard_normal((3, 8, 2, 1, 1, 3, 3))
         result = analysis.analyse(recording(states, [(0, 0), (0, 0.1), (0, -0.1)], times=[0, 4]))
         of = result.sel(site="state", law="transport", time=4).isel(flow=0)
         errors.append(float(of.error))
-        deviations.append(float(of.deviation))
-    assert np.mean(deviations) == pytest.approx(np.std(errors), rel=0.35)
+        intervals.append(float(of.interval))
+    assert np.mean(intervals) == pytest.approx(student.ppf(0.975, 7) * np.std(errors), rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "step"),
+    [
+        (np.float16, np.float16, 0.01),
+        (np.float16, np.float32, 0.002),  # computed in float16, and stored in more digits
+        (np.float32, np.float32, 1e-6),
+        (np.float32, np.float64, 1e-6),
+        ("bfloat16", np.float32, 0.02),
+    ],
+)
+@pytest.mark.parametrize("opposite", [True, False])
+def test_what_rounding_alone_gives_is_told(kind, stored, step, opposite, recording):
+    """Of a state that obeys transport exactly, and is rounded."""
+    made = probed(recording, convolved, (step,), opposite)
+    exact = analysis.analyse(made).sel(site="state", law="transport").isel(flow=0, time=slice(1, None))
+    assert (exact.error < 1e-6).all()
+    if kind == "bfloat16":
+        rounded = torch.from_numpy(made.state.values).bfloat16().float().numpy()
+    else:
+        rounded = made.state.values.astype(kind)
+    made["state"] = made.state.dims, rounded.astype(stored)
+    found = analysis.analyse(made).sel(site="state", law="transport").isel(flow=0, time=slice(1, None))
+    assert (found.error > 0.003).all()
+    np.testing.assert_allclose(found.error, found.floor, rtol=0.15)
+    assert (exact.floor < 1e-3 * found.floor).all()
+
+
+def test_a_broken_law_is_above_what_rounding_gives(recording):
+    made = probed(recording, leaky, (0.01,))
+    made["state"] = made.state.astype(np.float32)
+    found = analysis.analyse(made).sel(site="state", law="transport").isel(flow=0, time=slice(1, None))
+    assert (found.error > 100 * found.floor).all()
+
+
+def test_few_digits_of_what_was_shown_are_no_coarse_type():
+    assert analysis._lost_digits(np.arange(100.0)) == 0
+    assert analysis._lost_digits(np.random.default_rng(0).random(1000)) == 0
+    assert analysis._lost_digits(np.zeros(1000)) == 0
+
+
+@pytest.mark.parametrize("offset", [0, 100])
+def test_rotation_moves_no_bias(offset):
+    """A round state is still under rotation, and a constant moves nothing, whatever its size."""
+    y, x = (torch.arange(n, dtype=torch.float64) - 10 for n in (21, 21))
+    bump = torch.exp(-((y[:, None] - 3) ** 2 + x**2) / 12)
+    omegas = [(0.0,), (2.0,), (-2.0,)]
+    state = bump.expand(1, 4, 1, 2, 21, 21)
+    moved = torch.stack([transport(Flow(Rotation(), u).act, state) for u in omegas])
+    made = xr.Dataset({"state": (coordinates.STATE, offset + moved.numpy())})
+    made = made.assign_coords(
+        time=np.arange(4),
+        **coordinates.velocity_coords("flow", Rotation(), omegas),
+        **coordinates.velocity_coords("velocity", Rotation(), [(0.0,)]),
+    )
+    error = analysis.analyse(made).error.sel(site="state", law="transport")[0, 1:]
+    assert (error < 0.05).all()
+
+
+def test_the_reference_is_found_by_its_velocity(recording):
+    made = probed(recording, leaky)
+    again = analysis.analyse(made.isel(flow=[1, 0, 2]))
+    xr.testing.assert_allclose(again.isel(flow=0), analysis.analyse(made).isel(flow=0))
+
+
+def test_dead_states(recording):
+    made = probed(recording, leaky)
+    for value in (0, 0.3):
+        with pytest.raises(InputError, match="expected states that vary; each unit is constant"):
+            analysis.analyse(made.assign(state=0 * made.state + value))
+    made.state[1] = 0
+    made.state[2] = 0
+    dying = analysis.analyse(made)
+    assert dying.constant.values.ravel().tolist() == [1]
+    assert dying.derivative.isnull().all()
+    assert dying.error.isnull().all()
 
 
 def test_flows_that_come_to_the_same_place_are_left_out(recording, rng):
@@ -319,8 +402,10 @@ def test_figure_by_step(recording):
     both = xr.concat([result, result], "run").assign_coords(
         network=("run", ["a", "b"]), run=["a-seed0", "b-seed0"]
     )
-    ((label, error),) = analysis.answers(both).items()
+    (label, error), (of_rounding, floor) = analysis.answers(both).items()
     assert label == "relative Lie derivative of state, best law, step 0.01"
+    assert of_rounding == "rounding alone, of state, best law, step 0.01"
+    assert 0 < float(floor[0]) < 1e-9
     assert 0.1 < float(error[0]) < 1
     with mpl.rc_context(plot.STYLE):
         assert analysis.figure(both).axes[1].get_xlabel() == "step (px/frame)"
@@ -336,7 +421,7 @@ def test_states_without_space_and_recordings_without_flows(recording, rng):
     result = analysis.analyse(made)
     assert result.error.sel(law="transport").isnull().all()
     assert result.derivative.sel(law="invariant", time=[0, 1, 2]).notnull().all()
-    with pytest.raises(InputError, match="needs flows besides the reference"):
+    with pytest.raises(InputError, match="expected 1 or more flows that move"):
         analysis.analyse(recording(np.zeros((1, 1, 5, 1, 1, 3, 3))))
     with pytest.raises(InputError, match="contains NaN or infinity"):
         analysis.analyse(recording(np.full((2, 1, 5, 1, 1, 3, 3), np.nan), [(0, 0), (0, 1)]))

@@ -1,5 +1,7 @@
 """Linear readouts find what is coded linearly, and nothing else."""
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,13 @@ import xarray as xr
 
 from analysis import linear_decoding
 from flowsim import Flow, InputError, Law, Translation, VelocityGrid
+from flowsim.figures import plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, ground_truth
 from stimuli import moving_digits
 
 FLOWS = [(0, 0), (1, 0), (0, -1), (1, 1), (-1, 1)]
+mpl.use("agg")
 SHAPE, TIMES, TRIALS, LABELS = (6, 5), 4, 12, 3
 SECOND = slice(TIMES // 2, None)
 
@@ -99,18 +103,19 @@ def test_a_readout_that_is_carried_by_the_law(recording, rng):
     """On a closed grid the state shifts with the flow: only weights that move hold, unless all velocities
     tell the same.
     """
-    shape = (3, 3)
+    shape, trials = (3, 3), 16  # fewer are read by chance in more than 1 of 100 permutations
     grid = VelocityGrid.closed(Translation(), shape)
     flows = [(0, 0), (1, 0), (0, 1), (2, 1)]
-    label = np.arange(TRIALS) % 2
+    label = np.arange(trials) % 2
     code = rng.standard_normal(
         (2, len(grid), 2)
     )  # each label has its own pattern over velocities and channels
     code -= code.mean(1, keepdims=True)
     own = code[label][:, None, :, :, None, None] + 0.1 * rng.standard_normal(
-        (TRIALS, TIMES, len(grid), 2, *shape)
+        (trials, TIMES, len(grid), 2, *shape)
     )
-    for offset, holds in ((0.0, {"carried"}), (1.0, {"fixed", "carried", "pooled"})):
+    # with an offset of 1, means of classes known without error give 0.53 to 1, and from 2 always 1
+    for offset, holds in ((0.0, {"carried"}), (3.0, {"fixed", "carried", "pooled"})):
         state = torch.from_numpy(own + offset * label[:, None, None, None, None, None])
         states = np.stack([Law(True, True).predict(state, Flow(Translation(), u), grid) for u in flows])
         made = recording(states, flows, grid.velocities).assign_coords(
@@ -135,7 +140,11 @@ def test_where_nothing_can_be_said(world, rng, runs):
     assert result.trials.values[1:].tolist() == [3, 3]
     bare = world(noise(rng)).drop_vars(["object_label", "object_position_y"])
     assert linear_decoding.analyse(bare).score.sel(target=["identity", "position"]).isnull().all()
+    unnamed = linear_decoding.analyse(world(noise(rng)).drop_vars("object_label"))
+    assert unnamed.attrs["not_read"] == "identity: the recording has no labels (object_label)"
     silent = linear_decoding.analyse(world(0 * noise(rng)))
+    np.testing.assert_allclose(silent.score.sel(target="identity"), 1 / LABELS)
+    assert (silent.p.sel(target="identity") == 1).all()
     np.testing.assert_allclose(silent.score.sel(target=["velocity", "position"]), 0, atol=1e-12)
     with pytest.raises(
         InputError, match="fits on some trials and tests on others; the probe has 1. Record 2 or more"
@@ -143,6 +152,110 @@ def test_where_nothing_can_be_said(world, rng, runs):
         linear_decoding.analyse(world(noise(rng, 1)))
     of_run = linear_decoding.analyse(runs["fernn-seed0"]["probe"])
     assert float(of_run.score.sel(target="velocity")[0]) <= 1e-6  # before anything has moved
+
+
+def of_images(world, rng, images):
+    """A probe of units that know the image that each of 16 trials shows, and nothing that images share."""
+    image = np.arange(16) % images
+    codes = rng.standard_normal((images, 30))
+    made = world(
+        codes[image][None, :, None] + 0.3 * noise(rng, 16, 30), label=rng.permutation(images)[image] % 2
+    )
+    return made.assign_coords(object_image=(("trial", "object"), image[:, None]))
+
+
+def test_images_that_are_shown_twice_tell_no_label(world):
+    """The states of 8 images in two trials each tell which image it is: over seeds, labels are at chance."""
+    named, carried, chance, p = [], [], [], []
+    for seed in range(6):
+        made = of_images(world, np.random.default_rng(seed), 8).isel(time=[0])
+        result = linear_decoding.analyse(made, permutations=19, seed=seed)
+        assert result.images.sel(target="identity") == 8
+        named.append(float(result.score[0, 0]))
+        chance.append(float(result.chance[0, 0]))
+        carried.append(float(result.carry_over[0]))
+        p.append([float(result.p[0, 0]), float(result.carry_p[0])])
+        apart = linear_decoding.analyse(made.drop_vars("object_image"), permutations=19, seed=seed)
+        assert float(apart.score[0, 0]) > 0.9  # what folds over trials would say
+    np.testing.assert_allclose([np.mean(named), np.mean(carried), np.mean(chance)], 0.5, atol=0.15)
+    assert (np.array(p) <= 0.05).sum() <= 2
+
+
+def test_labels_that_images_share_are_read_although_images_repeat(world, rng):
+    made = of_images(world, rng, 8)
+    label = made.object_label.values[:, 0]
+    made["state"] = made.state + 2 * xr.DataArray(rng.standard_normal((2, 30))[label], dims=("trial", "unit"))
+    result = linear_decoding.analyse(made.isel(time=[0, 1]), permutations=39)
+    assert (result.score.sel(target="identity") > 0.9).all()
+    assert (result.p.sel(target="identity") < 0.06).all()  # there are 70 ways to label 8 images
+
+
+def test_probes_of_one_image_are_refused(world, rng):
+    with pytest.raises(InputError, match="all trials of the probe show one .* Record trials of 2 images"):
+        linear_decoding.analyse(of_images(world, rng, 1))
+
+
+@pytest.mark.parametrize("units", [20, 100, 400, 1600])
+def test_a_unit_that_tells_is_read_among_many_that_do_not(world, rng, units):
+    """As by linear discriminants with a covariance that is shrunk; wide networks are not worse off."""
+    states = noise(rng, units=units)
+    states[..., 0] = (np.arange(TRIALS) % 2)[:, None] + 0.05 * states[..., 0]
+    result = linear_decoding.analyse(
+        world(states, label=np.arange(TRIALS) % 2).isel(time=[0]), permutations=39
+    )
+    assert float(result.score.sel(target="identity")[0]) > 0.95
+    assert float(result.p.sel(target="identity")[0]) < 0.06
+    assert (result.score.sel(target=["velocity", "position"]) < 0.4).all()
+
+
+def test_flows_and_trials_in_another_order_say_the_same(world, rng):
+    """Which of them is the reference is told by its velocity."""
+    states = noise(rng) + 2 * np.eye(20)[np.arange(TRIALS) % LABELS][None, :, None]
+    made = world(states).isel(time=[0, 1])
+    one = linear_decoding.analyse(made, permutations=2)
+    other = linear_decoding.analyse(made.isel(flow=[3, 4, 0, 2, 1]), permutations=2)
+    np.testing.assert_allclose(one.score, other.score, atol=1e-9)
+    np.testing.assert_allclose(one[["low", "high"]].to_array(), other[["low", "high"]].to_array(), atol=1e-9)
+    assert (float(other.flow_vy[0]), float(other.flow_vx[0])) == (0, 0)
+    np.testing.assert_allclose(one.carry_over, other.carry_over)
+    with pytest.raises(InputError, match="expected one flow at rest"):
+        linear_decoding.analyse(made.isel(flow=[1, 2]))
+    alone = linear_decoding.analyse(made.isel(flow=[0]), permutations=2)
+    assert alone.score.sel(target="velocity").isnull().all()
+    assert "velocity: the recording has a single flow" in alone.attrs["not_read"]
+
+
+def test_trials_without_a_label_are_left_out(world, rng):
+    label = np.arange(TRIALS) % 2
+    missing = np.where(np.arange(TRIALS) < 4, -1, label)
+    states = noise(rng)
+    some = linear_decoding.analyse(world(states, label=missing).isel(time=[0]), permutations=2)
+    assert float(some.trials.sel(target="identity")) == TRIALS - 4
+    assert float(some.trials.sel(target="velocity")) == TRIALS
+
+
+def test_answers_and_figure_name_what_they_show(world, rng):
+    made = world(noise(rng)).drop_vars("object_position_y").isel(time=[0, 1])
+    results = xr.concat([linear_decoding.analyse(made, permutations=2, seed=s) for s in (0, 1)], "run")
+    results = results.assign_coords(run=["a-seed0", "a-seed1"], network=("run", ["a", "a"]))
+    answers = linear_decoding.answers(results)
+    assert list(answers) == [
+        "accuracy of the label, read linearly",
+        "R² of the velocity of the flow, read linearly",
+        "accuracy of the label under other flows, fixed readout",
+    ]
+    attrs = [values.attrs for values in answers.values()]
+    assert [a["bounds"] for a in attrs] == [(0.0, 1.0), (-np.inf, 1.0), (0.0, 1.0)]
+    assert attrs[1]["chance"] == 0
+    np.testing.assert_allclose([attrs[0]["chance"], attrs[2]["chance"]], 1 / LABELS, atol=0.15)
+    assert "better" not in attrs[0]
+    with mpl.rc_context(plot.STYLE):
+        figure = linear_decoding.figure(results)
+    (legend,) = (ax.get_legend() for part in figure.subfigs for ax in part.axes if ax.get_legend())
+    labels = [text.get_text() for text in legend.get_texts()]
+    patch = legend.legend_handles[labels.index("permuted")]
+    assert mpl.colors.to_hex(patch.get_facecolor()) == mpl.colors.to_hex(linear_decoding.GREY)
+    plt.close(figure)
 
 
 def test_coarse_maps(recording, rng):

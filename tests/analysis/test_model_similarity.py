@@ -8,6 +8,8 @@ from analysis import (
     model_similarity,
 )
 from flowsim import InputError
+from flowsim.files import netcdf
+from flowsim.files.results import side_by_side
 from tests.known.states import rotation, spiral
 
 FLOWS = [(0, 0), (1, 0), (0, 1)]
@@ -103,6 +105,28 @@ def test_trials_of_one_image_are_left_out_together(recording):
     made = made.assign_coords(object_image=(("trial", "object"), 7 * image[:, None]))
     found = model_similarity.analyse(made)
     np.testing.assert_array_equal(found.image, image[found.trial.values])
+
+
+def test_flows_are_aligned_by_their_velocities(recording, rng, tmp_path):
+    """The same states, recorded with flows in another order, are the same; other flows or trials are refused."""
+    states = rng.standard_normal((4, 8, 3, 1, 5, 1, 1)) + 3 * rng.standard_normal((4, 1, 1, 1, 5, 1, 1))
+    label = ("trial", "object"), np.arange(8)[:, None]
+    made = recording(states, [*FLOWS, (1, 1)]).assign_coords(object_label=label)
+
+    def compared(other):
+        for seed, one in enumerate((made, other)):
+            attrs = {"stage": "analysis", "network": "a", "seed": str(seed)}
+            netcdf.write(model_similarity.analyse(one), tmp_path / f"{seed}.h5", attrs)
+        paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
+        return model_similarity.summary(side_by_side(paths, "model_similarity"))
+
+    for order in ([0, 2, 3, 1], [3, 1, 0, 2]):
+        assert float(compared(made.isel(flow=order)).cka[0, 1]) == pytest.approx(1)
+    faster = made.assign_coords(flow_vy=made.flow_vy * 2)
+    with pytest.raises(InputError, match="expected the same flow_vy in all runs; a-seed0 and a-seed1 differ"):
+        compared(faster)
+    with pytest.raises(InputError, match="expected the same object_label_0 in all runs"):
+        compared(made.isel(trial=[1, 0, *range(2, 8)]))
 
 
 def test_runs_of_other_conditions_are_refused(results):

@@ -186,7 +186,7 @@ def test_levels_of_chance_are_those_of_noise(recording, rng):
     ratio = result.extent.sel(frame="co-moving") / result.extent.sel(frame="static")
     np.testing.assert_allclose(ratio.mean(), 1, atol=0.01)
     drawn = result.expand_dims("run").assign_coords({"network": ("run", ["a"]), "run": ["a-seed0"]})
-    answer = orbit_geometry.answers(drawn)["straightness of lines, static"]
+    answer = orbit_geometry.answers(drawn)["straightness of lines of flows in the orbit, static frame"]
     assert answer.attrs["chance"] == 0.5
     with mpl.rc_context(plot.STYLE):
         figure = orbit_geometry.figure(drawn)

@@ -146,8 +146,8 @@ def test_three_tuned_units_are_found_among_400(recording, rng):
     tuned = result.tuned.sel(test="direction")
     assert tuned[:3].all()
     assert tuned[3:].sum() <= 1
-    assert float(result.p_of_one) == 0.05 / 400
-    assert float(result.p_of_signs) == 2**-13
+    assert float(result.threshold_of_one) == 0.05 / 400
+    assert float(result.floor_of_signs) == 2**-13
 
 
 def test_tuning_to_speed_is_no_direction_where_directions_differ_in_speed(recording, rng):
@@ -179,7 +179,7 @@ def of_one_run(result):
 def test_own_velocities_are_modulo_the_period_and_have_a_chance_level(recording, rng):
     """A closed grid of 5 x 5 calls -1 px/frame 4; channels that prefer anything are right by chance 1 in 9."""
     grid = VelocityGrid.closed(Translation(), (5, 5))
-    label = "share of units that prefer their own velocity, if it was shown"
+    label = "share of units that prefer the velocity of their channel, if shown"
     flows = np.array(SMALL)
     matches = ((np.array(grid.velocities)[:, None] - flows) % 5 == 0).all(-1)
     rests = {f"object_velocity_{c}": (("trial", "object"), np.zeros((4, 1))) for c in ("vy", "vx")}
@@ -237,7 +237,7 @@ def test_channels_that_obey_the_law_prefer_their_own_velocity(recording):
     rests = {f"object_velocity_{c}": (("trial", "object"), np.zeros((2, 1))) for c in ("vy", "vx")}
     result = velocity_tuning.analyse(recording(states, flows, grid.velocities).assign_coords(rests))
     run = {"network": ("run", ["a"]), "run": ["a-seed0"]}
-    label = "share of units that prefer their own velocity, if it was shown"
+    label = "share of units that prefer the velocity of their channel, if shown"
     assert float(velocity_tuning.answers(result.expand_dims("run").assign_coords(run))[label][0]) == 1
     assert result.own.values[2:4].tolist() == [[0, 1], [0, 1]]
     assert result.channel.values[:4].tolist() == [0, 1, 0, 1]

@@ -1,8 +1,11 @@
 """`flowsim analyse` does not take an error of a user's analysis for a damaged recording."""
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from flowsim.__main__ import main
+from flowsim.files import netcdf
 
 
 def run(*arguments):
@@ -17,3 +20,34 @@ def test_an_error_in_a_users_analysis_is_not_blamed_on_the_recording(folder, tmp
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RuntimeError, match="mine"):
         run("analyse", "broken_for_test", "--recording", folder / "rec.h5", "--into", tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize(("value", "why"), [(0.0, "the network is dead"), (np.nan, "contains NaN")])
+def test_a_network_about_which_nothing_can_be_said_does_not_stop_the_others(
+    value, why, folder, tmp_path, capsys
+):
+    """The reason stands in place of results, and the figure of the others is drawn and names the run."""
+    with xr.open_dataset(folder / "rec.h5", engine="h5netcdf") as recording:
+        broken = recording.load().assign(state=recording.state * 0 + value)
+        attrs = {n: v for n, v in recording.attrs.items() if not n.startswith("sha256")}
+        netcdf.write(broken.assign_attrs({}), tmp_path / "rec.h5", attrs | {"network": "dead"})
+    recorded = ("--recording", tmp_path / "rec.h5", "--into", tmp_path / "dead.h5")
+    assert run("analyse", "equivariance_error", *recorded) == 0
+    assert f"{tmp_path}/rec.h5 could not be judged: " in capsys.readouterr().err
+    with xr.open_dataset(tmp_path / "dead.h5", engine="h5netcdf") as result:
+        assert why in result.attrs["refused"]
+        assert not result.data_vars
+    both = (folder / "err.h5", tmp_path / "dead.h5")
+    assert run("figure", "equivariance_error", "--results", *both, "--into", tmp_path / "both.svg") == 0
+    assert "could not be judged: dead-seed" in (tmp_path / "both.svg").read_text()
+    assert "dead" not in (tmp_path / "both.csv").read_text()
+    none = ("--results", tmp_path / "dead.h5", "--into", tmp_path / "none.svg")
+    assert run("figure", "equivariance_error", *none) == 0
+    assert why in (tmp_path / "none.svg").read_text()
+    assert (tmp_path / "none.csv").read_text().startswith("run,network,seed,variable")
+
+
+def test_a_mistake_in_the_settings_still_stops(folder, tmp_path, capsys):
+    wrong = ("--recording", folder / "probe.h5", "--into", tmp_path / "out.h5")
+    assert run("analyse", "equivariance_error", *wrong) == 2
+    assert not (tmp_path / "out.h5").exists()

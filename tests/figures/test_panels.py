@@ -77,6 +77,28 @@ def test_lines_are_drawn_where_something_is_known(results):
     assert [3.0, 4.0, 5.0] in means
 
 
+def test_means_of_factors_are_geometric(results):
+    """And arithmetic where a value is 0, which has no logarithm."""
+    found = plot.mean_over_seeds(results.error + 1, geometric=True)
+    assert found["network"].values.tolist() == ["b", "a"]
+    np.testing.assert_allclose(found, [np.sqrt([3, 8, 15]), [4, 5, 6]])
+    np.testing.assert_allclose(plot.mean_over_seeds(results.error + 1), [[2, 3, 4], [4, 5, 6]])
+    np.testing.assert_allclose(plot.mean_over_seeds(results.error, geometric=True), [[1, 2, 3], [3, 4, 5]])
+
+
+def test_a_mean_over_seeds_is_one_over_all_of_them(results):
+    """A seed that ends early ends the line; one that has no value at all is none."""
+    ends = results.error.where((results.run != "b-seed1") | (results.time < 2))
+    np.testing.assert_allclose(plot.mean_over_seeds(ends).sel(network="b"), [1, 2, np.nan])
+    without = results.error.where(results.run != "b-seed1")
+    np.testing.assert_allclose(plot.mean_over_seeds(without).sel(network="b"), [0, 1, 2])
+    ax = plt.figure().add_subplot()
+    plot.lines(results.assign(error=ends), "error", "time", ax)
+    drawn = [line.get_ydata().tolist() for line in ax.get_lines()]
+    assert [1.0, 2.0] in drawn
+    assert [0.0, 1.0, 2.0] in drawn
+
+
 def test_a_note_stands_where_nothing_is_known(results):
     ax = plt.figure().add_subplot()
     panels.lines_or_note(results.assign(error=results.error * np.nan), "error", "time", ax)
@@ -93,5 +115,12 @@ def test_one_known_value_is_enough_for_lines(results):
 
 def test_the_share_of_channels_is_named_if_not_all_were_analysed(results):
     assert panels.share_of_channels(results) == ""
-    fewer = results.assign(kept=("run", [1.0, 1 / 3, 0.5]))
+    fewer = results.assign(kept=("run", [1 / 3, 1 / 3, 1 / 3]))
     assert panels.share_of_channels(fewer) == ", a random 0.33 of channels"
+    differing = results.assign(kept=("run", [0.5, 1.0, 0.25]))
+    assert panels.share_of_channels(differing) == ",\na random share of channels: b 0.25-0.5; a 1"
+
+
+def test_features_are_those_of_every_run(results):
+    counts = results.assign(features=("run", [8, 4, 9]), features_recorded=("run", [16, 4, 16]))
+    assert panels.features_used(counts) == "features of a pixel: b a random 8-9 of 16; a 4"

@@ -6,8 +6,9 @@ import pytest
 import xarray as xr
 
 from flowsim import InputError
+from flowsim.errors import CannotJudge
 from flowsim.files import netcdf
-from flowsim.files.results import side_by_side, tidy, write_tidy
+from flowsim.files.results import shared, side_by_side, tidy, write_tidy
 
 
 def test_runs_are_put_side_by_side(tmp_path):
@@ -32,6 +33,64 @@ def test_a_network_of_which_one_run_is_partial_is_called_so(tmp_path):
     assert together["network"].values.tolist() == ["a (partial)", "a (partial)", "b"]
     assert together.partial.values.tolist() == ["after 1 of 2 sequences", "", ""]
     assert together.run.values.tolist() == ["a-seed0", "a-seed1", "b-seed0"]
+
+
+def side_by_side_of(folder, *made):
+    for seed, one in enumerate(made):
+        netcdf.write(one, folder / f"{seed}.h5", {"stage": "analysis", "network": "a", "seed": str(seed)})
+    return side_by_side([folder / f"{seed}.h5" for seed in range(len(made))], "mine")
+
+
+def of_flows(vx, **attrs):
+    return xr.Dataset({"error": ("flow", np.arange(len(vx)))}, {"flow_vx": ("flow", vx)}, attrs)
+
+
+def test_values_of_different_things_are_not_put_side_by_side(tmp_path):
+    """Other flows, or the same in another order or number; other units."""
+    for other in ([0.0, 2, 1], [0.0, 1, 3]):
+        with pytest.raises(InputError, match=r"the same flow_vx in all runs; a-seed0 and a-seed1 differ"):
+            side_by_side_of(tmp_path, of_flows([0.0, 1, 2]), of_flows(other))
+    with pytest.raises(
+        InputError, match=r"number of flow entries in all runs; a-seed0 has 3, a-seed1 2\. Rec"
+    ):
+        side_by_side_of(tmp_path, of_flows([0.0, 1, 2]), of_flows([0.0, 1]))
+    made = [xr.Dataset({"speed": ("flow", [1.0], {"units": units})}) for units in ("px/frame", "deg/frame")]
+    with pytest.raises(
+        InputError, match="the same units of speed in all runs; a-seed0 has px/frame, a-seed1"
+    ):
+        side_by_side_of(tmp_path, *made)
+    together = side_by_side_of(tmp_path, of_flows([0.0, 1, 2]), of_flows([0.0, 1, 2]))
+    assert together.flow_vx.values.tolist() == [0, 1, 2]
+
+
+def test_attributes_that_differ_are_kept_for_each_run(tmp_path):
+    made = [of_flows([0.0, 1], trials=trials, horizon=6) for trials in (20, 24, 20)]
+    together = side_by_side_of(tmp_path, *made)
+    assert together.trials.values.tolist() == [20, 24, 20]
+    assert together.attrs["trials"] == "20, 24"
+    assert shared(together, "horizon") == 6
+    assert tidy(together).query("run == 'a-seed1'").trials.unique().tolist() == [24]
+    with pytest.raises(InputError, match="expected runs with the same trials; they have 20, 24"):
+        shared(together, "trials")
+
+
+def test_runs_that_could_not_be_judged_are_left_out_and_named(tmp_path):
+    made = [of_flows([0.0, 1]), xr.Dataset(attrs={"refused": "it is silent"}), of_flows([0.0, 1])]
+    together = side_by_side_of(tmp_path, *made)
+    assert together.run.values.tolist() == ["a-seed0", "a-seed2"]
+    assert together.attrs["refused"] == {"a-seed1": "it is silent"}
+    assert side_by_side_of(tmp_path, *made[::2]).attrs["refused"] == {}
+    with pytest.raises(CannotJudge, match=r"no run could be judged by mine. a-seed0: it is silent"):
+        side_by_side_of(tmp_path, made[1])
+
+
+def test_units_that_a_network_lacks_are_no_values(tmp_path):
+    made = [xr.Dataset({"p": ("unit", np.ones(n))}, {"unit": np.arange(n)}) for n in (3, 2)]
+    made = [one.assign_coords(own=("unit", np.arange(one.sizes["unit"]) + k)) for k, one in enumerate(made)]
+    together = side_by_side_of(tmp_path, *made)
+    assert together.p.isnull().sum("unit").values.tolist() == [0, 1]
+    assert together.own.values[1, :2].tolist() == [1, 2]
+    assert len(tidy(together)) == 5
 
 
 def test_results_of_another_analysis_are_refused(tmp_path):

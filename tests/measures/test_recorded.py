@@ -140,9 +140,9 @@ def test_the_reference_is_found_by_its_velocity(recording):
     states = np.arange(3.0).reshape(3, 1, 1, 1, 1, 1, 1)
     made = recording(states, [(0, 1), (0, 0), (-1, 0)])
     first = recorded.reference_first(made)
-    assert first.state.values.ravel().tolist() == [1, 0, 2]
-    assert first.flow_vx.values.tolist() == [0, 1, 0]
-    already = recording(states, [(0, 0), (0, 1), (-1, 0)])
+    assert first.state.values.ravel().tolist() == [1, 2, 0]
+    assert first.flow_vx.values.tolist() == [0, 0, 1]
+    already = recording(states, [(0, 0), (-1, 0), (0, 1)])
     assert recorded.reference_first(already) is already
 
 

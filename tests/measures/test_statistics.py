@@ -141,3 +141,57 @@ def test_pseudovalues_of_pairs_are_those_of_the_jackknife():
     np.testing.assert_allclose(
         np.delete(others, 2), statistics.pseudovalues_of_pairs(np.delete(np.delete(pairs, 2, 0), 2, 1))
     )
+
+
+@pytest.mark.parametrize("hits", [0, 1, 15, 29, 30])
+def test_intervals_over_single_answers_are_wilson_s(hits):
+    """But for the quantile, which is Student's."""
+    found = statistics.clustered_interval((np.arange(30) < hits).astype(int), np.ones(30, int))
+    np.testing.assert_allclose(found, statistics.wilson_interval(hits, 30), atol=0.02)
+
+
+def test_answers_that_are_all_right_have_no_wider_interval_than_those_of_which_one_is_wrong():
+    for groups, answers in ((12, 5), (24, 9), (40, 1), (4, 3)):
+        counts = np.full(groups, answers)
+        one_wrong = counts.copy()
+        one_wrong[3] -= 1
+        (low, high), (lower, _) = (statistics.clustered_interval(h, counts) for h in (counts, one_wrong))
+        assert high == 1
+        assert lower < low < 1
+        mirrored = statistics.clustered_interval(0 * counts, counts)
+        np.testing.assert_allclose(mirrored, [1 - high, 1 - low], atol=1e-12)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("share", [0.7, 0.9, 0.97])
+def test_intervals_over_groups_hold_the_proportion(share, alike):
+    """Whether the answers of a group are all alike or independent; and more independent ones tell more."""
+    rng, held, width = np.random.default_rng(0), [], []
+    for _ in range(400):
+        right = rng.random((24, 1 if alike else 5)) < share
+        hits = np.broadcast_to(right, (24, 5)).sum(1)
+        low, high = statistics.clustered_interval(hits, np.full(24, 5))
+        held.append(low <= share <= high)
+        width.append(high - low)
+    assert np.mean(held) >= 0.93
+    assert np.mean(width) < (0.4 if alike else 0.3)
+
+
+def test_intervals_of_explained_variance_are_bounded_and_hold_it():
+    rng, held = np.random.default_rng(0), []
+    for _ in range(400):
+        total = rng.chisquare(6, 24)
+        low, high = statistics.explained_interval(total - 0.3 * rng.chisquare(6, 24), total)
+        assert low < high < 1
+        held.append(low <= 0.7 <= high)
+    assert 0.92 <= np.mean(held) <= 0.98
+    assert statistics.explained_interval(total, total) == (1, 1)
+
+
+@pytest.mark.parametrize(("replicates", "most"), [(3, 0.03), (4, 0.02), (8, 0.008)])
+def test_how_far_small_p_of_repeated_measures_hold(replicates, most, rng):
+    """They do with one variance; with variances that differ by factors of 4, as little as is said."""
+    noise = rng.standard_normal((replicates, 8, 20000))
+    assert (statistics.repeated_measures(noise) <= 0.001).mean() < 0.002
+    unequal = noise * 2.0 ** -np.arange(8)[:, None]
+    assert 0.002 < (statistics.repeated_measures(unequal) <= 0.001).mean() < most

@@ -97,7 +97,7 @@ def test_which_models_promise_a_law():
 
 
 @pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(u=velocities)
 def test_states_obey_the_declared_law_on_a_closed_grid(name, spec, u):
     network = closed(name, **spec)
@@ -105,7 +105,7 @@ def test_states_obey_the_declared_law_on_a_closed_grid(name, spec, u):
 
 
 @pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(u=velocities)
 def test_rollouts_are_equivariant_on_a_closed_grid(name, spec, u):
     network = closed(name, **spec)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowsim import InputError
 from flowsim.scenes.sequences import Sequences, class_labels, observer_actions
 from stimuli import digit_world, optic_flow
 
@@ -42,6 +43,21 @@ def test_actions_stay_on_the_cpu(world):
     elsewhere = Sequences.of(world).to(torch.device("meta"))
     assert elsewhere.frames.device.type == elsewhere.label.device.type == "meta"
     assert elsewhere.actions.device.type == "cpu"
+
+
+def test_actions_are_found_by_the_names_of_their_dimensions(world):
+    turned = world.transpose("time", "trial", ...)
+    assert torch.equal(observer_actions(turned), observer_actions(world))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_actions_that_are_not_known_are_refused(wrong, world):
+    action = world.action_vx.astype(float).copy()
+    action[2, 1] = wrong
+    with pytest.raises(InputError, match=r"NaN or infinite in trial 2, frame 1\. Give the motion of every"):
+        Sequences.of(world.assign_coords(action_vx=action))
+    with pytest.raises(InputError, match=r"expected action_v[yx] \(trial, time\).*; got \(trial\)"):
+        observer_actions(world.assign_coords(action_vx=world.action_vx.isel(time=0, drop=True)))
 
 
 def test_a_stimulus_without_labels_and_actions(rng):

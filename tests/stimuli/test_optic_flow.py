@@ -75,7 +75,7 @@ def test_a_mixture_has_all_three():
 
 
 def test_motions_must_be_possible():
-    with pytest.raises(InputError, match="at least one of the motions translation, .*; got an empty list"):
+    with pytest.raises(InputError, match=r"motions: input should be a list of at least 1; got \[\]"):
         generate(motions=[])
     with pytest.raises(InputError, match="by expansion needs a scene with depth; got depth 1"):
         generate(depth=1.0)

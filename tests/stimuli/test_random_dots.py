@@ -105,7 +105,7 @@ def test_dots_live_as_long_as_they_should():
 
 
 def test_lists_of_dots_must_not_be_empty():
-    with pytest.raises(InputError, match="at least one of directions and of speeds; got an empty list"):
+    with pytest.raises(InputError, match=r"speeds: input should be a list of at least 1; got \[\]"):
         generate(speeds=[])
 
 

@@ -203,3 +203,21 @@ def test_help_says_what_is_read_and_written(verb, capsys):
     text = capsys.readouterr().out
     assert "Reads" in text
     assert "writes" in text
+
+
+def test_the_reference_is_the_flow_at_rest(monkeypatch):
+    """Also in a user's own probe, in which it is not the first."""
+
+    class Reversed:
+        @staticmethod
+        def generate(split, rng, *, trials: int = 1):
+            made = moving_digits.generate(
+                split, rng, trials=trials, height=16, width=16, frames=4, probe_speed=1
+            )
+            return made.isel(flow=slice(None, None, -1))
+
+    monkeypatch.setattr(preview.ideas, "load", lambda *_: Reversed)
+    drawn = preview.sample("any", "probe", {})
+    titles = [words[0] for words in drawn.truth]
+    assert titles.count("reference") == 1
+    assert titles[-1] == "reference"

@@ -13,6 +13,7 @@ from flowsim.views.report import (
     collected_provenance,
     effect_table,
     findings,
+    for_every_run,
     number,
     page,
     summary_row,
@@ -28,6 +29,7 @@ def values(better="lower", /, *, attrs=(), **by_network):
     return xr.DataArray(numbers, coords, "run", attrs=dict(attrs) | ({"better": better} if better else {}))
 
 
+LONG = (pytest.mark.slow, pytest.mark.calibration)
 RATIO = {"scale": "ratio"}
 
 
@@ -62,6 +64,31 @@ def test_cells_give_the_mean_and_the_seeds():
     assert (row.label, row.note) == ("test MSE \u2193", "")
     many = summary_row("dimensions", values(None, a=[4.0, 1.0, 2.0, 3.0]), ["a"], []).cells[0]
     assert (many.text, many.seeds) == ("2.50", "1.00 to 4.00")
+
+
+def test_seeds_without_a_value_are_counted():
+    answer = values(a=[1.0, np.nan], b=[8.0, 4.0, np.nan], c=[1.0, 2.0])
+    cells = summary_row("test MSE", answer, ["a", "b", "c"], []).cells
+    assert [cell.seeds for cell in cells] == ["1 of 2 seeds", "2 of 3 seeds: 8.00, 4.00", "1.00, 2.00"]
+
+
+def test_runs_that_could_not_be_judged_keep_their_place():
+    """The first network stays the reference, and no network is compared with another one instead."""
+    networks, seeds = ["a", "a", "b", "b", "c", "c"], list("010101")
+    run = [f"{n}-seed{s}" for n, s in zip(networks, seeds, strict=True)]
+    names = {"run": run, "network": ("run", networks), "seed": ("run", seeds)}
+    every = xr.Dataset(coords={**names, "refused": ("run", ["silent", "silent", "", "silent", "", ""])})
+    judged = values(b=[1.0], c=[3.0, 5.0]).assign_coords(run=[run[2], *run[4:]])
+    filled = for_every_run(judged, every)
+    row = summary_row("error", filled, ["a", "b", "c"], [])
+    assert [cell.text for cell in row.cells] == ["could not be judged", "1.00", "4.00"]
+    assert row.cells[1].seeds == "1 of 2 seeds"
+    said = found(error=filled)
+    assert (said.reference, said.comparisons, said.sentences) == ("a", 0, [])
+    effects = effect_table("error", filled, ["a", "b", "c"]).rows
+    assert [(row.network, row.n, row.effect.value) for row in effects[1:]] == [("b", 1, ""), ("c", 2, "")]
+    unchanged = every.assign_coords(refused=("run", [""] * 6))
+    assert for_every_run(judged, unchanged) is judged
 
 
 @pytest.mark.parametrize(("attrs", "mean", "note"), [({}, "2.50", ""), (RATIO, "2.00", "geometric mean")])
@@ -151,18 +178,23 @@ def draws(rng, kind, networks, seeds):
     [
         (3, 2, 4, 15),
         (14, 2, 4, 5),
-        pytest.param(3, 2, 8, 200, marks=pytest.mark.slow),
-        pytest.param(3, 5, 8, 200, marks=pytest.mark.slow),
-        pytest.param(14, 2, 4, 200, marks=pytest.mark.slow),
+        pytest.param(3, 2, 8, 200, marks=LONG),
+        pytest.param(3, 5, 8, 200, marks=LONG),
+        pytest.param(14, 2, 4, 200, marks=LONG),
     ],
 )
-def test_reports_on_equal_networks_hardly_ever_say_that_they_differ(networks, seeds, rows, reports, rng):
+def test_reports_on_equal_networks_hardly_ever_say_that_they_differ(
+    networks, seeds, rows, reports, rng, calibration
+):
     """At most 5 % of whole reports may have a sentence, and at most 5 % a green cell; and 2 standard errors."""
     kinds = ("error", "share", "R2", "any")
     said = [
         found(**{f"row {i}": draws(rng, kinds[i % 4], networks, seeds) for i in range(rows)})
         for _ in range(reports)
     ]
+    world = f"{networks} equal networks, {seeds} seeds, {rows} quantities"
+    calibration.rate("report", "any sentence", [bool(one.sentences) for one in said], world)
+    calibration.rate("report", "any green cell", [bool(one.best) for one in said], world)
     most = 0.05 + 2 * np.sqrt(0.05 * 0.95 / reports)
     assert np.mean([bool(one.sentences) for one in said]) <= most
     assert np.mean([bool(one.best) for one in said]) <= most

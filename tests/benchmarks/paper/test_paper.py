@@ -63,6 +63,19 @@ def test_verdict_on_an_ordering():
     assert ordering(good, "other", says, "mse") is None
 
 
+def test_a_flow_of_which_a_law_says_nothing_is_not_passed_over():
+    """One of two moving flows is covered by transport+shift, and obeys it."""
+    error = xr.DataArray(
+        [[[0, 0], [1.4, 1.5], [1.3, 1.2]], [[0, 0], [np.nan, np.nan], [0, 0]]],
+        {"law": ["invariant", "transport+shift"]},
+        ("law", "flow", "time"),
+    )
+    coverage = xr.DataArray([[1, 1, 1], [1, 0, 0.5]], dims=("law", "flow"))
+    found = measures("equivariance_error", xr.Dataset({"error": error, "coverage": coverage}))
+    assert np.isnan(found["law_error"])
+    assert found["best_law_error"] == 1.5
+
+
 @pytest.mark.parametrize(
     ("fernn", "grnn", "verdict"),
     [
