@@ -27,7 +27,7 @@ from flowsim.network import Network, build_from_settings
 from flowsim.recording.open import open_recording
 from flowsim.recording.record import record
 from flowsim.recording.settings import RecordBlock
-from flowsim.training.settings import task_of
+from flowsim.training.settings import lengths_needed, task_of
 
 FEW = 2
 """Trials drawn, and channels built, for the checks."""
@@ -177,13 +177,14 @@ def check_lengths_for_training(rehearsal: Rehearsal) -> None:
     """The stimuli are as long as training and validation need."""
     train = rehearsal.experiment.train
     task = task_of(train)
-    for split, warm_up in (("train", train.warm_up), ("valid", 0)):
+    for split, needed in (("train", lengths_needed(train)), ("valid", {task.frames_in_words: task.frames})):
         frames = rehearsal.stimuli[split].sizes["time"]
-        if frames < warm_up + task.frames:
-            raise InputError(
-                f"train: warm_up {warm_up} + {task.frames_in_words} must fit in the {frames} frames of "
-                f"stimulus.{split}; lengthen it or shorten them"
-            )
+        for settings, length in needed.items():
+            if frames < length:
+                raise InputError(
+                    f"train: {settings} must fit in the {frames} frames of stimulus.{split}; lengthen it or "
+                    "shorten them"
+                )
 
 
 def check_stimulus_of_task(rehearsal: Rehearsal) -> None:

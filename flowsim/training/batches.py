@@ -25,7 +25,7 @@ from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.scenes.scene import Scene
 from flowsim.scenes.sequences import Sequences, class_labels, observer_actions
-from flowsim.training.settings import TrainBlock, task_of
+from flowsim.training.settings import TrainBlock, lengths_needed
 
 POOL = 2048
 """Trials drawn at once, at least a batch."""
@@ -165,7 +165,7 @@ def training_source(path: Path, settings: TrainBlock, seed: int, device: torch.d
         If the file cannot be read or its sequences are too short; to stream, if it does not say how it was
         made, or not by split train.
     """
-    frames_needed = settings.warm_up + task_of(settings).frames
+    frames_needed = max(lengths_needed(settings).values())
     if settings.stream:
         return stream_like(path, frames_needed, seed, settings.batch, device)
     return Shuffled(sequences_of(path, frames_needed).to(device), settings.batch, seed)
@@ -216,6 +216,6 @@ def check_length(path: Path, stimulus: xr.Dataset, frames_needed: int) -> None:
     """Raise InputError if the sequences of a stimulus are shorter than ``frames_needed``."""
     if stimulus.sizes["time"] < frames_needed:
         raise InputError(
-            f"{path}: expected at least {frames_needed} frames (warm_up + context + horizon); it has "
-            f"{stimulus.sizes['time']}"
+            f"{path}: expected at least {frames_needed} frames (warm_up or own_predictions + context + "
+            f"horizon); it has {stimulus.sizes['time']}"
         )

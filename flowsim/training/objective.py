@@ -1,12 +1,16 @@
 """One batch through a network: noise, warm-up, context and horizon, and the loss that its task defines.
 
-Two things keep long rollouts from drifting. Neither touches the law.
+Three things keep long rollouts from drifting. None touches the law.
 
 - Gaussian noise is added to every frame that the network takes in, whether seen or predicted, so that it
   learns to correct small errors instead of adding them up.
 - In every other step the network has already watched a random number of frames, up to ``warm_up`` and without
   gradient, when the context begins. A recurrence whose state keeps growing shows there, but not in a short
   sequence from rest.
+- In the other steps, once the training is on its way, the network has already predicted a random number of
+  frames, up to ``own_predictions`` and without gradient, from its own predictions, when the horizon that it
+  learns from begins. It learns from what a long rollout meets, at the cost of a short one (Bengio et al. 2015
+  mix true and predicted frames at random; here they are all predicted, as in a rollout).
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 
 from flowsim.network import Network, State, Step
 from flowsim.scenes.sequences import Sequences
-from flowsim.training.settings import TrainBlock, task_of
+from flowsim.training.settings import FIRST_WITHOUT_OWN, TrainBlock, task_of
 from flowsim.training.task import actions_for
 
 
@@ -31,37 +35,45 @@ class Batch:
     Attributes
     ----------
     sequences : Sequences
-        As long as warm-up, context and horizon together.
+        As long as warm-up, context, own predictions and horizon together.
     noise : Tensor (trial, time, channel, y, x)
         Of unit variance.
     warm : int
         How many frames are watched before the context.
+    own : int
+        How many frames are predicted before the horizon.
     """
 
     sequences: Sequences
     noise: Tensor
     warm: int
+    own: int = 0
 
     @classmethod
-    def drawn(cls, sequences: Sequences, settings: TrainBlock, seed: int) -> Batch:
-        """Draw noise and warm-up: the same for the same seed, however the batch is split afterwards."""
+    def drawn(cls, sequences: Sequences, settings: TrainBlock, seed: int, done: float = 0) -> Batch:
+        """Draw noise, warm-up and own predictions: the same for the same seed, however the batch is split
+        afterwards. ``done`` is the share of the training that is over.
+        """
         longest = settings.warm_up if seed % 2 else 0
-        warm = int(torch.randint(longest + 1, (), generator=torch.Generator().manual_seed(seed)))
-        end = settings.warm_up + task_of(settings).frames
-        sequences = sequences.between(settings.warm_up - warm, end)
+        most_own = 0 if seed % 2 or done < FIRST_WITHOUT_OWN else settings.own_predictions
+        generator = torch.Generator().manual_seed(seed)
+        warm = int(torch.randint(longest + 1, (), generator=generator))
+        own = int(torch.randint(most_own + 1, (), generator=generator))
+        first = settings.warm_up - warm if warm else max(0, settings.warm_up - own)
+        sequences = sequences.between(first, first + warm + own + task_of(settings).frames)
         frames = sequences.frames
         generator = torch.Generator(frames.device).manual_seed(seed)
         noise = torch.empty_like(frames)
         for time in range(frames.shape[1]):
             noise[:, time] = noise.new_empty(frames[:, time].shape).normal_(generator=generator)
-        return cls(sequences, noise, warm)
+        return cls(sequences, noise, warm, own)
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def part(self, chosen: slice) -> Batch:
         """Some of the sequences."""
-        return Batch(self.sequences[chosen], self.noise[chosen], self.warm)
+        return Batch(self.sequences[chosen], self.noise[chosen], self.warm, self.own)
 
 
 def losses(network: Network, settings: TrainBlock, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -72,13 +84,14 @@ def losses(network: Network, settings: TrainBlock, batch: Batch) -> tuple[Tensor
     task = task_of(settings)
     passage = Passage(network, settings, batch)
     end = batch.sequences.frames.shape[1]
+    begin = settings.context + batch.own if batch.own else batch.warm
     state = network.start(len(batch))
     # An autocast of its own: it keeps the weights that it casts, and those cast here have no gradient.
     with torch.no_grad(), passage.autocast():
-        for step in passage.steps(state, range(batch.warm), predict_from=end):
+        for step in passage.steps(state, range(begin), settings.context if batch.own else end):
             state = step.carried
     with passage.autocast():
-        predictions, state = passage.run(state, range(batch.warm, end))
+        predictions, state = passage.run(state, range(begin, end))
         output = task.output(network, predictions, state)
     return task.loss(output, batch.sequences)
 
@@ -135,8 +148,10 @@ class Passage:
     def _run_piece(self, times: range, *state: Tensor) -> tuple[list[Tensor], State]:
         task = task_of(self.settings)
         end = self.batch.sequences.frames.shape[1]
+        own = self.batch.own
+        first = self.settings.context + own if own else task.first_prediction(self.batch.warm)
         predictions = []
-        for step in self.steps(state, times, task.first_prediction(self.batch.warm)):
+        for step in self.steps(state, times, first):
             if step.decoded is not None:
                 predictions.append(step.decoded)
         carries_on = task.reads_last_state or times.stop < end

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flowsim.specification import Block, Count, Positive, Settings
@@ -16,6 +16,12 @@ def _known_task(name: str) -> str:
         expected = " or ".join(repr(task) for task in TASKS)
         raise PydanticCustomError("unknown_task", "Input should be {expected}", {"expected": expected})
     return name
+
+
+FIRST_WITHOUT_OWN = 0.3
+"""Share of the training without own predictions before those that are learned from; a network that does not
+predict yet has nothing to learn from them.
+"""
 
 
 class BudgetBlock(Block):
@@ -41,7 +47,9 @@ class TrainBlock(Block):
     ``noise`` the standard deviation of what is added to every frame that the network takes in, and
     ``warm_up`` the largest number of frames that it watches before the context. The error of predictions made
     within the context counts ``context_weight`` times that over the horizon; with 0, as published, none are
-    made. The learning rate rises briefly and then falls to 0 along half a ``cosine`` over all ``sequences``,
+    made. Once `FIRST_WITHOUT_OWN` of the training is over, every other step has the network first predict up
+    to ``own_predictions`` frames by itself, and learns from the horizon after them: from what a long rollout
+    meets. The learning rate rises briefly and then falls to 0 along half a ``cosine`` over all ``sequences``,
     or is ``constant``, as published. A ``budget`` stops before the end.
 
     Three settings trade time for memory, or precision for speed. ``micro_batch`` splits each batch into
@@ -62,12 +70,19 @@ class TrainBlock(Block):
     clip: Positive = 1.0
     noise: Annotated[float, Field(ge=0)] = 0.0
     warm_up: Annotated[int, Field(ge=0)] = 0
+    own_predictions: Annotated[int, Field(ge=0)] = 0
     context_weight: Annotated[float, Field(ge=0)] = 0.5
     validate_every: Count = 1600
     micro_batch: Count | None = None
     recompute: Count | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     budget: BudgetBlock = BudgetBlock()
+
+    @model_validator(mode="after")
+    def _own_predictions_are_predicted(self) -> Self:
+        if self.own_predictions and self.task != "predict":
+            raise PydanticCustomError("no_predictions", "own_predictions need task predict; leave them out")
+        return self
 
 
 class OwnTrainBlock(Block):
@@ -100,3 +115,13 @@ SAME_RESULT = {"train": {"micro_batch", "recompute", "budget"}}
 def task_of(settings: TrainBlock) -> Task:
     """The task of a training."""
     return TASKS[settings.task](settings.context, settings.horizon, settings.context_weight)
+
+
+def lengths_needed(settings: TrainBlock) -> dict[str, int]:
+    """How many frames a training sequence needs, by the sums of settings that ask for them."""
+    task = task_of(settings)
+    return {
+        f"warm_up {settings.warm_up} + {task.frames_in_words}": settings.warm_up + task.frames,
+        f"own_predictions {settings.own_predictions} + {task.frames_in_words}": settings.own_predictions
+        + task.frames,
+    }

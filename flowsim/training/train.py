@@ -117,7 +117,8 @@ def train(
     losses_since_validation: list[Tensor] = []
     out_of_time = bool(training.step) and is_out_of_time(settings.budget, started)
     while training.step < final_step and not out_of_time:
-        batch = Batch.drawn(source[training.step], settings, seed * 1_000_003 + training.step + 1)
+        done = training.step / total_steps(settings)
+        batch = Batch.drawn(source[training.step], settings, seed * 1_000_003 + training.step + 1, done)
         losses_since_validation.append(training.take_step(batch))
         sequences_seen = training.step * settings.batch
         out_of_time = is_out_of_time(settings.budget, started)

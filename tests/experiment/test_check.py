@@ -80,6 +80,11 @@ def test_the_default_experiment_is_as_promised():
             r"warm_up 2 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train",
         ),
         (
+            "train.own_predictions",
+            4,
+            r"own_predictions 4 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train",
+        ),
+        (
             "networks.grnn.train",
             {"horizon": 2},
             "networks.grnn.train: unknown key 'horizon'; expected one of: learning_rate, budget",

@@ -127,3 +127,39 @@ def test_actions_reach_a_network_that_observes(small):
     expected = net.rollout(told.frames[:, 2:5], 2, told.actions[:, 2:7]) - told.frames[:, 5:7]
     unnoised = small.model_copy(update={"noise": 0.0})
     torch.testing.assert_close(losses(net, unnoised, batch)[1], expected.square().mean())
+
+
+def test_learning_after_own_predictions(data, network, small):
+    """The loss is the error of a rollout at those frames, and no gradient comes from what was before."""
+    settings = small.model_copy(update={"noise": 0.0, "own_predictions": 2, "horizon": 2})
+    net = network().double()
+    frames = data[0].frames[:3].double().requires_grad_()
+    drawn = [Batch.drawn(Sequences(frames), settings, seed, 0.3) for seed in range(0, 40, 2)]
+    assert {batch.own for batch in drawn} == {0, 1, 2}
+    assert {batch.warm for batch in drawn} == {0}
+    batch = next(batch for batch in drawn if batch.own == 2)
+    assert batch.sequences.frames.shape[1] == 7
+    loss, over_horizon = losses(net, settings, batch)
+    seen, truth = batch.sequences.frames[:, :3], batch.sequences.frames[:, 5:]
+    expected = (net.rollout(seen, 4)[:, 2:] - truth).square().mean()
+    assert loss.item() == over_horizon.item() == pytest.approx(expected.item(), abs=1e-12)
+    (through,) = torch.autograd.grad(loss, batch.sequences.frames)
+    assert not through[:, :5].any()
+
+
+def test_own_predictions_are_not_made_early_nor_after_a_warm_up(data, small):
+    settings = small.model_copy(update={"own_predictions": 2, "horizon": 2})
+    early = [Batch.drawn(data[0], settings, seed, 0.29) for seed in range(20)]
+    late = [Batch.drawn(data[0], settings, seed, 0.9) for seed in range(1, 21, 2)]
+    assert not any(batch.own for batch in early + late)
+    assert any(batch.warm for batch in late)
+
+
+@pytest.mark.parametrize("name", [n for n in ideas.names("flowsim.models") if n != "conv3d"])
+def test_every_network_learns_after_own_predictions(name, data, small):
+    settings = small.model_copy(update={"own_predictions": 2, "horizon": 2})
+    torch.manual_seed(0)
+    net = build(name, (9, 8), **({"patch": 1} if name == "attention" else {}))
+    drawn = (Batch.drawn(data[0][:3], settings, seed, 0.5) for seed in range(0, 40, 2))
+    losses(net, settings, next(batch for batch in drawn if batch.own == 2))[0].backward()
+    assert all(p.grad is not None and p.grad.any() for p in net.parameters() if p.requires_grad)

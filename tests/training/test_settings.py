@@ -19,6 +19,11 @@ def test_an_unknown_task():
         specification.validate(TrainBlock, {"task": "guess"}, "train")
 
 
+def test_own_predictions_need_predictions():
+    with pytest.raises(InputError, match=r"train: own_predictions need task predict; leave them out"):
+        specification.validate(TrainBlock, {"task": "classify", "own_predictions": 3}, "train")
+
+
 def test_what_decides_a_result():
     block = RunBlock(name="a", train=TrainBlock(batch=4, micro_batch=2))
     decisive = block.decisive()
