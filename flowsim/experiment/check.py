@@ -175,11 +175,14 @@ def check_contexts_of_recordings(rehearsal: Rehearsal) -> None:
 
 def check_lengths_for_training(rehearsal: Rehearsal) -> None:
     """The stimuli are as long as training and validation need."""
-    train = rehearsal.experiment.train
-    task = task_of(train)
-    for split, needed in (("train", lengths_needed(train)), ("valid", {task.frames_in_words: task.frames})):
+    experiment = rehearsal.experiment
+    task = task_of(experiment.train)
+    needed = {"train": lengths_needed(experiment.train), "valid": {task.frames_in_words: task.frames}}
+    for name in experiment.networks:
+        needed["train"] |= lengths_needed(train_block(experiment, name))
+    for split, lengths in needed.items():
         frames = rehearsal.stimuli[split].sizes["time"]
-        for settings, length in needed.items():
+        for settings, length in lengths.items():
             if frames < length:
                 raise InputError(
                     f"train: {settings} must fit in the {frames} frames of stimulus.{split}; lengthen it or "

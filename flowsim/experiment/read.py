@@ -77,11 +77,10 @@ def train_block(experiment: Experiment, name: str) -> TrainBlock:
     InputError
         If the network sets what it cannot set for itself.
     """
-    changes = specification.validate(
-        OwnTrainBlock, experiment.networks[name].get("train", {}), f"networks.{name}.train"
-    )
-    values = {key: getattr(changes, key) for key in changes.model_fields_set}
-    return experiment.train.model_copy(update={k: v for k, v in values.items() if v is not None})
+    where = f"networks.{name}.train"
+    changes = specification.validate(OwnTrainBlock, experiment.networks[name].get("train", {}), where)
+    own = changes.model_dump(exclude_unset=True, exclude_none=True)
+    return specification.validate(TrainBlock, experiment.train.model_dump() | own, where)
 
 
 def splits(experiment: Experiment) -> list[str]:

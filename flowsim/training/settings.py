@@ -91,6 +91,7 @@ class OwnTrainBlock(Block):
     """
 
     learning_rate: Positive | None = None
+    own_predictions: Annotated[int, Field(ge=0)] | None = None
     budget: BudgetBlock | None = None
 
 

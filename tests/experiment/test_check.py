@@ -86,8 +86,13 @@ def test_the_default_experiment_is_as_promised():
         ),
         (
             "networks.grnn.train",
+            {"own_predictions": 4},
+            r"own_predictions 4 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train",
+        ),
+        (
+            "networks.grnn.train",
             {"horizon": 2},
-            "networks.grnn.train: unknown key 'horizon'; expected one of: learning_rate, budget",
+            "networks.grnn.train: unknown key 'horizon'; expected one of: learning_rate, own_predictions, budget",
         ),
         (
             "record.test.context",
