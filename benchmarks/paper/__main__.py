@@ -19,7 +19,7 @@ import torch
 from benchmarks.paper.collect import collected, read_table
 from benchmarks.paper.page import write
 
-SMALL = ["flowing_mnist_small", "flowing_mnist_velocity_small"]
+SMALL = ["flowing_mnist_small", "flowing_mnist_velocity_small", "digits_long", "digits_ablation"]
 PUBLISHED = [
     *("flowing_mnist", "flowing_mnist_velocity", "flowing_mnist_controls"),
     *("rotating_mnist", "rotating_mnist_velocity", "moving_kth", "moving_actions"),

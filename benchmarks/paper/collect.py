@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from analysis import equivariance_error
+from benchmarks.paper.verdicts import MULTIPLES, SPEED
 from flowsim.experiment.read import read, runs
 from flowsim.files import netcdf
 
-AHEAD = (10, 70)
-"""Predicted frames between which an error may grow: the trained horizon and seven times that."""
 SPEEDS = (0, 1, 2)
 """Speeds of the camera at which accuracy is reported, in px/frame."""
 
@@ -25,8 +25,11 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
     if analysis == "prediction_error":
         return {"mse": float(result.mse.mean())}
     if analysis == "length_generalisation":
-        errors = {f"mse_{ahead}": float(result.mse.sel(ahead=ahead)) for ahead in AHEAD}
-        return {**errors, f"mse_mean_{AHEAD[1]}": float(result.mse_mean.sel(ahead=AHEAD[1]))}
+        at = {
+            n: result.sel(ahead=n * result.horizon) for n in MULTIPLES if n * result.horizon in result.ahead
+        }
+        errors = {f"mse_{n}h": float(then.mse) for n, then in at.items()}
+        return {**errors, "mse_mean": float(at[max(at)].mse_mean)}
     if analysis == "velocity_generalisation":
         return {name: float(result[name]) for name in ("mse_trained", "mse_novel")}
     if analysis == "equivariance_error":
@@ -48,12 +51,31 @@ def accuracies(result: xr.Dataset) -> dict[str, float]:
 def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:
     """Rows of one experiment whose report is in ``folder``: one per run and measure."""
     block = read(f"experiments/{experiment}.yaml")
+    curves = {run: learning_curve(folder, run) for run in runs(block)}
+    goal = final_error({run: curves[run] for run, (network, _) in runs(block).items() if network == "grnn"})
     for run, (network, seed) in runs(block).items():
         about = {"experiment": experiment, "network": network, "seed": seed, **about_run(folder, run)}
         for analysis in block.analyse:
             file = folder / f"analyses/{analysis}/{run}.h5"
             for measure, value in measures(analysis, netcdf.read(file, "analysis")).items():
                 yield {**about, "measure": measure, "value": value}
+        if np.isfinite(goal):
+            yield {**about, "measure": SPEED, "value": sequences_until(goal, curves[run])}
+
+
+def learning_curve(folder: Path, run: str) -> xr.DataArray:
+    """Validation error (sequences) of one run."""
+    return netcdf.read(folder / f"analyses/training_speed/{run}.h5", "analysis").valid_loss.load()
+
+
+def final_error(curves: Mapping[str, xr.DataArray]) -> float:
+    """The lowest validation error that a network reaches, median over its seeds; NaN if it has none."""
+    return float(np.median([curve.min() for curve in curves.values()])) if curves else np.nan
+
+
+def sequences_until(goal: float, curve: xr.DataArray) -> float:
+    """Sequences seen at the first validation with an error of ``goal`` or less; NaN if there is none."""
+    return float(curve.sequences.where(curve <= goal).min())
 
 
 def about_run(folder: Path, run: str) -> dict[str, Any]:

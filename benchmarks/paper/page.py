@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.paper.verdicts import FAR, HOLDS, accuracies, compared, judged, origin, rows_of, stated
+from benchmarks.paper.verdicts import FAR, HOLDS, accuracies, compared, judged, origin, parts, rows_of, stated
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 TEMPLATE = Path(__file__).with_name("paper.md.j2")
@@ -32,7 +32,12 @@ def write(table: pd.DataFrame, into: Path) -> None:
     published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
     table = table.assign(value=pd.to_numeric(table.value, errors="coerce"))
     experiments = list(dict.fromkeys(table.experiment))
-    predicting = [name for name in experiments if not rows_of(table, name, "fernn", "mse").empty]
+    ablations = {name: row for name, row in published["ablations"].items() if name in experiments}
+    predicting = [
+        name
+        for name in experiments
+        if name not in ablations and not rows_of(table, name, "fernn", "mse").empty
+    ]
     classifying = [name for name in experiments if not rows_of(table, name, "fernn", "accuracy").empty]
     page = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
         TEMPLATE.read_text(encoding="utf-8")
@@ -40,6 +45,7 @@ def write(table: pd.DataFrame, into: Path) -> None:
     text = page.render(
         numbers=[judged(table, row) for row in published["numbers"]],
         statements=[judgement for row in published["statements"] for judgement in stated(table, row)],
+        parts={name: parts(table, name, adds) for name, adds in ablations.items()},
         accuracies={name: accuracies(table, name) for name in classifying},
         origins={name: origin(table[table.experiment == name]) for name in experiments},
         compared={name: compared(table, name, published["controls"]) for name in predicting},

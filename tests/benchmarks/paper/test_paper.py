@@ -11,9 +11,9 @@ import xarray as xr
 import yaml
 
 from benchmarks.paper import __main__ as command
-from benchmarks.paper.collect import collected, measures
+from benchmarks.paper.collect import collected, final_error, measures, sequences_until
 from benchmarks.paper.page import PUBLISHED, write
-from benchmarks.paper.verdicts import compared, growth, judged, ordering
+from benchmarks.paper.verdicts import MULTIPLES, SPEED, compared, growth, judged, ordering, parts, speed
 from flowsim import open_recording
 from flowsim.__main__ import main
 from flowsim.experiment.plan import jobs
@@ -95,6 +95,66 @@ def test_verdict_on_growth(fernn, grnn, verdict):
     assert growth(table({k: v for k, v in values.items() if k[0] == "fernn"}), "e", ["a", "b"]) is None
 
 
+def test_growth_is_judged_of_the_best_fernn():
+    """Gates may hold what the plain network does not; at novel velocities, V decides and not the gates."""
+    pairs = {"fernn": (1, 3), "fernn_gru": (1, 1.1), "fernn_part": (1, 2), "grnn": (1, 9)}
+    found = {(name, m): [v] for name, pair in pairs.items() for m, v in zip("ab", pair, strict=True)}
+    assert growth(table(found), "e", ["a", "b"])["verdict"].startswith("as published: fernn_gru holds")
+    novel = {(name, "mse_novel" if m == "b" else m): v for (name, m), v in found.items()}
+    verdict = growth(table(novel), "e", ["a", "mse_novel"])["verdict"]
+    assert verdict.startswith("not as published: fernn does not hold")
+
+
+def curve(*errors):
+    """A learning curve with a validation every 10 sequences."""
+    return xr.DataArray(list(errors), {"sequences": 10 * np.arange(1, 1 + len(errors))}, ("sequences",))
+
+
+def test_sequences_until_the_final_error_of_the_grnn():
+    goal = final_error({"a": curve(9, 3, 4), "b": curve(9, 8, 5), "c": curve(9, 9, 9)})
+    assert goal == 5
+    assert [sequences_until(goal, c) for c in (curve(7, 5, 1), curve(5, 6, 7))] == [20, 10]
+    assert np.isnan(sequences_until(goal, curve(9, 6)))
+    assert np.isnan(final_error({}))
+
+
+@pytest.mark.parametrize(
+    ("fernn", "verdict"),
+    [
+        ([10, 20], "as published: grnn needs 6 times the sequences of fernn"),
+        ([100, 140], "not as published: grnn needs 0.75 times the sequences of fernn"),
+        ([10, float("nan")], "not as published: fernn does not reach it in every seed"),
+    ],
+)
+def test_verdict_on_speed(fernn, verdict):
+    found = {("grnn", SPEED): [80, 100], ("fernn", SPEED): fernn}
+    assert speed(table(found), "e")["verdict"] == verdict
+    assert speed(table({("fernn", SPEED): fernn}), "e") is None
+
+
+def test_parts_are_compared_within_their_family():
+    errors = {"fernn": 4, "fernn_own": 1, "conv_lstm": 6, "conv_lstm_own": 3}
+    found = {(name, m): [v] for name, v in errors.items() for m in ("mse", *(f"mse_{n}h" for n in MULTIPLES))}
+    rows = parts(table(found), "e", {"": "nothing", "own": "own predictions"})
+    assert [(row["network"], row["adds"], row["ratio"]) for row in rows] == [
+        ("fernn", "nothing", "1"),
+        ("fernn_own", "own predictions", "0.25"),
+        ("conv_lstm", "nothing", "1"),
+        ("conv_lstm_own", "own predictions", "0.5"),
+    ]
+    assert rows[1]["later"] == ["1"] * len(MULTIPLES)
+
+
+def test_every_network_of_an_ablation_is_said():
+    for name, adds in yaml.safe_load(PUBLISHED.read_text())["ablations"].items():
+        networks = yaml.safe_load(Path(f"experiments/{name}.yaml").read_text())["networks"]
+        assert {end for end in adds if end} == {
+            end for end in adds if end and any(network.endswith(f"_{end}") for network in networks)
+        }
+        plain = [n for n in networks if not any(n.endswith(f"_{end}") for end in adds if end)]
+        assert plain == ["fernn", "grnn", "conv_lstm"]
+
+
 def test_what_diverged_gets_no_verdict():
     nan = float("nan")
     lost = "no number in 1 of 2 measurements: diverged"
@@ -107,11 +167,10 @@ def test_what_diverged_gets_no_verdict():
 
 def test_a_network_that_predicts_nothing_is_called_so():
     values = {("fernn", "a"): [1], ("fernn", "b"): [1], ("grnn", "a"): [9], ("grnn", "b"): [12]}
-    blank = {("grnn", "mse_mean_70"): [9.5]}
+    blank = {("grnn", "mse_mean"): [9.5]}
     assert "the error of the mean frame" in growth(table(values | blank), "e", ["a", "b"])["verdict"]
     assert (
-        "mean frame"
-        not in growth(table(values | {("grnn", "mse_mean_70"): [90]}), "e", ["a", "b"])["verdict"]
+        "mean frame" not in growth(table(values | {("grnn", "mse_mean"): [90]}), "e", ["a", "b"])["verdict"]
     )
 
 
@@ -124,7 +183,7 @@ def test_accuracies_have_a_table_of_their_own(tmp_path):
 
 
 def test_controls_are_compared_with_the_network_whose_law_they_lack():
-    measured = ("mse", "mse_10", "mse_70", "best_law_error")
+    measured = ("mse", "mse_1h", "mse_7h", "best_law_error")
     values = {
         (name, m): [v]
         for name, v in (("fernn", 1.0), ("permuted", 3.0), ("conv_lstm", 0.5))
@@ -193,7 +252,8 @@ def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
         recording = f"{at}/recordings/fernn-seed0/{job['reads']}.h5"
         main(["analyse", name, "--recording", recording, "--into", f"{at}/analyses/{name}/fernn-seed0.h5"])
     rows = pd.DataFrame(collected(at, "tiny"))
-    assert set(rows.measure) == {"mse", "mse_10", "mse_70", "mse_mean_70", "law_error", "best_law_error"}
+    later = {f"mse_{n}h" for n in MULTIPLES}
+    assert set(rows.measure) == {"mse", *later, "mse_mean", "law_error", "best_law_error"}
     assert set(rows.partial) == {"after 4 of 8 sequences"}
     assert set(rows.sequences) == {4}
     assert rows.set_index("measure").value["law_error"] < 1e-5
@@ -242,7 +302,7 @@ def test_a_page_from_a_table_alone(tmp_path):
     values = {
         (n, m): [1.0, 1.1]
         for n in ("fernn", "grnn")
-        for m in ("mse", "mse_10", "mse_70", "law_error", "best_law_error")
+        for m in ("mse", "mse_1h", "mse_7h", "law_error", "best_law_error")
     }
     write(table(values), tmp_path / "paper.md")
     assert "| `grnn` |" in (tmp_path / "paper.md").read_text()
