@@ -42,7 +42,7 @@ imports what it likes; an analysis never another, and no network.
 EVERYTHING = {"commands"}
 STANDARD = {
     *("__future__", "abc", "collections", "contextlib", "dataclasses", "functools", "importlib", "inspect"),
-    *("itertools", "math", "pkgutil", "re", "types", "typing"),
+    *("itertools", "math", "pkgutil", "re", "types", "typing", "warnings"),
 }
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

@@ -6,7 +6,9 @@ give these their meaning as flows.
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,20 +45,69 @@ def _phase(frequency: Tensor, displacement: Tensor) -> Tensor:
 def about_centre(x: Tensor, angle: float, scale: float) -> Tensor:
     """``x`` (..., y, x) turned by ``angle`` degrees and grown by ``scale`` about the centre, sampled
     bicubically.
+
+    All images move alike, and so by one sparse matrix, made once for each amount and frame: for many maps
+    several times as fast as `turn`, whose gradient is ten times as slow.
     """
     exact = torch.promote_types(x.dtype, torch.float32)
-    grid = _sources_about_centre((x.shape[-2], x.shape[-1]), angle, scale, exact, x.device)
-    images = x.reshape(x.shape[0] if x.ndim > 3 else 1, -1, *x.shape[-2:])
-    return turn(images, grid).reshape(x.shape)
+    matrices = _about_centre_matrices((x.shape[-2], x.shape[-1]), angle % 360, scale, exact, x.device)
+    with torch.autocast(x.device.type, enabled=False):
+        moved: Tensor = _Sampled.apply(x.to(exact).reshape(-1, x.shape[-2] * x.shape[-1]), *matrices)
+    return moved.to(x.dtype).reshape(x.shape)
+
+
+class _Sampled(torch.autograd.Function):
+    """Images (image, pixel) times a sparse matrix (pixel, source), whose transpose the gradient takes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
+        ctx.matrices = matrix, transposed
+        return (matrix @ x.T.contiguous()).T.contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        matrix, transposed = ctx.matrices
+        return _Sampled.apply(gradient, transposed, matrix), None, None
 
 
 @lru_cache(256)
-def _sources_about_centre(
+def _about_centre_matrices(
     shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """Where each pixel comes from, (1, y, x, 2); see `sources`."""
-    exact = torch.tensor([[angle], [scale]], dtype=torch.float64)
-    return sources(shape, exact[0], exact[1]).to(device, dtype)
+) -> tuple[Tensor, Tensor]:
+    """The weights with which pixels are sampled (pixel, source), and transposed, both sparse by rows."""
+    amounts = torch.tensor([[angle], [scale]], dtype=torch.float64)
+    source, weight = bicubic(sources(shape, amounts[0], amounts[1])[0], shape)
+    pixel = torch.arange(len(source))[:, None].expand_as(source)
+    inside = weight != 0
+    at = torch.stack([pixel[inside], source[inside]])
+    size = (len(source), shape[0] * shape[1])
+    made = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse", UserWarning)  # a beta, says torch, once per process
+        for indices, (rows, columns) in ((at, size), (at.flip(0), size[::-1])):
+            matrix = torch.sparse_coo_tensor(indices, weight[inside].to(dtype), (rows, columns))
+            made.append(matrix.to_sparse_csr().to(device))
+    return made[0], made[1]
+
+
+def bicubic(grid: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The 16 pixels around each place of a ``grid`` (y, x, 2) of `sources`, and their weights.
+
+    Both are (place, pixel), pixels counted row by row; a pixel outside the frame has weight 0. Cubic
+    convolution (Keys, 1981) with the slope -0.75 of `torch.nn.functional.grid_sample`.
+    """
+    indices, weights = [], []
+    for side, place in zip(shape, (grid[..., 1].flatten(), grid[..., 0].flatten()), strict=True):
+        at = ((place + 1) * side - 1) / 2
+        index = at.floor().long()[:, None] + torch.arange(-1, 3)
+        distance = (at[:, None] - index).abs()
+        near = (1.25 * distance - 2.25) * distance**2 + 1
+        far = -0.75 * (((distance - 5) * distance + 8) * distance - 4)
+        inside = (index >= 0) & (index < side)
+        weights.append(torch.where(distance <= 1, near, far) * inside)
+        indices.append(index.clamp(0, side - 1))
+    pixel = indices[0][:, :, None] * shape[1] + indices[1][:, None]
+    return pixel.flatten(1), (weights[0][:, :, None] * weights[1][:, None]).flatten(1)
 
 
 def turn(x: Tensor, grid: Tensor, interpolation: str = "bicubic") -> Tensor:

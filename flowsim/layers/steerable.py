@@ -1,62 +1,105 @@
-r"""Convolutions that turn with the image: steerable kernels and an orientation axis, the group C_N.
+r"""Convolutions that turn with the image: fields over orientations, held as Fourier series.
 
-A field with orientations has N channels for each of its own, at 0, 360/N, ... degrees; turning the image by
-one step turns every map and shifts the orientations by one. Kernels are sums of circular harmonics on
-Gaussian rings,
+A field gives each pixel a function of the orientation theta, held as the coefficients of its angular
+frequencies up to K (irreducible representations of SO(2)),
 
-    B_(r,m)(rho, phi) = exp(-(rho - r)^2 / 2 s^2) {cos, sin}(m phi),   r = 0, ..., k // 2,   m <= min(2 r, 3)
+    h(theta) = a_0 + sqrt 2 sum_k a_k cos(k theta) + b_k sin(k theta),     h_k = (a_k - i b_k) / sqrt 2.
 
-within rho <= k / 2. They are turned by any angle exactly, phi -> phi - angle, before they are sampled on
-pixels: no kernel is interpolated.
+Turning the image by an angle alpha turns every map and gives h_k the phase exp(-i k alpha): any angle, not
+only multiples of a step. A convolution that commutes with it takes frequency q to k by a circular harmonic of
+angular frequency q - k,
 
-Sources: Cohen & Welling (2016), Group equivariant convolutional networks; Weiler, Hamprecht & Storath
-(2018), Learning steerable filters for rotation equivariant CNNs: circular harmonics.
+    y_k = sum_q w B_(r, q-k) * h_q,     B_(r,m)(z) = (z / r)^m / m! exp(-|z|^2 / 2 (s r)^2),     |m| <= 2,
+
+at z = x + i y, for r = 1, ..., kernel // 2, and the pixel itself; w is complex, and z^m is conj(z)^-m where
+m < 0. These are Gaussian derivatives, with s = 0.60 px and, for r > 1, a correction, so that they turn
+exactly to leading order though they are but a few pixels; higher m would not. A function of the values acts
+on sampled angles; what that makes of higher frequencies is left out.
+
+Sources: Weiler, Hamprecht & Storath (2018), Learning steerable filters for rotation equivariant CNNs:
+circular harmonics; Worrall et al. (2017), Harmonic networks: frequencies coupled by their difference; Weiler
+& Cesa (2019), General E(2)-equivariant steerable CNNs: fields as Fourier series, sampled for a non-linearity.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-RING_WIDTH = 0.6
-"""Standard deviation s of a ring, in px."""
-HIGHEST = 3
-"""Highest angular frequency m: a ring of 3x3 or 5x5 pixels holds no more."""
+WIDTH = 1 / math.sqrt(math.log(16))
+"""Standard deviation of the narrowest Gaussian, in px: a pixel at a corner weighs a quarter of one at an
+edge.
+"""
 
 
-def harmonics(kernel: int, orientations: int) -> Tensor:
-    """The kernels B turned to each orientation, (orientation, harmonic, y, x), of norm 1 on average over a
-    turn.
-    """
+def harmonics(kernel: int) -> list[tuple[int, Tensor]]:
+    """Every harmonic (m, B (y, x)) with m >= 0, complex, of norm 1 where m = 0."""
     radius = kernel // 2
     axis = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    rho, phi = torch.hypot(axis[:, None], axis), torch.atan2(-axis[:, None], axis)
-    angles = 2 * math.pi / orientations * torch.arange(orientations, dtype=torch.float64)[:, None, None]
-    turned = []
-    for ring in range(radius + 1):
-        envelope = torch.exp(-((rho - ring) ** 2) / (2 * RING_WIDTH**2)) * (rho <= radius + 0.5)
-        turned.append((envelope / envelope.norm()).expand(orientations, -1, -1))
-        off_centre = envelope * (rho > 0)
-        off_centre = off_centre / off_centre.norm() * math.sqrt(2)
-        for m in range(1, min(2 * ring, HIGHEST) + 1):
-            turned += [off_centre * wave(m * (phi - angles)) for wave in (torch.cos, torch.sin)]
-    bank = torch.stack(turned, 1)
-    quarter, rest = divmod(orientations, 4)
-    if rest:
-        return bank
-    quarters = [torch.rot90(bank[:quarter], turns, (-2, -1)) for turns in range(4)]
-    return torch.cat(quarters)  # quarter turns are equal to the last bit
+    place = torch.complex(*torch.meshgrid(axis, -axis, indexing="xy"))
+    made = [(0, (place == 0).to(place.dtype))]
+    for r in range(1, radius + 1):
+        envelope = torch.exp(-place.abs().square() / (2 * (WIDTH * r) ** 2))
+        envelope = envelope / envelope.norm()
+        z = place / r
+        alias = (envelope * z**4).sum() / (envelope * z.abs() ** 4).sum()  # pixels take m = 2 for -2, too
+        for m, wave in enumerate((torch.ones_like(z), z, (z**2 - alias * z.conj() ** 2) / 2)):
+            made.append((m, envelope * wave))
+    return made
+
+
+def complex_from_real(frequencies: int) -> Tensor:
+    """h_k for k = -K, ..., K from the coefficients a_0, a_1, b_1, ..., a_K, b_K: a unitary matrix."""
+    size = 2 * frequencies + 1
+    matrix = torch.zeros(size, size, dtype=torch.complex128)
+    matrix[frequencies, 0] = 1
+    for k in range(1, frequencies + 1):
+        parts = torch.tensor([1, -1j], dtype=torch.complex128) / math.sqrt(2)
+        matrix[frequencies + k, 2 * k - 1 : 2 * k + 1] = parts
+        matrix[frequencies - k, 2 * k - 1 : 2 * k + 1] = parts.conj()
+    return matrix
+
+
+@lru_cache(64)
+def couplings(
+    kernel: int, incoming: int, outgoing: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """All kernels between coefficients up to two frequencies that turn with the image.
+
+    Returns
+    -------
+    Tensor (coupling, coefficient of the output, coefficient of the input, y, x)
+        Linearly independent, each with the norm of its harmonic per coefficient that it makes.
+    Tensor (coupling,)
+        Those that together leave every coefficient as it is, but for those that the output has not.
+    """
+    into, out_of = complex_from_real(incoming), complex_from_real(outgoing)
+    waves = harmonics(kernel)
+    found, own = [], []
+    for k in range(outgoing + 1):
+        for q in range(-incoming if k else 0, incoming + 1):
+            for number, (m, wave) in enumerate(waves):
+                if m != abs(q - k):
+                    continue
+                wave = wave if q >= k else wave.conj()
+                for phase in (1, 1j) if k or q else (1,):
+                    weight = phase if k or not q else phase / math.sqrt(2)
+                    coupled = torch.zeros(len(out_of), len(into), *wave.shape, dtype=torch.complex128)
+                    coupled[outgoing + k, incoming + q] = weight * wave
+                    coupled[outgoing - k, incoming - q] = (weight * wave).conj()
+                    found.append(torch.einsum("ks,kqyx,qt->styx", out_of.conj(), coupled, into).real)
+                    own.append(float(q == k and number == 0 and phase == 1))
+    return torch.stack(found).to(device, dtype), torch.tensor(own, dtype=dtype, device=device)
 
 
 class SteerableConv(nn.Module):
-    """A convolution between fields with orientations, 0 outside the frame.
-
-    Every output orientation looks at the input with the same kernels, turned by its own angle, which depend
-    on the input's orientation relative to its own. From a field without orientations to one with them it is
-    the lifting convolution; to one without it is that backwards.
+    """A convolution between fields over orientations, 0 outside the frame, with all kernels that turn with
+    the image.
 
     Parameters
     ----------
@@ -64,55 +107,77 @@ class SteerableConv(nn.Module):
         Channels.
     kernel : int
         Odd size in px.
-    orientations : int
-        N.
-    lifts, projects : bool
-        The input, or the output, has one orientation instead: it does not turn.
+    incoming, outgoing : int
+        Highest angular frequencies K of the input and the output. A field with K = 0 does not turn: from it
+        the convolution lifts to orientations, to it it projects.
     """
 
-    bank: Tensor
-    relative: Tensor
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        orientations: int,
-        *,
-        lifts: bool = False,
-        projects: bool = False,
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, incoming: int, outgoing: int) -> None:
         super().__init__()
-        bank = harmonics(kernel, orientations).to(torch.get_default_dtype())
-        self.register_buffer("bank", bank, persistent=False)
-        self.own = 1 if projects else orientations
-        self.others = 1 if lifts else orientations
-        step = torch.arange(orientations)
-        relative = (step - step[:, None]) % orientations  # (of the output, of the input)
-        self.register_buffer("relative", relative, persistent=False)
-        kinds = orientations if self.own == self.others else 1
-        bound = 1 / math.sqrt(inputs * self.others * bank.shape[1])
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, kinds, bank.shape[1]).uniform_(-bound, bound))
+        self.couples = kernel, incoming, outgoing
+        kinds = len(couplings(*self.couples, torch.float64, torch.device("cpu"))[0])
+        bound = math.sqrt((2 * incoming + 1) / (inputs * kinds))
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kinds).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (trial, channel, orientation, y, x) to the channels and orientations of the output."""
-        weight = self.kernels().flatten(2, 3).flatten(0, 1)
-        return F.conv2d(x.flatten(1, 2), weight, padding="same").unflatten(1, (-1, self.own))
+        """From (trial, channel, coefficient, y, x) to the channels and coefficients of the output."""
+        kernels = self.kernels().flatten(2, 3).flatten(0, 1)
+        return F.conv2d(x.flatten(1, 2), kernels, padding="same").unflatten(1, (len(self.weight), -1))
 
     @property
     def memory(self) -> tuple[Tensor, Tensor]:
-        """Weights (channel, channel, kind, harmonic), and those that leave a field nearly as it is: an
-        orientation takes from itself alone, and from around its own pixel with a sum of 1.
-        """
-        identity = torch.zeros_like(self.weight[0, 0])
-        identity[0, 0] = 1 / self.bank[0, 0].sum()
-        return self.weight, identity
+        """Weights (channel, channel, coupling), and those that leave a field as it is."""
+        return self.weight, couplings(*self.couples, self.weight.dtype, self.weight.device)[1]
 
     def kernels(self) -> Tensor:
-        """(output, its orientation, input, its orientation, y, x)."""
-        if self.own == self.others:
-            return torch.einsum("oistb,sbyx->osityx", self.weight[:, :, self.relative], self.bank)
-        if self.own > 1:
-            return torch.einsum("oib,sbyx->osiyx", self.weight[:, :, 0], self.bank).unsqueeze(3)
-        return torch.einsum("oib,tbyx->oityx", self.weight[:, :, 0], self.bank).unsqueeze(1)
+        """(output, its coefficient, input, its coefficient, y, x)."""
+        made, _ = couplings(*self.couples, self.weight.dtype, self.weight.device)
+        return torch.einsum("oip,pstyx->osityx", self.weight, made)
+
+
+@dataclass(frozen=True)
+class Angles:
+    """Fields over orientations at N angles 0, 360/N, ... degrees, and their coefficients again.
+
+    Attributes
+    ----------
+    orientations, frequencies : int
+        N and K; N > 2 K, so that nothing is lost. Where functions of the values are taken, N = 4 K is enough
+        for few of the frequencies that they make to pass for lower ones.
+    """
+
+    orientations: int
+    frequencies: int
+
+    def sample(self, x: Tensor, turned: float = 0) -> Tensor:
+        """From (..., coefficient, y, x) to (..., orientation, y, x), turned by so many degrees first."""
+        return _mixed(self._waves(x, turned), x)
+
+    def coefficients(self, x: Tensor) -> Tensor:
+        """From (..., orientation, y, x) to (..., coefficient, y, x), without higher frequencies."""
+        return _mixed(self._waves(x, 0).T / self.orientations, x)
+
+    def relu(self, x: Tensor) -> Tensor:
+        """Of the values of a field (..., coefficient, y, x)."""
+        return self.coefficients(torch.relu(self.sample(x)))
+
+    def _waves(self, x: Tensor, turned: float) -> Tensor:
+        return _waves(self.orientations, self.frequencies, turned % 360, x.dtype, x.device)
+
+
+@lru_cache(256)
+def _waves(
+    orientations: int, frequencies: int, turned: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """What each coefficient adds at each orientation, (orientation, coefficient)."""
+    steps = torch.arange(orientations, dtype=torch.float64)
+    theta = 2 * math.pi * (steps / orientations - turned / 360)
+    waves = [torch.ones_like(theta)]
+    for k in range(1, frequencies + 1):
+        waves += [math.sqrt(2) * torch.cos(k * theta), math.sqrt(2) * torch.sin(k * theta)]
+    return torch.stack(waves, 1).to(device, dtype)
+
+
+def _mixed(matrix: Tensor, x: Tensor) -> Tensor:
+    """(new, old) times (..., old, y, x)."""
+    return (matrix @ x.flatten(-2)).unflatten(-1, x.shape[-2:])

@@ -5,12 +5,15 @@ along,
 
     g_t(w) = relu( W * g_(t-1)(w) + U * psi_(-t)(w) . f_t ),   g_(-1) = 0,   for every angular velocity w in V
 
-with steerable convolutions over space and the orientations C_N, within the largest disc of the frame. Every
-frame is turned once and the state never; `Network.top` turns it once to the static frame, where the law is
-transport+shift and transport turns the maps and shifts the orientations. A frame is interpolated, and so the
-law holds to a tolerance: tests/models/test_fernn_rotation.py holds the table by resolution.
+with steerable convolutions over space and orientations, within the largest disc of the frame. Over
+orientations, g is a Fourier series up to the angular frequency K (`flowsim.layers.steerable`): a turn by any
+angle is exact there, and relu, taken at N orientations, is kept up to K. Every frame is turned once and the
+state never; `Network.top` turns it once to the static frame, where the law is transport+shift and transport
+turns the maps and shifts the orientations. A frame is interpolated, and so the law holds to a tolerance:
+tests/models/test_fernn_rotation.py holds the table by resolution.
 
-Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: rotating MNIST (C_36, 10 deg/frame).
+Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: rotating MNIST (C_36, 10 deg/frame; all 36
+orientations there have weights of their own).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.circular import check_kernel
 from flowsim.layers.readout import class_logits
-from flowsim.layers.steerable import SteerableConv
+from flowsim.layers.steerable import Angles, SteerableConv
 from flowsim.network import Network, State
 from flowsim.specification import Amount, Count, FrameShape, Positive, Whole, checked
 
@@ -34,7 +37,7 @@ RIM = 2.0
 
 
 class FERNNRotation(Network):
-    """See the module. Carried are g (trial, velocity, channel, orientation, y, x) and the time t of its last
+    """See the module. Carried are g (trial, velocity, channel, coefficient, y, x) and the time t of its last
     frame.
     """
 
@@ -45,7 +48,7 @@ class FERNNRotation(Network):
         self,
         frame_shape: tuple[int, int],
         grid: VelocityGrid,
-        orientations: int,
+        angles: Angles,
         channels: int,
         kernel: int,
         decoder_layers: int,
@@ -55,16 +58,18 @@ class FERNNRotation(Network):
         self.frame_shape = frame_shape
         self.grid = grid
         self.channels = channels
-        self.orientations = orientations
-        self.recurrent = SteerableConv(channels, channels, kernel, orientations)
-        self.encoder = SteerableConv(1, channels, kernel, orientations, lifts=True)
-        hidden = [SteerableConv(channels, channels, 3, orientations) for _ in range(decoder_layers)]
-        self.decoder = nn.ModuleList([*hidden, SteerableConv(channels, 1, 3, orientations, projects=True)])
+        self.angles = angles
+        highest = angles.frequencies
+        self.recurrent = SteerableConv(channels, channels, kernel, highest, highest)
+        self.encoder = SteerableConv(1, channels, kernel, 0, highest)
+        hidden = [SteerableConv(channels, channels, 3, highest, highest) for _ in range(decoder_layers)]
+        self.decoder = nn.ModuleList([*hidden, SteerableConv(channels, 1, 3, highest, 0)])
         self.classifier = nn.Linear(channels, classes) if classes else None
         self.register_buffer("disc", disc(frame_shape).to(torch.get_default_dtype()), persistent=False)
 
     def start(self, trials: int) -> State:
-        shape = (trials, len(self.grid), self.channels, self.orientations, *self.frame_shape)
+        coefficients = 2 * self.angles.frequencies + 1
+        shape = (trials, len(self.grid), self.channels, coefficients, *self.frame_shape)
         return self.disc.new_zeros(shape), torch.tensor(-1)
 
     def advance(self, state: State) -> State:
@@ -72,10 +77,11 @@ class FERNNRotation(Network):
         return comoving, time + 1
 
     def top(self, state: State) -> Tensor:
-        """h = psi_t(w) . g, (trial, velocity, channel, orientation, y, x)."""
+        """h = psi_t(w) . g at N orientations, (trial, velocity, channel, orientation, y, x)."""
         comoving, time = state
         turned = [
-            flow.act_oriented(g, int(time)) for flow, g in zip(self.flows, comoving.unbind(1), strict=True)
+            self.angles.sample(flow.act(g, int(time)), int(time) * flow.velocity[0])
+            for flow, g in zip(self.flows, comoving.unbind(1), strict=True)
         ]
         return torch.stack(turned, 1)
 
@@ -85,10 +91,10 @@ class FERNNRotation(Network):
         return [Flow(self.grid.group, v) for v in self.grid.velocities]
 
     def decode(self, state: State) -> Tensor:
-        x = self.top(state).amax(1)
+        x = self.angles.coefficients(self.top(state).amax(1))
         *hidden, last = self.decoder
         for layer in hidden:
-            x = torch.relu(layer(x)) * self.disc
+            x = self.angles.relu(layer(x)) * self.disc
         return last(x).squeeze(2)
 
     def update(self, state: State, frame: Tensor) -> State:
@@ -96,7 +102,7 @@ class FERNNRotation(Network):
         stabilised = torch.stack([flow.act(frame, -int(time)) for flow in self.flows], 1) * self.disc
         drive = self.encoder(stabilised.flatten(0, 1).unsqueeze(1))
         recurrent = self.recurrent(comoving.flatten(0, 1))
-        return (torch.relu(recurrent + drive) * self.disc).view_as(comoving), time
+        return (self.angles.relu(recurrent + drive) * self.disc).view_as(comoving), time
 
     def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
         return [self.recurrent.memory]
@@ -134,11 +140,10 @@ def build(
     velocities : list of float, or "closed"
         V as listed instead, or every multiple of step on the circle.
     orientations : int
-        N of the orientations C_N; the paper has 36. Velocities need not be multiples of 360/N: between two
-        orientations the state is shifted as band-limited, which its kernels (angular frequency at most 3)
-        nearly are.
+        N, at which relu acts and the state is recorded. It holds angular frequencies up to K = N // 4 (3 of
+        12). With multiples of 4 quarter turns are exact.
     channels : int
-        Each with N orientations.
+        Each a function of the orientation.
     kernel, decoder_layers, classes : int
         See `flowsim.models.fernn`.
 
@@ -149,4 +154,5 @@ def build(
     """
     check_kernel(kernel, frame_shape)
     grid = rotation_grid(max_speed, step, velocities)
-    return FERNNRotation(frame_shape, grid, orientations, channels, kernel, decoder_layers, classes)
+    angles = Angles(orientations, orientations // 4)
+    return FERNNRotation(frame_shape, grid, angles, channels, kernel, decoder_layers, classes)

@@ -1,5 +1,6 @@
 """Frames are shifted, turned and grown by other than whole pixels, item by item."""
 
+import pytest
 import torch
 
 from flowsim import Flow, Rotation
@@ -55,3 +56,20 @@ def test_about_the_centre_by_default():
     one = torch.tensor([30.0], dtype=torch.float64), torch.tensor([1.1], dtype=torch.float64)
     expected = turn(blob()[None, None], sources((28, 28), *one))[0, 0]
     torch.testing.assert_close(about_centre(blob(), 30.0, 1.1), expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("amount", [(30.0, 1.0), (-200.0, 1.3), (47.0, 0.6)])
+def test_moving_all_images_alike_is_sampling_them_with_its_gradient(amount):
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 9, 12, dtype=torch.float64, requires_grad=True)
+    grid = sources((9, 12), *(torch.tensor([value], dtype=torch.float64) for value in amount))
+    expected, found = turn(x, grid), about_centre(x, *amount)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+    weights = torch.rand_like(expected)
+    gradients = [torch.autograd.grad((weights * y).sum(), x)[0] for y in (expected, found)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-13)
+
+
+def test_turning_all_images_alike_has_gradients_of_gradients():
+    x = torch.rand(1, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: about_centre(x, 30.0, 1.0).square(), x)

@@ -101,9 +101,12 @@ def test_the_comoving_frame_equals_the_static_recurrence():
     x = x.double()
     for i, flow in enumerate(made.flows):
         h = torch.zeros(2, 4, 4, 8, 8, dtype=torch.float64)
+        angles = made.angles
         for t in range(4):
             drive = made.encoder((x[:, t] * made.disc).unsqueeze(1))
-            h = torch.relu(flow.act_oriented(made.recurrent(h)) + drive) * made.disc
+            recurrent = flow.act_oriented(angles.sample(made.recurrent(angles.coefficients(h))))
+            h = torch.relu(recurrent + angles.sample(drive)) * made.disc
+            h = angles.sample(angles.coefficients(h))
             torch.testing.assert_close(made.states(x)[:, t, i], h, rtol=0, atol=1e-13)
 
 
