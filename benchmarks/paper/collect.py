@@ -25,8 +25,10 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
     if analysis == "prediction_error":
         return {"mse": float(result.mse.mean())}
     if analysis == "length_generalisation":
-        errors = {f"mse_{ahead}": float(result.mse.sel(ahead=ahead)) for ahead in AHEAD}
-        return {**errors, f"mse_mean_{AHEAD[1]}": float(result.mse_mean.sel(ahead=AHEAD[1]))}
+        long_enough = [ahead for ahead in AHEAD if ahead in result.ahead]
+        errors = {f"mse_{ahead}": float(result.mse.sel(ahead=ahead)) for ahead in long_enough}
+        of_mean = {f"mse_mean_{ahead}": float(result.mse_mean.sel(ahead=ahead)) for ahead in long_enough[1:]}
+        return {**errors, **of_mean}
     if analysis == "velocity_generalisation":
         return {name: float(result[name]) for name in ("mse_trained", "mse_novel")}
     if analysis == "equivariance_error":
@@ -34,6 +36,8 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
         return {"law_error": float(worst.sel(law="transport+shift")), "best_law_error": float(worst.min())}
     if analysis == "classification_accuracy":
         return accuracies(result)
+    if analysis == "motion_controls":
+        return controls(result)
     return {}
 
 
@@ -43,6 +47,15 @@ def accuracies(result: xr.Dataset) -> dict[str, float]:
     speed = xr.concat([abs(vy), abs(vx)], "component").max("component")
     by_speed = {f"accuracy_speed_{s}": float(result.accuracy.where(speed == s).mean()) for s in SPEEDS}
     return {"accuracy": float(result.accuracy.mean()), **by_speed}
+
+
+def controls(result: xr.Dataset) -> dict[str, float]:
+    """Accuracy under each condition in which motion is taken away, and that of readouts of frames."""
+    under = {
+        f"accuracy_{name}": float(result.accuracy.sel(condition=name)) for name in result.condition.values
+    }
+    read = {f"readout_{name}": float(result.readout.sel(reads=name)) for name in result.reads.values}
+    return {name.replace(" ", "_"): value for name, value in {**under, **read}.items()}
 
 
 def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:
