@@ -33,9 +33,9 @@ READING = (
     "Accuracy after the last frame where a trial is shown as it is (intact); with its postures in reversed "
     "or shuffled order, while the picture moves on; with one posture, moved on; and with one frame that "
     "stays. A large mark is the mean over seeds, a dot is a seed. A network that names motion falls to "
-    "chance (dashed) where one posture stays; what is left needs no motion. Grey bands are linear readouts "
-    "fitted to other persons (95 % intervals): of one frame, and of a trial's frames without their order. "
-    "Where these are high, postures alone tell the labels of this stimulus."
+    "chance (dashed) where one posture stays; what is left needs no motion. On the right, in grey, linear "
+    "readouts that are fitted to other persons (95 % intervals): of one frame, and of a trial's frames "
+    "without their order. Where these are high, postures alone tell the labels of this stimulus."
 )
 FRAMES = 4
 """So many frames of a trial, evenly spread, are read one by one."""
@@ -215,30 +215,34 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """Accuracy by condition, a column of marks per network, over bands of what single frames tell."""
+    """Accuracy by condition, a column of marks per network, beside what readouts of frames reach."""
     fig, ax = plot.subplots(figsize=(plot.PAGE, 3.2))
     conditions = results.condition.values.tolist()
-    _bands(results, ax)
     networks = list(panels.each_network(results))
     beside = np.linspace(-0.25, 0.25, len(networks)) if len(networks) > 1 else np.zeros(1)
     for offset, (name, colour, runs) in zip(beside, networks, strict=True):
         accuracy = 100 * runs.accuracy.transpose("run", "condition").values
         x = np.arange(len(conditions)) + offset
-        ax.plot(np.tile(x, (len(accuracy), 1)).T, accuracy.T, "o", color=colour, ms=2.5, alpha=0.6)
-        ax.plot(x, accuracy.mean(0), "D", color=colour, ms=6, mec="white", label=name)
+        ax.plot(x, accuracy.mean(0), "D", color=colour, ms=6, alpha=0.6, mec="white", label=name)
+        ax.plot(np.tile(x, (len(accuracy), 1)).T, accuracy.T, "o", color=colour, ms=2.5)
+    _readouts_beside(results, ax, len(conditions))
     ax.axhline(100 * float(results.chance.mean()), color="black", ls="--", lw=0.8, label="chance")
-    ax.set_xticks(range(len(conditions)), [name.replace("_", " ") for name in conditions])
-    ax.set(ylabel="accuracy (%)", ylim=(0, 103))
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    names = [*conditions, *(f"readout of\n{name}" for name in results.reads.values.tolist())]
+    names = [name.replace("_", " ").replace(" without", "\nwithout") for name in names]
+    ax.set_xticks(range(len(names)), names, fontsize=8)
+    ax.set(ylabel="accuracy (%)", ylim=(0, 103), xlim=(-0.5, len(names) - 0.5))
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     fig.suptitle(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
     return fig
 
 
-def _bands(results: xr.Dataset, ax: Axes) -> None:
-    """What readouts of frames reach, as bands over the whole width."""
-    for name, grey in zip(results.reads.values.tolist(), ("0.6", "0.8"), strict=True):
-        of_readout = results.sel(reads=name).mean("run")
-        if np.isfinite(of_readout.readout):
-            low, high = 100 * float(of_readout.readout_low), 100 * float(of_readout.readout_high)
-            ax.axhspan(low, high, color=grey, alpha=0.35, lw=0)
-            ax.axhline(100 * float(of_readout.readout), color=grey, lw=1, label=f"readout of {name}")
+def _readouts_beside(results: xr.Dataset, ax: Axes, first: int) -> None:
+    """What readouts of frames reach, with intervals, right of the conditions. They are the same for every
+    run.
+    """
+    ax.axvline(first - 0.5, color="0.8", lw=0.8)
+    of_frames = 100 * results[["readout", "readout_low", "readout_high"]].mean("run")
+    below = (of_frames.readout - of_frames.readout_low).clip(0)
+    above = (of_frames.readout_high - of_frames.readout).clip(0)
+    x = first + np.arange(results.sizes["reads"])
+    ax.errorbar(x, of_frames.readout, [below, above], fmt="s", color="0.4", ms=5, capsize=2)
