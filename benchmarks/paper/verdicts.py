@@ -160,7 +160,7 @@ def ratio(
         dims="run",
     )
     found = effects.differences(values, second, ratio=True).loc[first]
-    low, high = found.effect_low, found.effect_high
+    times, low, high = (float(found[name]) for name in ("effect", "effect_low", "effect_high"))
     ours = [f"{name} {spread(of_network.value)}" for name, of_network in zip(over, rows, strict=True)]
     interval = "" if math.isnan(low) else f" (95 % interval {number(low)} to {number(high)})"
     if low >= at_least:
@@ -171,7 +171,7 @@ def ratio(
         verdict = f"these seeds do not say whether it is {at_least:g} times"
     if low <= 1 <= high:
         verdict += "; nor that there is any difference"
-    return {"ours": f"{', '.join(ours)}; ratio {number(found.effect)}{interval}", "verdict": verdict}
+    return {"ours": f"{', '.join(ours)}; ratio {number(times)}{interval}", "verdict": verdict}
 
 
 def stated(table: pd.DataFrame, row: dict[str, Any]) -> list[dict[str, Any]]:

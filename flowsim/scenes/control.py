@@ -158,9 +158,8 @@ def _shown(blocks: da.Array, order: np.ndarray, element: np.ndarray, stimulus: x
 def _moved(frames: np.ndarray, order: np.ndarray, element: np.ndarray, of_group: FlowGroup) -> np.ndarray:
     shown = torch.from_numpy(np.take_along_axis(frames, order[..., None, None], 1))
     distinct, which = np.unique(element.reshape(-1, element.shape[-1]), axis=0, return_inverse=True)
-    which = torch.from_numpy(which.reshape(order.shape))
     for number, by in enumerate(distinct.tolist()):
         if any(by):
-            moves = which == number
+            moves = torch.from_numpy(which.reshape(order.shape) == number)
             shown[moves] = of_group.act(shown[moves], tuple(by)).clamp(0, 1)
     return shown.numpy()
