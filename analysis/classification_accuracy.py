@@ -1,12 +1,11 @@
 """Does a network name what it sees, also when the world moves as it never did in training?
 
 Share of trials whose label the network names, by the velocity of object 0 or of the camera, over time, and
-which labels it takes for which. A network names the label of the largest logit; where k are largest, as all
-are for a network that gives constants, and some where half precision rounds them to the same value, each of
-them has 1/k of the answer. So a network that says nothing is at 1 / number of classes, whatever their order.
+which labels it takes for which (`flowsim.measures.naming`).
 
-Trials without a label (below 0, or missing) are left out, and counted. Intervals are Wilson's, for images as
-the independent samples (`flowsim.measures.statistics.clustered_interval`).
+Trials without a label (below 0, or missing) are left out, and counted. Intervals are Wilson's, for persons,
+or images where there are no persons, as the independent samples
+(`flowsim.measures.statistics.clustered_interval`).
 """
 
 from __future__ import annotations
@@ -17,10 +16,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from flowsim.errors import CannotJudge, InputError
 from flowsim.figures import plot, velocity_plane
-from flowsim.files import coordinates
-from flowsim.measures import ground_truth, statistics
+from flowsim.measures import ground_truth, naming, statistics
 from flowsim.specification import Amount, checked
 
 if TYPE_CHECKING:
@@ -54,11 +51,11 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
     Dataset
         ``accuracy``, ``trained`` and ``trials``, how many, (vy, vx), or over the one component that the
         recording has; ``accuracy_trained``, ``accuracy_novel``: means over trials, with the ends of their
-        95 % intervals over images, ``low_trained`` to ``high_novel``; ``accuracy_time`` (time), over all;
-        ``confusion`` (label, named): trials, of which a tie is shared by the labels that tie; ``chance``, the
-        share of the most frequent label; ``tied``: the share of trials whose largest logits tie after the
-        last frame; ``unlabelled``: how many trials were left out; ``left_out``, in how many of the others the
-        velocity is unknown (NaN), which are neither trained nor novel.
+        95 % intervals over persons or images, ``low_trained`` to ``high_novel``; ``accuracy_time`` (time),
+        over all; ``confusion`` (label, named): trials, of which a tie is shared by the labels that tie;
+        ``chance``, the share of the most frequent label; ``tied``: the share of trials whose largest logits
+        tie after the last frame; ``unlabelled``: how many trials were left out; ``left_out``, in how many of
+        the others the velocity is unknown (NaN), which are neither trained nor novel.
 
     Raises
     ------
@@ -66,23 +63,18 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
         If the recording has no logits or labels, no trial has a label, a label is not one of the network's
         classes, logits contain NaN or infinity, or there are neither velocities nor what was trained.
     """
-    logits = coordinates.variable(recording, "logits", ("flow", "trial", "time", "class"))
-    values = logits.isel(flow=0).transpose("trial", "time", "class").values.astype(np.float64)
-    _require_known(values)
-    classes = values.shape[-1]
+    names = naming.named(recording, slice(1))
     velocity, trained, novel = ground_truth.swept(recording, trained_speed)
-    label = _labels(recording, classes)
-    known = ground_truth.has_label(label)
-    label, image = label[known], ground_truth.images(recording)[known]
+    known, sample = names.known, ground_truth.persons_or_images(recording)[names.known]
     trained, novel = trained[known], novel[known]
-    answer = _answers(values[known])
-    correct = answer[np.arange(len(label)), :, label]
+    answer, correct = names.answer[0], names.correct[0]
+    classes = answer.shape[-1]
     trials = velocity[known].assign(correct=correct[:, -1], trained=trained)
 
     share = {"units": "1", "long_name": "accuracy"}
     by_velocity = _by_velocity(trials, list(map(str, velocity)))
     confusion = np.zeros((classes, classes))
-    np.add.at(confusion, label, answer[:, -1])
+    np.add.at(confusion, names.label, answer[:, -1])
     results = xr.Dataset(
         {
             "accuracy": by_velocity.correct.assign_attrs(share),
@@ -90,69 +82,29 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
             "trials": by_velocity.trials.fillna(0).astype(int),
             "accuracy_time": ("time", correct.mean(0), share),
             "confusion": (("label", "named"), confusion, {"units": "1", "long_name": "trials"}),
-            "chance": ((), np.bincount(label).max() / len(label), {"units": "1"}),
+            "chance": ((), names.chance, {"units": "1"}),
             "tied": ((), ((answer[:, -1] > 0).sum(-1) > 1).mean(), {"units": "1"}),
             "unlabelled": ((), int((~known).sum()), {"units": "1", "long_name": "trials left out"}),
         },
         {"time": ("time", recording.time.values, {"units": "frame", "long_name": "frame"})},
     )
     for where, chosen in (("trained", trained), ("novel", novel)):
-        for name, value in _over_images(correct[chosen, -1], image[chosen]).items():
+        for name, value in _over_samples(correct[chosen, -1], sample[chosen]).items():
             results[f"{name}_{where}"] = ((), value, {"units": "1"})
     results["left_out"] = ((), int((~trained & ~novel).sum()), {"units": "1"})
     return results
 
 
-def _require_known(logits: np.ndarray) -> None:
-    """Raise CannotJudge if logits (trial, time, class) contain NaN or are infinitely large; a class that is
-    ruled out, of minus infinity, is none.
+def _over_samples(correct: np.ndarray, sample: np.ndarray) -> dict[str, float]:
+    """Accuracy over trials, and the ends of its interval over independent samples; NaN where there are too
+    few.
     """
-    unknown = ~((logits < np.inf).all(-1) & np.isfinite(logits).any(-1))
-    if unknown.any():
-        trials = np.flatnonzero(unknown.any(1))
-        raise CannotJudge(
-            f"expected finite logits; those of {len(trials)} of {len(logits)} trials contain NaN or infinity "
-            f"(the first is trial {trials[0]}): the network diverged. Train it again"
-        )
-
-
-def _labels(recording: xr.Dataset, classes: int) -> np.ndarray:
-    """Label (trial) of object 0, one of the classes of the network, or -1 where a trial has none."""
-    label = ground_truth.labels(recording)
-    if label is None:
-        raise InputError("expected the label of each object (object_label); the recording has none")
-    if label.dtype.kind not in "iufb":
-        raise InputError(
-            f"expected labels that are numbers of the network's {classes} classes; got {label[0]!r}"
-        )
-    known = label[ground_truth.has_label(label)]
-    if not len(known):
-        raise InputError("expected trials with a label; all are below 0 or missing, which says there is none")
-    wrong = known[(known >= classes) | (known != np.floor(known))]
-    if len(wrong):
-        raise InputError(
-            f"expected labels that are whole numbers below the network's {classes} classes (below 0 where a "
-            f"trial has none); got {wrong.max():g}"
-        )
-    return np.where(ground_truth.has_label(label), label, -1).astype(int)
-
-
-def _answers(logits: np.ndarray) -> np.ndarray:
-    """The part of the answer (trial, time, class) that each class has: 1 if its logit is largest; where
-    several are, they share it.
-    """
-    largest = logits == logits.max(-1, keepdims=True)
-    return largest / largest.sum(-1, keepdims=True)
-
-
-def _over_images(correct: np.ndarray, image: np.ndarray) -> dict[str, float]:
-    """Accuracy over trials, and the ends of its interval over images; NaN where there are too few."""
     if not len(correct):
         return dict.fromkeys(("accuracy", "low", "high"), np.nan)
-    of_image = np.unique(image, return_inverse=True)[1]
+    of_sample = np.unique(sample, return_inverse=True)[1]
     low = high = np.nan
-    if of_image.max() > 0:
-        low, high = statistics.clustered_interval(np.bincount(of_image, correct), np.bincount(of_image))
+    if of_sample.max() > 0:
+        low, high = statistics.clustered_interval(np.bincount(of_sample, correct), np.bincount(of_sample))
     return {"accuracy": float(correct.mean()), "low": low, "high": high}
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from flowsim.errors import InputError
 
-SPLIT_OF = {"train": "train", "valid": "valid", "test": "test", "sweep": "test", "probe": "test"}
+SPLIT_OF = {
+    "train": "train",
+    "valid": "valid",
+    "test": "test",
+    **dict.fromkeys(("sweep", "probe", "control"), "test"),
+}
 """Which images each stimulus file shows: no image is in two of train, valid and test."""
 
-SEEDS = {"train": 1, "valid": 2, "test": 3, "sweep": 4, "probe": 5}
+SEEDS = {"train": 1, "valid": 2, "test": 3, "sweep": 4, "probe": 5, "control": 6}
 """The seed of each stimulus file: each is drawn from a random stream of its own."""
 
 

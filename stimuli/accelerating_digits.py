@@ -47,7 +47,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         As in `stimuli.moving_digits`; "sweep" varies the velocity of object 0 at frame 0.
     rng : numpy.random.Generator
     source, height, width, objects, sweep_speed, probe_speed, overlap, trials, frames

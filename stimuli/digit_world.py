@@ -48,7 +48,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         As in `stimuli.moving_digits`; the observer rests in the same trials of the reference as the digits.
         The flows of "probe" transport the frame as a torus of its own; they are flows of the world only if
         the window shows the whole world.

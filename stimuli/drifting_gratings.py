@@ -59,7 +59,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         Gratings are drawn anew for each. "sweep" visits every combination of ``sweep_directions``, spatial
         and temporal frequencies and contrasts. In "probe", flow 0 is a reference, in which every other trial
         stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.

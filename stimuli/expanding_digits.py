@@ -48,7 +48,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         As in `stimuli.moving_digits`. In "sweep" object 0 visits every multiple of ``step`` up to
         ``sweep_rate``; the flows of "probe" are those up to ``probe_rate``, about the centre.
     rng : numpy.random.Generator

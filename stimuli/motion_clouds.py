@@ -66,7 +66,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         Clouds are drawn anew for each. "sweep" visits every velocity of {-sweep_speed..sweep_speed}^2. In
         "probe", flow 0 is a reference, in which every other trial only boils, and the other flows,
         {-probe_speed..probe_speed}^2, are its exact transports.

@@ -57,11 +57,12 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
-        Who is seen (test persons in sweep and probe), and what is varied. In "sweep", the camera visits every
-        velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which the camera is
-        at rest in every other trial, and the other flows, {-probe_speed..probe_speed}^2, are its exact
-        transports.
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
+        Who is seen (test persons in sweep, probe and control), and what is varied. In "sweep", the camera
+        visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which
+        the camera is at rest in every other trial, and the other flows, {-probe_speed..probe_speed}^2, are
+        its exact transports. Trials of "control" are drawn as in "test", and shown with parts of their motion
+        taken out (`flowsim.scenes.control`).
     rng : numpy.random.Generator
         Decides persons, order of actions, phases, positions and velocities.
     height, width : int

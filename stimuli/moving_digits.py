@@ -55,7 +55,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         Which images are used (sweep and probe use test images), and what is varied. In "sweep", object 0
         visits every velocity of {-sweep_speed..sweep_speed}^2 while the others move as in training. In
         "probe", flow 0 is a reference, in which all objects of every other trial stand still, and the other

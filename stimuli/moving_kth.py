@@ -44,11 +44,12 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
-        Which persons are seen (sweep and probe use those of test), and what is varied. In "sweep", the camera
-        visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference, in which
-        the camera of every other trial stands still, and the other flows, {-probe_speed..probe_speed}^2, are
-        its exact transports.
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
+        Which persons are seen (sweep, probe and control use those of test), and what is varied. In "sweep",
+        the camera visits every velocity of {-sweep_speed..sweep_speed}^2. In "probe", flow 0 is a reference,
+        in which the camera of every other trial stands still, and the other flows,
+        {-probe_speed..probe_speed}^2, are its exact transports. Trials of "control" are drawn as in "test",
+        and shown with parts of their motion taken out (`flowsim.scenes.control`).
     rng : numpy.random.Generator
         Decides videos, frames and velocities.
     folder : str, optional

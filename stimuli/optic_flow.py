@@ -56,7 +56,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         Dots are drawn anew for each. In "sweep" every trial is a translation, and visits every velocity of
         {-sweep_speed..sweep_speed}^2. In "probe" flow 0 is a reference, in which the observer of every other
         trial rests, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports, as of a

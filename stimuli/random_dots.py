@@ -47,7 +47,7 @@ def generate(
 
     Parameters
     ----------
-    split : {"train", "valid", "test", "sweep", "probe"}
+    split : {"train", "valid", "test", "sweep", "probe", "control"}
         Dots are drawn anew for each. In "sweep" the signal visits every velocity of
         {-sweep_speed..sweep_speed}^2. In "probe" flow 0 is a reference, in which the signal of every other
         trial stands still, and the other flows, {-probe_speed..probe_speed}^2, are its exact transports.

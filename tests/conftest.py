@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from flowsim import Translation, build, open_recording, record
 from flowsim.files import coordinates
+from flowsim.scenes.control import drawn
 from stimuli import moving_digits
 from tests.known.calibration import Calibration
 from tests.known.results import results_of as results_of_runs
@@ -101,13 +102,16 @@ def predicted(recording, rng):
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
-    """Recordings of four small runs: {run: {"test", "sweep", "probe": lazily opened recording}}."""
+    """Recordings of four small runs: {run: {"test", "sweep", "probe", "control": lazily opened recording}}."""
     folder, made = tmp_path_factory.mktemp("runs"), {}
     size = {"height": 8, "width": 9}
     stimuli = {
         "test": moving_digits.generate("test", np.random.default_rng(0), trials=4, frames=12, **size),
         "sweep": moving_digits.generate("sweep", np.random.default_rng(1), trials=1, frames=6, **size),
         "probe": moving_digits.generate("probe", np.random.default_rng(2), trials=2, frames=6, **size),
+        "control": drawn(
+            moving_digits.generate, "control", np.random.default_rng(3), trials=8, frames=6, **size
+        ),
     }
     for name, max_speed in (("fernn", 1), ("grnn", 0)):
         for seed in (0, 1):
@@ -116,7 +120,10 @@ def runs(tmp_path_factory):
             curve = {"sequences": [8, 16, 24], "valid_loss": [0.3, 0.2 + 0.01 * seed, 0.1]}
             made[f"{name}-seed{seed}"] = {}
             for split, stimulus in stimuli.items():
-                file, context = folder / f"{name}-{seed}-{split}.h5", None if split == "probe" else 3
+                file, context = (
+                    folder / f"{name}-{seed}-{split}.h5",
+                    None if split in ("probe", "control") else 3,
+                )
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
                 sites = ("state", "prediction", "logits")
                 record(network, stimulus, file, context=context, sites=sites, curve=curve, attrs=attrs)

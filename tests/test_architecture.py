@@ -27,10 +27,13 @@ MAY_IMPORT = {
     "figures": {"files"},
     "exports": {"errors", "files"},
     "testing": {"errors", "flows", "measures", "network"},
-    "experiment": {"errors", "ideas", "specification", "splits", "files", "network", "training", "recording"},
+    "experiment": {
+        *("errors", "ideas", "specification", "splits", "files", "scenes"),
+        *("network", "training", "recording"),
+    },
     "views": {
         *("errors", "ideas", "specification", "effects", "files", "figures"),
-        *("network", "training", "experiment"),
+        *("network", "training", "experiment", "scenes"),
     },
     "stimuli": {"errors", "flows", "scenes", "specification", "splits"},
     "analysis": {"errors", "flows", "files", "measures", "figures", "progress", "specification"},

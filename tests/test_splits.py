@@ -7,7 +7,7 @@ from flowsim.splits import SEEDS, SPLIT_OF, check_split
 
 
 def test_every_split_has_images_and_a_seed_of_its_own():
-    assert set(SPLIT_OF) == set(SEEDS) == {"train", "valid", "test", "sweep", "probe"}
+    assert set(SPLIT_OF) == set(SEEDS) == {"train", "valid", "test", "sweep", "probe", "control"}
     assert len(set(SEEDS.values())) == len(SEEDS)
     assert set(SPLIT_OF.values()) == {"train", "valid", "test"}
 

@@ -19,12 +19,18 @@ import torch
 from benchmarks.paper.collect import collected, read_table
 from benchmarks.paper.page import write
 
-SMALL = ["flowing_mnist_small", "flowing_mnist_velocity_small", "digits_long", "digits_ablation"]
+SMALL = [
+    *("flowing_mnist_small", "flowing_mnist_velocity_small", "rotating_mnist_small"),
+    *("digits_long", "digits_ablation", "actions", "collisions"),
+]
 PUBLISHED = [
     *("flowing_mnist", "flowing_mnist_velocity", "flowing_mnist_controls"),
     *("rotating_mnist", "rotating_mnist_velocity", "moving_kth", "moving_actions"),
 ]
-FIGURES = ("training_speed", "length_generalisation", "velocity_generalisation", "classification_accuracy")
+FIGURES = (
+    *("training_speed", "length_generalisation", "velocity_generalisation"),
+    *("classification_accuracy", "motion_controls"),
+)
 
 
 def possible() -> list[str]:

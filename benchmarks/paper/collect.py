@@ -25,11 +25,9 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
     if analysis == "prediction_error":
         return {"mse": float(result.mse.mean())}
     if analysis == "length_generalisation":
-        at = {
-            n: result.sel(ahead=n * result.horizon) for n in MULTIPLES if n * result.horizon in result.ahead
-        }
-        errors = {f"mse_{n}h": float(then.mse) for n, then in at.items()}
-        return {**errors, "mse_mean": float(at[max(at)].mse_mean)}
+        within = [n for n in MULTIPLES if n * result.horizon in result.ahead]
+        errors = {f"mse_{n}h": float(result.mse.sel(ahead=n * result.horizon)) for n in within}
+        return {**errors, "mse_mean": float(result.mse_mean.sel(ahead=within[-1] * result.horizon))}
     if analysis == "velocity_generalisation":
         return {name: float(result[name]) for name in ("mse_trained", "mse_novel")}
     if analysis == "equivariance_error":
@@ -37,6 +35,8 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
         return {"law_error": float(worst.sel(law="transport+shift")), "best_law_error": float(worst.min())}
     if analysis == "classification_accuracy":
         return accuracies(result)
+    if analysis == "motion_controls":
+        return controls(result)
     return {}
 
 
@@ -46,6 +46,15 @@ def accuracies(result: xr.Dataset) -> dict[str, float]:
     speed = xr.concat([abs(vy), abs(vx)], "component").max("component")
     by_speed = {f"accuracy_speed_{s}": float(result.accuracy.where(speed == s).mean()) for s in SPEEDS}
     return {"accuracy": float(result.accuracy.mean()), **by_speed}
+
+
+def controls(result: xr.Dataset) -> dict[str, float]:
+    """Accuracy under each condition in which motion is taken away, and that of readouts of frames."""
+    under = {
+        f"accuracy_{name}": float(result.accuracy.sel(condition=name)) for name in result.condition.values
+    }
+    read = {f"readout_{name}": float(result.readout.sel(reads=name)) for name in result.reads.values}
+    return {name.replace(" ", "_"): value for name, value in {**under, **read}.items()}
 
 
 def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,18 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.paper.verdicts import FAR, HOLDS, accuracies, compared, judged, origin, parts, rows_of, stated
+from benchmarks.paper.verdicts import (
+    CONTROLS,
+    FAR,
+    HOLDS,
+    accuracies,
+    compared,
+    judged,
+    origin,
+    parts,
+    rows_of,
+    stated,
+)
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 TEMPLATE = Path(__file__).with_name("paper.md.j2")
@@ -55,5 +66,6 @@ def write(table: pd.DataFrame, into: Path) -> None:
         command=command,
         holds=HOLDS,
         far=FAR,
+        control_columns=CONTROLS,
     )
     into.write_text(text, encoding="utf-8")

@@ -7,6 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 import pandas as pd
+import xarray as xr
+
+from flowsim import effects
 
 HOLDS = 1.25
 """An error that grows by less than this factor is said to hold."""
@@ -20,6 +23,16 @@ NOVEL = "mse_novel"
 """Measure of the error at velocities that were not trained."""
 FAR = 2.0
 """A control whose error is larger by this factor has lost what the law gives."""
+CONTROLS = {
+    "accuracy_intact": "by motion and posture",
+    "accuracy_reversed": "postures reversed",
+    "accuracy_shuffled": "postures shuffled",
+    "accuracy_one_posture": "one posture, the camera moves",
+    "accuracy_one_frame": "one frame",
+    "readout_one_frame": "a linear readout of one frame",
+    "readout_frames_without_order": "of frames without order",
+}
+"""Accuracies where motion is taken away, and their columns."""
 STATED = ("grnn", "grnn_gru", "fernn_part", "fernn", "fernn_gru")
 """Networks that published statements are about, and the same with gates."""
 
@@ -27,6 +40,11 @@ STATED = ("grnn", "grnn_gru", "fernn_part", "fernn", "fernn_gru")
 def number(value: float) -> str:
     """Three digits."""
     return f"{value:.3g}"
+
+
+def measured(value: float) -> str:
+    """Three digits, or nothing where an experiment does not measure it."""
+    return number(value) if math.isfinite(value) else ""
 
 
 def spread(values: pd.Series[float]) -> str:
@@ -149,19 +167,55 @@ def speed(table: pd.DataFrame, experiment: str) -> dict[str, str] | None:
     return {"ours": ours, "verdict": f"{verdict}: grnn needs {times:.2g} times the sequences of fernn"}
 
 
+def ratio(
+    table: pd.DataFrame, experiment: str, over: list[str], measure: str, at_least: float
+) -> dict[str, str] | None:
+    """Whether the error of the first network is so many times that of the second, by the interval of the
+    ratio of geometric means over seeds; None where they were not run.
+    """
+    first, second = over
+    rows = [rows_of(table, experiment, name, measure) for name in over]
+    if any(of_network.empty for of_network in rows):
+        return None
+    if lost := diverged(*(of_network.value for of_network in rows)):
+        return {"ours": "", "verdict": lost}
+    both = pd.concat(rows)
+    values = xr.DataArray(
+        both.value.to_numpy(float),
+        {"network": ("run", both.network.to_numpy()), "seed": ("run", both.seed.to_numpy())},
+        dims="run",
+    )
+    found = effects.differences(values, second, ratio=True).loc[first]
+    times, low, high = (float(found[name]) for name in ("effect", "effect_low", "effect_high"))
+    ours = [f"{name} {spread(of_network.value)}" for name, of_network in zip(over, rows, strict=True)]
+    interval = "" if math.isnan(low) else f" (95 % interval {number(low)} to {number(high)})"
+    if low >= at_least:
+        verdict = f"at least {at_least:g} times"
+    elif high < at_least:
+        verdict = f"less than {at_least:g} times"
+    else:
+        verdict = f"these seeds do not say whether it is {at_least:g} times"
+    if low <= 1 <= high:
+        verdict += "; nor that there is any difference"
+    return {"ours": f"{', '.join(ours)}; ratio {number(times)}{interval}", "verdict": verdict}
+
+
 def stated(table: pd.DataFrame, row: dict[str, Any]) -> list[dict[str, Any]]:
     """One published statement, judged in each experiment that asks it."""
     judgements = []
+    networks = row["over"] if row["kind"] == "ratio" else STATED
     for experiment in row["experiments"]:
         if row["kind"] == "ordering":
             judgement = ordering(table, experiment, row["says"], row["measure"])
         elif row["kind"] == "speed":
             judgement = speed(table, experiment)
+        elif row["kind"] == "ratio":
+            judgement = ratio(table, experiment, row["over"], row["measure"], row["at_least"])
         else:
             judgement = growth(table, experiment, row["over"])
         if judgement is None:
             judgement = {"ours": "", "verdict": "not run"}
-        elif table[(table.experiment == experiment) & table.network.isin(STATED)].partial.any():
+        elif table[(table.experiment == experiment) & table.network.isin(networks)].partial.any():
             judgement["verdict"] += "; partial"
         judgements.append({**row, "experiment": experiment, **judgement})
     return judgements
@@ -190,8 +244,8 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
                 "parameters": f"{int(errors.parameters.iloc[0]):,}",
                 "mse": spread(errors.value),
                 "ratio": f"{ratio:.2g}",
-                "mse_1h": number(means["mse_1h"]),
-                "mse_7h": number(means["mse_7h"]),
+                "mse_1h": measured(means["mse_1h"]),
+                "mse_7h": measured(means["mse_7h"]),
                 "law": "no partner" if math.isnan(law) else number(law),
                 "best": number(means["best_law_error"]),
                 "verdict": verdict if math.isfinite(ratio) else "diverged",
@@ -245,6 +299,10 @@ def accuracies(table: pd.DataFrame, experiment: str) -> list[dict[str, Any]]:
                 "from": origin(accuracy),
                 "accuracy": spread(accuracy.value),
                 "speeds": [number(mean) for mean in by_speed],
+                "controls": {
+                    measure: measured(rows_of(table, experiment, name, measure).value.astype(float).mean())
+                    for measure in CONTROLS
+                },
             }
         )
     return rows

@@ -29,6 +29,7 @@ def run(arguments: Namespace) -> None:
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.files.provenance import provenance
+    from flowsim.scenes.control import drawn
 
     family, split, seed, into = arguments.family, arguments.split, arguments.seed, arguments.into
     generate = ideas.load("stimuli", family).generate
@@ -36,7 +37,7 @@ def run(arguments: Namespace) -> None:
         generate, specification.from_json(arguments.spec), f"stimulus {family}", given=("split", "rng")
     )
     with exclusive(into):
-        stimulus = generate(split, np.random.default_rng(seed), **settings)
+        stimulus = drawn(generate, split, np.random.default_rng(seed), **settings)
         origin = provenance("stimulus", {"family": family, "split": split, **settings}, seed=seed)
         with dask.config.set(scheduler="synchronous"):  # rendering has threads of its own
             netcdf.write(stimulus, into, origin)

@@ -27,6 +27,7 @@ from flowsim.network import Network, build_from_settings
 from flowsim.recording.open import open_recording
 from flowsim.recording.record import record
 from flowsim.recording.settings import RecordBlock
+from flowsim.scenes.control import drawn
 from flowsim.training.settings import lengths_needed, task_of
 
 FEW = 2
@@ -108,7 +109,7 @@ def draw_few_trials(experiment: Experiment, split: str) -> xr.Dataset:
     )
     if "trials" in arguments:
         arguments["trials"] = min(FEW, arguments["trials"])
-    return generate(split, np.random.default_rng(0), **arguments)
+    return drawn(generate, split, np.random.default_rng(0), **arguments)
 
 
 def frame_shape_of(stimulus: xr.Dataset) -> tuple[int, int]:

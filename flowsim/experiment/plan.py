@@ -48,9 +48,15 @@ def jobs(path: str | Path) -> dict[str, Any]:
 
 def stimulus_jobs(experiment: Experiment) -> Jobs:
     """One for each split."""
-    code = code_hash("flowsim.files.netcdf", f"stimuli.{experiment.stimulus.family}")
+    family = ("flowsim.files.netcdf", f"stimuli.{experiment.stimulus.family}")
+    code = dict.fromkeys(SEEDS, code_hash(*family))
+    code["control"] = code_hash(*family, "flowsim.scenes.control")
     return {
-        split: {"spec": json.dumps(experiment.stimulus.spec(split)), "seed": SEEDS[split], "code": code}
+        split: {
+            "spec": json.dumps(experiment.stimulus.spec(split)),
+            "seed": SEEDS[split],
+            "code": code[split],
+        }
         for split in splits(experiment)
     }
 

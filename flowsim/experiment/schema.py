@@ -23,6 +23,7 @@ class StimulusBlock(Block):
     test: Settings = {}
     sweep: Settings = {}
     probe: Settings = {}
+    control: Settings = {}
 
     def spec(self, split: str) -> Settings:
         """Arguments of ``generate`` for one split."""
@@ -43,5 +44,5 @@ class Experiment(Block):
     networks: Annotated[dict[str, Settings], Field(min_length=1)]
     seeds: Count = 2
     train: TrainBlock = TrainBlock()
-    record: dict[Literal["test", "sweep", "probe"], RecordBlock]
+    record: dict[Literal["test", "sweep", "probe", "control"], RecordBlock]
     analyse: dict[str, Settings]

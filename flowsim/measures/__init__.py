@@ -3,6 +3,7 @@
 statistics         intervals, p-values and corrections
 recorded           states and predictions out of a recording
 ground_truth       labels, velocities and positions of trials
+naming             which label a network names
 coarse_maps        states at a coarse grain
 block_map          apply a function block by block
 decoding           cross-validated readouts

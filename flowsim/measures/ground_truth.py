@@ -85,6 +85,16 @@ def images(recording: xr.Dataset) -> np.ndarray:
     return pd.factorize(number)[0]
 
 
+def persons_or_images(recording: xr.Dataset) -> np.ndarray:
+    """Which trials (trial) are not independent of each other: a number for each person, where persons are
+    recorded (``object_person`` or ``person``), else for each image; see `images`.
+    """
+    for name in ("object_person", "person"):
+        if name in recording.coords:
+            return pd.factorize(recording[name].isel(object=0, missing_dims="ignore").values)[0]
+    return images(recording)
+
+
 def other_trials(
     recording: xr.Dataset, most: int, among: Sequence[int] | None = None
 ) -> list[tuple[int, int]]:

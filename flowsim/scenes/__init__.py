@@ -2,6 +2,7 @@
 
 scene          the truth about trials, and a dataset whose frames are rendered from it
 canvas         put images and dots on frames, move, turn and overlay them
+control        the same trials with motion taken out of them
 velocities     which velocities a file visits and which are trained
 frame_values   luminance in [0, 1] from frames of any real type
 sequences      frames, labels and observer's actions as tensors

@@ -21,6 +21,7 @@ from flowsim import ideas, specification
 from flowsim.experiment.read import read
 from flowsim.figures import plot
 from flowsim.files.atomic import whole
+from flowsim.scenes.control import drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +105,7 @@ def sample(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> S
     rows_are_trials = split in ("train", "valid", "test")
     if "trials" in arguments:
         arguments["trials"] = TRIALS if rows_are_trials else 1
-    stimulus = generate(split, np.random.default_rng(seed), **arguments)
+    stimulus = drawn(generate, split, np.random.default_rng(seed), **arguments)
     axis = "flow" if "flow" in stimulus.dims else "trial"
     if axis == "flow":
         stimulus = stimulus.isel(trial=0)
@@ -114,7 +115,9 @@ def sample(family: str, split: str, spec: Mapping[str, Any], seed: int = 0) -> S
     with dask.config.set(scheduler="synchronous"):  # rendering has threads of its own
         frames = stimulus.frames.transpose(axis, "time", "y", "x").values
     each = [stimulus.isel({axis: i}) for i in range(count)]
-    if axis == "flow":
+    if "condition" in stimulus.coords:
+        truth = [[named_value(one.condition), *trial_truth(one)] for one in each]
+    elif axis == "flow":
         truth = [
             ["reference", *trial_truth(one)] if _at_rest(one) else [velocity_text(one, "flow_", "")]
             for one in each
@@ -157,12 +160,17 @@ def label_text(one: xr.Dataset) -> str:
     """
     if "label" not in one.coords or one.label.ndim:
         return ""
-    value, attrs = int(one.label), one.label.attrs
+    return named_value(one.label)
+
+
+def named_value(coordinate: xr.DataArray) -> str:
+    """One whole number in the words of its attributes; see `label_text`."""
+    value, attrs = int(coordinate), coordinate.attrs
     if "flag_meanings" in attrs:
         meanings = attrs["flag_meanings"].split()
         values = list(attrs.get("flag_values", range(len(meanings))))
         return str(meanings[values.index(value)])
-    meaning = attrs.get("long_name", "label")
+    meaning = attrs.get("long_name", str(coordinate.name))
     word = re.search(rf"(?:^|[\s,:]){value} ([^\W\d]\w*)", meaning)
     return word[1] if word else f"{meaning} {value}"
 

@@ -51,7 +51,7 @@ JUDGED = [
 @pytest.mark.parametrize("name", ANALYSES)
 def test_contract(name, results_of):
     analysis = ideas.load("analysis", name)
-    assert analysis.READS in ("test", "sweep", "probe")
+    assert analysis.READS in ("test", "sweep", "probe", "control")
     assert analysis.QUESTION.endswith("?")
     assert len(analysis.READING) > 80
     assert callable(getattr(analysis, getattr(analysis, "DATA", "figure")))

@@ -139,3 +139,20 @@ def test_answers_say_what_is_possible_and_what_is_chance(rng):
     for values in classification_accuracy.answers(both).values():
         assert values.attrs == {"units": "1", "better": "higher", "bounds": (0.0, 1.0), "chance": 0.5}
     assert plot.trials(both) == "4 trials"
+
+
+def test_trials_of_one_person_are_not_independent(rng):
+    """Who is named at all is named in all trials: the interval is that of six persons, not of 60 trials."""
+    person = np.arange(60) % 6
+    labels = np.arange(60) % 3
+    named = np.where(person < 4, labels, (labels + 1) % 3)
+    made = of_logits(np.eye(3)[named], labels)
+    by_trial = classification_accuracy.analyse(made)
+    for coordinate in (
+        {"object_person": (("trial", "object"), person[:, None])},
+        {"person": ("trial", person)},
+    ):
+        by_person = classification_accuracy.analyse(made.assign_coords(coordinate))
+        assert float(by_person.accuracy_trained) == float(by_trial.accuracy_trained)
+        wider = by_person.high_trained - by_person.low_trained
+        assert float(wider) > 1.8 * float(by_trial.high_trained - by_trial.low_trained)

@@ -13,6 +13,7 @@ import torch
 
 from flowsim import InputError, build, ideas, open_recording, record
 from flowsim.figures import plot
+from flowsim.scenes.control import drawn
 from tests.known.calibration import SIMULATIONS
 from tests.known.nulls import KINDS, as_sweep, null
 from tests.known.results import DRAWS
@@ -20,7 +21,7 @@ from tests.known.results import DRAWS
 mpl.use("agg")
 ANALYSES = ideas.names("analysis")
 FAMILIES = ideas.names("stimuli")
-SPLITS = ("train", "valid", "test", "sweep", "probe")
+SPLITS = ("train", "valid", "test", "sweep", "probe", "control")
 PERMUTATIONS = 19
 """The fewest of which a p of 0.05 can come."""
 
@@ -32,9 +33,8 @@ def shown(tmp_path_factory):
 
     def show(family, split):
         if (family, split) not in known:
-            stimulus = ideas.load("stimuli", family).generate(
-                split, np.random.default_rng(0), trials=3, frames=6
-            )
+            generate = ideas.load("stimuli", family).generate
+            stimulus = drawn(generate, split, np.random.default_rng(0), trials=3, frames=6)
             torch.manual_seed(0)
             size = (stimulus.sizes["y"], stimulus.sizes["x"])
             network = build("fernn", size, max_speed=1, channels=2, decoder_layers=0, classes=10)
@@ -43,7 +43,7 @@ def shown(tmp_path_factory):
                 network,
                 stimulus,
                 file,
-                context=None if split == "probe" else 3,
+                context=None if split in ("probe", "control") else 3,
                 sites=("state", "prediction", "logits"),
                 curve={"sequences": [8, 16], "valid_loss": [0.2, 0.1]},
                 attrs={"network": "fernn", "seed": "0", "horizon": 2},

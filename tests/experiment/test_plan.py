@@ -81,3 +81,14 @@ def test_figures_are_drawn_again_without_analysing_again(written, monkeypatch):
     planned = jobs(written())["analyses"]["equivariance_error"]
     assert (("analysis.equivariance_error",), ["flowsim.figures"]) in left_out
     assert planned["code"] != planned["figure_code"]
+
+
+def test_controls_are_made_again_when_their_conditions_change(written, monkeypatch):
+    """And no other stimulus."""
+
+    def noted(*modules, without=()):
+        return " ".join(modules)
+
+    monkeypatch.setattr("flowsim.experiment.plan.code_hash", noted)
+    plan = jobs(written("record.control", {"sites": ["prediction"]}))["stimuli"]
+    assert [s for s, job in plan.items() if "flowsim.scenes.control" in job["code"]] == ["control"]

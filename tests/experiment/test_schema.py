@@ -28,7 +28,7 @@ from flowsim.experiment.read import read
             ["retina"],
             "record.test.sites.0: input should be 'state', 'prediction' or 'logits'; got 'retina'",
         ),
-        ("record.holdout", {}, "record.holdout.*: input should be 'test', 'sweep' or 'probe'"),
+        ("record.holdout", {}, "record.holdout.*: input should be 'test', 'sweep', 'probe' or 'control'"),
         ("seeds", "two", "seeds: input should be a valid integer; got 'two'"),
         ("title", datetime.date(2024, 1, 1), r"expected plain values \(text, numbers, lists\); got datetime"),
         ("train.learning_rate", float("inf"), "train.learning_rate: input should be a"),

@@ -14,7 +14,7 @@ from flowsim.scenes.scene import Scene
 from flowsim.scenes.sources.digits import digits, pixels
 
 FAMILIES = ideas.names("stimuli")
-SPLITS = ["train", "valid", "test", "sweep", "probe"]
+SPLITS = ["train", "valid", "test", "sweep", "probe", "control"]
 SMALL = {"trials": 3, "frames": 5}
 ONE_OF_EACH = {"trials": 1, "frames": 5}
 """Of a sweep, which has so many trials of each velocity."""
@@ -110,7 +110,7 @@ def test_train_valid_and_test_share_nothing(family):
         return
     drawn = {split: set(values[of].values.flat) for split, values in made.items()}
     assert not drawn["train"] & drawn["valid"]
-    for split in ("test", "sweep", "probe"):
+    for split in ("test", "sweep", "probe", "control"):
         assert not (drawn["train"] | drawn["valid"]) & drawn[split]
 
 

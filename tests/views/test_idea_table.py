@@ -15,7 +15,7 @@ def test_every_analysis_is_listed_with_the_recording_that_it_reads():
     rows = idea_table("analysis", "analysis", reads="READS").splitlines()
     assert rows[0].split() == ["analysis", "reads", "what"]
     assert [row.split()[0] for row in rows[2:]] == ideas.names("analysis")
-    assert {row.split()[1] for row in rows[2:]} <= {"test", "sweep", "probe"}
+    assert {row.split()[1] for row in rows[2:]} <= {"test", "sweep", "probe", "control"}
 
 
 def test_a_headline_is_one_line():

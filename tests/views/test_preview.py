@@ -80,7 +80,7 @@ def test_rows_of_a_probe_are_its_flows():
     assert [text.split("\n")[0] for text in ticks] == few.names
 
 
-@pytest.mark.parametrize(("split", "rows"), [("train", 3), ("sweep", 9), ("probe", 9)])
+@pytest.mark.parametrize(("split", "rows"), [("train", 3), ("sweep", 9), ("probe", 9), ("control", 4)])
 def test_few_trials_whatever_is_asked_for(split, rows, monkeypatch):
     real, made = moving_digits.generate, []
 

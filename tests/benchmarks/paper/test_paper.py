@@ -13,7 +13,18 @@ import yaml
 from benchmarks.paper import __main__ as command
 from benchmarks.paper.collect import collected, final_error, measures, sequences_until
 from benchmarks.paper.page import PUBLISHED, write
-from benchmarks.paper.verdicts import MULTIPLES, SPEED, compared, growth, judged, ordering, parts, speed
+from benchmarks.paper.verdicts import (
+    MULTIPLES,
+    SPEED,
+    compared,
+    growth,
+    judged,
+    ordering,
+    parts,
+    ratio,
+    speed,
+    stated,
+)
 from flowsim import open_recording
 from flowsim.__main__ import main
 from flowsim.experiment.plan import jobs
@@ -155,6 +166,39 @@ def test_every_network_of_an_ablation_is_said():
         assert plain == ["fernn", "grnn", "conv_lstm"]
 
 
+@pytest.mark.parametrize(
+    ("mixing", "verdict"),
+    [
+        ([1.0, 1.02, 0.98], "at least 1.5 times"),
+        ([2.0, 2.04, 1.96], "less than 1.5 times; nor that there is any difference"),
+        ([1.6, 1.63, 1.57], "less than 1.5 times"),
+        ([1.3, 0.9, 1.9], "these seeds do not say whether it is 1.5 times"),
+        ([3.0, 3.05, 2.95], "less than 1.5 times"),
+    ],
+)
+def test_verdict_on_a_ratio_is_that_of_its_interval(mixing, verdict):
+    found = table({("fernn", "mse"): [2.0, 2.05, 1.95], ("mixing", "mse"): mixing})
+    judgement = ratio(found, "e", ["fernn", "mixing"], "mse", 1.5)
+    assert judgement["verdict"].startswith(verdict)
+    times = np.exp(np.log([2.0, 2.05, 1.95]).mean() - np.log(mixing).mean())
+    assert f"ratio {times:.3g} (95 % interval" in judgement["ours"]
+    row = {
+        "kind": "ratio",
+        "over": ["fernn", "mixing"],
+        "measure": "mse",
+        "at_least": 1.5,
+        "experiments": ["e", "f"],
+    }
+    first, other = stated(found, row)
+    assert (first["verdict"], other["verdict"]) == (judgement["verdict"], "not run")
+    partial = table({(n, "mse"): [2.0, 2.1] for n in ("fernn", "mixing")}, "after 1 of 9 sequences")
+    assert stated(partial, row)[0]["verdict"].endswith("; partial")
+    one = table({("fernn", "mse"): [3.0], ("mixing", "mse"): [1.0]})
+    one_seed = ratio(one, "e", ["fernn", "mixing"], "mse", 1.5)
+    assert one_seed["verdict"] == "these seeds do not say whether it is 1.5 times"
+    assert "interval" not in one_seed["ours"]
+
+
 def test_what_diverged_gets_no_verdict():
     nan = float("nan")
     lost = "no number in 1 of 2 measurements: diverged"
@@ -180,6 +224,36 @@ def test_accuracies_have_a_table_of_their_own(tmp_path):
     assert (
         "| `fernn` | 10 | 0.6 ± 0.1 (2 seeds) | 0.6 | 0.6 | 0.6 | 100" in (tmp_path / "paper.md").read_text()
     )
+
+
+def test_accuracies_without_motion_have_columns(tmp_path):
+    conditions, reads = ["intact", "one_posture"], ["one frame", "frames without order"]
+    found = measures(
+        "motion_controls",
+        xr.Dataset(
+            {"accuracy": ("condition", [0.9, 0.5]), "readout": ("reads", [0.6, 0.7])},
+            {"condition": conditions, "reads": reads},
+        ),
+    )
+    assert found == {
+        "accuracy_intact": 0.9,
+        "accuracy_one_posture": 0.5,
+        "readout_one_frame": 0.6,
+        "readout_frames_without_order": 0.7,
+    }
+    measured = ("accuracy", *(f"accuracy_speed_{s}" for s in (0, 1, 2)))
+    rows = {("fernn", m): [0.5] for m in measured} | {("fernn", m): [v] for m, v in found.items()}
+    write(table(rows), tmp_path / "paper.md")
+    assert "| `fernn` | 0.9 |  |  | 0.5 |  | 0.6 | 0.7 |" in (tmp_path / "paper.md").read_text()
+    write(table({("fernn", m): [0.5] for m in measured}), tmp_path / "without.md")
+    assert "motion is taken away" not in (tmp_path / "without.md").read_text()
+
+
+def test_a_short_rollout_has_no_error_of_the_frames_that_it_lacks():
+    error = xr.DataArray(np.arange(24.0), {"ahead": np.arange(1, 25)})
+    rollout = xr.Dataset({"mse": error, "mse_mean": error}, attrs={"horizon": 8})
+    found = measures("length_generalisation", rollout)
+    assert found == {"mse_1h": 7.0, "mse_2h": 15.0, "mse_mean": 15.0}
 
 
 def test_controls_are_compared_with_the_network_whose_law_they_lack():
