@@ -282,9 +282,9 @@ def smallest_effect(values: xr.DataArray, reference: str, ratio: bool, compariso
     If networks truly differ by so much, and seeds spread as they do here, then in `POWER` of experiments with
     as many seeds p of `differences` is at most (1 - `LEVEL`) / ``comparisons``. The spread is the pooled
     standard deviation of all networks whose seeds differ at all, or, where seeds are paired, that of paired
-    differences: an estimate, from few seeds a rough one. Of normal values
-    with equal spread, 79.7 to 80.1 % of 100,000 simulated experiments tell it; where the spread of two networks
-    with three seeds differs by a factor of 3, 70 % do.
+    differences: an estimate, from few seeds a rough one. Of
+    normal values with equal spread, 79.7 to 80.1 % of 100,000 simulated experiments tell it; where the spread
+    of two networks with three seeds differs by a factor of 3, 70 % do.
 
     Parameters
     ----------

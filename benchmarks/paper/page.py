@@ -8,7 +8,17 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.paper.verdicts import FAR, HOLDS, accuracies, compared, judged, origin, rows_of, stated
+from benchmarks.paper.verdicts import (
+    FAR,
+    HOLDS,
+    accuracies,
+    compared,
+    judged,
+    origin,
+    rows_of,
+    smallest_ratio,
+    stated,
+)
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 TEMPLATE = Path(__file__).with_name("paper.md.j2")
@@ -43,6 +53,7 @@ def write(table: pd.DataFrame, into: Path) -> None:
         accuracies={name: accuracies(table, name) for name in classifying},
         origins={name: origin(table[table.experiment == name]) for name in experiments},
         compared={name: compared(table, name, published["controls"]) for name in predicting},
+        smallest={name: smallest_ratio(table, name) for name in predicting},
         figures={
             name: sorted(path.name for path in into.parent.glob(f"{name}-*.png")) for name in experiments
         },
