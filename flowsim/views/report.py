@@ -48,6 +48,8 @@ CLEARLY_NOT_EXACT = 1e-6
 """Values from here on are no rounding."""
 SEEDS_SHOWN = 3
 """Up to so many seeds, their values are shown, and from there on an interval or range."""
+TIMES = "\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
+"""Before a ratio that stands in a sentence."""
 LARGEST_RATIO = 1000
 """A ratio of which no more is said than that it is larger."""
 ERRORS = 1 - LEVEL
@@ -152,7 +154,7 @@ class Section:
         """Headings of the table of effects, by what is in them, without those for which seeds are too few."""
         headings = {
             "mean": "mean",
-            "middle": "interquartile mean",
+            "middle": "inter\N{SOFT HYPHEN}quartile mean",
             "effect": f"against {self.networks[0]}",
             "g": "Hedges' g",
         }
@@ -490,9 +492,9 @@ def _as_large(effect: float, values: xr.DataArray) -> str:
     low, high = _bounds(values)
     if by_ratio(values):
         return (
-            f"{_sign(effect, True)}{number(effect)} or {_sign(effect, True)}{number(1 / effect)}"
+            f"{TIMES}{number(effect)} or {TIMES}{number(1 / effect)}"
             if effect <= LARGEST_RATIO
-            else f"above {_sign(effect, True)}{LARGEST_RATIO:,}"
+            else f"above {TIMES}{LARGEST_RATIO:,}"
         )
     if effect > high - low:
         return f"larger than any that is possible ({number(high - low)})"

@@ -279,14 +279,16 @@ def test_a_table_says_which_effect_its_seeds_can_tell():
     answer = values(attrs=RATIO, a=[1.0, 4.0], b=[4.0, 8.0])
     alone = effect_table("MSE", answer, ["a", "b"], 1).smallest
     assert alone == (
-        "With 2 seeds the smallest ratio that can be told from 1 is above \N{MULTIPLICATION SIGN} 1,000."
+        "With 2 seeds the smallest ratio that can be told from 1 is above \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}1,000."
     )
     close = values(attrs=RATIO, a=[1.0, 1.1], b=[4.0, 4.1, 4.2])
     text = effect_table("MSE", close, ["a", "b"], 30).smallest
     assert text.startswith(
-        "With 2 to 3 seeds the smallest ratio that can be told from 1 is \N{MULTIPLICATION SIGN} 1."
+        "With 2 to 3 seeds the smallest ratio that can be told from 1 is \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}1."
     )
-    assert "; for a sentence above, among all 30 comparisons, \N{MULTIPLICATION SIGN} " in text
+    assert (
+        "; for a sentence above, among all 30 comparisons, \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}" in text
+    )
     share = values("higher", attrs={"bounds": (0, 1)}, a=[0.2, 0.4], b=[0.1, 0.3])
     text = effect_table("accuracy", share, ["a", "b"], 1).smallest
     assert text.endswith("difference that can be told from 0 is larger than any that is possible (1.00).")
