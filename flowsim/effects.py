@@ -8,6 +8,11 @@ to hold. A network a and the reference r, with values x over n_a and n_r seeds, 
 with the degrees of freedom nu of Welch (1947), Biometrika 34, who does not assume equal variances. Errors
 differ by factors: x is then their logarithm, and exp(d) the ratio of geometric means.
 
+Welch's interval holds the difference of networks with two seeds in 96 to 98 % of simulations of normal and of
+heavy-tailed seeds (three: 95 to 98 %), so that it is given from two seeds on, wide as it is. Where seeds are
+log-normal with a spread of 1, are compared by difference all the same, and one network has three times the
+values of the other, it is 94 % with two, 89 % with three and 87 % with four.
+
 The same seed gives two networks the same order of training and, if their weights have the same shapes, the
 same first weights, so their values may be correlated (log validation MSE of a small FERNN and G-RNN over 8
 seeds: r = 0.58, with a 95 % interval of -0.21 to 0.91). With `PAIRED` or more common seeds, the interval is
@@ -31,11 +36,28 @@ The standardised effect is Hedges' g, with s the pooled standard deviation:
 
 Its interval inverts the noncentral t distribution (Hedges 1981, Journal of Educational Statistics 6; Steiger
 & Fouladi 1997): exact for independent normal values of equal variance. Where one of the two networks has no
-spread, one standard deviation for both has no meaning, and g is undefined.
+spread, one standard deviation for both has no meaning, and g is undefined. Below `STANDARDISED` seeds there
+is no g: its unit is a spread that so few seeds do not tell.
+
+From `ROBUST` seeds on, the interquartile mean (Agarwal et al. 2021, Deep reinforcement learning at the edge
+of the statistical precipice, NeurIPS 34) stands beside the mean, of logarithms for a ratio: one seed that
+failed does not move it. It does not replace the mean, which the comparison is of: where seeds are normal its
+standard deviation is 1.07 times the mean's, where their tails are Student's with 2 degrees of freedom, half.
+Its bootstrap resamples seeds within each task (one task in a row of a report), with 9,999 draws. The paper
+takes the quantiles of 2.5 and 97.5 %. Over normal, log-normal and heavy-tailed seeds, and seeds of which one
+in ten fails, those hold the interquartile mean of all seeds that might have been trained in 90 to 91 % of
+simulations with five seeds and 93 to 94 % with eight; the quantiles here, widened for few seeds (Hesterberg
+2015, The American Statistician 69, "expanded percentile"), in 93 to 95 % with five, 94 to 96 % with six and
+seven, and 96 to 98 % with eight to sixteen. With five they are the least and the largest seed, and no
+bootstrap, whose means lie between seeds, can hold the middle of a symmetric distribution more often than
+these: in 1 - 2^(1 - n) of cases, or 93.75 %. Student's interval of the mean, for comparison, holds it in 82
+to 83 % of cases where seeds are log-normal with a spread of 1, and in 70 to 76 % where one in ten fails by 10
+spreads.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
@@ -52,8 +74,16 @@ PAIRED = 5
 """With this many common seeds or more, the interval is that of paired differences. It is then a fifth wider
 than Welch's where seeds are unrelated, and narrower where they are correlated.
 """
+STANDARDISED = 4
+"""Fewest seeds of each of two networks that are compared in units of their spread (Hedges' g)."""
+ROBUST = 5
+"""Fewest seeds that have an interquartile mean: of fewer, no quarter is left out."""
+POWER = 0.8
+"""Share of experiments in which `smallest_effect` is told from none."""
 NODES = 2000
 """Quantiles over which `noncentrality` takes a mean."""
+VARIANCES = 400
+"""Quantiles of each of two estimated variances over which `smallest_effect` takes a mean."""
 ROUNDING = 1e-9
 """Seeds that differ by less have no spread: a share of the largest value, or of themselves for a ratio."""
 UNBOUNDED = (-np.inf, np.inf)
@@ -83,8 +113,10 @@ def compare(
     Returns
     -------
     DataFrame
-        By network, what `differences` gives, and Hedges' ``g`` (of logarithms, for a ratio) with ``g_low``,
-        ``g_high``: NaN where one of the two networks has one seed or no spread.
+        By network, what `differences` gives; Hedges' ``g`` (of logarithms, for a ratio) with ``g_low``,
+        ``g_high``: NaN where one of the two networks has fewer than `STANDARDISED` seeds or no spread; and
+        ``middle``, the interquartile mean, with ``middle_low``, ``middle_high``: NaN where there are fewer
+        than `ROBUST` seeds, and the interval also where they have no spread.
 
     Raises
     ------
@@ -98,7 +130,10 @@ def compare(
         [_NO_G if n == reference else _standardised(x, known[reference], rounding) for n, x in known.items()],
         index=pd.Index(list(known)),
     )
-    return compared.join(g)
+    middle = pd.DataFrame(
+        [_middle(x, rounding) for x in known.values()], index=pd.Index(list(known)), dtype=float
+    )
+    return compared.join(g).join(np.exp(middle) if ratio else middle)
 
 
 def differences(
@@ -211,6 +246,77 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+def interquartile_mean(*tasks: np.ndarray) -> float:
+    """Mean of the values of all tasks together, without the quarter at either end (Agarwal et al. 2021).
+
+    Parameters
+    ----------
+    *tasks : arrays (seed)
+        As many seeds in each. A quarter is rounded down: of five values, three are left.
+    """
+    return float(stats.trim_mean(np.concatenate(tasks), 0.25))
+
+
+def interquartile_interval(*tasks: np.ndarray) -> tuple[float, float]:
+    """Lower and upper end of the bootstrap interval of `interquartile_mean`, stratified by task.
+
+    Quantiles are those of a normal distribution at as many standard errors as Student's interval of n seeds
+    has, times sqrt(n / (n - 1)), since a bootstrap divides variances by n (Hesterberg 2015). Draws are the
+    same in every call. How often it holds the truth is in the docstring of this file.
+    """
+    seeds = min(len(task) for task in tasks)
+    reach = np.sqrt(seeds / (seeds - 1)) * stats.t.ppf((1 + LEVEL) / 2, seeds - 1)
+    found = stats.bootstrap(
+        tasks,
+        lambda *drawn, axis: stats.trim_mean(np.concatenate(drawn, axis), 0.25, axis),
+        confidence_level=1 - 2 * stats.norm.sf(reach),
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def smallest_effect(values: xr.DataArray, reference: str, ratio: bool, comparisons: int = 1) -> float:
+    """The smallest effect that seeds such as these tell from none in `POWER` of experiments.
+
+    If networks truly differ by so much, and seeds spread as they do here, then in `POWER` of experiments with
+    as many seeds p of `differences` is at most (1 - `LEVEL`) / ``comparisons``. The spread is the pooled
+    standard deviation of all networks whose seeds differ at all, or, where seeds are paired, that of paired
+    differences: an estimate, from few seeds a rough one. Of
+    normal values with equal spread, 79.7 to 80.1 % of 100,000 simulated experiments tell it; where the spread
+    of two networks with three seeds differs by a factor of 3, 70 % do.
+
+    Parameters
+    ----------
+    values, reference, ratio
+        As of `compare`.
+    comparisons : int
+        How many are made together. Holm's procedure finds at least what Bonferroni's does, so that a sentence
+        of a family needs no more than this, whatever the other comparisons give.
+
+    Returns
+    -------
+    float
+        Of the network for which it is largest: a difference, or a ratio above 1, which stands for its inverse
+        too. NaN where no network can be compared.
+    """
+    known, rounding = _by_network(values, ratio)
+    alpha = (1 - LEVEL) / comparisons
+    r = known.pop(reference)
+    paired = {n: a - r for n, a in known.items() if _paired(a, r)}
+    alone, together = _pooled([r, *known.values()], rounding), _pooled(list(paired.values()), rounding)
+    effects = [
+        together * _shift_of_pairs(len(a), alpha)
+        if n in paired
+        else alone * _shift_of_two(len(a), len(r), alpha)
+        for n, a in known.items()
+        if min(len(a), len(r)) > 1
+    ]
+    largest = float(np.max(effects)) if effects else np.nan
+    with np.errstate(over="ignore"):
+        return float(np.exp(largest)) if ratio else largest
+
+
 _NO_G = dict.fromkeys(("g", "g_low", "g_high"), np.nan)
 
 
@@ -271,7 +377,7 @@ def _difference(a: pd.Series[float], r: pd.Series[float], rounding: float) -> di
     Both are NaN where seeds do not differ, which does not prove that none would.
     """
     n_a, n_r = len(a), len(r)
-    paired = n_a >= PAIRED and set(a.index) == set(r.index)
+    paired = _paired(a, r)
     error_a, error_r = _squared_error(a, rounding), _squared_error(r, rounding)
     error, freedom = np.nan, np.nan
     if paired:
@@ -284,11 +390,60 @@ def _difference(a: pd.Series[float], r: pd.Series[float], rounding: float) -> di
     return {"effect": float(a.mean() - r.mean()), "error": error, "freedom": freedom, "paired": paired}
 
 
+def _paired(a: pd.Series[float], r: pd.Series[float]) -> bool:
+    return len(a) >= PAIRED and set(a.index) == set(r.index)
+
+
+def _pooled(samples: list[pd.Series[float]], rounding: float) -> float:
+    """Standard deviation within samples that have any; NaN if none has."""
+    spread = [x for x in samples if _squared_error(x, rounding) > 0]
+    squares, freedom = sum(float(x.var()) * (len(x) - 1) for x in spread), sum(len(x) - 1 for x in spread)
+    return float(np.sqrt(squares / freedom)) if freedom else np.nan
+
+
+@functools.cache
+def _shift_of_pairs(seeds: int, alpha: float) -> float:
+    """Difference, in standard deviations of paired ones, that their t test finds in `POWER` of cases."""
+    bar = stats.t.isf(alpha / 2, seeds - 1)
+    found = optimize.brentq(lambda nc: stats.nct.sf(bar, seeds - 1, nc) - POWER, 0, 10 * bar + 10)
+    return float(found / np.sqrt(seeds))
+
+
+@functools.cache
+def _shift_of_two(n_a: int, n_r: int, alpha: float) -> float:
+    """Difference, in standard deviations of one seed, that Welch's test finds in `POWER` of cases.
+
+    A t of estimated variances is above its bar with a normal probability, given these; taken over quantiles
+    of both, since the bar's degrees of freedom depend on them.
+    """
+    quantiles = (np.arange(VARIANCES) + 0.5) / VARIANCES
+    error_a, error_r = np.meshgrid(
+        *(stats.chi2.ppf(quantiles, n - 1) / (n - 1) / n for n in (n_a, n_r)), indexing="ij"
+    )
+    freedom = (error_a + error_r) ** 2 / (error_a**2 / (n_a - 1) + error_r**2 / (n_r - 1))
+    error = np.sqrt(1 / n_a + 1 / n_r)
+    bar = stats.t.isf(alpha / 2, freedom) * np.sqrt(error_a + error_r) / error
+    found = optimize.brentq(lambda nc: special.ndtr(nc - bar).mean() - POWER, 0, bar.max() + 10)
+    return float(found * error)
+
+
+def _middle(x: pd.Series[float], rounding: float) -> dict[str, float]:
+    """The interquartile mean and its interval."""
+    middle, low, high = np.nan, np.nan, np.nan
+    if len(x) >= ROBUST:
+        middle = interquartile_mean(x.to_numpy())
+        if _squared_error(x, rounding) > 0:
+            low, high = interquartile_interval(x.to_numpy())
+    return {"middle": middle, "middle_low": low, "middle_high": high}
+
+
 def _standardised(a: pd.Series[float], r: pd.Series[float], rounding: float) -> dict[str, float]:
     """Hedges' g and its interval."""
-    if not (_squared_error(a, rounding) > 0 and _squared_error(r, rounding) > 0):
-        return _NO_G
     n_a, n_r = len(a), len(r)
+    if min(n_a, n_r) < STANDARDISED or not (
+        _squared_error(a, rounding) > 0 and _squared_error(r, rounding) > 0
+    ):
+        return _NO_G
     m = n_a + n_r - 2
     d = float(a.mean() - r.mean())
     pooled = np.sqrt((a.var(ddof=0) * n_a + r.var(ddof=0) * n_r) / m)

@@ -8,7 +8,18 @@ import xarray as xr
 from scipy import stats
 
 from flowsim import InputError
-from flowsim.effects import PAIRED, best, compare, corrected, differences, holm, noncentrality
+from flowsim.effects import (
+    PAIRED,
+    best,
+    compare,
+    corrected,
+    differences,
+    holm,
+    interquartile_interval,
+    interquartile_mean,
+    noncentrality,
+    smallest_effect,
+)
 
 
 def values(**by_network):
@@ -60,10 +71,73 @@ def test_many_common_seeds_are_paired(rng):
 
 
 def test_hedges_g_is_corrected_for_few_seeds():
-    """d / s is 2 / 1; J(4) = 0.7979, as in Hedges (1981), table 1."""
-    found = compare(values(r=[-1.0, 0.0, 1.0], a=[1.0, 2.0, 3.0]), "r", ratio=False).loc["a"]
-    assert found.g == pytest.approx(2 * 0.7979, abs=1e-4)
+    """d / s is 2 / 1; J(6) = 0.8686, as in Hedges (1981), table 1."""
+    r = np.array([-1.5, -0.5, 0.5, 1.5]) / np.sqrt(5 / 3)
+    found = compare(values(r=r, a=r + 2), "r", ratio=False).loc["a"]
+    assert found.g == pytest.approx(2 * 0.8686, abs=1e-4)
     assert found.g_low < found.g < found.g_high
+
+
+@pytest.mark.parametrize(("n_r", "n_a", "given"), [(3, 3, False), (3, 9, False), (9, 3, False), (4, 4, True)])
+def test_fewer_than_four_seeds_have_no_g(n_r, n_a, given, rng):
+    found = compare(values(r=rng.random(n_r), a=rng.random(n_a)), "r", ratio=False).loc["a"]
+    assert found[["g", "g_low", "g_high"]].notna().tolist() == [given] * 3
+    assert np.isfinite(found.effect_low)
+
+
+def test_interquartile_means_leave_a_quarter_out_at_either_end():
+    """By the definition of Agarwal et al. (2021): of all runs of all tasks together."""
+    assert interquartile_mean(np.array([9.0, 1, 2, 4, 1000])) == pytest.approx((2 + 4 + 9) / 3)
+    assert interquartile_mean(np.arange(4.0), np.arange(4.0) + 10) == pytest.approx((2 + 3 + 10 + 11) / 4)
+    found = compare(values(r=[1.0, 2, 4, 8, 1e9], a=[1.0] * 5, b=[1.0, 2, 3, 4]), "r", ratio=True)
+    assert found.middle[["r", "a"]].tolist() == pytest.approx([4, 1])  # geometric
+    assert (found.middle_low["r"], found.middle_high["r"]) == pytest.approx((1, 1e9))
+    assert found.loc["a", ["middle_low", "middle_high"]].isna().all()  # no spread
+    assert found.loc["b", ["middle", "middle_low", "middle_high"]].isna().all()  # too few
+
+
+def test_the_bootstrap_is_stratified_by_task(rng):
+    """Tasks that differ by much: drawn together, how many of which task come would count as spread."""
+    tasks = rng.random(6), rng.random(6) + 100
+    low, high = interquartile_interval(*tasks)
+    assert 49 < low < interquartile_mean(*tasks) < high < 52
+    low, high = interquartile_interval(np.concatenate(tasks))
+    assert high - low > 50
+
+
+HEAVY_TAILED = lambda rng, shape: rng.standard_t(2, shape)  # noqa: E731
+NORMAL = lambda rng, shape: rng.standard_normal(shape)  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("draw", "seeds", "simulations"),
+    [
+        (NORMAL, 5, 60),
+        (HEAVY_TAILED, 8, 60),
+        *(
+            pytest.param(draw, seeds, 400, marks=[pytest.mark.slow, pytest.mark.calibration])
+            for draw in (NORMAL, HEAVY_TAILED)
+            for seeds in (5, 8)
+        ),
+    ],
+)
+def test_intervals_of_interquartile_means_hold_them(draw, seeds, simulations, rng, calibration):
+    """With five seeds no bootstrap of a symmetric distribution does so in more than 1 - 2^-4 of cases."""
+    ends = [interquartile_interval(x) for x in draw(rng, (simulations, seeds))]
+    low, high = np.transpose(ends)
+    known = 1 - 2.0**-4 if seeds == 5 else 0.95
+    world = f"{seeds} seeds, {'normal' if draw is NORMAL else 'heavy tails'}"
+    calibration.intervals("report", "middle_low", low, 0, high, world, ["interquartile mean"], known)
+    if simulations >= 400:
+        assert np.mean((low <= 0) & (high >= 0)) < 0.995
+
+
+def test_five_seeds_have_no_wider_bootstrap_than_their_range(rng):
+    x = rng.standard_normal(5)
+    assert interquartile_interval(x) == (x.min(), x.max())
+    x = rng.standard_normal(8)
+    low, high = interquartile_interval(x)
+    assert x.min() < low < high < x.max()
 
 
 @pytest.mark.parametrize(("t", "freedom"), [(0.0, 2), (5.0, 2), (-300.0, 6), (3.0, 18)])
@@ -115,12 +189,12 @@ def test_intervals_of_g_hold_the_truth_as_often_as_they_say(experiments, least, 
     held, ends = [], []
     for _ in range(experiments):
         found = compare(
-            values(r=rng.standard_normal(2), a=1.5 + rng.standard_normal(3)), "r", ratio=False
+            values(r=rng.standard_normal(4), a=1.5 + rng.standard_normal(4)), "r", ratio=False
         ).loc["a"]
         held.append(found.g_low <= 1.5 <= found.g_high)
         ends.append((found.g_low, found.g_high))
     low, high = np.transpose(ends)
-    calibration.intervals("report", "g_low", low, 1.5, high, "2 and 3 seeds", ["Hedges' g"])
+    calibration.intervals("report", "g_low", low, 1.5, high, "4 seeds", ["Hedges' g"])
     assert least <= np.mean(held) <= most
 
 
@@ -328,3 +402,46 @@ def test_of_equal_networks_none_is_best(networks, rng, calibration):
     ]
     calibration.rate("report", "p of the best", wrong, f"{networks} networks, 3 seeds")
     assert np.mean(wrong) <= 0.09
+
+
+def spreading(seeds, rng, spread=1.0):
+    """Values of two networks, of which the pooled standard deviation is exactly ``spread``."""
+    x = rng.standard_normal((2, seeds))
+    x *= spread / np.sqrt(x.var(1, ddof=1).mean())
+    return values(r=x[0], a=x[1])
+
+
+@pytest.mark.parametrize(("seeds", "comparisons"), [(2, 1), (3, 1), (3, 20), (4, 1)])
+def test_the_smallest_effect_is_found_in_80_of_100_experiments_and_half_of_it_less_often(
+    seeds, comparisons, rng
+):
+    """By Welch's test of scipy, among 20 comparisons at the level of Bonferroni's correction."""
+    effect = smallest_effect(spreading(seeds, rng), "r", False, comparisons)
+    a, r = rng.standard_normal((2, 40_000, seeds))
+    for shift, least, most in ((effect, 0.79, 0.81), (effect / 2, 0.2, 0.5), (2 * effect, 0.9, 1)):
+        p = stats.ttest_ind(a + shift, r, axis=1, equal_var=False).pvalue
+        assert least < np.mean(p <= 0.05 / comparisons) < most
+
+
+def test_the_smallest_effect_of_pairs_is_that_of_their_test(rng):
+    a, r = rng.standard_normal((2, PAIRED))
+    effect = smallest_effect(values(r=r, a=a), "r", False)
+    drawn = effect + np.std(a - r, ddof=1) * rng.standard_normal((40_000, PAIRED))
+    assert np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue <= 0.05) == pytest.approx(0.8, abs=0.01)
+    missing = values(r=r, a=np.append(a[:-1], np.nan))  # no pairs: Welch's
+    spread = np.sqrt((4 * r.var(ddof=1) + 3 * a[:-1].var(ddof=1)) / 7)
+    assert smallest_effect(missing, "r", False) == pytest.approx(
+        spread
+        * smallest_effect(values(r=r / r.std(ddof=1), a=[np.nan, *(r[:4] / r[:4].std(ddof=1))]), "r", False)
+    )
+
+
+def test_the_smallest_ratio_is_that_of_logarithms_and_falls_with_seeds(rng):
+    few, many = (spreading(n, rng, 0.3) for n in (3, 20))
+    assert smallest_effect(np.exp(few), "r", True) == pytest.approx(np.exp(smallest_effect(few, "r", False)))
+    assert smallest_effect(few, "r", False) == pytest.approx(0.3 * 3.507, rel=0.01)  # simulated: 0.80
+    assert smallest_effect(many.where(many.seed != "0", drop=True), "r", False) < 0.5
+    assert np.isnan(smallest_effect(values(r=[1.0], a=[2.0, 3.0]), "r", False))
+    assert np.isnan(smallest_effect(values(r=[1.0, 1.0], a=[2.0, 2.0]), "r", False))
+    known = values(r=[1.0, 1.0], a=[2.0, 3.0], b=[0.0, 1.0])  # r has no spread to pool
+    assert smallest_effect(known, "r", False) == pytest.approx(10.39 * np.sqrt(0.5), rel=0.01)

@@ -20,7 +20,18 @@ import xarray as xr
 from jinja2 import Environment, select_autoescape
 
 from flowsim import ideas
-from flowsim.effects import LEVEL, UNBOUNDED, best, compare, corrected, differences, holm
+from flowsim.effects import (
+    LEVEL,
+    ROBUST,
+    STANDARDISED,
+    UNBOUNDED,
+    best,
+    compare,
+    corrected,
+    differences,
+    holm,
+    smallest_effect,
+)
 from flowsim.experiment.read import read, runs
 from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
@@ -37,6 +48,10 @@ CLEARLY_NOT_EXACT = 1e-6
 """Values from here on are no rounding."""
 SEEDS_SHOWN = 3
 """Up to so many seeds, their values are shown, and from there on an interval or range."""
+TIMES = "\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
+"""Before a ratio that stands in a sentence."""
+LARGEST_RATIO = 1000
+"""A ratio of which no more is said than that it is larger."""
 ERRORS = 1 - LEVEL
 """Share of reports on equal networks in which a sentence may stand, and in which a network may be green."""
 
@@ -91,7 +106,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class EffectRow:
-    """One network: its mean over ``n`` seeds, its effect against the reference, and Hedges' g.
+    """One network: its mean over ``n`` seeds, its interquartile mean, its effect against the reference, and
+    Hedges' g; the second and the last only where there are seeds enough.
 
     Next to the mean stand the values of its seeds, where they are few, or else its interval.
     """
@@ -99,17 +115,23 @@ class EffectRow:
     network: str
     n: int
     mean: Estimate
+    middle: Estimate
     effect: Estimate
     g: Estimate
+
+    def cells(self, columns: Collection[str]) -> list[Estimate]:
+        """Those of the named columns, of a section's `columns`."""
+        return [getattr(self, name) for name in columns]
 
 
 @dataclass(frozen=True)
 class EffectTable:
-    """All networks compared with the first in one quantity."""
+    """All networks compared with the first in one quantity; ``smallest`` says which effect seeds can tell."""
 
     label: str
     note: str
     rows: list[EffectRow]
+    smallest: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +148,22 @@ class Section:
     partial: dict[str, str]
     refused: dict[str, str]
     figure: str
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Headings of the table of effects, by what is in them, without those for which seeds are too few."""
+        headings = {
+            "mean": "mean",
+            "middle": "inter\N{SOFT HYPHEN}quartile mean",
+            "effect": f"against {self.networks[0]}",
+            "g": "Hedges' g",
+        }
+        rows = [row for table in self.effects for row in table.rows]
+        return {
+            name: heading
+            for name, heading in headings.items()
+            if name in ("mean", "effect") or any(getattr(row, name).value for row in rows)
+        }
 
 
 def page(experiment_file: str | Path, results: Path, into: Path) -> None:
@@ -169,6 +207,8 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         sections=sections,
         found=found,
         seeds_shown=SEEDS_SHOWN,
+        robust=ROBUST,
+        standardised=STANDARDISED,
         provenance=collected_provenance(experiment, results),
         specification=Path(experiment_file).read_text(encoding="utf-8"),
         rules=benchmarks(results / "benchmarks", runs(experiment)),
@@ -221,7 +261,7 @@ def _section(
             summary_row(label, values, networks, found.best.get((name, label), []))
             for label, values in own.items()
         ],
-        effects=[effect_table(label, values, networks) for label, values in own.items()],
+        effects=[effect_table(label, values, networks, found.comparisons) for label, values in own.items()],
         data=f"figures/{data.name}",
         networks=networks,
         partial=partial,
@@ -407,11 +447,12 @@ def _with_arrow(label: str, values: xr.DataArray) -> str:
     return f"{label} {ARROWS.get(values.attrs.get('better', ''), '')}".strip()
 
 
-def effect_table(label: str, values: xr.DataArray, networks: list[str]) -> EffectTable:
+def effect_table(label: str, values: xr.DataArray, networks: list[str], comparisons: int = 0) -> EffectTable:
     """Each network's mean and its difference from the first network, with intervals over seeds.
 
     Parameters as of `summary_row`, with the coordinate ``seed`` too, and the attribute ``bounds``, the least
-    and the largest value that the quantity can have. Means are the same as in the opening table.
+    and the largest value that the quantity can have; ``comparisons`` are all those of the report. Means are
+    the same as in the opening table.
     """
     reference, ratio = networks[0], by_ratio(values)
     compared: Any = compare(values, reference, ratio, _bounds(values)).to_dict("index")
@@ -423,8 +464,41 @@ def effect_table(label: str, values: xr.DataArray, networks: list[str]) -> Effec
         effect = _estimate(numbers, "effect", common, _sign(numbers["effect"], ratio))
         if network == reference:
             effect = Estimate("reference")
-        rows.append(EffectRow(network, numbers["n"], mean, effect, _g(numbers, common)))
-    return EffectTable(_with_arrow(label, values), _note(values), rows)
+        middle = _estimate(numbers, "middle", numbers["n"])
+        rows.append(EffectRow(network, numbers["n"], mean, middle, effect, _g(numbers, common)))
+    smallest = _smallest(values, reference, comparisons if values.attrs.get("better") else 0)
+    return EffectTable(_with_arrow(label, values), _note(values), rows, smallest)
+
+
+def _smallest(values: xr.DataArray, reference: str, comparisons: int) -> str:
+    """Which effects so many seeds can tell from none: by an interval of the table, and by a sentence."""
+    ratio = by_ratio(values)
+    alone = smallest_effect(values, reference, ratio)
+    if math.isnan(alone):
+        return ""
+    counts = [len(_known(values, network)) for network in networks_of(values)]
+    several = sorted({n for n in counts if n > 1})
+    seeds = f"{several[0]} seeds" if len(several) == 1 else f"{several[0]} to {several[-1]} seeds"
+    what = "ratio that can be told from 1" if ratio else "difference that can be told from 0"
+    text = f"With {seeds} the smallest {what} is {_as_large(alone, values)}"
+    if comparisons > 1:
+        together = smallest_effect(values, reference, ratio, comparisons)
+        text += f"; for a sentence above, among all {comparisons} comparisons, {_as_large(together, values)}"
+    return f"{text}."
+
+
+def _as_large(effect: float, values: xr.DataArray) -> str:
+    """A smallest effect in words, in either direction."""
+    low, high = _bounds(values)
+    if by_ratio(values):
+        return (
+            f"{TIMES}{number(effect)} or {TIMES}{number(1 / effect)}"
+            if effect <= LARGEST_RATIO
+            else f"above {TIMES}{LARGEST_RATIO:,}"
+        )
+    if effect > high - low:
+        return f"larger than any that is possible ({number(high - low)})"
+    return number(effect)
 
 
 def _sign(effect: float, ratio: bool) -> str:
@@ -443,7 +517,7 @@ def _estimated_mean(numbers: Mapping[str, Any], known: np.ndarray) -> Estimate:
 
 def _g(numbers: Mapping[str, Any], seeds: int) -> Estimate:
     """Hedges' g, or that it is undefined although there are seeds enough."""
-    if math.isnan(numbers["g"]) and seeds > 1 and not math.isnan(numbers["effect"]):
+    if math.isnan(numbers["g"]) and seeds >= STANDARDISED and not math.isnan(numbers["effect"]):
         return Estimate("undefined", "a network has no spread")
     return _estimate(numbers, "g", seeds)
 

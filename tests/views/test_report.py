@@ -9,6 +9,7 @@ from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.views.report import (
     Estimate,
+    Section,
     benchmarks,
     collected_provenance,
     effect_table,
@@ -220,7 +221,9 @@ def test_errors_are_compared_by_ratio_with_intervals():
     assert other.mean.value == "5.66"
     assert other.effect.value == "\N{MULTIPLICATION SIGN} 4.00"
     assert other.effect.interval == "0.49 to 33"  # Welch on logarithms: exp(log(4) -+ 4.303 log(2) / sqrt(2))
-    assert other.g.value == "1.60"
+    assert other.g == Estimate()
+    numbers = {"a": [1.0, 2.0, 1.0, 2.0], "b": [4.0, 8.0, 4.0, 8.0]}
+    assert effect_table("MSE", values(attrs=RATIO, **numbers), ["a", "b"]).rows[1].g.value == "3.01"
 
 
 def test_other_quantities_and_zeros_are_compared_by_difference():
@@ -229,7 +232,8 @@ def test_other_quantities_and_zeros_are_compared_by_difference():
     assert [row.effect.value for row in rows] == ["reference", "+0.500", "-0.100"]
     exact = effect_table("error", values(a=[0.0, 0.0], b=[0.5, 0.7], c=[0.0, 0.0]), ["a", "b", "c"]).rows
     assert exact[0].mean == Estimate("0", "seeds 0, 0")
-    assert exact[1].g == exact[2].g == Estimate("undefined", "a network has no spread")
+    four = effect_table("error", values(a=[0.0] * 4, b=[0.5, 0.7, 0.5, 0.7]), ["a", "b"]).rows
+    assert four[1].g == Estimate("undefined", "a network has no spread")
     assert exact[1].effect == Estimate("+0.600", "-0.67 to 1.9")
     assert exact[2].effect == Estimate("0", "no spread over seeds")
 
@@ -246,6 +250,53 @@ def test_one_seed_has_no_interval_and_five_are_paired(rng):
     assert (third.mean, third.effect, third.g) == (Estimate("does not apply"), Estimate(), Estimate())
     many = effect_table("MSE", values(a=rng.random(5), b=rng.random(5)), ["a", "b"]).rows
     assert many[1].effect.interval.endswith(", paired")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "columns"),
+    [
+        (3, ["mean", "effect"]),
+        (4, ["mean", "effect", "g"]),
+        (5, ["mean", "middle", "effect", "g"]),
+    ],
+)
+def test_few_seeds_are_shown_and_many_summed_up(seeds, columns, rng):
+    table = effect_table(
+        "MSE", values(attrs=RATIO, a=1 + rng.random(seeds), b=1 + rng.random(seeds)), ["a", "b"]
+    )
+    section = Section("x", "?", "", [], [table], "", ["a", "b"], {}, {}, "")
+    assert list(section.columns) == columns
+    assert len(table.rows[1].cells(section.columns)) == len(columns)
+    assert table.rows[1].mean.interval.startswith("seeds ") == (seeds == 3)
+    outlier = effect_table("MSE", values(a=[1.0, 2, 3, 4, 99], b=[1.0] * 5), ["a", "b"]).rows
+    assert [row.middle for row in outlier] == [
+        Estimate("3.00", "1.0 to 99"),
+        Estimate("1.00", "no spread over seeds"),
+    ]
+
+
+def test_a_table_says_which_effect_its_seeds_can_tell():
+    answer = values(attrs=RATIO, a=[1.0, 4.0], b=[4.0, 8.0])
+    alone = effect_table("MSE", answer, ["a", "b"], 1).smallest
+    assert alone == (
+        "With 2 seeds the smallest ratio that can be told from 1 is above \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}1,000."
+    )
+    close = values(attrs=RATIO, a=[1.0, 1.1], b=[4.0, 4.1, 4.2])
+    text = effect_table("MSE", close, ["a", "b"], 30).smallest
+    assert text.startswith(
+        "With 2 to 3 seeds the smallest ratio that can be told from 1 is \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}1."
+    )
+    assert (
+        "; for a sentence above, among all 30 comparisons, \N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}" in text
+    )
+    share = values("higher", attrs={"bounds": (0, 1)}, a=[0.2, 0.4], b=[0.1, 0.3])
+    text = effect_table("accuracy", share, ["a", "b"], 1).smallest
+    assert text.endswith("difference that can be told from 0 is larger than any that is possible (1.00).")
+    assert (
+        effect_table("size", values(None, a=[1.0, 2.0], b=[4.0, 8.0]), ["a", "b"], 30).smallest.count("is")
+        == 1
+    )
+    assert effect_table("MSE", values(a=[1.0], b=[2.0, 3.0]), ["a", "b"], 30).smallest == ""
 
 
 @pytest.mark.parametrize("seeds", [2, 4])

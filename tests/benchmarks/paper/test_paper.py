@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
+from scipy import stats
 
 from benchmarks.paper import __main__ as command
 from benchmarks.paper.collect import collected, final_error, measures, sequences_until
@@ -22,7 +23,9 @@ from benchmarks.paper.verdicts import (
     ordering,
     parts,
     ratio,
+    smallest_ratio,
     speed,
+    spread,
     stated,
 )
 from flowsim import open_recording
@@ -272,6 +275,31 @@ def test_controls_are_compared_with_the_network_whose_law_they_lack():
         ("fernn", "1", "", "0"), ("permuted", "3", "far", "1"), ("conv_lstm", "0.5", "better", "no partner"),
     ]  # fmt: skip
     assert rows[1]["says"] == "broken"
+
+
+def test_ratios_have_the_interval_of_their_seeds():
+    """Welch's, of logarithms; what it does not leave out of 1 is said not to be told from it."""
+    values = {("fernn", "mse"): [1.0, 1.1, 1.2], ("grnn", "mse"): [3.0, 3.1, 3.2], ("part", "mse"): [1, 3, 9]}
+    found = table(values)
+    rows = {row["network"]: row for row in compared(found, "e", [])}
+    expected = np.exp(
+        stats.ttest_ind(np.log([3, 3.1, 3.2]), np.log([1, 1.1, 1.2]), equal_var=False).confidence_interval()
+    )
+    assert rows["grnn"]["ratio"] == "2.8 ({:.2g} to {:.2g})".format(*expected)
+    assert (rows["grnn"]["verdict"], rows["part"]["verdict"]) == ("far", "far, not told from 1")
+    spread = np.sqrt(np.mean([np.log(x).var(ddof=1) for x in values.values()]))
+    smallest = np.exp(3.507 * spread)  # of three seeds, simulated in the tests of flowsim.effects
+    said = smallest_ratio(found, "e")
+    assert said.startswith("With 3 seeds the smallest ratio that can be told from 1 is ")
+    assert float(said.split(" is ")[1].split()[0]) == pytest.approx(smallest, rel=0.01)
+    assert smallest_ratio(table({("fernn", "mse"): [1.0], ("grnn", "mse"): [2.0]}), "e") == ""
+    one = compared(table({("fernn", "mse"): [1.0, 2.0], ("grnn", "mse"): [np.nan, 2.0]}), "e", [])[1]
+    assert one["verdict"] == "diverged"
+
+
+def test_five_seeds_have_an_interquartile_mean():
+    assert spread(pd.Series([1.0, 2, 3, 4])) == "2.5 ± 1 (4 seeds)"
+    assert spread(pd.Series([1.0, 2, 3, 4, 90])) == "20 ± 4e+01 (5 seeds), interquartile mean 3 (1 to 90)"
 
 
 def test_published_numbers_point_at_what_exists():
