@@ -26,7 +26,8 @@ def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
         return {"mse": float(result.mse.mean())}
     if analysis == "length_generalisation":
         errors = {f"mse_{ahead}": float(result.mse.sel(ahead=ahead)) for ahead in AHEAD}
-        return {**errors, f"mse_mean_{AHEAD[1]}": float(result.mse_mean.sel(ahead=AHEAD[1]))}
+        mean_frame = result.predictor_mse.sel(predictor="mean frame", ahead=AHEAD[1])
+        return {**errors, f"mse_mean_{AHEAD[1]}": float(mean_frame)}
     if analysis == "velocity_generalisation":
         return {name: float(result[name]) for name in ("mse_trained", "mse_novel")}
     if analysis == "equivariance_error":
