@@ -22,8 +22,8 @@ from flowsim.measures.image_quality import ssim
 from flowsim.measures.moved_copies import FRAME, copies_of
 
 KNOW_NO_MOTION = ("last frame", "mean frame")
-ESTIMATE_MOTION = ("moved copy, estimated velocity", "layers, estimated velocities")
-ORACLES = ("moved copy, true velocity", "layers, true velocities")
+ESTIMATE_MOTION = ("moved copy (estimated velocity)", "layers (estimated velocities)")
+ORACLES = ("moved copy (true velocity)", "layers (true velocities)")
 PREDICTORS = (*KNOW_NO_MOTION, *ESTIMATE_MOTION, *ORACLES)
 """All predictors, in the order of tables."""
 EXACT = 1e-9

@@ -26,6 +26,7 @@ from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.files.atomic import existing, whole
 from flowsim.files.results import every_run, side_by_side
+from flowsim.views.unlearned import Compared, compared
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 """What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only
@@ -79,6 +80,18 @@ class Findings:
     comparisons: int
     best: dict[Key, list[str]]
     reference: str
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """One quantity against what is predicted, or reached, without learning: what holds of ``all_networks``, a
+    sentence for each of them, and the ``headroom``, what there is to gain.
+    """
+
+    label: str
+    all_networks: str
+    sentences: list[str]
+    headroom: str
 
 
 @dataclass(frozen=True)
@@ -168,6 +181,7 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         seeds=experiment.seeds,
         sections=sections,
         found=found,
+        unlearned=against_unlearned(answers),
         seeds_shown=SEEDS_SHOWN,
         provenance=collected_provenance(experiment, results),
         specification=Path(experiment_file).read_text(encoding="utf-8"),
@@ -307,7 +321,75 @@ def _beats(values: xr.DataArray, network: str) -> bool:
 def _bars(values: xr.DataArray) -> dict[str, float]:
     """What can be reached without learning: chance, and baselines by name."""
     bars = {"chance": values.attrs["chance"]} if "chance" in values.attrs else {}
-    return {name: float(bar) for name, bar in (bars | values.attrs.get("baseline", {})).items()}
+    every = {name: float(bar) for name, bar in (bars | values.attrs.get("baseline", {})).items()}
+    return {name: 0.0 if abs(bar) < NOTHING else bar for name, bar in every.items()}
+
+
+def against_unlearned(answers: Mapping[Key, xr.DataArray]) -> list[Unlearned]:
+    """Which networks are better than the ``baseline`` of each answer that has one and that is judged.
+
+    See `flowsim.views.unlearned`. Networks of which no seed is known have no sentence.
+    """
+    judged = {
+        label: values
+        for (_, label), values in answers.items()
+        if values.attrs.get("better") and values.attrs.get("baseline")
+    }
+    known = {label: {n: _known(values, n) for n in networks_of(values)} for label, values in judged.items()}
+    intervals = sum(len(x) > 1 for of_networks in known.values() for x in of_networks.values())
+    found = []
+    for label, values in judged.items():
+        bars = _bars(values)
+        rows = [
+            compared(n, x, bars, values.attrs["better"], by_ratio(values), max(1, intervals))
+            for n, x in known[label].items()
+            if len(x)
+        ]
+        if rows:
+            sentences = [_against(row, bars) for row in rows]
+            headroom = _headroom(values.attrs.get("headroom", {}))
+            found.append(Unlearned(label, _of_all(rows, bars), sentences, headroom))
+    return found
+
+
+def _against(row: Compared, bars: Mapping[str, float]) -> str:
+    """One network against what needs no learning, in words."""
+
+    def names(of: Sequence[str]) -> str:
+        return _enumerated([f"{name} {number(bars[name])}" for name in of])
+
+    seeds = f"{row.seeds} seed{'s' if row.seeds != 1 else ''}"
+    interval = "" if math.isnan(row.low) else f"{number(row.low, 2)} to {number(row.high, 2)}, "
+    parts = [f"{verdict} than {names(of)}" for verdict, of in row.borne_out() if of]
+    described = [f"{verdict} than {names(of)}" for verdict, of in row.described() if of]
+    if described:
+        every = "its one seed is" if row.seeds == 1 else "every seed, though luck may be enough for that, is"
+        parts.append(f"{every} {' and '.join(described)}")
+    if row.not_apart:
+        parts.append(f"not told apart from {names(row.not_apart)}")
+    return f"{row.network}, {number(row.mean)} ({interval}{seeds}): {'; '.join(parts)}."
+
+
+def _of_all(rows: Sequence[Compared], bars: Mapping[str, float]) -> str:
+    """What holds of every network of a quantity beyond the luck of seeds; "" if nothing does."""
+    every = "Every network" if len(rows) > 1 else rows[0].network
+    parts = []
+    for verdict in ("better", "worse"):
+        shared = [name for name in bars if all(name in dict(row.borne_out())[verdict] for row in rows)]
+        if shared:
+            parts.append(f"{verdict} than {_enumerated(shared)}")
+    return f"{every} is {', and '.join(parts)}." if parts else ""
+
+
+def _headroom(headroom: Mapping[str, float]) -> str:
+    """What there is to gain by knowing the motion."""
+    times = [
+        f"without bound over that of {name}, which is exact"
+        if math.isinf(ratio)
+        else f"{number(ratio)} times that of {name}"
+        for name, ratio in headroom.items()
+    ]
+    return f"Headroom: the error of the last frame is {_enumerated(times)}." if times else ""
 
 
 def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[Any, Any]) -> str:

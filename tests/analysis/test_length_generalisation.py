@@ -30,5 +30,5 @@ def test_one_trial_has_no_mean_frame(predicted):
     run = {"network": ("run", ["a"]), "run": ["a-seed0"]}
     both = result.expand_dims("run").assign_coords(run)
     for answer in length_generalisation.answers(both).values():
-        assert set(answer.attrs["baseline"]) == {"last frame", "moved copy, estimated velocity"}
+        assert set(answer.attrs["baseline"]) == {"last frame", "moved copy (estimated velocity)"}
     length_generalisation.figure(both).draw_without_rendering()

@@ -19,7 +19,7 @@ def test_baselines(recording):
     still = np.tile(np.random.default_rng(0).random((1, 3, 1, 4, 5)), (1, 1, 6, 1, 1))
     result = prediction_error.analyse(recording(frames=still, prediction=still, context=3))
     of = result.predictor_mse.sel
-    np.testing.assert_allclose(of(predictor=["last frame", "moved copy, estimated velocity"]), 0)
+    np.testing.assert_allclose(of(predictor=["last frame", "moved copy (estimated velocity)"]), 0)
     others = (still.sum(1, keepdims=True) - still) / 2
     np.testing.assert_allclose(of(predictor="mean frame"), ((still - others) ** 2).mean())
     np.testing.assert_array_equal(result.truth[0], still[0, 0, 3])
@@ -44,7 +44,7 @@ def test_one_trial_has_no_mean_frame(predicted):
     result = prediction_error.analyse(predicted(lambda _: 0.1, horizon=4, trials=1))
     assert "mean frame" not in result.predictor
     for answer in prediction_error.answers(in_runs(result)).values():
-        assert set(answer.attrs["baseline"]) == {"last frame", "moved copy, estimated velocity"}
+        assert set(answer.attrs["baseline"]) == {"last frame", "moved copy (estimated velocity)"}
     prediction_error.figure(in_runs(result)).draw_without_rendering()
 
 
@@ -86,5 +86,5 @@ def test_coordinates_of_trials_and_times_do_not_matter(predicted):
         "speed": 2.0,
     }
     result = prediction_error.analyse(made.assign_coords(coords))
-    assert set(result.predictor.values) - set(bare.predictor.values) == {"layers, estimated velocities"}
+    assert set(result.predictor.values) - set(bare.predictor.values) == {"layers (estimated velocities)"}
     xr.testing.assert_equal(result.sel(predictor=bare.predictor), bare)

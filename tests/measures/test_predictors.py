@@ -39,30 +39,30 @@ def test_one_object_is_copied_exactly_and_the_last_frame_is_not():
     assert scores.mse.dims == ("predictor", "flow", "trial", "time")
     assert scores.ahead.values.tolist() == [1, 2, 3, 4]
     mse, ssim = predictors.means(scores.mse), predictors.means(scores.ssim)
-    copies = {"moved copy, estimated velocity", "moved copy, true velocity"}
+    copies = {"moved copy (estimated velocity)", "moved copy (true velocity)"}
     assert set(mse) == {"last frame", "mean frame", *copies}
     for name in mse:
         assert (mse[name] < 1e-20) == (ssim[name] > 1 - 1e-9) == (name in copies), name
-    assert predictors.headroom(mse) == {"moved copy, true velocity": np.inf}
+    assert predictors.headroom(mse) == {"moved copy (true velocity)": np.inf}
 
 
 def test_two_objects_need_layers():
     mse = errors(moving((1, -2), (-1, 3)))
     assert tuple(mse) == predictors.PREDICTORS
-    assert mse["layers, true velocities"] < 1e-9
-    assert mse["moved copy, true velocity"] > 0.2 * mse["last frame"] > 0.001
-    assert mse["layers, estimated velocities"] < 0.5 * mse["moved copy, estimated velocity"]
+    assert mse["layers (true velocities)"] < 1e-9
+    assert mse["moved copy (true velocity)"] > 0.2 * mse["last frame"] > 0.001
+    assert mse["layers (estimated velocities)"] < 0.5 * mse["moved copy (estimated velocity)"]
     headroom = predictors.headroom(mse)
-    assert headroom["moved copy, true velocity"] == mse["last frame"] / mse["moved copy, true velocity"]
+    assert headroom["moved copy (true velocity)"] == mse["last frame"] / mse["moved copy (true velocity)"]
 
 
 def test_layers_are_wrong_in_noise():
     """They are for bright objects on black: the darkest of several noisy values is too dark."""
     made = moving((1, -2), (-1, 3))
-    assert errors(made)["layers, true velocities"] < 1e-9
+    assert errors(made)["layers (true velocities)"] < 1e-9
     noise = 0.3 * np.random.default_rng(2).random(made.frames.shape)
     made["frames"] = made.frames + noise
-    assert errors(made)["layers, true velocities"] > 1.5 * noise.var()
+    assert errors(made)["layers (true velocities)"] > 1.5 * noise.var()
 
 
 def test_the_last_frame_is_that_before_the_predictions(recording):
@@ -85,7 +85,7 @@ def test_a_thinned_recording_loses_only_what_it_lacks():
     unknown = made.assign_coords(object_velocity_vy=made.object_velocity_vy.where(made.trial > 0))
     assert set(errors(unknown)) == every - set(predictors.ORACLES)
     bare = made.drop_vars(["object_velocity_vy", "object_velocity_vx"])
-    assert set(errors(bare)) == {*predictors.KNOW_NO_MOTION, "moved copy, estimated velocity"}
+    assert set(errors(bare)) == {*predictors.KNOW_NO_MOTION, "moved copy (estimated velocity)"}
     nothing = predictors.scores(made.isel(time=slice(CONTEXT, None), trial=[0]), "mse")
     assert nothing.mse.shape == (0, 1, 1, 4)
     assert predictors.means(nothing.mse) == {}
@@ -111,6 +111,6 @@ def test_a_figure_shows_the_best_of_each_kind():
         {"predictor": list(predictors.PREDICTORS)},
         ("predictor", "ahead"),
     )
-    chosen = ["last frame", "mean frame", "layers, estimated velocities", "moved copy, true velocity"]
+    chosen = ["last frame", "mean frame", "layers (estimated velocities)", "moved copy (true velocity)"]
     assert predictors.representatives(values) == chosen
     assert predictors.representatives(values.isel(predictor=[1, 2])) == [chosen[1], predictors.PREDICTORS[2]]

@@ -9,6 +9,7 @@ from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.views.report import (
     Estimate,
+    against_unlearned,
     benchmarks,
     collected_provenance,
     effect_table,
@@ -151,6 +152,62 @@ def test_green_beats_chance_and_baselines():
     for bar, green in ((1.5, True), (1.0, False)):
         attrs = {"baseline": {"mean frame": bar, "last frame": 9.0}}
         assert bool(found(x=values(attrs=attrs, a=LOW, b=HIGH)).best) == green
+
+
+BARS = {"last frame": 10.0, "layers": 0.1, "oracle": 0.0}
+
+
+def unlearned(**answers):
+    return against_unlearned({("any", label): without_rounding(answer) for label, answer in answers.items()})
+
+
+def test_better_and_worse_than_what_needs_no_learning():
+    attrs = RATIO | {"baseline": BARS, "headroom": {"layers": 100.0, "oracle": np.inf}}
+    answer = values(attrs=attrs, a=[1.0, 1.1, 0.9], b=[0.04, 0.05, 0.045], c=[np.nan] * 3)
+    (row,) = unlearned(mse=answer, size=values(None, a=LOW, b=HIGH), other=values(a=LOW, b=HIGH))
+    first, second = row.sentences
+    assert first.startswith("a, 0.997 (0.")
+    assert first.endswith(", 3 seeds): better than last frame 10.0; worse than layers 0.100 and oracle 0.")
+    assert second.endswith("better than last frame 10.0 and layers 0.100; worse than oracle 0.")
+    assert row.all_networks == "Every network is better than last frame, and worse than oracle."
+    assert "100 times that of layers and without bound over that of oracle" in row.headroom
+    higher = values("higher", attrs={"baseline": BARS}, a=[1.0, 1.1, 0.9])
+    (row,) = unlearned(ssim=higher)
+    assert row.sentences[0].endswith("better than layers 0.100 and oracle 0; worse than last frame 10.0.")
+    assert (row.headroom, row.all_networks.split()[0]) == ("", "a")
+
+
+def test_seeds_on_one_side_are_no_proof():
+    """With one seed, with two that differ much, or among many other comparisons."""
+    attrs = RATIO | {"baseline": {"mean frame": 10.0, "between": 2.0}}
+    (row,) = unlearned(mse=values(attrs=attrs, a=[1.0, 4.0], b=[1.0]))
+    assert row.all_networks == ""
+    assert row.sentences[0].endswith(
+        "2 seeds): every seed, though luck may be enough for that, is better than mean frame 10.0; "
+        "not told apart from between 2.00."
+    )
+    assert (
+        row.sentences[1] == "b, 1.00 (1 seed): its one seed is better than mean frame 10.0 and between 2.00."
+    )
+    a = values(attrs=attrs, a=[1.0, 1.5])
+    assert ": better than mean frame" not in unlearned(**{f"mse {i}": a for i in range(30)})[0].sentences[0]
+    assert unlearned(mse=values(attrs=attrs, a=[np.nan])) == []
+
+
+@pytest.mark.parametrize(("seeds", "reports"), [(3, 100), pytest.param(5, 2000, marks=LONG)])
+def test_networks_as_good_as_what_needs_no_learning_are_seldom_told_apart(seeds, reports, rng, calibration):
+    """In at most 5 % of reports, and 2 standard errors; at every level that is far off, always."""
+    attrs = RATIO | {"baseline": {"as good": 1.0, "far off": 1e9}}
+    wrong = []
+    for _ in range(reports):
+        drawn = [{n: np.exp(0.2 * rng.standard_normal(seeds)) for n in "abc"} for _ in range(2)]
+        rows = unlearned(**{f"mse {i}": values(attrs=attrs, **of_row) for i, of_row in enumerate(drawn)})
+        sentences = [sentence for row in rows for sentence in row.sentences]
+        borne_out = [s.split("; every seed")[0].split("; not told apart")[0] for s in sentences]
+        wrong.append(any("as good" in s for s in borne_out))
+        assert all("far off" in s for s in borne_out)
+    calibration.rate("report", "better or worse than a baseline", wrong, f"3 networks, {seeds} seeds")
+    assert np.mean(wrong) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / reports)
 
 
 def test_what_is_exact_is_described_and_not_inferred():
