@@ -84,13 +84,15 @@ class Findings:
 
 @dataclass(frozen=True)
 class Unlearned:
-    """One quantity against what is predicted, or reached, without learning: what holds of ``all_networks``, a
-    sentence for each of them, and the ``headroom``, what there is to gain.
+    """One quantity against what is reached without learning.
+
+    ``described`` says on which side of it all seeds of which networks lie. ``borne_out`` says which of that
+    holds beyond the luck of seeds; None where that was not asked. ``headroom`` is what there is to gain.
     """
 
     label: str
-    all_networks: str
-    sentences: list[str]
+    described: list[str]
+    borne_out: list[str] | None
     headroom: str
 
 
@@ -328,57 +330,57 @@ def _bars(values: xr.DataArray) -> dict[str, float]:
 def against_unlearned(answers: Mapping[Key, xr.DataArray]) -> list[Unlearned]:
     """Which networks are better than the ``baseline`` of each answer that has one and that is judged.
 
-    See `flowsim.views.unlearned`. Networks of which no seed is known have no sentence.
+    Inferences are of answers with the attribute ``headroom`` alone, the first: each quantity more would widen
+    all intervals. See `flowsim.views.unlearned`.
     """
     judged = {
         label: values
         for (_, label), values in answers.items()
-        if values.attrs.get("better") and values.attrs.get("baseline")
+        if values.attrs.get("better") and values.attrs.get("baseline") and values.notnull().any()
     }
+    asked = {label for label, values in judged.items() if "headroom" in values.attrs}
     known = {label: {n: _known(values, n) for n in networks_of(values)} for label, values in judged.items()}
-    intervals = sum(len(x) > 1 for of_networks in known.values() for x in of_networks.values())
+    intervals = sum(len(x) > 1 for label in asked for x in known[label].values())
     found = []
-    for label, values in judged.items():
-        bars = _bars(values)
+    for label in sorted(judged, key=lambda label: label not in asked):
+        values, bars = judged[label], _bars(judged[label])
         rows = [
             compared(n, x, bars, values.attrs["better"], by_ratio(values), max(1, intervals))
             for n, x in known[label].items()
             if len(x)
         ]
-        if rows:
-            sentences = [_against(row, bars) for row in rows]
-            headroom = _headroom(values.attrs.get("headroom", {}))
-            found.append(Unlearned(label, _of_all(rows, bars), sentences, headroom))
+        borne_out = [text for row in rows if (text := _borne_out(row, bars))] if label in asked else None
+        headroom = _headroom(values.attrs.get("headroom", {}))
+        found.append(Unlearned(label, _described(rows, bars), borne_out, headroom))
     return found
 
 
-def _against(row: Compared, bars: Mapping[str, float]) -> str:
-    """One network against what needs no learning, in words."""
-
-    def names(of: Sequence[str]) -> str:
-        return _enumerated([f"{name} {number(bars[name])}" for name in of])
-
-    seeds = f"{row.seeds} seed{'s' if row.seeds != 1 else ''}"
-    interval = "" if math.isnan(row.low) else f"{number(row.low, 2)} to {number(row.high, 2)}, "
-    parts = [f"{verdict} than {names(of)}" for verdict, of in row.borne_out() if of]
-    described = [f"{verdict} than {names(of)}" for verdict, of in row.described() if of]
-    if described:
-        every = "its one seed is" if row.seeds == 1 else "every seed, though luck may be enough for that, is"
-        parts.append(f"{every} {' and '.join(described)}")
-    if row.not_apart:
-        parts.append(f"not told apart from {names(row.not_apart)}")
-    return f"{row.network}, {number(row.mean)} ({interval}{seeds}): {'; '.join(parts)}."
+def _described(rows: Sequence[Compared], bars: Mapping[str, float]) -> list[str]:
+    """On which side of what needs no learning all seeds lie, networks alike in one sentence."""
+    alike: dict[str, list[str]] = {}
+    for row in rows:
+        parts = [
+            f"{side} than {_with_numbers(names, bars)}"
+            for side, names in sorted(row.in_seeds.items())
+            if names
+        ]
+        if row.astride:
+            parts.append(f"seeds on both sides of {_with_numbers(row.astride, bars)}")
+        alike.setdefault("; ".join(parts), []).append(row.network)
+    return [f"{_enumerated(networks)}: {text}." for text, networks in alike.items()]
 
 
-def _of_all(rows: Sequence[Compared], bars: Mapping[str, float]) -> str:
-    """What holds of every network of a quantity beyond the luck of seeds; "" if nothing does."""
-    every = "Every network" if len(rows) > 1 else rows[0].network
-    parts = []
-    for verdict in ("better", "worse"):
-        shared = [name for name in bars if all(name in dict(row.borne_out())[verdict] for row in rows)]
-        if shared:
-            parts.append(f"{verdict} than {_enumerated(shared)}")
-    return f"{every} is {', and '.join(parts)}." if parts else ""
+def _borne_out(row: Compared, bars: Mapping[str, float]) -> str:
+    """What holds of a network beyond the luck of its seeds; "" if nothing does."""
+    parts = [
+        f"{side} than {_enumerated(list(names))}" for side, names in sorted(row.borne_out.items()) if names
+    ]
+    interval = f"{number(row.mean)}, {number(row.low, 2)} to {number(row.high, 2)}"
+    return f"{row.network} ({interval}) is {'; and '.join(parts)}." if parts else ""
+
+
+def _with_numbers(names: Sequence[str], bars: Mapping[str, float]) -> str:
+    return _enumerated([f"{name} {number(bars[name])}" for name in names])
 
 
 def _headroom(headroom: Mapping[str, float]) -> str:

@@ -1,11 +1,10 @@
 """Which networks beat what is predicted without learning? In words, and only as far as seeds bear it out.
 
-An answer of an analysis names in its attribute ``baseline`` what reaches which value without learning. Each
-network has one interval of its mean over seeds, so wide that all intervals of a report hold their means
-together in 95 % of reports (Bonferroni; of logarithms, where means are geometric). It is one interval for all
-that a network is compared with, which are fixed numbers: those that it leaves out are better or worse beyond
-the luck of seeds. Of the others is said on which side of them every seed lies, if all do, which is a
-description of those seeds.
+An answer of an analysis names in its attribute ``baseline`` what reaches which value without learning. On
+which side of these numbers all seeds of a network lie is a description of those seeds. Beyond their luck a
+network is better or worse than what the interval of its mean leaves out: one interval for all that it is
+compared with, which are fixed numbers, and so wide that those of all networks hold their means together in
+95 % of reports (Bonferroni; of logarithms, where means are geometric).
 """
 
 from __future__ import annotations
@@ -18,41 +17,29 @@ from scipy import stats
 
 from flowsim.effects import LEVEL, ROUNDING
 
+SIDES = ("better", "worse")
+
 
 @dataclass(frozen=True)
 class Compared:
-    """A network in one quantity: ``mean`` over ``seeds`` seeds, with the ends of its interval, NaN where
-    there is none; and names of what it is compared with, by verdict. Those in ``every_better`` and
-    ``every_worse`` have all seeds on one side, and are not left out by the interval.
+    """A network against what needs no learning.
+
+    ``mean`` over seeds and the ends of its interval, NaN where there is none; by side ("better", "worse"),
+    the names that the interval leaves out (``borne_out``), and those that every seed lies on that side of
+    (``in_seeds``); ``astride``, those that lie between seeds.
     """
 
     network: str
     mean: float
     low: float
     high: float
-    seeds: int
-    better: list[str]
-    worse: list[str]
-    every_better: list[str]
-    every_worse: list[str]
-    not_apart: list[str]
-
-    def borne_out(self) -> tuple[tuple[str, list[str]], ...]:
-        """By verdict, what the interval leaves out."""
-        return ("better", self.better), ("worse", self.worse)
-
-    def described(self) -> tuple[tuple[str, list[str]], ...]:
-        """By verdict, what all seeds are on one side of, and nothing more."""
-        return ("better", self.every_better), ("worse", self.every_worse)
+    borne_out: dict[str, tuple[str, ...]]
+    in_seeds: dict[str, tuple[str, ...]]
+    astride: tuple[str, ...]
 
 
 def compared(
-    network: str,
-    known: np.ndarray,
-    bars: Mapping[str, float],
-    better: str,
-    ratio: bool,
-    intervals: int,
+    network: str, known: np.ndarray, bars: Mapping[str, float], better: str, ratio: bool, intervals: int
 ) -> Compared:
     """One network against what needs no learning.
 
@@ -68,31 +55,28 @@ def compared(
     ratio : bool
         Whether its mean is geometric.
     intervals : int
-        How many intervals there are in the report.
+        How many intervals have to hold together.
     """
     x = np.log(known) if ratio else known
-    half = _half_width(x, ratio, 1 - (1 - LEVEL) / intervals)
-    ends = x.mean() + half * np.array([-1, 0, 1])
-    low, mean, high = np.exp(ends) if ratio else ends
-    mean = float(np.exp(x.mean()) if ratio else x.mean())
-    lower = better == "lower"
-    verdicts: dict[str, list[str]] = {
-        verdict: [] for verdict in ("better", "worse", "every_better", "every_worse", "not_apart")
+    ends = x.mean() + _half_width(x, ratio, 1 - (1 - LEVEL) / intervals) * np.array([-1, 1])
+    mean, low, high = (float(np.exp(end) if ratio else end) for end in (x.mean(), *ends))
+    below, above = SIDES if better == "lower" else SIDES[::-1]
+    in_seeds = {
+        below: tuple(name for name, bar in bars.items() if (known < bar).all()),
+        above: tuple(name for name, bar in bars.items() if (known > bar).all()),
     }
-    for name, bar in bars.items():
-        below, above = ("better", "worse") if lower else ("worse", "better")
-        if high < bar:
-            verdict = below
-        elif low > bar:
-            verdict = above
-        elif (known < bar).all():
-            verdict = f"every_{below}"
-        elif (known > bar).all():
-            verdict = f"every_{above}"
-        else:
-            verdict = "not_apart"
-        verdicts[verdict].append(name)
-    return Compared(network, mean, float(low), float(high), len(known), **verdicts)
+    return Compared(
+        network=network,
+        mean=mean,
+        low=low,
+        high=high,
+        borne_out={
+            below: tuple(name for name in in_seeds[below] if high < bars[name]),
+            above: tuple(name for name in in_seeds[above] if low > bars[name]),
+        },
+        in_seeds=in_seeds,
+        astride=tuple(name for name in bars if name not in (*in_seeds[below], *in_seeds[above])),
+    )
 
 
 def _half_width(x: np.ndarray, ratio: bool, level: float) -> float:
