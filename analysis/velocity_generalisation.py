@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from flowsim.figures import plot, velocity_plane
-from flowsim.measures import ground_truth, recorded
+from flowsim.measures import ground_truth, predictors, recorded
 from flowsim.specification import Amount, checked
 
 if TYPE_CHECKING:
@@ -24,12 +24,9 @@ READING = (
     "Mean squared error over the predicted frames, by the velocity of one of the objects (vy down, vx "
     "right), while the others move at trained velocities; geometric mean over seeds. A white line, or a grey "
     "background, encloses the trained velocities. Darker, or lower, is better. Below, every dot is a seed: "
-    "its mean over trained (filled) and novel velocities (open). A network that knows no motion can be "
-    "compared: the opening table gives the error of predicting the last frame seen, or the mean frame of all "
-    "other trials."
+    "its mean over trained (filled) and novel velocities (open). What is predicted without learning, by "
+    "copies that move on as well, is in the opening table and in figures/velocity_generalisation.csv."
 )
-BASELINES = {"last frame": "copy", "mean frame": "mean"}
-"""Predictions that know no motion, and how the names of their errors begin."""
 
 
 @checked
@@ -50,10 +47,10 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
     Dataset
         ``mse``, ``trained`` (0 or 1) and ``trials``, how many there are, over (vy, vx), or (omega), or
         (expansion); ``mse_trained``, ``mse_novel``: means over trials at trained velocities and at others,
-        with standard errors over trials, ``sem_trained`` and ``sem_novel``, and the same of two predictions
-        that know no motion, ``copy_trained`` and ``copy_novel`` (last frame seen; NaN if it was not
-        recorded), ``mean_trained`` and ``mean_novel`` (mean frame of all other trials). ``left_out``, in how
-        many trials the velocity is unknown (NaN), which are neither.
+        with standard errors over trials, ``sem_trained`` and ``sem_novel``, and the same means of predictors
+        that learn nothing, ``predictor_mse_trained`` and ``predictor_mse_novel`` (predictor), of those of
+        `flowsim.measures.predictors.PREDICTORS` that the recording allows. ``left_out``, in how many trials
+        the velocity is unknown (NaN), which are neither.
 
     Raises
     ------
@@ -61,34 +58,21 @@ def analyse(recording: xr.Dataset, *, trained_speed: Amount | None = None) -> xr
         If the recording has no predictions after the context, no velocities of objects, or does not say which
         of them were trained.
     """
-    errors = _errors_by_trial(recording)
+    error, _ = recorded.squared_error(recording)
+    within_horizon = (error.ahead <= recording.attrs.get("horizon", np.inf)).values
+    mse = error.isel(time=within_horizon).mean(("flow", "time", "y", "x")).compute()
     velocity, trained, novel = ground_truth.swept(recording, trained_speed)
-    by_trial = velocity.assign(trained=trained, **errors)
+    of_predictors = predictors.scores(recording, "mse").mse.isel(time=within_horizon).mean(("flow", "time"))
+    by_trial = velocity.assign(trained=trained, mse=mse.values)
     result = _by_velocity(by_trial, [str(component) for component in velocity])
     for name, chosen in (("trained", trained), ("novel", novel)):
         of_trials = by_trial[chosen]
         result[f"mse_{name}"] = ((), of_trials.mse.mean(), {"units": "1"})
         result[f"sem_{name}"] = ((), of_trials.mse.sem(), {"units": "1"})
-        for variable in BASELINES.values():
-            result[f"{variable}_{name}"] = ((), of_trials[variable].mean(), {"units": "1"})
+        of_these = of_predictors.isel(trial=np.flatnonzero(chosen)).mean("trial")
+        result[f"predictor_mse_{name}"] = of_these.assign_attrs(units="1")
     result["left_out"] = ((), int((~trained & ~novel).sum()), {"units": "1"})
     return result
-
-
-def _errors_by_trial(recording: xr.Dataset) -> dict[str, np.ndarray]:
-    """Mean squared errors (trial) over flows, pixels and the frames within the trained horizon: of the
-    network (mse), and of predictions that know no motion.
-    """
-    error, _ = recorded.squared_error(recording)
-    within_horizon = (error.ahead <= recording.attrs.get("horizon", np.inf)).values
-    errors = {"mse": error, "mean": recorded.error_of_mean_frame(recording)}
-    if int(recording.attrs["context"]) - 1 in recording.time.values:
-        errors["copy"] = recorded.error_of_last_frame(recording)
-    by_trial = {
-        name: values.isel(time=within_horizon).mean(("flow", "time", "y", "x")).compute().values
-        for name, values in errors.items()
-    }
-    return {"copy": np.full(recording.sizes["trial"], np.nan), **by_trial}
 
 
 def _by_velocity(by_trial: pd.DataFrame, components: list[str]) -> xr.Dataset:
@@ -110,8 +94,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table."""
     numbers = {}
     for name in ("trained", "novel"):
-        errors = {label: results[f"{variable}_{name}"] for label, variable in BASELINES.items()}
-        baseline = {label: float(error.mean()) for label, error in errors.items() if error.notnull().any()}
+        baseline = predictors.means(results[f"predictor_mse_{name}"])
         mse = results[f"mse_{name}"].assign_attrs(better="lower", scale="ratio", baseline=baseline)
         if mse.notnull().any():
             numbers[f"MSE at {name} velocities"] = mse

@@ -15,6 +15,7 @@ from analysis import equivariance_error
 from benchmarks.paper.verdicts import MULTIPLES, SPEED
 from flowsim.experiment.read import read, runs
 from flowsim.files import netcdf
+from flowsim.measures import predictors
 
 SPEEDS = (0, 1, 2)
 """Speeds of the camera at which accuracy is reported, in px/frame."""
@@ -23,11 +24,13 @@ SPEEDS = (0, 1, 2)
 def measures(analysis: str, result: xr.Dataset) -> dict[str, float]:
     """The numbers of one analysis of one run that the tables show; none for other analyses."""
     if analysis == "prediction_error":
-        return {"mse": float(result.mse.mean())}
+        unlearned = predictors.means(result.predictor_mse)
+        return {"mse": float(result.mse.mean()), **{f"mse of {name}": e for name, e in unlearned.items()}}
     if analysis == "length_generalisation":
         within = [n for n in MULTIPLES if n * result.horizon in result.ahead]
         errors = {f"mse_{n}h": float(result.mse.sel(ahead=n * result.horizon)) for n in within}
-        return {**errors, "mse_mean": float(result.mse_mean.sel(ahead=within[-1] * result.horizon))}
+        last = result.predictor_mse.sel(ahead=within[-1] * result.horizon)
+        return {**errors, "mse_mean": predictors.means(last).get("mean frame", np.nan)}
     if analysis == "velocity_generalisation":
         return {name: float(result[name]) for name in ("mse_trained", "mse_novel")}
     if analysis == "equivariance_error":

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from flowsim.effects import ROBUST, differences, interquartile_interval, interquartile_mean, smallest_effect
+from flowsim.measures.predictors import PREDICTORS
 
 HOLDS = 1.25
 """An error that grows by less than this factor is said to hold."""
@@ -274,6 +275,17 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
             }
         )
     return rows
+
+
+def unlearned(table: pd.DataFrame, experiment: str) -> list[dict[str, str]]:
+    """Errors over the trained horizon of what learns nothing, and how many times that of fernn each is."""
+    reference = rows_of(table, experiment, "fernn", "mse").value.mean()
+    errors = {name: rows_of(table, experiment, "fernn", f"mse of {name}").value for name in PREDICTORS}
+    return [
+        {"predictor": name, "mse": number(over.mean()), "ratio": f"{over.mean() / reference:.2g}"}
+        for name, over in errors.items()
+        if len(over)
+    ]
 
 
 def parts(table: pd.DataFrame, experiment: str, adds: dict[str, str]) -> list[dict[str, Any]]:

@@ -37,6 +37,15 @@ PAGE = 7.0
 """Width of a figure over the page, in inches."""
 DASHES: list[tuple[float, ...]] = [(), (4, 2), (1.5, 1.5), (5, 1.5, 1, 1.5)]
 """Patterns of lines, taken by the networks in turn; the first is a solid line."""
+GREYS: list[tuple[str, tuple[float, ...]]] = [
+    ("0.6", (1, 1.5)),
+    ("0.6", ()),
+    ("0.35", (6, 2)),
+    ("0.35", (6, 1.5, 1, 1.5, 1, 1.5)),
+]
+"""Colours and patterns of lines that stand for no network."""
+ROUNDING = 1e-9
+"""What is smaller has no place on a logarithmic axis of errors."""
 LONG_NAME = 13
 """Letters of a name beyond which three names are too wide for one line of a column."""
 
@@ -130,6 +139,21 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes, geometric: bool 
     means = mean_over_seeds(results[variable], geometric)
     sns.lineplot(_rows(means, variable), **common)
     sns.lineplot(_rows(results[variable], variable), **common, units="run", lw=0.6, alpha=0.6)
+
+
+def grey_lines(results: xr.Dataset, variable: str, x: str, ax: Axes, names: Sequence[str]) -> None:
+    """Of ``variable`` (run, predictor, x), the same for all runs, those predictors in grey, a pattern each.
+
+    For a logarithmic axis: what is 0 to rounding is not drawn, and a predictor that is always 0 has "= 0" in
+    the legend.
+    """
+    for i, name in enumerate(names):
+        values = results[variable].sel(predictor=name).mean("run")
+        drawn = values.where(values > ROUNDING)
+        label = name.replace("velocities", "v").replace("velocity", "v")
+        label += "" if bool(drawn.notnull().any()) else " = 0"
+        colour, pattern = GREYS[i % len(GREYS)]
+        ax.plot(results[x], drawn, color=colour, ls=(0, pattern or (1, 0)), lw=1, label=label)
 
 
 def _rows(values: xr.DataArray, name: str) -> pd.DataFrame:

@@ -18,5 +18,6 @@ law_error          how far states are from a law
 nearest_translate  the translation that fits best
 motion_energy      which way frames move
 moved_copies       predictions that copy what was seen, moved on
+predictors         how well frames are predicted without learning
 image_quality      how alike two frames are: PSNR and SSIM
 """

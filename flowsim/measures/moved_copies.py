@@ -170,10 +170,10 @@ def copies_of(recording: xr.Dataset) -> dict[str, xr.DataArray]:
             velocities["true"] = true[0], true[1][flow]
         for name, (group, each) in velocities.items():
             moved_on = moved_copies(last, each[:, :1], ahead, group)
-            predicted.setdefault(f"moved copy, {name} velocity", []).append(moved_on)
+            predicted.setdefault(f"moved copy ({name} velocity)", []).append(moved_on)
             if objects > 1 and group == Translation():
                 in_layers = moved_copies(layers(frames, each), each, ahead)
-                predicted.setdefault(f"layers, {name} velocities", []).append(in_layers)
+                predicted.setdefault(f"layers ({name} velocities)", []).append(in_layers)
     return {name: to_come.copy(data=np.stack(flows)) for name, flows in predicted.items()}
 
 

@@ -157,24 +157,20 @@ def error_of_mean_frame(recording: xr.Dataset) -> xr.DataArray:
     """
     frames = after_context(recording, "frames")
     trials = frames.sizes["trial"]
-    total = frames.mean("flow").sum("trial")
-    others = (total - frames.mean("flow")) / max(trials - 1, 1)
+    others = mean_of_others(frames, frames.mean("flow").sum("trial"), trials)
     return ((frames - others) ** 2).where(trials > 1)
 
 
-def error_of_last_frame(recording: xr.Dataset) -> xr.DataArray:
-    """Squared error (flow, trial, time, y, x) of predicting the last frame of the context ever after.
+def mean_of_others(frames: xr.DataArray, total: xr.DataArray, trials: int) -> xr.DataArray:
+    """Mean frame (trial, time, y, x) of all trials but the one in question.
 
-    Raises
-    ------
-    InputError
-        If frames or the context were not recorded, or the last frame of the context was not.
+    Parameters
+    ----------
+    frames : DataArray (flow, trial, time, y, x)
+        Of all trials or of some.
+    total : DataArray (time, y, x)
+        The sum over all trials of their mean over flows.
+    trials : int
+        How many trials there are in all.
     """
-    frames = after_context(recording, "frames")
-    last = int(recording.attrs["context"]) - 1
-    if last not in recording.time.values:
-        raise InputError(
-            f"expected frame {last}, the last one seen; the recording lacks it. Record every frame"
-        )
-    seen = recording.frames.isel(time=int(np.flatnonzero(recording.time.values == last)[0]), drop=True)
-    return (frames - seen.astype("float64")) ** 2
+    return (total - frames.mean("flow")) / max(trials - 1, 1)

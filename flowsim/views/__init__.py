@@ -1,6 +1,7 @@
 """Pages and pictures for people.
 
 report       one page for an experiment
+unlearned    which networks beat what needs no learning
 preview      a few trials of a stimulus
 gallery      the page of all stimuli
 inspection   what a file is, in words

@@ -37,6 +37,7 @@ from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.files.atomic import existing, whole
 from flowsim.files.results import every_run, side_by_side
+from flowsim.views.unlearned import Compared, compared
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 """What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only
@@ -94,6 +95,20 @@ class Findings:
     comparisons: int
     best: dict[Key, list[str]]
     reference: str
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """One quantity against what is reached without learning.
+
+    ``described`` says on which side of it all seeds of which networks lie. ``borne_out`` says which of that
+    holds beyond the luck of seeds; None where that was not asked. ``headroom`` is what there is to gain.
+    """
+
+    label: str
+    described: list[str]
+    borne_out: list[str] | None
+    headroom: str
 
 
 @dataclass(frozen=True)
@@ -206,6 +221,7 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         seeds=experiment.seeds,
         sections=sections,
         found=found,
+        unlearned=against_unlearned(answers),
         seeds_shown=SEEDS_SHOWN,
         robust=ROBUST,
         standardised=STANDARDISED,
@@ -347,7 +363,75 @@ def _beats(values: xr.DataArray, network: str) -> bool:
 def _bars(values: xr.DataArray) -> dict[str, float]:
     """What can be reached without learning: chance, and baselines by name."""
     bars = {"chance": values.attrs["chance"]} if "chance" in values.attrs else {}
-    return {name: float(bar) for name, bar in (bars | values.attrs.get("baseline", {})).items()}
+    every = {name: float(bar) for name, bar in (bars | values.attrs.get("baseline", {})).items()}
+    return {name: 0.0 if abs(bar) < NOTHING else bar for name, bar in every.items()}
+
+
+def against_unlearned(answers: Mapping[Key, xr.DataArray]) -> list[Unlearned]:
+    """Which networks are better than the ``baseline`` of each answer that has one and that is judged.
+
+    Inferences are of answers with the attribute ``headroom`` alone, the first: each quantity more would widen
+    all intervals. See `flowsim.views.unlearned`.
+    """
+    judged = {
+        label: values
+        for (_, label), values in answers.items()
+        if values.attrs.get("better") and values.attrs.get("baseline") and values.notnull().any()
+    }
+    asked = {label for label, values in judged.items() if "headroom" in values.attrs}
+    known = {label: {n: _known(values, n) for n in networks_of(values)} for label, values in judged.items()}
+    intervals = sum(len(x) > 1 for label in asked for x in known[label].values())
+    found = []
+    for label in sorted(judged, key=lambda label: label not in asked):
+        values, bars = judged[label], _bars(judged[label])
+        rows = [
+            compared(n, x, bars, values.attrs["better"], by_ratio(values), max(1, intervals))
+            for n, x in known[label].items()
+            if len(x)
+        ]
+        borne_out = [text for row in rows if (text := _borne_out(row, bars))] if label in asked else None
+        headroom = _headroom(values.attrs.get("headroom", {}))
+        found.append(Unlearned(label, _described(rows, bars), borne_out, headroom))
+    return found
+
+
+def _described(rows: Sequence[Compared], bars: Mapping[str, float]) -> list[str]:
+    """On which side of what needs no learning all seeds lie, networks alike in one sentence."""
+    alike: dict[str, list[str]] = {}
+    for row in rows:
+        parts = [
+            f"{side} than {_with_numbers(names, bars)}"
+            for side, names in sorted(row.in_seeds.items())
+            if names
+        ]
+        if row.astride:
+            parts.append(f"seeds on both sides of {_with_numbers(row.astride, bars)}")
+        alike.setdefault("; ".join(parts), []).append(row.network)
+    return [f"{_enumerated(networks)}: {text}." for text, networks in alike.items()]
+
+
+def _borne_out(row: Compared, bars: Mapping[str, float]) -> str:
+    """What holds of a network beyond the luck of its seeds; "" if nothing does."""
+    parts = [
+        f"{side} than {_enumerated(list(names))}" for side, names in sorted(row.borne_out.items()) if names
+    ]
+    interval = f"{number(row.mean)}, {number(row.low, 2)} to {number(row.high, 2)}"
+    return f"{row.network} ({interval}) is {'; and '.join(parts)}." if parts else ""
+
+
+def _with_numbers(names: Sequence[str], bars: Mapping[str, float]) -> str:
+    return _enumerated([f"{name} {number(bars[name])}" for name in names])
+
+
+def _headroom(headroom: Mapping[str, float]) -> str:
+    """What there is to gain by knowing the motion."""
+    times = [
+        f"without bound over that of {name}, which is exact"
+        if math.isinf(ratio)
+        else f"{number(ratio)} times that of {name}"
+        for name, ratio in headroom.items()
+    ]
+    return f"Headroom: the error of the last frame is {_enumerated(times)}." if times else ""
 
 
 def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[Any, Any]) -> str:

@@ -18,9 +18,10 @@ def test_the_error_is_the_mean_squared_error(predicted):
 def test_baselines(recording):
     still = np.tile(np.random.default_rng(0).random((1, 3, 1, 4, 5)), (1, 1, 6, 1, 1))
     result = prediction_error.analyse(recording(frames=still, prediction=still, context=3))
-    np.testing.assert_allclose(result.mse_copy, 0)
+    of = result.predictor_mse.sel
+    np.testing.assert_allclose(of(predictor=["last frame", "moved copy (estimated velocity)"]), 0)
     others = (still.sum(1, keepdims=True) - still) / 2
-    np.testing.assert_allclose(result.mse_mean, ((still - others) ** 2).mean())
+    np.testing.assert_allclose(of(predictor="mean frame"), ((still - others) ** 2).mean())
     np.testing.assert_array_equal(result.truth[0], still[0, 0, 3])
     np.testing.assert_array_equal(result.seen[-1], still[0, 0, 2])
 
@@ -41,18 +42,18 @@ def in_runs(*results):
 
 def test_one_trial_has_no_mean_frame(predicted):
     result = prediction_error.analyse(predicted(lambda _: 0.1, horizon=4, trials=1))
-    assert result.mse_mean.isnull().all()
-    (answer,) = prediction_error.answers(in_runs(result)).values()
-    assert set(answer.attrs["baseline"]) == {"last frame"}
+    assert "mean frame" not in result.predictor
+    for answer in prediction_error.answers(in_runs(result)).values():
+        assert set(answer.attrs["baseline"]) == {"last frame", "moved copy (estimated velocity)"}
     prediction_error.figure(in_runs(result)).draw_without_rendering()
 
 
 def test_baselines_stand_beside_the_answer(predicted):
     result = prediction_error.analyse(predicted(lambda _: 0.1, horizon=4))
-    (answer,) = prediction_error.answers(in_runs(result)).values()
+    answer = prediction_error.answers(in_runs(result))["test MSE over the trained horizon"]
     baseline = answer.attrs["baseline"]
-    assert baseline["mean frame"] == pytest.approx(float(result.mse_mean.mean()))
-    assert baseline["last frame"] == pytest.approx(float(result.mse_copy.mean()))
+    for name in ("mean frame", "last frame"):
+        assert baseline[name] == pytest.approx(float(result.predictor_mse.sel(predictor=name).mean()))
 
 
 @pytest.mark.parametrize("context", [1, 2, 3, 5])
@@ -84,4 +85,6 @@ def test_coordinates_of_trials_and_times_do_not_matter(predicted):
         "name": ("flow", ["still"]),
         "speed": 2.0,
     }
-    xr.testing.assert_equal(prediction_error.analyse(made.assign_coords(coords)), bare)
+    result = prediction_error.analyse(made.assign_coords(coords))
+    assert set(result.predictor.values) - set(bare.predictor.values) == {"layers (estimated velocities)"}
+    xr.testing.assert_equal(result.sel(predictor=bare.predictor), bare)

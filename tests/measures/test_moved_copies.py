@@ -114,14 +114,14 @@ def test_the_copies_of_a_recording():
     made = recording(movie[None], vy=vy, vx=vx)
     copies = moved_copies.copies_of(made)
     assert list(copies) == [
-        "moved copy, estimated velocity",
-        "layers, estimated velocities",
-        "moved copy, true velocity",
-        "layers, true velocities",
+        "moved copy (estimated velocity)",
+        "layers (estimated velocities)",
+        "moved copy (true velocity)",
+        "layers (true velocities)",
     ]
-    assert copies["layers, true velocities"].ahead.values.tolist() == [1, 2, 3, 4]
-    assert error(made, "layers, true velocities") < 1e-20
-    assert error(made, "moved copy, true velocity") > 0.01
+    assert copies["layers (true velocities)"].ahead.values.tolist() == [1, 2, 3, 4]
+    assert error(made, "layers (true velocities)") < 1e-20
+    assert error(made, "moved copy (true velocity)") > 0.01
 
 
 def test_a_flow_adds_its_velocity():
@@ -130,10 +130,10 @@ def test_a_flow_adds_its_velocity():
     made = recording(np.stack([movie, moved]), vy=np.ones((6, 1)), vx=np.ones((6, 1)))
     made = made.assign_coords(flow_vy=("flow", [0, 0]), flow_vx=("flow", [0, -2]))
     assert list(moved_copies.copies_of(made)) == [
-        "moved copy, estimated velocity",
-        "moved copy, true velocity",
+        "moved copy (estimated velocity)",
+        "moved copy (true velocity)",
     ]
-    assert error(made, "moved copy, true velocity") < 1e-20
+    assert error(made, "moved copy (true velocity)") < 1e-20
 
 
 def test_turning_is_copied_as_turning():
@@ -142,8 +142,8 @@ def test_turning_is_copied_as_turning():
     flow = Flow(Rotation(), (90,))
     movie = np.stack([flow.act(torch.from_numpy(frame), t).numpy() for t in range(9)])[None, None]
     made = recording(movie, omega=np.full((1, 1), 90.0))
-    assert error(made, "moved copy, true velocity") < 1e-20
-    assert error(made, "moved copy, estimated velocity") > 0.01
+    assert error(made, "moved copy (true velocity)") < 1e-20
+    assert error(made, "moved copy (estimated velocity)") > 0.01
 
 
 @pytest.mark.parametrize("why", ["changes", "unknown", "another motion", "observer", "missing"])
@@ -161,10 +161,10 @@ def test_without_a_true_velocity_it_is_estimated_alone(why):
         made = made.assign_coords(observer_y=("time", made.time.values))
     if why == "missing":
         made = made.assign_coords(object_velocity_vy=made.object_velocity_vy.where(made.trial != 0))
-    assert list(moved_copies.copies_of(made)) == ["moved copy, estimated velocity"]
+    assert list(moved_copies.copies_of(made)) == ["moved copy (estimated velocity)"]
 
 
 def test_a_gap_before_the_last_frame_leaves_no_copies():
     made = recording(moving(np.random.default_rng(5), [(1, 0)])[None])
     assert moved_copies.copies_of(made.isel(time=[0, 1, 2, 3, 5, 6])) == {}
-    assert list(moved_copies.copies_of(made.isel(time=[0, 4, 5, 6]))) == ["moved copy, estimated velocity"]
+    assert list(moved_copies.copies_of(made.isel(time=[0, 4, 5, 6]))) == ["moved copy (estimated velocity)"]

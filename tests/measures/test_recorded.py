@@ -127,15 +127,6 @@ def test_the_mean_frame_leaves_out_the_judged_trial(recording, trials):
     assert one.isnull().all()
 
 
-def test_the_last_frame_is_that_before_the_predictions(recording):
-    frames = np.arange(6.0)[:, None, None] * np.ones((1, 2, 1, 3, 3))
-    made = recording(frames=frames, prediction=frames, context=3)
-    error = recorded.error_of_last_frame(made)
-    np.testing.assert_allclose(error[0, 0, :, 0, 0], [1, 4, 9])
-    with pytest.raises(InputError, match="expected frame 2, the last one seen; the recording lacks it"):
-        recorded.error_of_last_frame(made.isel(time=[0, 1, 3, 4, 5]))
-
-
 def test_the_reference_is_found_by_its_velocity(recording):
     states = np.arange(3.0).reshape(3, 1, 1, 1, 1, 1, 1)
     made = recording(states, [(0, 1), (0, 0), (-1, 0)])

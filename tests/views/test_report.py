@@ -10,6 +10,7 @@ from flowsim.files import netcdf
 from flowsim.views.report import (
     Estimate,
     Section,
+    against_unlearned,
     benchmarks,
     collected_provenance,
     effect_table,
@@ -152,6 +153,68 @@ def test_green_beats_chance_and_baselines():
     for bar, green in ((1.5, True), (1.0, False)):
         attrs = {"baseline": {"mean frame": bar, "last frame": 9.0}}
         assert bool(found(x=values(attrs=attrs, a=LOW, b=HIGH)).best) == green
+
+
+BARS = {"last frame": 10.0, "layers": 0.1, "oracle": 0.0}
+
+
+def unlearned(**answers):
+    return against_unlearned({("any", label): without_rounding(answer) for label, answer in answers.items()})
+
+
+def test_better_and_worse_than_what_needs_no_learning():
+    attrs = RATIO | {"baseline": BARS, "headroom": {"layers": 100.0, "oracle": np.inf}}
+    answer = values(attrs=attrs, a=[1.0, 1.1, 0.9], b=[0.04, 0.05, 0.045], c=[np.nan] * 3, d=[1.2, 1.1, 1.0])
+    (row,) = unlearned(mse=answer, size=values(None, a=LOW, b=HIGH), other=values(a=LOW, b=HIGH))
+    assert row.described == [
+        "a and d: better than last frame 10.0; worse than layers 0.100 and oracle 0.",
+        "b: better than last frame 10.0 and layers 0.100; worse than oracle 0.",
+    ]
+    assert [text.split(" is ")[1] for text in row.borne_out] == [
+        "better than last frame; and worse than layers and oracle.",
+        "better than last frame and layers; and worse than oracle.",
+        "better than last frame; and worse than layers and oracle.",
+    ]
+    assert row.borne_out[0].startswith("a (0.997, 0.")
+    assert "100 times that of layers and without bound over that of oracle" in row.headroom
+    higher = values("higher", attrs={"baseline": BARS, "headroom": {}}, a=[1.0, 1.1, 0.9])
+    (row,) = unlearned(ssim=higher)
+    assert row.described == ["a: better than layers 0.100 and oracle 0; worse than last frame 10.0."]
+    assert row.borne_out[0].endswith("is better than layers and oracle; and worse than last frame.")
+    assert row.headroom == ""
+
+
+def test_seeds_on_one_side_are_no_proof():
+    """With one seed, or with two that differ much; and of other quantities it is not asked."""
+    attrs = RATIO | {"baseline": {"mean frame": 10.0, "between": 2.0}}
+    answer = values(attrs=attrs, a=[1.0, 4.0], b=[1.0])
+    asked = answer.assign_attrs(headroom={})
+    first, second = unlearned(other=answer, mse=asked)
+    assert (first.label, second.label) == ("mse", "other")
+    described = [
+        "a: better than mean frame 10.0; seeds on both sides of between 2.00.",
+        "b: better than mean frame 10.0 and between 2.00.",
+    ]
+    assert first.described == second.described == described
+    assert first.borne_out == []
+    assert second.borne_out is None
+    assert unlearned(mse=values(attrs=attrs, a=[np.nan])) == []
+
+
+@pytest.mark.parametrize(("seeds", "reports"), [(3, 40), pytest.param(5, 400, marks=LONG)])
+def test_networks_as_good_as_what_needs_no_learning_are_seldom_told_apart(seeds, reports, rng, calibration):
+    """In at most 5 % of reports, and 2 standard errors; at every level that is far off, always."""
+    attrs = RATIO | {"baseline": {"as good": 1.0, "far off": 1e9}, "headroom": {}}
+    wrong = []
+    for _ in range(reports):
+        drawn = [{n: np.exp(0.2 * rng.standard_normal(seeds)) for n in "abc"} for _ in range(2)]
+        rows = unlearned(**{f"mse {i}": values(attrs=attrs, **of_row) for i, of_row in enumerate(drawn)})
+        borne_out = [sentence for row in rows for sentence in row.borne_out]
+        wrong.append(any("as good" in sentence for sentence in borne_out))
+        assert len(borne_out) == 6
+        assert all("far off" in sentence for sentence in borne_out)
+    calibration.rate("report", "better or worse than a baseline", wrong, f"3 networks, {seeds} seeds")
+    assert np.mean(wrong) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / reports)
 
 
 def test_what_is_exact_is_described_and_not_inferred():

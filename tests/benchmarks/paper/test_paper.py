@@ -31,6 +31,7 @@ from benchmarks.paper.verdicts import (
 from flowsim import open_recording
 from flowsim.__main__ import main
 from flowsim.experiment.plan import jobs
+from flowsim.measures.predictors import PREDICTORS
 
 ROW = {"what": "w", "network": "fernn", "value": 1.0, "spread": 0.1, "measure": "mse", "better": "lower",
        "experiment": "e"}  # fmt: skip
@@ -254,7 +255,8 @@ def test_accuracies_without_motion_have_columns(tmp_path):
 
 def test_a_short_rollout_has_no_error_of_the_frames_that_it_lacks():
     error = xr.DataArray(np.arange(24.0), {"ahead": np.arange(1, 25)})
-    rollout = xr.Dataset({"mse": error, "mse_mean": error}, attrs={"horizon": 8})
+    of_mean = error.expand_dims(predictor=["mean frame"])
+    rollout = xr.Dataset({"mse": error, "predictor_mse": of_mean}, attrs={"horizon": 8})
     found = measures("length_generalisation", rollout)
     assert found == {"mse_1h": 7.0, "mse_2h": 15.0, "mse_mean": 15.0}
 
@@ -317,7 +319,7 @@ TINY = """
 title: Tiny
 stimulus:
   family: moving_digits
-  all: {height: 9, width: 8, trials: 4, frames: 6}
+  all: {height: 9, width: 8, trials: 4, frames: 6, objects: 1}
   test: {frames: 75}
 networks:
   fernn: {model: fernn, max_speed: 1, channels: 2, decoder_layers: 1}
@@ -355,7 +357,9 @@ def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
         main(["analyse", name, "--recording", recording, "--into", f"{at}/analyses/{name}/fernn-seed0.h5"])
     rows = pd.DataFrame(collected(at, "tiny"))
     later = {f"mse_{n}h" for n in MULTIPLES}
-    assert set(rows.measure) == {"mse", *later, "mse_mean", "law_error", "best_law_error"}
+    unlearned = {name for name in rows.measure if name.startswith("mse of ")}
+    assert set(rows.measure) == {"mse", *later, "mse_mean", "law_error", "best_law_error"} | unlearned
+    assert unlearned == {f"mse of {name}" for name in PREDICTORS if "layers" not in name}
     assert set(rows.partial) == {"after 4 of 8 sequences"}
     assert set(rows.sequences) == {4}
     assert rows.set_index("measure").value["law_error"] < 1e-5
@@ -369,6 +373,7 @@ def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
     kept, page = pd.read_csv("reference/paper.csv"), Path("reference/paper.md").read_text()
     assert len(kept) == len(rows)
     assert "partial" in page
+    assert "| moved copy (true velocity) | 0 | 0 |" in page
     assert "not run" in page
     (at / "report.html").unlink()  # measured elsewhere: the table keeps it
     command.main()
