@@ -32,3 +32,8 @@ def test_one_trial_has_no_mean_frame(predicted):
     for answer in length_generalisation.answers(both).values():
         assert set(answer.attrs["baseline"]) == {"last frame", "moved copy (estimated velocity)"}
     length_generalisation.figure(both).draw_without_rendering()
+
+
+def test_recordings_without_the_last_frame_seen_lose_its_copies_alone(predicted):
+    made = predicted(lambda _: 0.1, horizon=2).isel(time=slice(3, None))
+    assert length_generalisation.analyse(made).predictor.values.tolist() == ["mean frame"]

@@ -88,3 +88,58 @@ def test_coordinates_of_trials_and_times_do_not_matter(predicted):
     result = prediction_error.analyse(made.assign_coords(coords))
     assert set(result.predictor.values) - set(bare.predictor.values) == {"layers (estimated velocities)"}
     xr.testing.assert_equal(result.sel(predictor=bare.predictor), bare)
+
+
+def moving(recording, *velocities, trials=5, time=8, side=12):
+    """A recording of dots on black, each moving at its velocity, whose prediction is the frame before."""
+    rng = np.random.default_rng(0)
+    frames = np.zeros((1, trials, time, side, side))
+    for trial in range(trials):
+        for (vy, vx), (y, x) in zip(velocities, rng.integers(0, side, (len(velocities), 2)), strict=True):
+            for t in range(time):
+                frames[0, trial, t, (y + t * vy) % side, (x + t * vx) % side] = 1
+    made = recording(frames=frames, prediction=np.roll(frames, 1, 2), context=4, horizon=4)
+    truth = np.tile(np.array(velocities, float), (trials, 1, 1))
+    return made.assign_coords(
+        object_velocity_vy=(("trial", "object"), truth[..., 0]),
+        object_velocity_vx=(("trial", "object"), truth[..., 1]),
+    )
+
+
+def test_one_object_is_copied_exactly_and_two_need_layers(recording):
+    """So that a network which lags by a frame beats no copy of the one, and no layers of the two."""
+    one = prediction_error.analyse(moving(recording, (1, 2)))
+    error = one.predictor_mse.mean("ahead")
+    assert (
+        error.sel(predictor=["moved copy (estimated velocity)", "moved copy (true velocity)"]) < 1e-20
+    ).all()
+    assert error.sel(predictor="last frame") > 0.01
+    np.testing.assert_allclose(one.ssim.shape, 4)
+    two = prediction_error.analyse(moving(recording, (1, 2), (-1, 0)))
+    error = two.predictor_mse.mean("ahead")
+    assert error.sel(predictor="layers (true velocities)") < 1e-20
+    assert error.sel(predictor="moved copy (true velocity)") > 0.005
+    for result, exact in ((one, "moved copy (true velocity)"), (two, "layers (true velocities)")):
+        answers = prediction_error.answers(in_runs(result))
+        mse, psnr, ssim = answers.values()
+        assert mse.attrs["headroom"][exact] == np.inf
+        assert psnr.attrs["baseline"][exact] == np.inf
+        assert ssim.attrs["baseline"][exact] == pytest.approx(1)
+        assert float(psnr[0]) == pytest.approx(-10 * np.log10(float(mse[0])))
+        assert float(ssim[0]) < 1
+        assert result.predictor_psnr.attrs["units"] == "dB"
+        figure = prediction_error.figure(in_runs(result))
+        labels = [line.get_label() for line in figure.axes[0].get_lines()]
+        assert f"{exact.replace('velocities', 'v').replace('velocity', 'v')} = 0" in labels
+
+
+def test_a_perfect_prediction_has_no_bounded_psnr(predicted):
+    result = prediction_error.analyse(predicted(lambda _: 0, horizon=4))
+    assert result.psnr.isnull().all()
+    half = prediction_error.analyse(predicted(lambda _: 0.1, horizon=4))
+    np.testing.assert_allclose(half.psnr, 20)
+    assert half.ssim.isnull().all()  # frames of 4 x 5 px are smaller than its window
+    assert list(prediction_error.answers(in_runs(half))) == [
+        "test MSE over the trained horizon",
+        "PSNR of predictions over the trained horizon (dB)",
+    ]

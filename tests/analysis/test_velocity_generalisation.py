@@ -53,3 +53,22 @@ def test_velocities_on_a_line(predicted, component, tmp_path):
     both = result.expand_dims(run=["a"]).assign_coords(network=("run", ["fernn"]))
     with mpl.rc_context(plot.STYLE):
         assert component in velocity_generalisation.figure(both).axes[0].get_xlabel()
+
+
+def test_predictors_are_compared_at_trained_and_at_novel_velocities(predicted):
+    """A copy is exact at each of them; frames stand still in every second trial."""
+    made = predicted(lambda _: 0.1, horizon=3, trials=6)
+    first, speed = made.frames.values[:, :, :1], np.array([0, 2, 0, 2, 0, 2])
+    for trial, t in np.ndindex(6, made.sizes["time"]):
+        made.frames[0, trial, t] = np.roll(first[0, trial, 0], t * speed[trial], -1)
+    made["prediction"] = made.frames + 0.1
+    truth = {"vy": 0 * speed[:, None], "vx": speed[:, None]}
+    made = made.assign_coords({f"object_velocity_{c}": (("trial", "object"), v) for c, v in truth.items()})
+    result = velocity_generalisation.analyse(made, trained_speed=1)
+    last = {"predictor": "last frame"}
+    assert float(result.predictor_mse_trained.sel(last)) == 0 < 0.01 < result.predictor_mse_novel.sel(last)
+    for copy in ("moved copy (estimated velocity)", "moved copy (true velocity)"):
+        assert float(result.predictor_mse_novel.sel(predictor=copy)) < 1e-20
+    both = result.expand_dims(run=["a"]).assign_coords(network=("run", ["fernn"]))
+    novel = velocity_generalisation.answers(both)["MSE at novel velocities"]
+    assert list(novel.attrs["baseline"]) == result.predictor.values.tolist()
