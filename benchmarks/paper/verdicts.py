@@ -200,7 +200,7 @@ def ratio(
         dims="run",
     )
     found = differences(values, second, ratio=True).loc[first]
-    times, low, high = (float(found[name]) for name in ("effect", "effect_low", "effect_high"))
+    times, low, high = found[["effect", "effect_low", "effect_high"]].to_numpy(float)
     ours = [f"{name} {spread(of_network.value)}" for name, of_network in zip(over, rows, strict=True)]
     interval = "" if math.isnan(low) else f" (95 % interval {number(low)} to {number(high)})"
     if low >= at_least:
