@@ -199,8 +199,8 @@ def ratio(
         {"network": ("run", both.network.to_numpy()), "seed": ("run", both.seed.to_numpy())},
         dims="run",
     )
-    found = differences(values, second, ratio=True).loc[first]
-    times, low, high = found[["effect", "effect_low", "effect_high"]].to_numpy(float)
+    found = differences(values, second, ratio=True).loc[[first]].iloc[0].to_dict()
+    times, low, high = (found[name] for name in ("effect", "effect_low", "effect_high"))
     ours = [f"{name} {spread(of_network.value)}" for name, of_network in zip(over, rows, strict=True)]
     interval = "" if math.isnan(low) else f" (95 % interval {number(low)} to {number(high)})"
     if low >= at_least:
