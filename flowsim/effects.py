@@ -133,7 +133,7 @@ def compare(
     middle = pd.DataFrame(
         [_middle(x, rounding) for x in known.values()], index=pd.Index(list(known)), dtype=float
     )
-    return compared.join(g).join(np.exp(middle) if ratio else middle)
+    return compared.join(g).join(middle.apply(np.exp) if ratio else middle)
 
 
 def differences(
