@@ -18,7 +18,7 @@ def _known_task(name: str) -> str:
     return name
 
 
-FIRST_WITHOUT_OWN = 0.3
+FIRST_WITHOUT_OWN = 0.1
 """Share of the training without own predictions before those that are learned from; a network that does not
 predict yet has nothing to learn from them.
 """

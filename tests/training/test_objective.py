@@ -134,7 +134,7 @@ def test_learning_after_own_predictions(data, network, small):
     settings = small.model_copy(update={"noise": 0.0, "own_predictions": 2, "horizon": 2})
     net = network().double()
     frames = data[0].frames[:3].double().requires_grad_()
-    drawn = [Batch.drawn(Sequences(frames), settings, seed, 0.3) for seed in range(0, 40, 2)]
+    drawn = [Batch.drawn(Sequences(frames), settings, seed, 0.1) for seed in range(0, 40, 2)]
     assert {batch.own for batch in drawn} == {0, 1, 2}
     assert {batch.warm for batch in drawn} == {0}
     batch = next(batch for batch in drawn if batch.own == 2)
@@ -149,7 +149,7 @@ def test_learning_after_own_predictions(data, network, small):
 
 def test_own_predictions_are_not_made_early_nor_after_a_warm_up(data, small):
     settings = small.model_copy(update={"own_predictions": 2, "horizon": 2})
-    early = [Batch.drawn(data[0], settings, seed, 0.29) for seed in range(20)]
+    early = [Batch.drawn(data[0], settings, seed, 0.09) for seed in range(20)]
     late = [Batch.drawn(data[0], settings, seed, 0.9) for seed in range(1, 21, 2)]
     assert not any(batch.own for batch in early + late)
     assert any(batch.warm for batch in late)
