@@ -42,6 +42,7 @@ def generate(
     labels: Annotated[list[int], Field(min_length=1)] | None = None,
     max_speed: Whole = 1,
     velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
+    tracked: bool = False,
     sweep_speed: Whole = 2,
     probe_speed: Whole = 1,
     overlap: Literal["max", "sum", "over"] = "max",
@@ -75,6 +76,10 @@ def generate(
         Velocities are drawn from {-max_speed..max_speed}^2, in px/frame.
     velocities : list of (vy, vx), or "real", optional
         Draw from these instead, or evenly from all of [-max_speed, max_speed]^2.
+    tracked : bool
+        The observer's eye follows object 0: its velocity is taken from all, so that it stands still and the
+        others move relative to it. What an ordinary network makes of that is what it can make of motion that
+        somebody else has compensated, of one object. Not for split sweep, whose objects 0 have to move.
     overlap : {"max", "sum", "over"}
         Where digits overlap, the brighter wins, or they add up (to at most 1), or the later one hides the
         others.
@@ -101,8 +106,13 @@ def generate(
     Raises
     ------
     InputError
-        If the split or a label is unknown, or the digits do not fit on the frame.
+        If the split or a label is unknown, the digits do not fit on the frame, or a sweep is tracked.
     """
+    if tracked and split == "sweep":
+        raise InputError(
+            "moving_digits: in split sweep object 0 visits every velocity; it cannot be tracked as well. "
+            "Leave out tracked, or sweep"
+        )
     images = digits(split, source)
     side = images.pixels.shape[-1]
     if min(height, width) < side:
@@ -129,6 +139,8 @@ def generate(
     else:
         velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
     velocity = for_split(split, velocity, swept)
+    if tracked:
+        velocity = velocity - velocity[:, :1]
 
     each = ("trial", "object")
     truth = {

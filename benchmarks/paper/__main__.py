@@ -21,7 +21,7 @@ from benchmarks.paper.page import write
 
 SMALL = [
     *("flowing_mnist_small", "flowing_mnist_velocity_small", "rotating_mnist_small"),
-    *("digits_long", "digits_ablation", "actions", "collisions"),
+    *("digits", "digits_tracked", "digits_long", "digits_ablation", "actions", "collisions"),
 ]
 PUBLISHED = [
     *("flowing_mnist", "flowing_mnist_velocity", "flowing_mnist_controls"),

@@ -59,7 +59,7 @@ def write(table: pd.DataFrame, into: Path) -> None:
         numbers=[judged(table, row) for row in published["numbers"]],
         statements=[judgement for row in published["statements"] for judgement in stated(table, row)],
         parts={name: parts(table, name, adds) for name, adds in ablations.items()},
-        unlearned={name: unlearned(table, name) for name in predicting},
+        unlearned={name: unlearned(table, name, published["tracked"].get(name)) for name in predicting},
         accuracies={name: accuracies(table, name) for name in classifying},
         origins={name: origin(table[table.experiment == name]) for name in experiments},
         compared={name: compared(table, name, published["controls"]) for name in predicting},

@@ -277,10 +277,15 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
     return rows
 
 
-def unlearned(table: pd.DataFrame, experiment: str) -> list[dict[str, str]]:
-    """Errors over the trained horizon of what learns nothing, and how many times that of fernn each is."""
+def unlearned(table: pd.DataFrame, experiment: str, tracked: str | None) -> list[dict[str, str]]:
+    """Errors over the trained horizon of what learns nothing, and how many times that of fernn each is.
+
+    Also of the G-RNN of the experiment ``tracked``, before whom one object stands still.
+    """
     reference = rows_of(table, experiment, "fernn", "mse").value.mean()
     errors = {name: rows_of(table, experiment, "fernn", f"mse of {name}").value for name in PREDICTORS}
+    if tracked:
+        errors["`grnn`, one object tracked (oracle)"] = rows_of(table, tracked, "grnn", "mse").value
     return [
         {"predictor": name, "mse": number(over.mean()), "ratio": f"{over.mean() / reference:.2g}"}
         for name, over in errors.items()

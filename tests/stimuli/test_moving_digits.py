@@ -122,3 +122,26 @@ def test_overlap_over_hides_what_lies_below():
     made = generate(overlap="over", trials=1, frames=1, height=8, width=8)
     below, above = (np.roll(image, shift, (0, 1)) for image, shift in placed(made))
     np.testing.assert_allclose(made.frames[0, 0], above + (1 - above) * below, atol=1e-6)
+
+
+def test_the_tracked_object_stands_still():
+    """Frames are those of the same world carried back along the motion of object 0."""
+    world, tracked = (
+        moving_digits.generate(
+            "test", np.random.default_rng(0), trials=5, frames=4, height=9, width=10, max_speed=2, tracked=t
+        )
+        for t in (False, True)
+    )
+    assert not tracked.velocity_vy[:, 0].any()
+    assert not tracked.velocity_vx[:, 0].any()
+    assert tracked.velocity_vx[:, 1].any()
+    for trial in range(5):
+        flow = Flow(Translation(), (float(world.velocity_vy[trial, 0]), float(world.velocity_vx[trial, 0])))
+        for time in range(4):
+            carried_back = flow.act(torch.from_numpy(world.frames[trial, time].values), -time)
+            np.testing.assert_array_equal(tracked.frames[trial, time], carried_back)
+
+
+def test_a_sweep_cannot_be_tracked():
+    with pytest.raises(InputError, match="object 0 visits every velocity; it cannot be tracked as well"):
+        moving_digits.generate("sweep", np.random.default_rng(0), trials=1, tracked=True)

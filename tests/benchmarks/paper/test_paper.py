@@ -27,6 +27,7 @@ from benchmarks.paper.verdicts import (
     speed,
     spread,
     stated,
+    unlearned,
 )
 from flowsim import open_recording
 from flowsim.__main__ import main
@@ -158,6 +159,13 @@ def test_parts_are_compared_within_their_family():
         ("conv_lstm_own", "own predictions", "0.5"),
     ]
     assert rows[1]["later"] == ["1"] * len(MULTIPLES)
+
+
+def test_what_needs_no_learning_stands_beside_the_networks():
+    found = table({("fernn", "mse"): [2.0], ("fernn", "mse of last frame"): [6.0], ("grnn", "mse"): [3.0]})
+    assert unlearned(found, "e", None) == [{"predictor": "last frame", "mse": "6", "ratio": "3"}]
+    of_tracked = unlearned(found, "e", "e")[-1]
+    assert of_tracked == {"predictor": "`grnn`, one object tracked (oracle)", "mse": "3", "ratio": "1.5"}
 
 
 def test_every_network_of_an_ablation_is_said():
@@ -309,6 +317,7 @@ def test_published_numbers_point_at_what_exists():
     known = {path.stem for path in Path("experiments").glob("*.yaml")}
     named = {row["experiment"] for row in published["numbers"]}
     named |= {name for row in published["statements"] for name in row["experiments"]}
+    named |= {name for pair in published["tracked"].items() for name in pair}
     assert named | set(command.SMALL) | set(command.PUBLISHED) <= known
     for row in published["numbers"]:
         networks = yaml.safe_load(Path(f"experiments/{row['experiment']}.yaml").read_text())["networks"]
