@@ -13,15 +13,16 @@ Intervals are for persons as the independent samples, or images, or trials, wher
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.measures import decoding, ground_truth, naming, statistics
-from flowsim.specification import Count, checked
+from flowsim.specification import Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ READOUTS = ("one frame", "frames without order")
 
 
 @checked
-def analyse(recording: xr.Dataset, *, folds: Count = 10, seed: int = 0) -> xr.Dataset:
+def analyse(recording: xr.Dataset, *, folds: Annotated[int, Field(ge=2)] = 10, seed: Whole = 0) -> xr.Dataset:
     """Accuracy by condition, and what single frames tell.
 
     Parameters
@@ -85,9 +86,9 @@ def analyse(recording: xr.Dataset, *, folds: Count = 10, seed: int = 0) -> xr.Da
     correct = names.correct[:, :, -1]
     intact = conditions.index("intact")
     ends = np.array([_interval(of_condition, sample) for of_condition in correct])
-    left, half_width = _left(correct, intact, names.chance, sample)
+    left, left_low, left_high = _left(correct, intact, names.chance, sample)
     if not ends[intact, 0] > names.chance:
-        left[:] = half_width[:] = np.nan
+        left[:] = left_low[:] = left_high[:] = np.nan
     frames = recording.frames.isel(flow=intact).transpose("trial", "time", "y", "x")
     readouts = _readouts(frames.values[names.known], names.label, sample, folds, seed)
     by_condition = {
@@ -95,8 +96,8 @@ def analyse(recording: xr.Dataset, *, folds: Count = 10, seed: int = 0) -> xr.Da
         "low": ends[:, 0],
         "high": ends[:, 1],
         "left": left,
-        "left_low": left - half_width,
-        "left_high": left + half_width,
+        "left_low": left_low,
+        "left_high": left_high,
     }
     by_readout = dict(zip(("readout", "readout_low", "readout_high"), readouts.T, strict=True))
     numbers = {"chance": names.chance, "trials": len(sample), "unlabelled": int((~names.known).sum())}
@@ -140,11 +141,9 @@ def _interval(correct: np.ndarray, sample: np.ndarray) -> tuple[float, float]:
     return statistics.clustered_interval(np.bincount(sample, correct), np.bincount(sample))
 
 
-def _left(
-    correct: np.ndarray, intact: int, chance: float, sample: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The share of the accuracy above chance that each condition leaves, and the half-width of its interval
-    (jackknife over samples; NaN with one).
+def _left(correct: np.ndarray, intact: int, chance: float, sample: np.ndarray) -> np.ndarray:
+    """The share of the accuracy above chance that each condition leaves, and the ends of its interval over
+    samples, (3, condition); NaN where the interval has no end.
 
     Parameters
     ----------
@@ -153,16 +152,11 @@ def _left(
         The condition that all are compared with.
     sample : array of int (trial)
     """
-
-    def share(of_trials: np.ndarray) -> np.ndarray:
-        above = correct[:, of_trials].mean(1) - chance
-        return above / above[intact] if above[intact] > 0 else np.full(len(above), np.nan)
-
-    samples = np.arange(sample.max() + 1)
-    if len(samples) < 2:
-        return share(sample >= 0), np.full(len(correct), np.nan)
-    left_out = np.stack([share(sample != one) for one in samples])
-    return share(sample >= 0), statistics.jackknife_interval(left_out)
+    above = np.array([np.bincount(sample, of_condition - chance) for of_condition in correct])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = above.sum(1) / above[intact].sum()
+    ends = [statistics.ratio_interval(of_condition, above[intact]) for of_condition in above]
+    return np.column_stack([left, ends]).T
 
 
 def _readouts(frames: np.ndarray, label: np.ndarray, sample: np.ndarray, folds: int, seed: int) -> np.ndarray:

@@ -6,7 +6,8 @@ Sources: Efron and Stein (1981), Ann. Stat. 9 (jackknife); Nadeau and Bengio (20
 (cross-validation); Wilson (1927), J. Am. Stat. Assoc. 22 (proportions); Phipson and Smyth (2010), Stat. Appl.
 Genet. Mol. Biol. 9 (p-values of drawn permutations); Benjamini and Hochberg (1995), J. R. Stat. Soc. B 57
 (false discovery rate); Huynh and Feldt (1976), J. Educ. Stat. 1, and Lecoutre (1991), J. Educ. Stat. 16
-(repeated measures). Networks are compared over seeds in `flowsim.effects`.
+(repeated measures); Fieller (1954), J. R. Stat. Soc. B 16 (ratios). Networks are compared over seeds in
+`flowsim.effects`.
 """
 
 from __future__ import annotations
@@ -55,6 +56,37 @@ def jackknife_error(left_out: np.ndarray, axis: int = 0) -> np.ndarray:
     """Standard error of an estimate, from the estimates without each of n groups along ``axis``."""
     groups = left_out.shape[axis]
     return np.sqrt((groups - 1) * left_out.var(axis))
+
+
+def ratio_interval(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of a ratio of two sums over independent samples.
+
+    It holds every ratio r for which numerator - r denominator has a mean that Student's test does not tell
+    from 0, which is exact for normal samples however the two depend on each other (Fieller 1954).
+
+    Parameters
+    ----------
+    numerator, denominator : arrays (sample,)
+        Of each sample, so that the ratio is that of their sums.
+
+    Returns
+    -------
+    tuple of float
+        Its ends; NaN with one sample, or where the denominator cannot be told from 0 and there are no ends.
+    """
+    samples = len(numerator)
+    if samples < 2:
+        return np.nan, np.nan
+    above, below = numerator.sum(), denominator.sum()
+    factor = student(samples - 1) ** 2 * samples
+    covariance = factor * np.cov(numerator, denominator)
+    curvature = below**2 - covariance[1, 1]
+    if curvature <= 0:
+        return np.nan, np.nan
+    middle = (above * below - covariance[0, 1]) / curvature
+    constant = (above**2 - covariance[0, 0]) / curvature
+    half = float(np.sqrt(max(0.0, middle**2 - constant)))
+    return float(middle) - half, float(middle) + half
 
 
 def jackknife_interval(left_out: np.ndarray, axis: int = 0) -> np.ndarray:

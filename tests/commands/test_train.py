@@ -28,6 +28,7 @@ def test_weights_hold_curve_and_provenance(folder, train_spec):
         "clip": 1.0,
         "noise": 0.0,
         "warm_up": 0,
+        "own_predictions": 0,
         "micro_batch": None,
         "recompute": None,
     }

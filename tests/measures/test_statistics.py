@@ -195,3 +195,26 @@ def test_how_far_small_p_of_repeated_measures_hold(replicates, most, rng):
     assert (statistics.repeated_measures(noise) <= 0.001).mean() < 0.002
     unequal = noise * 2.0 ** -np.arange(8)[:, None]
     assert 0.002 < (statistics.repeated_measures(unequal) <= 0.001).mean() < most
+
+
+def test_the_ends_of_the_interval_of_a_ratio_are_where_a_t_test_says_so(rng):
+    numerator, denominator = 1 + rng.standard_normal((2, 9)) / 2
+    low, high = statistics.ratio_interval(numerator, denominator)
+    assert low < numerator.sum() / denominator.sum() < high
+    for end in (low, high):
+        assert stats.ttest_1samp(numerator - end * denominator, 0).pvalue == pytest.approx(0.05)
+    assert statistics.ratio_interval(denominator, denominator) == pytest.approx((1, 1), abs=1e-7)
+
+
+def test_a_ratio_to_what_may_be_nothing_has_no_interval(rng):
+    numerator = 1 + rng.standard_normal(9)
+    nothing = rng.standard_normal(9)
+    assert np.isnan(statistics.ratio_interval(numerator, nothing - nothing.mean() + 0.1)).all()
+    assert np.isnan(statistics.ratio_interval(numerator[:1], numerator[:1])).all()
+
+
+def test_intervals_of_ratios_hold_them(rng):
+    drawn = rng.multivariate_normal((1, 2), [[0.3, 0.2], [0.2, 0.5]], size=(2000, 8))
+    ends = np.array([statistics.ratio_interval(*one.T) for one in drawn])
+    assert np.isfinite(ends).all()
+    assert ((ends[:, 0] <= 0.5) & (ends[:, 1] >= 0.5)).mean() == pytest.approx(0.95, abs=0.015)

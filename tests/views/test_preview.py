@@ -103,7 +103,7 @@ def test_an_experiment_file(tmp_path):
     (tmp_path / "own.yaml").write_text(text)
     family, spec = preview.family_and_spec(str(tmp_path / "own.yaml"), "train")
     assert family == "moving_digits"
-    assert spec == {"height": 17, "width": 15, "objects": 2, "max_speed": 1, "trials": 4096, "frames": 24}
+    assert spec == {"height": 17, "width": 15, "objects": 2, "max_speed": 1, "trials": 4096, "frames": 36}
     into = tmp_path / "a.png"
     assert (
         run("preview", tmp_path / "own.yaml", "--split", "train", "--spec", '{"width": 30}', "--into", into)
