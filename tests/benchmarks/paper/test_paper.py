@@ -148,6 +148,16 @@ def test_verdict_on_speed(fernn, verdict):
     assert speed(table({("fernn", SPEED): fernn}), "e") is None
 
 
+def test_seeds_that_never_reach_the_goal_are_counted():
+    nan = float("nan")
+    some = speed(table({("grnn", SPEED): [8000, nan], ("fernn", SPEED): [400, 400]}), "e")
+    assert some["ours"] == "grnn 8,000 (1 of 2 seeds), fernn 400 (2 seeds)"
+    assert some["verdict"] == "as published: grnn needs at least 20 times the sequences of fernn"
+    none = speed(table({("grnn", SPEED): [nan], ("fernn", SPEED): [400]}), "e")
+    assert none["ours"].startswith("grnn never (0 of 1 seeds)")
+    assert none["verdict"] == "no verdict: no seed of grnn reaches it"
+
+
 def test_parts_are_compared_within_their_family():
     errors = {"fernn": 4, "fernn_own": 1, "conv_lstm": 6, "conv_lstm_own": 3}
     found = {(name, m): [v] for name, v in errors.items() for m in ("mse", *(f"mse_{n}h" for n in MULTIPLES))}
