@@ -130,15 +130,7 @@ def generate(
         label_of_trial = np.take(labels, turn, mode="wrap")
         drawn = _balanced(rng, images.labels, labels, label_of_trial, objects)
     position = rng.integers((height, width), size=(trials, objects, 2))
-    if velocities == "real":
-        velocity = rng.uniform(-max_speed, max_speed, size=(trials, objects, 2))
-    elif velocities:
-        velocity = as_whole_numbers(np.array(velocities))[
-            rng.integers(len(velocities), size=(trials, objects))
-        ]
-    else:
-        velocity = rng.integers(-max_speed, max_speed + 1, size=(trials, objects, 2))
-    velocity = for_split(split, velocity, swept)
+    velocity = for_split(split, _velocities(rng, (trials, objects), velocities, max_speed), swept)
     if tracked:
         velocity = velocity - velocity[:, :1]
 
@@ -175,6 +167,20 @@ def generate(
         flows=probes(probe_speed) if split == "probe" else None,
         settings=settings,
     )
+
+
+def _velocities(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    velocities: list[tuple[float, float]] | Literal["real"] | None,
+    max_speed: int,
+) -> np.ndarray:
+    """Velocities (trial, object, component) of trials that are no sweep; see `generate`."""
+    if velocities == "real":
+        return rng.uniform(-max_speed, max_speed, size=(*size, 2))
+    if velocities:
+        return as_whole_numbers(np.array(velocities))[rng.integers(len(velocities), size=size)]
+    return rng.integers(-max_speed, max_speed + 1, size=(*size, 2))
 
 
 def _balanced(

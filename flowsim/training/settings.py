@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flowsim.specification import Block, Count, Positive, Settings
+from flowsim.specification import Block, Count, Positive, Settings, Whole
 from flowsim.training.task import TASKS, Task
 
 
@@ -69,8 +69,8 @@ class TrainBlock(Block):
     schedule: Literal["cosine", "constant"] = "cosine"
     clip: Positive = 1.0
     noise: Annotated[float, Field(ge=0)] = 0.0
-    warm_up: Annotated[int, Field(ge=0)] = 0
-    own_predictions: Annotated[int, Field(ge=0)] = 0
+    warm_up: Whole = 0
+    own_predictions: Whole = 0
     context_weight: Annotated[float, Field(ge=0)] = 0.5
     validate_every: Count = 1600
     micro_batch: Count | None = None
@@ -91,7 +91,7 @@ class OwnTrainBlock(Block):
     """
 
     learning_rate: Positive | None = None
-    own_predictions: Annotated[int, Field(ge=0)] | None = None
+    own_predictions: Whole | None = None
     budget: BudgetBlock | None = None
 
 

@@ -82,8 +82,9 @@ def test_intervals_hold_the_truth_over_persons(simulations, calibration):
         rng = np.random.default_rng(seed)
         easy = rng.beta(4, 2, PERSONS)[np.arange(216) // CLASSES % PERSONS]
         right = rng.random((5, 216)) < 1 / 3 + left[:, None] * (easy - 1 / 3)
-        named = lambda label, right=right: np.where(right, label, (label + 1) % CLASSES)  # noqa: E731
-        found.append(motion_controls.analyse(controls(rng, named)))
+        label = np.arange(216) % CLASSES
+        named = np.where(right, label, (label + 1) % CLASSES)
+        found.append(motion_controls.analyse(controls(rng, lambda _, named=named: named)))
     results = xr.concat(found, "simulation")
     world = "persons who are named unequally well"
     for kind, value in (("", (1 + left) / 3), ("left_", left)):
