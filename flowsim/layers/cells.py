@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from flowsim.layers.circular import CircularConv2d
+from flowsim.layers.circular import CircularConv2d, convolve
 
 State = tuple[Tensor, ...]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -27,9 +28,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def at_every_velocity(convolution: nn.Module, x: Tensor) -> Tensor:
-    """Apply a map of (trial, channel, y, x) to each velocity of (trial, velocity, channel, y, x)."""
-    return convolution(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+def at_every_velocity(convolution: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a map of (trial, channel, y, x) to each velocity of (trial, velocity, channel, y, x).
+
+    Velocity by velocity, as states lie in memory, so that they are not copied.
+    """
+    trials, velocities = x.shape[:2]
+    return convolution(x.transpose(0, 1).flatten(0, 1)).unflatten(0, (velocities, trials)).transpose(0, 1)
 
 
 class Cell(nn.Module, ABC):
@@ -89,11 +94,13 @@ class GRU(Cell):
     def forward(self, carried: State, drive: Tensor) -> State:
         (h,) = carried
         drive_z, drive_r, drive_n = drive.chunk(3, 2)
-        z, r = at_every_velocity(self.gating, h).chunk(2, 2)
-        z = torch.sigmoid(z + drive_z)
-        r = torch.sigmoid(r + drive_r)
+        kernel_z, kernel_r = self.gating.weight.chunk(
+            2
+        )  # two convolutions, so that no gate is a strided slice
+        z = torch.sigmoid(at_every_velocity(partial(convolve, weight=kernel_z), h) + drive_z)
+        r = torch.sigmoid(at_every_velocity(partial(convolve, weight=kernel_r), h) + drive_r)
         candidate = torch.tanh(at_every_velocity(self.recurrent, r * h) + drive_n)
-        return (z * h + (1 - z) * candidate,)
+        return (torch.lerp(candidate, h, z),)
 
     @property
     def memory(self) -> Tensor:

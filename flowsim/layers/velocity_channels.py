@@ -7,16 +7,21 @@ a flow-equivariant network is an ordinary one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from flowsim.flows.flow import Flow
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.layers.padded_gather import gathered, inward, outward
 
 
 def advance(state: Tensor, grid: VelocityGrid) -> Tensor:
     """psi_1(v) on each velocity channel v: where the state will be one frame later.
+
+    Velocities that translate by whole pixels move in one copy, which lies in memory with the velocity first
+    and the channel last; any others one after the other, as `flowsim.Flow.act` does.
 
     Parameters
     ----------
@@ -25,10 +30,39 @@ def advance(state: Tensor, grid: VelocityGrid) -> Tensor:
 
     Source: Keller (2025), the flow-equivariant recurrence.
     """
-    moved = [
-        Flow(grid.group, v).act(channel) for v, channel in zip(grid.velocities, state.unbind(1), strict=True)
-    ]
-    return torch.stack(moved, 1)
+    pixels = whole_pixels(grid)
+    if pixels is None:
+        flows = (Flow(grid.group, v) for v in grid.velocities)
+        return torch.stack([flow.act(x) for flow, x in zip(flows, state.unbind(1), strict=True)], 1)
+    if not any(map(any, pixels)):
+        return state
+    return inward(_Moved.apply(outward(state), pixels))
+
+
+def whole_pixels(grid: VelocityGrid) -> tuple[tuple[int, int], ...] | None:
+    """By how many pixels (y, x) each velocity moves a frame per step; None unless all move by whole ones."""
+    moves = [grid.group.displacement(velocity) for velocity in grid.velocities]
+    if any(move is None or any(not float(pixels).is_integer() for pixels in move) for move in moves):
+        return None
+    return tuple((int(move[0]), int(move[1])) for move in moves if move)
+
+
+class _Moved(torch.autograd.Function):
+    """Each velocity of (velocity, trial, y, x, channel) moved by its own pixels; the gradient moves back."""
+
+    @staticmethod
+    def forward(ctx: Any, state: Tensor, pixels: tuple[tuple[int, int], ...]) -> Tensor:
+        ctx.pixels = pixels
+        return gathered(state, pixels, 0).permute(0, 2, 3, 1).view(state.shape)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        back = tuple((-y, -x) for y, x in ctx.pixels)
+        return _Moved.apply(gradient.contiguous(), back), None
+
+    @staticmethod
+    def jvp(ctx: Any, along: Tensor, _pixels: None) -> Tensor:
+        return _Moved.apply(along.contiguous(), ctx.pixels)
 
 
 def lift(drive: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from flowsim.layers.cells import make_cell
 
@@ -21,6 +22,22 @@ def test_gradients_of_every_cell(kind):
         ),
         tuple(cell.parameters()),
     )
+
+
+def test_the_gates_of_a_gru():
+    """Against the published formula, with torch's own circular padding."""
+    torch.manual_seed(0)
+    cell = make_cell("gru", 2, 3, "tanh").double()
+    h, drive = torch.rand(2, 3, 2, 4, 5).double(), torch.rand(2, 1, 6, 4, 5).double()
+
+    def through(weight, x):
+        padded = F.pad(x.flatten(0, 1), (1, 1, 1, 1), mode="circular")
+        return F.conv2d(padded, weight).unflatten(0, (2, 3))
+
+    gates = torch.sigmoid(through(cell.gating.weight, h) + drive[:, :, :4])
+    z, r = gates[:, :, :2], gates[:, :, 2:]
+    candidate = torch.tanh(through(cell.recurrent.weight, r * h) + drive[:, :, 4:])
+    torch.testing.assert_close(cell((h,), drive)[0], z * h + (1 - z) * candidate, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "carried", "gates"), [("rnn", 1, 1), ("gru", 1, 3), ("lstm", 2, 4)])
