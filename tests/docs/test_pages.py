@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md"]
-PAGES += ["docs/architecture.md", "docs/calibration.md", "docs/extending.md", "docs/stimuli.md"]
+PAGES += [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
 TEMPLATES = ("flowsim/exports/as_csv.py", "flowsim/commands/sizes.py")
 """Files that a reader of docs/extending.md adds."""
 
@@ -69,11 +69,12 @@ def labels_of_answers():
     return patterns
 
 
-def test_quantities_have_the_same_names_as_in_the_report():
-    """The first table of README: what stands in brackets after a name is no part of it."""
-    table = re.search(r"\| mean of .*?\n\n", (ROOT / "README.md").read_text(), re.DOTALL).group()
+@pytest.mark.parametrize(("name", "rows"), [("README.md", 4), ("docs/default_experiment.md", 13)])
+def test_quantities_have_the_same_names_as_in_the_report(name, rows):
+    """In the table of the default experiment: what stands in brackets after a name is no part of it."""
+    table = re.search(r"\| mean of .*?\n\n", (ROOT / name).read_text(), re.DOTALL).group()
     names = [line.split("|")[1].split(" (")[0].strip() for line in table.strip().splitlines()[2:]]
-    assert len(names) > 5
+    assert len(names) == rows
     patterns = labels_of_answers()
     for name in names:
         assert any(re.fullmatch(pattern, name) for pattern in patterns), name
