@@ -19,7 +19,9 @@ frames = np.array(moved)[None]  # (flow, trial, time, y, x)
 ahead = np.maximum(np.arange(16) - context + 1, 0)[:, None, None]
 noise = rng.standard_normal(frames.shape)
 vertical = np.repeat(np.arange(-2, 3), 10)
-frames = np.array([[np.roll(f, t * v, 0) for t, f in enumerate(o)] for o, v in zip(moved, vertical, strict=True)])[None]
+frames = np.array(
+    [[np.roll(f, t * v, 0) for t, f in enumerate(o)] for o, v in zip(moved, vertical, strict=True)]
+)[None]
 trained = (abs(speed) < 2) & (abs(vertical) < 2)
 size = np.where(trained, 0.1, 0.3)[:, None, None, None]
 both = {"reaches further": frames + 0.1 * noise, "does not": frames + size * noise}

@@ -21,7 +21,9 @@ states = curves[:, None, None] * np.ones((1, 8, 4, 1)) + 0.1 * rng.standard_norm
 coords = {"flow_vy": ("flow", flows[:, 0]), "flow_vx": ("flow", flows[:, 1]), "time": np.arange(4)}
 rest = (("trial", "object"), np.zeros((8, 1)))
 coords |= {"object_velocity_vy": rest, "object_velocity_vx": rest}
-made = xr.Dataset({"state": (("flow", "trial", "time", "unit"), states)}, coords, {"flow_group": "translation"})
+made = xr.Dataset(
+    {"state": (("flow", "trial", "time", "unit"), states)}, coords, {"flow_group": "translation"}
+)
 result = velocity_tuning.analyse(made, permutations=199)
 print(result.tuned.sel(test="direction").values.astype(int))
 figure = velocity_tuning.figure(result.expand_dims(run=1).assign_coords(network=("run", ["made"])))

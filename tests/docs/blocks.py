@@ -17,7 +17,9 @@ import yaml
 
 from flowsim.__main__ import main
 
-BLOCK = re.compile(r"(?:^`([\w/.]+)`(?:, [^\n]*)?:\n\n)?^```(\{?[\w-]+\}?)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:^`([\w/.]+)`(?:, [^\n]*)?:\n\n)?^```(\{?[\w-]+\}?)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 NOT_RUN = ("console", "matlab", "text", "{toctree}", "{glossary}")
 """Languages of what is shown and not run."""
 

@@ -87,7 +87,9 @@ def listed(page):
     for block in blocks.blocks(page.read_text()):
         if block.language == "{toctree}":
             lines = [line for line in block.text.splitlines() if line and not line.startswith(":")]
-            entries += [path for line in lines for path in (DOCS.glob(f"{line}.*") if "*" in line else [DOCS / line])]
+            entries += [
+                path for line in lines for path in (DOCS.glob(f"{line}.*") if "*" in line else [DOCS / line])
+            ]
     return {path.with_suffix("").relative_to(DOCS).as_posix() for path in entries}
 
 
@@ -162,4 +164,6 @@ def test_docstrings_of_public_names_have_the_shapes_of_arrays(name, function):
         if ARRAYS.search(str(parameter.annotation))
     ]
     if arrays:
-        assert re.search(r"\((?:\w+|\.\.\.)(?:, (?:\w+|\*\w+|\.\.\.))+\)", inspect.getdoc(function) or ""), name
+        assert re.search(r"\((?:\w+|\.\.\.)(?:, (?:\w+|\*\w+|\.\.\.))+\)", inspect.getdoc(function) or ""), (
+            name
+        )
