@@ -31,7 +31,6 @@ from flowsim.experiment.schema import Experiment, StimulusBlock  # noqa: E402
 from flowsim.recording.settings import RecordBlock, UnitsBlock  # noqa: E402
 from flowsim.training.settings import BudgetBlock, OwnTrainBlock, TrainBlock  # noqa: E402
 from flowsim.views import gallery  # noqa: E402
-from flowsim.views.idea_table import first_line  # noqa: E402
 
 PAGE = ROOT / "docs" / "architecture.md"
 REFERENCE = ROOT / "docs" / "reference"
@@ -116,8 +115,8 @@ def networks() -> str:
     """The page of all networks: what each is, and the arguments of its ``build``."""
     parts = [
         f"# Networks\n\n{MADE}",
-        "Each network is one file in `flowsim/models/`; an experiment names it as `model`, and its arguments beside "
-        "that. `flowsim models` prints parameters and laws.",
+        "Each network is one file in `flowsim/models/`; an experiment names it as `model`, and its arguments "
+        "beside that. `flowsim models` prints parameters and laws.",
     ]
     for name in ideas.names("flowsim.models"):
         module = ideas.load("flowsim.models", name)
@@ -129,8 +128,8 @@ def analyses() -> str:
     """The page of all analyses: question, how to read the figure, and the arguments of ``analyse``."""
     parts = [
         f"# Analyses\n\n{MADE}",
-        "Each analysis is one file in `analysis/`; an experiment names it in its block `analyse`. It reads the "
-        "recording of one split.",
+        "Each analysis is one file in `analysis/`; an experiment names it in its block `analyse`. It reads "
+        "the recording of one split.",
     ]
     for name in ideas.names("analysis"):
         module = ideas.load("analysis", name)
@@ -158,8 +157,8 @@ def experiment() -> str:
     """The page of all keys of an experiment file."""
     parts = [
         f"# The experiment file\n\n{MADE}",
-        "An experiment is one YAML file in `experiments/`. Unknown keys, and values of another type, are errors "
-        "that name the key. `flowsim validate FILE` checks one.",
+        "An experiment is one YAML file in `experiments/`. Unknown keys, and values of another type, are "
+        "errors that name the key. `flowsim validate FILE` checks one.",
     ]
     for heading, model in BLOCKS.items():
         parts += [f"## {heading}", *described(model), keys(model)]

@@ -2,7 +2,8 @@
 classification_accuracy: is it named when it moves anew?
 ========================================================
 
-One network names the object at every velocity; the other only at those of training, and guesses beyond (one in three).
+One network names the object at every velocity; the other only at those of training, and guesses beyond (one
+in three).
 """
 
 import numpy as np

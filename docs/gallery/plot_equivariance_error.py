@@ -2,8 +2,9 @@
 equivariance_error: by which law does the state move?
 =====================================================
 
-The answer is known without training: with every velocity of the torus in V, a FERNN follows *transport+shift* to
-rounding. A G-RNN (V = {0}) follows no law exactly: the law that comes closest leaves a large error.
+The answer is known without training: with every velocity of the torus in V, a FERNN follows
+*transport+shift* to rounding. A G-RNN (V = {0}) follows no law exactly: the law that comes closest leaves a
+large error.
 """
 
 from pathlib import Path

@@ -2,8 +2,9 @@
 group_structure: do the operators form a group?
 ===============================================
 
-Two sets of states of six features at each of 20 pixels. In *acted*, the flow u multiplies each state by the matrix
-exp(u A) and moves it along: the operators exist, and are one group. In *noise* nothing is to be found.
+Two sets of states of six features at each of 20 pixels. In *acted*, the flow u multiplies each state by the
+matrix exp(u A) and moves it along: the operators exist, and are one group. In *noise* nothing is to be
+found.
 """
 
 import numpy as np

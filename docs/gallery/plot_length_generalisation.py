@@ -2,8 +2,8 @@
 length_generalisation: beyond the trained horizon?
 ==================================================
 
-Trained for 6 frames ahead (the attribute `horizon`), asked for 12. One prediction stays as good, one becomes worse with
-every frame.
+Trained for 6 frames ahead (the attribute `horizon`), asked for 12. One prediction stays as good, one
+becomes worse with every frame.
 """
 
 import numpy as np

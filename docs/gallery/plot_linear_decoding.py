@@ -2,8 +2,9 @@
 linear_decoding: what can be read out, and when?
 ================================================
 
-Two sets of states of 30 units: one codes what is seen (a label of three), whatever the flow; the other which way it
-moves, whatever is seen. Each readout finds its own, and only that: identity in the first, velocity in the second.
+Two sets of states of 30 units: one codes what is seen (a label of three), whatever the flow; the other
+which way it moves, whatever is seen. Each readout finds its own, and only that: identity in the first,
+velocity in the second.
 """
 
 import numpy as np

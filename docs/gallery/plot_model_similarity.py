@@ -2,7 +2,9 @@
 model_similarity: how alike are networks?
 =========================================
 
-Four runs: states, the same states in another basis (alike: 1 - CKA near 0), with noise on them, and unrelated ones.
+Four runs: states, the same states in another basis, the same with noise on them, and unrelated ones. The
+first three are alike in pairs (CKA of 1, or near it); the last is like none, so that its distance to the
+others is 1.
 """
 
 import numpy as np

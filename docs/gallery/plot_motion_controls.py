@@ -2,8 +2,9 @@
 motion_controls: is it named by its motion, or by a posture?
 ============================================================
 
-Trials are shown as they are and with parts of their motion taken out. One network names the object all the same: a posture
-is enough for it. The other falls to chance (1/3) where there is no motion, and below where it is reversed.
+Trials are shown as they are and with parts of their motion taken out. One network names the object all the
+same: a posture is enough for it. The other falls to chance (1/3) where there is no motion, and below where
+it is reversed.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 orbit_geometry: what shape is the orbit?
 ========================================
 
-A wave of one channel that is carried along by twelve flows. In the static frame its states lie on a circle; carried back
-along the flow (the co-moving frame) they are one point.
+A wave of one channel that is carried along by twelve flows. In the static frame its states lie on a circle;
+carried back along the flow (the co-moving frame) they are one point.
 """
 
 import numpy as np

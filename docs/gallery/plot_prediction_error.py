@@ -2,8 +2,9 @@
 prediction_error: how well are the frames to come predicted?
 ============================================================
 
-Two predictions that are wrong on purpose: by noise of a tenth, and by noise that grows by as much with each frame. The
-mean squared error is 0.01 at all frames, and (0.1 n)² at the n-th. A grey line is what is reached without learning.
+Two predictions that are wrong on purpose: by noise of a tenth, and by noise that grows by as much with each
+frame. The mean squared error is 0.01 at all frames, and (0.1 n)² at the n-th. A grey line is what is
+reached without learning.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 representational_similarity: which geometry do states have?
 ===========================================================
 
-The same two codes: in the first, states lie together that show the same label, in the second those that move the same
-way. Distances agree with the model that made them.
+The same two codes: in the first, states lie together that show the same label, in the second those that
+move the same way. Distances agree with the model that made them.
 """
 
 import numpy as np

@@ -2,7 +2,8 @@
 stabilised_maps: is the state still when one moves along?
 =========================================================
 
-The maps of a FERNN, carried back along the flow, are those of the world at rest: change 0. Those of a G-RNN smear.
+The maps of a FERNN, carried back along the flow, are those of the world at rest: change 0. Those of a G-RNN
+smear.
 """
 
 from pathlib import Path

@@ -2,8 +2,9 @@
 stability: does it slip, or leave the world?
 ============================================
 
-One prediction slips: it shows the right world half a pixel further on with each frame, rounded to pixels. One leaves the
-world: noise grows on it by a fifth with each frame. The first error lies along the orbit of the world, the second across.
+One prediction slips: it shows the right world half a pixel further on with each frame, rounded to pixels.
+One leaves the world: noise grows on it by a fifth with each frame. The first error lies along the orbit of
+the world, the second across.
 """
 
 import numpy as np

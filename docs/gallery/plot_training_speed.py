@@ -2,8 +2,8 @@
 training_speed: how fast does a network learn?
 ==============================================
 
-Two learning curves, of which one falls twice as fast. The goal is the lowest loss that the first network, the reference,
-reaches.
+Two learning curves, of which one falls twice as fast. The goal is the lowest loss that the first network,
+the reference, reaches.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 velocity_generalisation: velocities never trained?
 ==================================================
 
-Training showed velocities from -1 to 1 (the coordinate `trained`). *Reaches further* is as good at 2; *does not* is wrong
-by three times as much there.
+Training showed velocities from -1 to 1 (the coordinate `trained`). *Reaches further* is as good at 2; *does
+not* is wrong by three times as much there.
 """
 
 import numpy as np

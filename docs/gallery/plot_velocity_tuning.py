@@ -2,8 +2,8 @@
 velocity_tuning: which units answer to which motion?
 ====================================================
 
-Sixteen units with bumps of tuning around eight directions, and sixteen that answer to nothing. The figure finds the first
-and not the second.
+Sixteen units with bumps of tuning around eight directions, and sixteen that answer to nothing. The figure
+finds the first and not the second.
 """
 
 import numpy as np

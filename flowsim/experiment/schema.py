@@ -46,8 +46,8 @@ class Experiment(Block):
     stimulus: StimulusBlock
     """What networks see."""
     networks: Annotated[dict[str, Settings], Field(min_length=1)]
-    """Networks by names of your choice, the reference first. Each is a ``model``, arguments of its ``build``, and
-    ``train`` where its training differs from that of the others.
+    """Networks by names of your choice, the reference first. Each is a ``model``, arguments of its ``build``,
+    and ``train`` where its training differs from that of the others.
     """
     seeds: Count = 2
     """How often each network is trained, from other first weights."""

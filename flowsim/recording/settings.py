@@ -29,8 +29,8 @@ class RecordBlock(Block):
     context: Count | None = None
     """Frames that the network sees before it goes on by itself; all if not given."""
     sites: list[Literal["state", "prediction", "logits"]] = ["state", "prediction"]
-    """What is recorded. In an experiment, sites that are not given are those of the task that the networks are
-    trained for.
+    """What is recorded. In an experiment, sites that are not given are those of the task that the networks
+    are trained for.
     """
     trials: Count | None = None
     """The first so many; all if not given."""

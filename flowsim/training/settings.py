@@ -73,8 +73,8 @@ class TrainBlock(Block):
     warm_up: Whole = 0
     """The largest number of frames that it watches before the context."""
     own_predictions: Whole = 0
-    """Once `FIRST_WITHOUT_OWN` of the training is over, every other step has the network first predict up to so
-    many frames by itself, and learn from the horizon after them: from what a long rollout meets.
+    """Once `FIRST_WITHOUT_OWN` of the training is over, every other step has the network first predict up to
+    so many frames by itself, and learn from the horizon after them: from what a long rollout meets.
     """
     context_weight: Annotated[float, Field(ge=0)] = 0.5
     """The error of predictions made within the context counts so many times that over the horizon; with 0, as
@@ -83,8 +83,8 @@ class TrainBlock(Block):
     validate_every: Count = 1600
     """Sequences between two validations, each of which is a checkpoint."""
     micro_batch: Count | None = None
-    """Splits each batch into pieces of at most so many sequences, with the same result up to rounding (on a GPU
-    with too little memory this happens by itself).
+    """Splits each batch into pieces of at most so many sequences, with the same result up to rounding (on a
+    GPU with too little memory this happens by itself).
     """
     recompute: Count | None = None
     """Stores the state of every so many frames only, and computes the others again in the backward pass."""

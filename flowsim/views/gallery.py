@@ -114,8 +114,8 @@ def headline(module: ModuleType) -> str:
 
 
 def argument_table(function: Callable[..., Any]) -> str:
-    """Arguments of ``generate``, or of another function of ideas, that an experiment sets: their values, default
-    and meaning.
+    """Arguments of ``generate``, or of another function of ideas, that an experiment sets: their values,
+    default and meaning.
     """
     hints, texts = get_type_hints(function, include_extras=True), parameter_texts(function)
     rows = []

@@ -62,7 +62,7 @@ def test_every_block_runs(name, folder):
 
 def test_no_page_has_blocks_that_nobody_runs():
     """Others have blocks that are shown only, or tests of their own."""
-    listed = {mark for mark in re.findall(r'"([\w/]+\.md)"', Path(__file__).read_text())}
+    listed = set(re.findall(r'"([\w/]+\.md)"', Path(__file__).read_text()))
     for page in PAGES:
         name = page.relative_to(DOCS).as_posix()
         run = [block for block in blocks.blocks(page.read_text()) if block.language not in blocks.NOT_RUN]

@@ -10,7 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md"]
-PAGES += ["docs/architecture.md", "docs/calibration.md", "docs/extending.md", "docs/stimuli.md"]
+PAGES += [
+    path.relative_to(ROOT).as_posix()
+    for folder in (".", "guides", "reference")
+    for path in sorted((ROOT / "docs" / folder).glob("*.md"))
+]
 TEMPLATES = ("flowsim/exports/as_csv.py", "flowsim/commands/sizes.py")
 """Files that a reader of docs/extending.md adds."""
 
