@@ -155,7 +155,7 @@ def functions():
                 yield f"{name}.{member}", function
 
 
-@pytest.mark.parametrize(("name", "function"), functions())
+@pytest.mark.parametrize(("name", "function"), [*functions()])
 def test_docstrings_of_public_names_have_the_shapes_of_arrays(name, function):
     """Where an array is taken, its dimensions stand in brackets, such as (trial, time, y, x)."""
     arrays = [
