@@ -25,7 +25,9 @@ def page(request):
 
 
 def test_links_lead_somewhere(page):
-    prose = re.sub(r"```.*?```|^    .*?$|\$\$.*?\$\$|\$[^$\n]*\$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(
+        r"```.*?```|^    .*?$|\$\$.*?\$\$|\$[^$\n]*\$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL
+    )
     for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", prose):
         assert (page.parent / target).exists(), target
 
