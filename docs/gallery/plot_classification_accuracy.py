@@ -6,11 +6,14 @@ One network names the object at every velocity; the other only at those of train
 in three).
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import classification_accuracy
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 label, results = np.repeat(np.arange(3), 75), []
 velocity = np.tile(np.stack(np.meshgrid(*2 * [np.arange(-2, 3)], indexing="ij"), -1).reshape(25, 2), (9, 1))

@@ -10,13 +10,16 @@ large error.
 from pathlib import Path
 from tempfile import mkdtemp
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import equivariance_error
 from flowsim import build, open_recording, record
+from flowsim.figures import plot
 from stimuli import moving_digits
 
+plt.rcParams.update(plot.STYLE)
 folder, results = Path(mkdtemp()), []
 probe = moving_digits.generate("probe", np.random.default_rng(0), height=8, width=9, trials=4, frames=8)
 networks = {

@@ -7,12 +7,15 @@ matrix exp(u A) and moves it along: the operators exist, and are one group. In *
 found.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from scipy.linalg import expm
 
 from analysis import group_structure
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 flows, results = [0, -2, -1, 1, 2], []
 turn = rng.standard_normal((6, 6))

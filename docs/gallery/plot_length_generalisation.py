@@ -6,11 +6,14 @@ Trained for 6 frames ahead (the attribute `horizon`), asked for 12. One predicti
 becomes worse with every frame.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import length_generalisation
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 trials, context, results = 6, 4, []
 images, speed = rng.random((trials, 12, 13)), rng.integers(-2, 3, trials)

@@ -7,11 +7,14 @@ which way it moves, whatever is seen. Each readout finds its own, and only that:
 velocity in the second.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import linear_decoding
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 flows, label, results = np.array([[0, 0], [1, 0], [0, 1], [-1, 0], [0, -1]]), np.arange(12) % 3, []
 noise = 0.1 * rng.standard_normal((5, 12, 6, 30))  # (flow, trial, time, unit)

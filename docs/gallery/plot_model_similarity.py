@@ -7,11 +7,14 @@ first three are alike in pairs (CKA of 1, or near it); the last is like none, so
 others is 1.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import model_similarity
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 flows, label, results = np.array([[0, 0], [1, 0], [0, 1], [-1, 0], [0, -1]]), np.arange(12) % 3, []
 noise = 0.1 * rng.standard_normal((5, 12, 6, 30))  # (flow, trial, time, unit)

@@ -7,11 +7,14 @@ same: a posture is enough for it. The other falls to chance (1/3) where there is
 it is reversed.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import motion_controls
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 conditions = "intact reversed shuffled one_posture one_frame"
 label, person, results = np.arange(216) % 3, np.arange(216) // 3 % 8, []

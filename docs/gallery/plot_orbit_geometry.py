@@ -6,11 +6,14 @@ A wave of one channel that is carried along by twelve flows. In the static frame
 carried back along the flow (the co-moving frame) they are one point.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import orbit_geometry
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 velocities = np.arange(12)
 wave = np.cos(2 * np.pi * (np.arange(12) - velocities[:, None, None] * np.arange(3)[:, None]) / 12)
 states = np.tile(wave[:, None, :, None, None, None], (1, 2, 1, 1, 1, 4, 1))

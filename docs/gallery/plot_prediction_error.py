@@ -7,11 +7,14 @@ frame. The mean squared error is 0.01 at all frames, and (0.1 n)² at the n-th. 
 reached without learning.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import prediction_error
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 trials, context, results = 6, 4, []
 images, speed = rng.random((trials, 12, 13)), rng.integers(-2, 3, trials)

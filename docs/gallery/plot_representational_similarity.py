@@ -6,11 +6,14 @@ The same two codes: in the first, states lie together that show the same label, 
 move the same way. Distances agree with the model that made them.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import representational_similarity
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 flows, label, results = np.array([[0, 0], [1, 0], [0, 1], [-1, 0], [0, -1]]), np.arange(12) % 3, []
 noise = 0.1 * rng.standard_normal((5, 12, 6, 30))  # (flow, trial, time, unit)

@@ -9,13 +9,16 @@ smear.
 from pathlib import Path
 from tempfile import mkdtemp
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import stabilised_maps
 from flowsim import build, open_recording, record
+from flowsim.figures import plot
 from stimuli import moving_digits
 
+plt.rcParams.update(plot.STYLE)
 folder, results = Path(mkdtemp()), []
 probe = moving_digits.generate(
     "probe", np.random.default_rng(0), height=8, width=9, objects=1, max_speed=0, trials=4, frames=8

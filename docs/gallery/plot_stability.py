@@ -7,11 +7,14 @@ One leaves the world: noise grows on it by a fifth with each frame. The first er
 the world, the second across.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import stability
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 trials, context, results = 6, 4, []
 images, speed = rng.random((trials, 12, 13)), rng.integers(-2, 3, trials)

@@ -6,11 +6,14 @@ Two learning curves, of which one falls twice as fast. The goal is the lowest lo
 the reference, reaches.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import training_speed
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 sequences, results = np.arange(1, 11) * 100, []
 curves = {"reference": np.exp(-sequences / 400), "twice as fast": np.exp(-sequences / 200)}
 for loss in curves.values():

@@ -6,29 +6,26 @@ Training showed velocities from -1 to 1 (the coordinate `trained`). *Reaches fur
 not* is wrong by three times as much there.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import velocity_generalisation
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 trials, context, results = 50, 4, []
-images, speed = rng.random((trials, 12, 13)), np.resize(np.arange(-2, 3), trials)
-moved = [[np.roll(image, t * v, -1) for t in range(16)] for image, v in zip(images, speed, strict=True)]
+velocity = np.stack([np.repeat(np.arange(-2, 3), 10), np.resize(np.arange(-2, 3), trials)], -1)
+images = rng.random((trials, 12, 13))
+moved = [[np.roll(i, t * v, (0, 1)) for t in range(16)] for i, v in zip(images, velocity, strict=True)]
 frames = np.array(moved)[None]  # (flow, trial, time, y, x)
-ahead = np.maximum(np.arange(16) - context + 1, 0)[:, None, None]
-noise = rng.standard_normal(frames.shape)
-vertical = np.repeat(np.arange(-2, 3), 10)
-frames = np.array(
-    [[np.roll(f, t * v, 0) for t, f in enumerate(o)] for o, v in zip(moved, vertical, strict=True)]
-)[None]
-trained = (abs(speed) < 2) & (abs(vertical) < 2)
+noise, trained = rng.standard_normal(frames.shape), (abs(velocity) < 2).all(1)
 size = np.where(trained, 0.1, 0.3)[:, None, None, None]
 both = {"reaches further": frames + 0.1 * noise, "does not": frames + size * noise}
 dims = ("flow", "trial", "time", "y", "x")
-coords = {"flow_vy": ("flow", [0]), "flow_vx": ("flow", [0]), "time": np.arange(16)}
-coords |= {"trained": ("trial", trained), "object_velocity_vx": (("trial", "object"), speed[:, None])}
-coords["object_velocity_vy"] = (("trial", "object"), vertical[:, None])
+coords = {f"flow_v{c}": ("flow", [0]) for c in "yx"} | {"time": np.arange(16), "trained": ("trial", trained)}
+coords |= {f"object_velocity_v{c}": (("trial", "object"), velocity[:, [i]]) for i, c in enumerate("yx")}
 attrs = {"flow_group": "translation", "context": context, "horizon": 6}
 for prediction in both.values():
     made = xr.Dataset({"frames": (dims, frames), "prediction": (dims, prediction)}, coords, attrs)

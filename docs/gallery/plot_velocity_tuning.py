@@ -6,11 +6,14 @@ Sixteen units with bumps of tuning around eight directions, and sixteen that ans
 finds the first and not the second.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 from analysis import velocity_tuning
+from flowsim.figures import plot
 
+plt.rcParams.update(plot.STYLE)
 rng = np.random.default_rng(0)
 flows = np.array([(0, 0), *((y, x) for y in range(-2, 3) for x in range(-2, 3) if y or x)])
 preferred = np.arange(16) * np.pi / 4
