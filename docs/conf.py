@@ -3,6 +3,9 @@
 import warnings
 from importlib.metadata import version as installed_version
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 project = "flowsim"
 author = "The flowsim developers"
 version = release = installed_version("flowsim")
@@ -42,4 +45,23 @@ warnings.filterwarnings("ignore", message="invalid value encountered", category=
 html_theme = "furo"
 html_title = "flowsim"
 html_show_sphinx = False
+html_show_copyright = False
+html_math_renderer = "mathml"
 html_theme_options = {"navigation_with_keys": True}
+
+
+def inline_formula(visitor, node):
+    """A formula in a line as MathML, which browsers draw without a script from elsewhere."""
+    visitor.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def formula(visitor, node):
+    """A formula of its own as MathML."""
+    visitor.body.append(convert(node.astext(), display="block"))
+    raise nodes.SkipNode
+
+
+def setup(app):
+    """Tell Sphinx how formulas are written."""
+    app.add_html_math_renderer("mathml", (inline_formula, None), (formula, None))
