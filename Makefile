@@ -1,12 +1,14 @@
 # `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make bench` measures
 # speed and memory, `make calibration` how often p-values and intervals are what they say, `make reference` what this
 # machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days),
-# `make docs` the pages that are written from the code. Each sets up all that it needs in .venv.
+# `make docs` the pages (docs/_build/index.html), `make links` asks the web for the addresses in them. `make release
+# VERSION=0.2.0` writes the version and the citation, tags it, and builds what is uploaded. Each sets up all that it needs
+# in .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all bench calibration reference docs lint format
+.PHONY: run test test-all bench calibration reference docs links lint format release
 run: .venv/ready
 	$(BIN)/snakemake --cores all
 
@@ -30,15 +32,20 @@ reference: .venv/ready
 	-$(BIN)/snakemake --cores all $$($(BIN)/python -m benchmarks.paper --possible)
 	$(BIN)/python -m benchmarks.paper
 
-docs: .venv/ready
+docs: .venv/docs
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m flowsim gallery --into docs/stimuli.md
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build
+
+links: .venv/docs
+	$(BIN)/python -m sphinx -q -b linkcheck -D nb_execution_mode=off -D plot_gallery=0 docs docs/_build/links
 
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
@@ -50,3 +57,15 @@ format: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[test,lint]"
 	touch $@
+
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+release: .venv/ready
+	@test -n "$(VERSION)" || { echo 'say which version: make release VERSION=0.2.0'; exit 2; }
+	$(BIN)/python -m pip install --constraint constraints.txt ".[release]"
+	$(BIN)/bump-my-version bump --new-version $(VERSION)
+	rm -rf dist
+	$(BIN)/python -m build
+	@echo 'dist/ is what is uploaded; then: git push --follow-tags'

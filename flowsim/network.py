@@ -124,8 +124,8 @@ class Network(nn.Module, ABC):
         return []
 
     def absorb(self, state: State, frame: Tensor) -> State:
-        """Like `update`, for steps after which nothing is predicted; a network may skip work that only
-        `decode` needs.
+        """Like `update`, with a frame (trial, channel, y, x), for steps after which nothing is predicted; a
+        network may skip work that only `decode` needs.
         """
         return self.update(state, frame)
 

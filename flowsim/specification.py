@@ -41,9 +41,12 @@ LONG = 80
 
 
 class Block(BaseModel):
-    """A part of an experiment file, in which unknown keys are errors and no value is converted."""
+    """A part of an experiment file, in which unknown keys are errors and no value is converted.
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    The text below a key is its description, in the reference and in the schema.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 def arguments(

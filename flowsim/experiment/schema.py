@@ -12,18 +12,24 @@ from flowsim.training.settings import TrainBlock
 
 
 class StimulusBlock(Block):
-    """The stimulus. ``family`` is a file in ``stimuli/``; the other keys are arguments of its ``generate``:
-    for ``all`` splits, and for each of them.
-    """
+    """The stimulus: its family, and arguments of its ``generate`` for all splits and for each of them."""
 
     family: str
+    """A stimulus: the name of a file in ``stimuli/``."""
     all: Settings = {}
+    """Arguments of its ``generate`` for all splits."""
     train: Settings = {}
+    """Of the trials that networks are trained on."""
     valid: Settings = {}
+    """Of those that a training is judged by while it runs."""
     test: Settings = {}
+    """Of those that are drawn as in training and never seen there."""
     sweep: Settings = {}
+    """Of those that visit every velocity, beyond those of training."""
     probe: Settings = {}
+    """Of exact transports of a reference, by which laws are measured."""
     control: Settings = {}
+    """Of those with parts of their motion taken out."""
 
     def spec(self, split: str) -> Settings:
         """Arguments of ``generate`` for one split."""
@@ -31,18 +37,23 @@ class StimulusBlock(Block):
 
 
 class Experiment(Block):
-    """The whole file.
-
-    Networks have names of your choice. Each is a ``model``, arguments of its ``build``, and ``train`` where
-    its training differs from that of the others. An experiment with ``in_all`` false is not run by `snakemake
-    all`, because it needs outside data, or days.
-    """
+    """The whole file."""
 
     title: str
+    """Of the report."""
     in_all: bool = True
+    """Whether `snakemake all` runs it; false for what needs outside data, or days."""
     stimulus: StimulusBlock
+    """What networks see."""
     networks: Annotated[dict[str, Settings], Field(min_length=1)]
+    """Networks by names of your choice, the reference first. Each is a ``model``, arguments of its ``build``,
+    and ``train`` where its training differs from that of the others.
+    """
     seeds: Count = 2
+    """How often each network is trained, from other first weights."""
     train: TrainBlock = TrainBlock()
+    """How every network is trained."""
     record: dict[Literal["test", "sweep", "probe", "control"], RecordBlock]
+    """What is recorded of each split; ``{}`` for the defaults."""
     analyse: dict[str, Settings]
+    """Analyses by name, with arguments of their ``analyse``; ``{}`` for the defaults."""

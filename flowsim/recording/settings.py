@@ -16,23 +16,33 @@ class UnitsBlock(Block):
     """
 
     count: Count
+    """How many."""
     by: Literal["subset", "projection"] = "subset"
+    """Which: a random subset, or random projections of all."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of that choice."""
 
 
 class RecordBlock(Block):
-    """What is recorded while a network watches one stimulus file; see `flowsim.recording.record.record`.
-
-    Without a ``context`` the network sees every frame. In an experiment, ``sites`` that are not given are
-    those of the task that the networks are trained for.
-    """
+    """What is recorded while a network watches one stimulus file; see `flowsim.recording.record.record`."""
 
     context: Count | None = None
+    """Frames that the network sees before it goes on by itself; all if not given."""
     sites: list[Literal["state", "prediction", "logits"]] = ["state", "prediction"]
+    """What is recorded. In an experiment, sites that are not given are those of the task that the networks
+    are trained for.
+    """
     trials: Count | None = None
+    """The first so many; all if not given."""
     flows: Count | None = None
+    """The first so many; all if not given."""
     every: Count = 1
+    """Every n-th frame."""
     channels: Count | None = None
+    """The first so many of the state; all if not given."""
     units: UnitsBlock | None = None
+    """A few units of the state only, chosen by a seed."""
     dtype: Literal["float16", "float32", "float64"] = "float32"
+    """Of values in the file."""
     codec: Codec = "gzip"
+    """How values are compressed: see `flowsim.files.hdf5_chunks.Codec`."""

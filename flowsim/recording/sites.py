@@ -69,7 +69,7 @@ class Site:
         return tuple(axis for axis in AXES[2:] if axis in self.axes)
 
     def ordered(self, output: Any, name: str) -> Tensor:
-        """An output as (trial, time, *activity_axes), with one time if it has no time axis.
+        """An output as ``(trial, time, *activity_axes)``, with one time if it has no time axis.
 
         Parameters
         ----------

@@ -32,51 +32,66 @@ class BudgetBlock(Block):
     """
 
     sequences: Count | None = None
+    """Sequences seen; no such bound if not given."""
     minutes: Positive | None = None
+    """Minutes of training; no such bound if not given."""
 
 
 class TrainBlock(Block):
     """How every network is trained.
 
-    ``task`` is one of `flowsim.training.task.TASKS`: to predict ``horizon`` frames after ``context`` frames,
-    or to classify, that is, to name the label of object 0 after ``context`` frames. With ``stream`` every
-    batch is generated anew, by the specification of the stimulus file and on the device that trains, instead
-    of being read from the file.
-
-    The network sees ``sequences`` in all, ``batch`` at a time. ``clip`` is the largest norm of a gradient,
-    ``noise`` the standard deviation of what is added to every frame that the network takes in, and
-    ``warm_up`` the largest number of frames that it watches before the context. The error of predictions made
-    within the context counts ``context_weight`` times that over the horizon; with 0, as published, none are
-    made. Once `FIRST_WITHOUT_OWN` of the training is over, every other step has the network first predict up
-    to ``own_predictions`` frames by itself, and learns from the horizon after them: from what a long rollout
-    meets. The learning rate rises briefly and then falls to 0 along half a ``cosine`` over all ``sequences``,
-    or is ``constant``, as published. A ``budget`` stops before the end.
-
-    Three settings trade time for memory, or precision for speed. ``micro_batch`` splits each batch into
-    pieces of at most so many sequences, with the same result up to rounding (on a GPU with too little memory
-    this happens by itself). ``recompute`` stores the state of every so many frames only, and computes the
-    others again in the backward pass. ``precision`` bfloat16 computes in bfloat16 (torch.autocast) and stores
-    weights in float32.
+    Three settings trade time for memory, or precision for speed: ``micro_batch``, ``recompute`` and
+    ``precision``.
     """
 
     task: Annotated[str, AfterValidator(_known_task)] = "predict"
+    """One of `flowsim.training.task.TASKS`: "predict" ``horizon`` frames after ``context`` frames, or
+    "classify", that is, name the label of object 0 after ``context`` frames.
+    """
     stream: bool = False
+    """Whether every batch is generated anew, by the specification of the stimulus file and on the device that
+    trains, instead of being read from the file.
+    """
     context: Count = 6
+    """Frames that a network sees."""
     horizon: Count = 6
+    """Frames that it then predicts by itself."""
     sequences: Count = 16000
+    """How many it sees in all."""
     batch: Count = 16
+    """How many of them at a time."""
     learning_rate: Positive = 1e-3
+    """The largest, of Adam."""
     schedule: Literal["cosine", "constant"] = "cosine"
+    """The learning rate rises briefly and then falls to 0 along half a cosine over all sequences, or is
+    constant, as published.
+    """
     clip: Positive = 1.0
+    """The largest norm of a gradient."""
     noise: Annotated[float, Field(ge=0)] = 0.0
+    """Standard deviation of what is added to every frame that the network takes in."""
     warm_up: Whole = 0
+    """The largest number of frames that it watches before the context."""
     own_predictions: Whole = 0
+    """Once `FIRST_WITHOUT_OWN` of the training is over, every other step has the network first predict up to
+    so many frames by itself, and learn from the horizon after them: from what a long rollout meets.
+    """
     context_weight: Annotated[float, Field(ge=0)] = 0.5
+    """The error of predictions made within the context counts so many times that over the horizon; with 0, as
+    published, none are made.
+    """
     validate_every: Count = 1600
+    """Sequences between two validations, each of which is a checkpoint."""
     micro_batch: Count | None = None
+    """Splits each batch into pieces of at most so many sequences, with the same result up to rounding (on a
+    GPU with too little memory this happens by itself).
+    """
     recompute: Count | None = None
+    """Stores the state of every so many frames only, and computes the others again in the backward pass."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 computes in bfloat16 (torch.autocast) and stores weights in float32."""
     budget: BudgetBlock = BudgetBlock()
+    """Where the training stops before the end."""
 
     @model_validator(mode="after")
     def _own_predictions_are_predicted(self) -> Self:
@@ -91,8 +106,11 @@ class OwnTrainBlock(Block):
     """
 
     learning_rate: Positive | None = None
+    """The largest, of Adam."""
     own_predictions: Whole | None = None
+    """As for all networks."""
     budget: BudgetBlock | None = None
+    """Where its training stops before the end."""
 
 
 class RunBlock(Block):
@@ -101,8 +119,11 @@ class RunBlock(Block):
     """
 
     network: Settings = {"model": "fernn"}
+    """The model, and arguments of its ``build``."""
     name: str = ""
+    """Of the network, in the experiment."""
     train: TrainBlock = TrainBlock()
+    """How it is trained."""
 
     def decisive(self) -> dict[str, Any]:
         """The specification without `SAME_RESULT`: what decides the weights at the end."""

@@ -21,13 +21,15 @@ from flowsim.views import preview
 
 WITHHELD = {"moving_kth": "No picture is shown, since the videos may not be passed on."}
 """What the page says instead of a picture that must not be published."""
+GIVEN = ("split", "rng", "frame_shape", "recording")
+"""Arguments that no experiment sets."""
 WIDTH = 328
 """Width of a picture in px: what a phone shows without shrinking it."""
 HEAD = """# Stimuli
 
 <!-- Made by `python -m flowsim gallery --into docs/stimuli.md` from docstrings and signatures. -->
 
-Each stimulus is one file in [`stimuli/`](../stimuli); an experiment file names it as its `family`. A picture
+Each stimulus is one file in `stimuli/`; an experiment file names it as its `family`. A picture
 shows three trials of the split `test`, with every argument at its default, enlarged so that single pixels
 can be seen. The ground truth of each object at the first frame stands below: its label, and its velocity in
 the components `vy` (positive down), `vx` (positive right), `omega` (positive counter-clockwise) and
@@ -79,7 +81,7 @@ def gallery_page(names: Sequence[str], folder: str) -> str:
     parts = [HEAD.format(contents=contents)]
     for name, module in modules.items():
         picture = WITHHELD.get(name, f"![Three trials of {name}, moving]({folder}/{name}.gif)")
-        parts += [f"## {name}", *opening(module), picture, argument_table(module)]
+        parts += [f"## {name}", *opening(module), picture, argument_table(module.generate)]
         splits = with_links(parameter_texts(module.generate).get("split", ""))
         if splits:
             parts.append(f"**Splits.** {splits}")
@@ -111,20 +113,26 @@ def headline(module: ModuleType) -> str:
     return one_line((inspect.getdoc(module) or "").split("\n\n")[0])
 
 
-def argument_table(module: ModuleType) -> str:
-    """Arguments of ``generate`` with their values, default and meaning."""
-    generate = module.generate
-    hints, texts = get_type_hints(generate, include_extras=True), parameter_texts(generate)
-    rows = [("argument", "values", "default", "meaning"), ("---", "---", "---", "---")]
-    for name, parameter in inspect.signature(generate).parameters.items():
-        if name in ("split", "rng"):
+def argument_table(function: Callable[..., Any]) -> str:
+    """Arguments of ``generate``, or of another function of ideas, that an experiment sets: their values,
+    default and meaning.
+    """
+    hints, texts = get_type_hints(function, include_extras=True), parameter_texts(function)
+    rows = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in GIVEN:
             continue
         meaning = without_reference(texts.get(name, ""), name)
         if not meaning and name.startswith(("sweep_", "probe_")):
             meaning = "See splits."
         values = values_in_words(TypeAdapter(hints[name]).json_schema())
         rows.append((f"`{name}`", values, f"`{json.dumps(parameter.default)}`", meaning))
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return markdown_table(("argument", "values", "default", "meaning"), rows)
+
+
+def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (heading, ["---"] * len(heading), *rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in escaped)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -16,6 +15,7 @@ import pytest
 
 from flowsim import build, ideas, open_recording
 from flowsim.__main__ import main
+from tests.docs import blocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -25,15 +25,13 @@ CHAIN = ("A stimulus", "A network", "An analysis", "All three in an experiment")
 
 def files(section):
     """Every file that a section shows, by its path."""
-    return dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", SECTIONS[section], re.MULTILINE | re.DOTALL))
+    return {block.path: block.text for block in blocks.blocks(SECTIONS[section]) if block.path}
 
 
 def commands(section):
     """The arguments of every command that a section shows."""
-    blocks = re.findall(r"```sh\n(.*?)```", SECTIONS[section], re.DOTALL)
-    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
-    assert all(line[:3] == ["python", "-m", "flowsim"] for line in lines)
-    return [line[3:] for line in lines]
+    shown = [block.text for block in blocks.blocks(SECTIONS[section]) if block.language == "sh"]
+    return [arguments for text in shown for arguments in blocks.commands(text)]
 
 
 def write(folder, section):
