@@ -51,9 +51,11 @@ def build_parser() -> Parser:
         prog="flowsim",
         description="How does a recurrent network's inner state move when the world moves?",
         epilog=(
-            "An experiment runs stimulus, train, record, analyse, figure and report, in this order. "
-            'The shell completes verbs and options after: eval "$(register-python-argcomplete flowsim)"'
+            "An experiment runs stimulus, train, record, analyse, figure and report, in this order.\n"
+            "The shell completes verbs and options after this line, which may go into its start-up file:\n"
+            '  eval "$(register-python-argcomplete flowsim)"'
         ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"flowsim {__version__}")
     subparsers = top.add_subparsers(dest="verb", required=True, metavar="VERB")
