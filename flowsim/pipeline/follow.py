@@ -136,16 +136,15 @@ class Run:
     def changes(self) -> Iterator[Change]:
         """What happened since the last call."""
         for line in self.events.new():
-            change = self._change(json.loads(line))
+            event = json.loads(line)
+            ending = self.running.get(event.get("job_id", event.get("jobid", -1)))
+            if ending:
+                yield from _progress(ending)
+            change = self._change(event)
             if change:
                 yield change
         for job in self.running.values():
-            for line in job.lines.new():
-                if match := PROGRESS.match(line):
-                    done, total = int(match["done"]), int(match["total"])
-                    job.share = done / total if total else 0.0
-                    job.note = f"{done}/{total} {match['rest']}"
-                    yield Change("progress", job)
+            yield from _progress(job)
 
     def _change(self, event: Mapping[str, Any]) -> Change | None:
         kind = event["event"]
@@ -171,6 +170,16 @@ class Run:
 def verb_of(name: str) -> str:
     """The verb of a job."""
     return name.split()[0]
+
+
+def _progress(job: Job) -> Iterator[Change]:
+    """A change for each line of progress that is new in the log of a job."""
+    for line in job.lines.new():
+        if match := PROGRESS.match(line):
+            done, total = int(match["done"]), int(match["total"])
+            job.share = done / total if total else 0.0
+            job.note = f"{done}/{total} {match['rest']}"
+            yield Change("progress", job)
 
 
 def _job(event: Mapping[str, Any]) -> Job:

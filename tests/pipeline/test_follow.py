@@ -43,11 +43,10 @@ def test_a_job_from_start_to_end(at):
     assert at.run.running[7].note == "20/80 sequences, 00:10 left"
     with at.log.open("a") as file:
         file.write("uences\n")
-    assert at.changes() == [("progress", "train fernn-seed0")]
-    assert at.run.running[7].note == "40/80 sequences"
     at.happens("job_finished", job_id=7)
     at.happens("job_finished", job_id=7)
-    assert at.changes() == [("finished", "train fernn-seed0")]
+    assert at.changes() == [("progress", "train fernn-seed0"), ("finished", "train fernn-seed0")]
+    assert at.run.finished[0].note == "40/80 sequences"
     assert not at.run.running
 
 
