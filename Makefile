@@ -1,16 +1,21 @@
 # `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make bench` measures
 # speed and memory, `make calibration` how often p-values and intervals are what they say, `make reference` what this
 # machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days),
-# `make docs` the pages (docs/_build/index.html), `make links` asks the web for the addresses in them. `make release
-# VERSION=0.2.0` writes the version and the citation, tags it, and builds what is uploaded. Each sets up all that it needs
-# in .venv.
+# `make docs` the pages (docs/_build/index.html), `make links` asks the web for the addresses in them, `make lint` checks
+# style and types. `make release VERSION=0.2.0` writes the version and the citation, tags it, and builds what is uploaded.
+# Each sets up all that it needs in .venv, and tools for style, types and pages only where they are used.
+#
+# torch comes from your package index. On Linux the usual one has the build for CUDA, of several gigabytes; for the build
+# for CPUs:  make TORCH_INDEX=ADDRESS, with the address that pytorch.org/get-started gives for "CPU".
 
 PYTHON ?= python3
+TORCH_INDEX ?=
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .PHONY: run test test-all bench calibration reference docs links lint format release
 run: .venv/ready
-	$(BIN)/snakemake --cores all
+	@$(BIN)/flowsim run digits
 
 test: export OMP_NUM_THREADS = 1
 test: .venv/ready
@@ -40,31 +45,40 @@ docs: .venv/docs
 links: .venv/docs
 	$(BIN)/python -m sphinx -q -b linkcheck -D nb_execution_mode=off -D plot_gallery=0 docs docs/_build/links
 
-lint: .venv/ready
+lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-format: .venv/ready
+format: .venv/lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flowsim needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[test,lint]"
-	touch $@
+	@$(PYTHON) -m venv .venv
+	@echo "setting up .venv: torch and some eighty packages, which takes minutes"
+	@$(PIP) --editable ".[test]"
+	@$(BIN)/python -c 'import torch; build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "for CPUs only"; print(f"torch {torch.__version__}, the build {build};", end=" ")'
+	@du -sh .venv | cut -f1 | xargs echo ".venv takes"
+	@touch $@
+
+.venv/lint: .venv/ready
+	@echo "adding the tools for style and types"
+	@$(PIP) --editable ".[test,lint]"
+	@touch $@
 
 .venv/docs: .venv/ready
-	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[docs]"
-	touch $@
+	@echo "adding what the pages need"
+	@$(PIP) --editable ".[test,docs]"
+	@touch $@
 
 release: .venv/ready
 	@test -n "$(VERSION)" || { echo 'say which version: make release VERSION=0.2.0'; exit 2; }
-	$(BIN)/python -m pip install --constraint constraints.txt ".[release]"
+	@$(PIP) ".[release]"
 	$(BIN)/bump-my-version bump --new-version $(VERSION)
 	rm -rf dist
 	$(BIN)/python -m build

@@ -1,9 +1,13 @@
 # From moving stimuli to figures: every rule is one `python -m flowsim ...`, which its log repeats.
+# `flowsim run FILE` runs one experiment with this file from any folder. In a checkout:
 #
 #   snakemake                                  the default experiment, experiments/digits.yaml
 #   snakemake results/<experiment>/report.html any other
 #   snakemake all                              every experiment that needs no outside data and no days
 #   snakemake ... --config data=FOLDER         with MNIST or KTH from a folder (or set FLOWSIM_DATA)
+#
+# (`flowsim run` names an experiment file of any folder as --config experiment=FILE, and the plan that it has made
+# of it as --config plan=FILE.)
 #
 # An experiment is checked as a whole, and cut into jobs, by `python -m flowsim plan`, before its first job. Each
 # job gets its own slice of the specification and the hash of its code as params, so that a change reruns what
@@ -32,12 +36,27 @@ DATA = (  # where MNIST or KTH lie, for the jobs that read stimuli or the experi
 KEEP_MEMORY = "env MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=33554432"
 
 
+def is_given(experiment):
+    return Path(str(config.get("experiment", ""))).stem == experiment
+
+
+def file_of(experiment):
+    """The file of an experiment: the given one, or the one of this name in experiments/."""
+    return (
+        str(config["experiment"])
+        if is_given(experiment)
+        else f"experiments/{experiment}.yaml"
+    )
+
+
 @functools.cache
 def planned(experiment):
     """The jobs of an experiment as JSON, or None, and what is wrong with it."""
+    if is_given(experiment) and "plan" in config:
+        return Path(str(config["plan"])).read_text(encoding="utf-8"), ""
     command = [
         *(sys.executable, "-m", "flowsim", "plan"),
-        f"experiments/{experiment}.yaml",
+        file_of(experiment),
         *shlex.split(DATA),
     ]
     done = subprocess.run(
@@ -212,8 +231,9 @@ rule report:
     log:
         "results/{experiment}/logs/report.log",
     params:
+        file=lambda w: file_of(w.experiment),
         spec=lambda w: plan(w.experiment)["specification"],
         code=lambda w: plan(w.experiment)["report"],
     shell:
-        "{FLOWSIM} report experiments/{wildcards.experiment}.yaml --results results/{wildcards.experiment} "
+        "{FLOWSIM} report {params.file:q} --results results/{wildcards.experiment} "
         "{DATA} --into {output:q} 2> {log:q}"

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``python -m flowsim VERB``, and the console script ``flowsim``: the command line of `flowsim.commands`."""
 
 from __future__ import annotations

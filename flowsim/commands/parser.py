@@ -22,11 +22,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from flowsim import ideas
+from flowsim import __version__, ideas
 from flowsim.errors import InputError
 from flowsim.splits import SPLIT_OF
 
 PACKAGE = "flowsim.commands"
+NEXT = """flowsim run digits      runs an experiment that comes with flowsim; your own: flowsim run FILE.yaml
+flowsim doctor          says what works on this machine
+flowsim --help          lists every verb"""
+"""What ``flowsim`` alone says."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,8 +50,14 @@ def build_parser() -> Parser:
     top = Parser(
         prog="flowsim",
         description="How does a recurrent network's inner state move when the world moves?",
-        epilog="An experiment runs stimulus, train, record, analyse, figure and report, in this order.",
+        epilog=(
+            "An experiment runs stimulus, train, record, analyse, figure and report, in this order.\n"
+            "The shell completes verbs and options after this line, which may go into its start-up file:\n"
+            '  eval "$(register-python-argcomplete flowsim)"'
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"flowsim {__version__}")
     subparsers = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in verbs().items():
         first_sentence = verb.HELP.split(".")[0]
@@ -121,7 +131,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.getcwd() not in sys.path:  # so that the console script, too, finds a user's own ideas
         sys.path.insert(0, os.getcwd())
     argv = sys.argv[1:] if argv is None else argv
-    arguments = build_parser().parse_args(argv)
+    if not argv and "_ARGCOMPLETE" not in os.environ:
+        print(NEXT)
+        return 0
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    arguments = parser.parse_args(argv)
     verb = verbs()[arguments.verb]
     if getattr(verb, "ECHO", True):
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
 from flowsim.commands.parser import add_data, add_experiment
 
-if TYPE_CHECKING:
-    from flowsim.experiment.schema import Experiment
-
-HELP = "Check an experiment file and say how many jobs it has. Reads the file only; writes nothing."
+HELP = (
+    "Check an experiment file and say how many jobs it has, how long they take and how large their files "
+    "get. Reads the file, and benchmarks of earlier runs in results/; writes nothing."
+)
 ECHO = False
 
 
@@ -21,26 +20,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Check the experiment and print one line."""
-    from flowsim.experiment.check import checked
+    """Check the experiment and print two lines: its jobs, and what they cost."""
+    from collections import Counter
+    from pathlib import Path
 
-    counts = job_counts(checked(arguments.experiment))
+    from flowsim.experiment.plan import jobs
+    from flowsim.pipeline.estimate import cost_in_words, costs
+    from flowsim.pipeline.shipped import experiment_file
+
+    file = experiment_file(arguments.experiment)
+    expected = costs(jobs(file), Path("results") / file.stem)
+    counts = Counter(name.split()[0] for name in expected)
     each = ", ".join(f"{verb} {count}" for verb, count in counts.items())
-    print(f"{arguments.experiment} is valid: {sum(counts.values())} jobs ({each})")
-
-
-def job_counts(experiment: Experiment) -> dict[str, int]:
-    """How many jobs of each verb lead to the report of an experiment."""
-    from flowsim import ideas
-    from flowsim.experiment.read import runs
-
-    run_count, analysis_count = len(runs(experiment)), len(experiment.analyse)
-    recorded = {ideas.load("analysis", name).READS for name in experiment.analyse}
-    return {
-        "stimulus": len({"train", "valid"} | recorded) if analysis_count else 0,
-        "train": run_count if analysis_count else 0,
-        "record": run_count * len(recorded),
-        "analyse": run_count * analysis_count,
-        "figure": analysis_count,
-        "report": 1,
-    }
+    print(f"{arguments.experiment} is valid: {counts.total()} jobs ({each})")
+    print(cost_in_words(expected))

@@ -12,7 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-VERSIONS_OF = ("flowsim", "torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
+from flowsim import __version__
+
+VERSIONS_OF = ("torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
 
 
 def provenance(
@@ -36,7 +38,7 @@ def provenance(
         ``stage``, ``specification``, ``inputs``, ``versions`` (JSON, of Python and the main libraries),
         ``commit`` and ``seed``.
     """
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "flowsim": __version__}
     versions |= {name: importlib.metadata.version(name) for name in VERSIONS_OF}
     return {
         "stage": stage,

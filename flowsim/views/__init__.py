@@ -6,5 +6,6 @@ preview      a few trials of a stimulus
 gallery      the page of all stimuli
 inspection   what a file is, in words
 model_table  every network, its parameters and law
+machine      what works on this machine
 idea_table   every stimulus or analysis, in a line each
 """

@@ -2,6 +2,7 @@
 status 2 and nothing half-written.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from flowsim import __version__
 from flowsim.__main__ import main
 from flowsim.commands.parser import verbs
 
@@ -182,3 +184,34 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "a.h5").is_file()
     assert main(["inspect", "~/a.h5"]) == 0
     assert "moving_digits" in capsys.readouterr().out
+
+
+def test_the_command_alone_says_what_to_do_next(capsys):
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        *_, verb = line.split("  ")[0].split()[:2]
+        assert verb in verbs() or verb == "--help"
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"flowsim {__version__}\n"
+
+
+@pytest.mark.parametrize(("line", "expected"), [("flowsim do", "doctor"), ("flowsim run --cor", "--cores")])
+def test_the_shell_completes(line, expected, tmp_path):
+    """As a shell asks argcomplete: by variables, and an answer in a file."""
+    answer = tmp_path / "answer"
+    pytest.importorskip("argcomplete")
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+    }
+    subprocess.run([sys.executable, "-m", "flowsim"], env={**os.environ, **asked}, check=True)
+    assert expected in answer.read_text()

@@ -1,4 +1,6 @@
-"""`flowsim validate` says in one line that an experiment is valid, or what is wrong with it."""
+"""`flowsim validate` says that an experiment is valid and what it costs, or in one line what is wrong with it."""
+
+import re
 
 from flowsim.__main__ import main
 
@@ -28,7 +30,11 @@ def test_a_valid_experiment_and_its_jobs(tmp_path, capsys):
     assert main(["validate", str(path)]) == 0
     out, err = capsys.readouterr()
     jobs = "stimulus 3, train 4, record 4, analyse 8, figure 2, report 1"
-    assert out == f"{path} is valid: 22 jobs ({jobs})\n"
+    first, second = out.splitlines()
+    assert first == f"{path} is valid: 22 jobs ({jobs})"
+    assert re.fullmatch(
+        r"estimated at .* of one core \(all by arithmetic.*, and at most \d+ MB of .*", second
+    )
     assert not err
 
 

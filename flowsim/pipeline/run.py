@@ -1,0 +1,158 @@
+"""One experiment, from its file to its report, by Snakemake in a process of its own, told in plain lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from flowsim.errors import InputError
+from flowsim.experiment.plan import jobs
+from flowsim.pipeline.estimate import Cost, costs, duration
+from flowsim.pipeline.follow import Lines, Run
+from flowsim.pipeline.shipped import experiment_file, home, profile
+from flowsim.pipeline.show import Display
+
+EVERY = 0.2
+"""Seconds between two looks at a run."""
+
+
+def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
+    """Run an experiment; its files go to ``results/<name>/`` of the working directory.
+
+    Parameters
+    ----------
+    given : path
+        An experiment file, or the name of one that comes with flowsim.
+    cores : int, optional
+        How many to use; else all.
+    dry : bool
+        Say what there is to do, and do nothing.
+
+    Returns
+    -------
+    path
+        The report, which a dry run does not make.
+
+    Raises
+    ------
+    InputError
+        If the experiment would fail, or a job did.
+    """
+    file = experiment_file(given)
+    print(f"checking {file}", file=sys.stderr, flush=True)
+    plan = jobs(file)
+    report = Path("results") / file.stem / "report.html"
+    with tempfile.TemporaryDirectory() as folder:
+        planned, events = Path(folder) / "plan.json", Path(folder) / "events"
+        planned.write_text(json.dumps(plan), encoding="utf-8")
+        log = (Path(folder) if dry else report.parent / "logs") / "run.log"
+        command = [
+            *(sys.executable, "-m", "flowsim.pipeline.events", str(events)),
+            *arguments(file, planned, cores, dry),
+            str(report.as_posix()),
+        ]
+        expected = costs(plan, report.parent)
+        used = cores or available_cores()
+        under_way = Run(Lines(events))
+        status = follow(command, log, under_way, expected, used, dry)
+        explain(status, under_way, log, dry)
+    if dry:
+        print_dry_run(under_way, expected, used)
+    return report
+
+
+def arguments(file: Path, planned: Path, cores: int | None, dry: bool) -> list[str]:
+    """The arguments of Snakemake but its target."""
+    return [
+        *("--snakefile", str(home() / "Snakefile"), "--workflow-profile", str(profile())),
+        *(("--cores", str(cores)) if cores else ()),
+        *(("--dry-run",) if dry else ()),
+        *("--config", f"experiment={json.dumps(str(from_here(file)))}", f"plan={json.dumps(str(planned))}"),
+        "--",
+    ]
+
+
+def from_here(file: Path) -> Path:
+    """A path as one would write it in the working directory: relative if it lies there."""
+    absolute, here = file.absolute(), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def follow(
+    command: list[str], log: Path, under_way: Run, expected: Mapping[str, Cost], cores: int, dry: bool
+) -> int:
+    """Run Snakemake, whose own output goes to ``log``, and tell what it does; returns its exit status."""
+    seconds = {name: cost.seconds for name, cost in expected.items()}
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {log}: {error.strerror}; work in a folder that can be written to"
+        ) from None
+    with output, Display("jobs") as display:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            ended, announced = False, dry
+            while not ended:
+                ended = process.poll() is not None
+                for change in under_way.changes():
+                    if not announced:
+                        display.line(start_in_words(under_way, seconds, cores, log))
+                        announced = True
+                    if not dry:
+                        display.tell(change, under_way, under_way.left(seconds, cores))
+                if not dry:
+                    display.status(under_way, under_way.left(seconds, cores))
+                time.sleep(0 if ended else EVERY)
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            process.wait()
+        return process.returncode
+
+
+def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log: Path) -> str:
+    """How many jobs there are, on how many cores, for about how long."""
+    left = duration(under_way.left(seconds, cores))
+    return f"{under_way.total} jobs on {cores} cores, estimated at about {left}; the full log is {log}"
+
+
+def explain(status: int, under_way: Run, log: Path, dry: bool) -> None:
+    """Raise InputError if a run did not end well."""
+    if under_way.failed:
+        names = ", ".join(job.name for job in under_way.failed)
+        raise InputError(
+            f"{len(under_way.failed)} of {under_way.total} jobs failed: {names}. Mend what they say and run "
+            "the same command: what is done stays done"
+        )
+    if status:
+        text = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]
+        where = "" if dry else f" ({log})"
+        raise InputError(
+            f"Snakemake did not end well; its log{where} ends with\n" + "\n".join(f"    {t}" for t in text)
+        )
+    if not under_way.total:
+        print("nothing to do: all files are up to date", file=sys.stderr)
+
+
+def print_dry_run(under_way: Run, expected: Mapping[str, Cost], cores: int) -> None:
+    """Print what there is to do, on stdout."""
+    if not under_way.total:
+        return
+    counts = ", ".join(f"{verb} {count}" for verb, count in under_way.planned.items())
+    under_way.running.clear()
+    left = under_way.left({name: cost.seconds for name, cost in expected.items()}, cores)
+    print(f"{under_way.total} jobs to do ({counts}), estimated at about {duration(left)} on {cores} cores")

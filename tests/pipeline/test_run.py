@@ -1,0 +1,120 @@
+"""An experiment in any folder, by one command, told in plain lines."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowsim import InputError
+from flowsim.__main__ import main
+from flowsim.pipeline import run as pipeline
+from flowsim.pipeline.follow import Lines, Run
+from tests.known.small_project import ALL, EXPERIMENT
+
+JOB = {
+    "event": "job_info",
+    "jobid": 1,
+    "rule_name": "train",
+    "wildcards": {"run": "fernn-seed0"},
+    "log": ["a.log"],
+}
+FAILING = """
+import json, sys, time
+def happens(**event):
+    with open(sys.argv[1], "a") as file:
+        file.write(json.dumps(event) + "\\n")
+happens(event="run_info", stats={"train": 1})
+happens(**json.loads(sys.argv[2]))
+open("a.log", "w").write("flowsim train: error: too long\\n")
+happens(event="job_error", jobid=1)
+sys.exit(1)
+"""
+
+
+def followed(folder, monkeypatch, source, *arguments):
+    """What is said of a process that takes the place of Snakemake."""
+    monkeypatch.chdir(folder)
+    events, log = folder / "events", folder / "run.log"
+    under_way = Run(Lines(events))
+    command = [sys.executable, "-c", source, str(events), *arguments]
+    status = pipeline.follow(command, log, under_way, {}, cores=2, dry=False)
+    pipeline.explain(status, under_way, log, dry=False)
+
+
+def test_a_failed_job_is_told_with_the_end_of_its_log(tmp_path, monkeypatch, capsys):
+    with pytest.raises(
+        InputError, match=r"1 of 1 jobs failed: train fernn-seed0\. Mend .* what is done stays"
+    ):
+        followed(tmp_path, monkeypatch, FAILING, json.dumps(JOB))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("1 jobs on 2 cores, estimated at about")
+    assert lines[1:] == [
+        "[1/1] train fernn-seed0: failed. Its log, a.log, ends with",
+        "    flowsim train: error: too long",
+    ]
+
+
+def test_snakemake_itself_fails(tmp_path, monkeypatch):
+    with pytest.raises(
+        InputError, match=r"Snakemake did not end well; its log .*run.log\) ends with\n    no such"
+    ):
+        followed(tmp_path, monkeypatch, "import sys; sys.exit('no such rule')")
+
+
+def test_nothing_to_do(tmp_path, monkeypatch, capsys):
+    followed(tmp_path, monkeypatch, "")
+    assert capsys.readouterr().err == "nothing to do: all files are up to date\n"
+
+
+@pytest.mark.parametrize("cores", ["0", "-1", "many"])
+def test_cores_are_a_whole_number(cores, capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "digits", f"--cores={cores}"])
+    assert "expected a whole number from 1; got" in capsys.readouterr().err
+
+
+def test_an_experiment_that_is_not_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "none.yaml"]) == 2
+    assert "none.yaml: expected an experiment file (YAML), or the name of one" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_are_written_as_seen_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pipeline.from_here(tmp_path / "a b" / "c.yaml") == Path("a b/c.yaml")
+    assert pipeline.from_here(Path("c.yaml")) == Path("c.yaml")
+    assert pipeline.from_here(Path("/elsewhere/c.yaml")) == Path("/elsewhere/c.yaml")
+
+
+def flowsim(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "flowsim", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_one_command_from_an_empty_folder_to_the_report(tmp_path):
+    """Its name has spaces, as has that of the folder of the experiment; the second time there is nothing to do."""
+    here, elsewhere = tmp_path / "my work", tmp_path / "my: own 'experiments'"
+    here.mkdir()
+    elsewhere.mkdir()
+    file = elsewhere / "tiny.yaml"
+    file.write_text(EXPERIMENT)
+    planned, _ = flowsim(here, "run", str(file), "-n")
+    assert planned.startswith(f"{sum(ALL.values())} jobs to do (")
+    assert not (here / "results").exists()
+    out, err = flowsim(here, "run", str(file), "--cores", "2")
+    report = here / "results" / "tiny" / "report.html"
+    assert out == f"report: {report.as_uri()}\n"
+    assert report.is_file()
+    assert "[17/17] report: " in err
+    assert "  train fernn-seed0: 64/64 sequences" in err
+    assert (here / "results" / "tiny" / "logs" / "run.log").read_text()
+    again, err = flowsim(here, "run", str(file))
+    assert again == out
+    assert "nothing to do: all files are up to date" in err
