@@ -322,7 +322,8 @@ def built(model: ModuleType, frame_shape: tuple[int, int], settings: Mapping[str
         network = model.build(frame_shape, **settings)
     if not isinstance(network, Network):
         raise InputError(
-            f"{ideas.file_of(model)}: expected build to return a flowsim.Network; got {type(network).__name__}"
+            f"{ideas.file_of(model)}: expected build to return a flowsim.Network; got "
+            f"{type(network).__name__}"
         )
     if not hasattr(network, "frame_shape"):
         network.frame_shape = frame_shape

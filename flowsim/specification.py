@@ -2,8 +2,8 @@
 one line.
 
 What an argument may be is said once, by its annotation: ``coherence: Share = 1.0``. Without one it is of the
-type of its default: ``trials=64`` is a whole number. `arguments` reads it for experiment files and the command
-line, `checked` for calls from Python, so that both refuse the same values with the same words.
+type of its default: ``trials=64`` is a whole number. `arguments` reads it for experiment files and the
+command line, `checked` for calls from Python, so that both refuse the same values with the same words.
 """
 
 from __future__ import annotations

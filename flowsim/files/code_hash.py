@@ -52,7 +52,7 @@ def training_code(model: str, streamed: str | None = None) -> str:
 
 
 def own_sources(*modules: str) -> list[Path]:
-    """Files of the user's among the named modules and all that they import: a part of where a file comes from."""
+    """Files of the user's among the named modules and all that they import, for the provenance of a file."""
     return sorted(file for file in set(_closure(modules).values()) if ideas.is_own(file))
 
 
