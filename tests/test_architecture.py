@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "specification": {"errors"},
     "ideas": {"errors", "splits"},
     "splits": {"errors"},
+    "docstrings": set(),
     "effects": {"errors"},
     "flows": {"errors"},
     "files": {"errors", "flows", "ideas", "HOMES"},
@@ -29,12 +30,13 @@ MAY_IMPORT = {
     "testing": {"errors", "flows", "measures", "network"},
     "experiment": {
         *("errors", "ideas", "specification", "splits", "files", "scenes"),
-        *("network", "training", "recording"),
+        *("network", "training", "recording", "flows", "docstrings"),
     },
     "views": {
         *("errors", "ideas", "specification", "effects", "files", "figures"),
-        *("network", "training", "experiment", "scenes"),
+        *("network", "training", "experiment", "scenes", "docstrings"),
     },
+    "skeletons": {"errors", "experiment", "files", "ideas"},
     "stimuli": {"errors", "flows", "scenes", "specification", "splits"},
     "analysis": {"errors", "flows", "files", "measures", "figures", "progress", "specification"},
     "__main__": {"commands"},

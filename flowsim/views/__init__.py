@@ -6,5 +6,6 @@ preview      a few trials of a stimulus
 gallery      the page of all stimuli
 inspection   what a file is, in words
 model_table  every network, its parameters and law
+idea_page    one stimulus, network or analysis, with all its arguments
 idea_table   every stimulus or analysis, in a line each
 """
