@@ -111,6 +111,8 @@ def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
 def _taken(function: Callable[..., Any], name: str, value: Any, where: str) -> Any:
     """One argument that is no setting, checked."""
     hint = _hints(function)[name]
+    if hint is Any:
+        return value
     if not inspect.isclass(hint):
         others = tuple(other for other in inspect.signature(function).parameters if other != name)
         return arguments(function, {name: value}, where, others)[name]

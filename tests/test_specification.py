@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from flowsim import InputError
-from flowsim.specification import Block, Count, arguments, from_json, validate
+from flowsim.specification import Block, Count, arguments, checked, from_json, validate
 
 
 def draw(
@@ -103,6 +103,19 @@ def test_without_an_annotation_the_default_says_the_type():
 def test_the_type_of_a_default_is_kept(spec, message):
     with pytest.raises(InputError, match=f"^here: {message}"):
         arguments(unannotated, spec, "here", GIVEN)
+
+
+def test_what_is_given_may_go_without_an_annotation():
+    @checked
+    def generate(split, rng, *, size=3):
+        return split, rng, size
+
+    rng = np.random.default_rng(0)
+    assert generate("probe", rng, size=4) == ("probe", rng, 4)
+    with pytest.raises(
+        InputError, match="test_specification: size: input should be a valid integer; got 'a'"
+    ):
+        generate("probe", rng, size="a")
 
 
 def unknown_name(*, size: "Sise" = 3):  # noqa: F821
