@@ -74,7 +74,8 @@ def lines_of(folder: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
 def first_sentence(file: Path) -> str:
     """The first sentence of a module's docstring, up to the first colon if it is long; "" without a file."""
     if file.suffix == ".j2":
-        return f"the template of {file.name.split('.')[0]}.py"
+        made = file.name.removesuffix(".j2")
+        return f"the template of {made.replace('.html', '.py')}"
     if not file.exists():
         return ""
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""

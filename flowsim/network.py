@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from types import ModuleType
 from typing import Any, Literal
 
 import torch
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from flowsim import ideas, specification
 from flowsim.errors import InputError
 from flowsim.flows.law import Law
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.first_kernel import begin_near_identity
 
@@ -83,9 +85,10 @@ class Network(nn.Module, ABC):
     frame_shape : (int, int)
         Size (y, x) of a frame.
     grid : VelocityGrid
-        The velocities along the state's velocity dimension.
+        The velocities along the state's velocity dimension; velocity 0 alone if a network says nothing else.
     law : Law or None
-        The law by which the state follows a flow of the input; None where nothing is promised.
+        The law by which the state follows a flow of the input; None, where nothing is promised, if a network
+        says nothing else.
     observes : bool
         Whether the network takes the movements of its observer (``actions``).
     bounded : bool
@@ -93,21 +96,25 @@ class Network(nn.Module, ABC):
     """
 
     frame_shape: tuple[int, int]
-    grid: VelocityGrid
-    law: Law | None
+    law: Law | None = None
     observes = False
     bounded = False
+
+    @cached_property
+    def grid(self) -> VelocityGrid:
+        """The velocities along the state's velocity dimension."""
+        return VelocityGrid(Translation(), ((0, 0),), period=self.frame_shape)
 
     @abstractmethod
     def start(self, trials: int) -> State:
         """What the network carries before the first frame."""
 
-    @abstractmethod
     def advance(self, state: State) -> State:
-        """Carry the state to the time of the next frame.
+        """Carry the state to the time of the next frame; it stays as it is if a network says nothing else.
 
         A network may leave a part of that to `move`, `decode` and `update`, which are given the result.
         """
+        return state
 
     @abstractmethod
     def decode(self, state: State) -> Tensor:
@@ -146,9 +153,15 @@ class Network(nn.Module, ABC):
         """
         return state[0]
 
-    @abstractmethod
     def logits(self, state: State) -> Tensor:
-        """(trial, class) from a state, for a network built with ``classes``."""
+        """(trial, class) from a state, for a network that classifies.
+
+        Raises
+        ------
+        InputError
+            If this network does not.
+        """
+        raise InputError("this network has no classes; one that classifies has a method logits(state)")
 
     def steps(
         self, frames: Tensor, horizon: int = 0, predict_from: int = 1, actions: Tensor | None = None
@@ -292,8 +305,28 @@ def build(name: str, frame_shape: tuple[int, int], **spec: Any) -> Network:
     where = f"network {name}"
     settings = specification.arguments(model.build, spec, where, ("frame_shape", "network", "where"), begin)
     common = {key: settings.pop(key) for key in ("initial", "bounded")}
-    network: Network = model.build(frame_shape, **settings)
+    network: Network = built(model, frame_shape, settings)
     begin(network, where, **common)
+    return network
+
+
+def built(model: ModuleType, frame_shape: tuple[int, int], settings: Mapping[str, Any]) -> Network:
+    """What a module's ``build`` returns, with the size of its frames.
+
+    Raises
+    ------
+    InputError
+        If it is no `Network`; if the module is a file of the user's, for any error in it.
+    """
+    with ideas.blamed(model.__file__):
+        network = model.build(frame_shape, **settings)
+    if not isinstance(network, Network):
+        raise InputError(
+            f"{ideas.file_of(model)}: expected build to return a flowsim.Network; got "
+            f"{type(network).__name__}"
+        )
+    if not hasattr(network, "frame_shape"):
+        network.frame_shape = frame_shape
     return network
 
 

@@ -1,9 +1,9 @@
 """Settings from JSON, YAML or Python, checked against the signature of a function or a model, with errors in
 one line.
 
-What an argument may be is said once, by its annotation: ``coherence: Share = 1.0``. `arguments` reads it for
-experiment files and the command line, `checked` for calls from Python, so that both refuse the same values
-with the same words.
+What an argument may be is said once, by its annotation: ``coherence: Share = 1.0``. Without one it is of the
+type of its default: ``trials=64`` is a whole number. `arguments` reads it for experiment files and the
+command line, `checked` for calls from Python, so that both refuse the same values with the same words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
 from flowsim.errors import InputError
 
@@ -61,7 +61,7 @@ def arguments(
     Parameters
     ----------
     function : callable
-        Every parameter except those in ``given`` has an annotation and a default.
+        Every parameter except those in ``given`` has a default, and an annotation or the type of its default.
     spec : mapping
         The settings that a user gave.
     where : str
@@ -74,9 +74,10 @@ def arguments(
     Raises
     ------
     InputError
-        On an unknown key, a wrong type or a value out of range.
+        On an unknown key, a wrong type or a value out of range; or if an annotation of the function cannot be
+        checked.
     """
-    model = _model(function, given, common)
+    model = model_of(function, given, common)
     values = validate(model, spec, where)
     return {name: getattr(values, name) for name in model.model_fields}
 
@@ -113,6 +114,8 @@ def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
 def _taken(function: Callable[..., Any], name: str, value: Any, where: str) -> Any:
     """One argument that is no setting, checked."""
     hint = _hints(function)[name]
+    if hint is Any:
+        return value
     if not inspect.isclass(hint):
         others = tuple(other for other in inspect.signature(function).parameters if other != name)
         return arguments(function, {name: value}, where, others)[name]
@@ -124,23 +127,53 @@ def _taken(function: Callable[..., Any], name: str, value: Any, where: str) -> A
 
 @cache
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    return get_type_hints(function, include_extras=True)
+    """The type of each parameter: its annotation, or else that of its default."""
+    try:
+        annotated = get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, SyntaxError) as error:
+        raise InputError(f"{_place_of(function)}: expected annotations that can be read; {error}") from None
+    parameters = inspect.signature(function).parameters
+    return {name: annotated.get(name, _type_of(parameter.default)) for name, parameter in parameters.items()}
+
+
+def _type_of(default: Any) -> Any:
+    """What an argument without an annotation may be."""
+    return next(
+        (plain for plain in (bool, int, float, str, tuple, list, dict) if isinstance(default, plain)), Any
+    )
+
+
+def _place_of(function: Callable[..., Any]) -> str:
+    """File and name of a function, in an error."""
+    return f"{inspect.unwrap(function).__code__.co_filename}: {function.__name__}"
 
 
 @cache
-def _model(
+def model_of(
     function: Callable[..., Any], given: tuple[str, ...], common: Callable[..., Any] | None = None
 ) -> type[BaseModel]:
-    """The parameters of ``function``, and of ``common``, that are settings, as a model."""
+    """The parameters of ``function``, and of ``common``, that are settings, as a model; see `arguments`.
+
+    Raises
+    ------
+    InputError
+        If an annotation is of no type that can be checked.
+    """
     fields: Any = {
         name: (_hints(source)[name], ... if parameter.default is parameter.empty else parameter.default)
         for source in (function, common)
         if source
         for name, parameter in inspect.signature(source).parameters.items()
-        if name not in given
+        if name not in given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return create_model("Arguments", __config__=config, **fields)
+    try:
+        return create_model("Arguments", __config__=config, **fields)
+    except PydanticUserError as error:
+        text = " ".join(str(error).partition(". ")[0].split())
+        raise InputError(
+            f"{_place_of(function)}: expected arguments of plain types (int, float, str, list, ...); {text}"
+        ) from None
 
 
 def validate(model: type[Model], spec: Any, where: str) -> Model:

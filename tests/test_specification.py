@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from flowsim import InputError
-from flowsim.specification import Block, Count, arguments, from_json, validate
+from flowsim.specification import Block, Count, arguments, checked, from_json, validate
 
 
 def draw(
@@ -73,3 +73,66 @@ def test_a_specification_as_json():
         from_json("{a: 1}")
     with pytest.raises(InputError, match=r"--spec: expected a JSON object; got '\[1\]'"):
         from_json("[1]")
+
+
+def unannotated(
+    split, rng, trials=64, *, width=1.5, name="a", sizes=(8, 8), moving=True, seed=None, **others
+):
+    """A function of somebody who writes no annotations."""
+
+
+GIVEN = ("split", "rng")
+
+
+def test_without_an_annotation_the_default_says_the_type():
+    assert arguments(unannotated, {}, "here", GIVEN)["trials"] == 64
+    chosen = {"trials": 3, "width": 2, "name": "b", "sizes": [4, 5], "moving": False, "seed": 3}
+    assert arguments(unannotated, chosen, "here", GIVEN) == {**chosen, "sizes": (4, 5)}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"trials": 2.5}, "trials: input should be a valid integer.*; got 2.5"),
+        ({"trials": True}, "trials: input should be a valid integer; got True"),
+        ({"width": "wide"}, "width: input should be a valid number; got 'wide'"),
+        ({"moving": 1}, "moving: input should be a valid boolean; got 1"),
+        ({"height": 1}, "unknown key 'height'; expected one of: trials, width, name, sizes, moving, seed$"),
+    ],
+)
+def test_the_type_of_a_default_is_kept(spec, message):
+    with pytest.raises(InputError, match=f"^here: {message}"):
+        arguments(unannotated, spec, "here", GIVEN)
+
+
+def test_what_is_given_may_go_without_an_annotation():
+    @checked
+    def generate(split, rng, *, size=3):
+        return split, rng, size
+
+    rng = np.random.default_rng(0)
+    assert generate("probe", rng, size=4) == ("probe", rng, 4)
+    with pytest.raises(
+        InputError, match="test_specification: size: input should be a valid integer; got 'a'"
+    ):
+        generate("probe", rng, size="a")
+
+
+def unknown_name(*, size: "Sise" = 3):  # noqa: F821
+    """An annotation that names nothing."""
+
+
+def no_plain_type(*, size: np.random.Generator = None):
+    """An annotation that cannot be written in YAML."""
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (unknown_name, "expected annotations that can be read; name 'Sise' is not defined"),
+        (no_plain_type, "expected arguments of plain types .*; Unable to generate .*Generator"),
+    ],
+)
+def test_annotations_that_cannot_be_checked(function, message):
+    with pytest.raises(InputError, match=f"test_specification.py: {function.__name__}: {message}"):
+        arguments(function, {}, "here")

@@ -1,16 +1,24 @@
 """Apply one analysis to one recording.
 
 Where nothing can be said about a network (it diverged, or is dead), the reason is written in place of
-results, as the attribute ``refused``, so that figures and the report of all the others can be made.
+results, as the attribute ``refused``, so that figures and the report of all the others can be made. So it is
+where an analysis of the user's fails, or returns what cannot be written: that costs its section of the
+report. The log has the traceback.
 """
 
 from __future__ import annotations
 
 import sys
+import traceback
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from flowsim.commands.parser import add_into, add_spec
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 HELP = "Ask one question of one recording. Reads a recording; writes HDF5 (small labelled results)."
 CARRIED = ("network", "seed", "partial")
@@ -27,35 +35,60 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Analyse the recording and write the results with their provenance."""
-    import xarray as xr
-
     from flowsim import ideas, specification
     from flowsim.errors import CannotJudge, InputError
+    from flowsim.experiment.contract_kept import results_of
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
+    from flowsim.files.code_hash import own_sources
     from flowsim.files.provenance import provenance
     from flowsim.progress import Progress, listening
     from flowsim.recording.open import open_recording
 
     name, path, into = arguments.analysis, arguments.recording, arguments.into
-    analyse = ideas.load("analysis", name).analyse
+    analysis = ideas.load("analysis", name)
     settings = specification.arguments(
-        analyse, specification.from_json(arguments.spec), f"analysis {name}", given=("recording",)
+        analysis.analyse, specification.from_json(arguments.spec), f"analysis {name}", given=("recording",)
     )
+    own = ideas.is_own(str(analysis.__file__))
     with exclusive(into), open_recording(path) as recording:
         try:
             with Progress(f"{name} of {path}", 1, "blocks") as bar, listening(bar.listen):
-                results = analyse(recording, **settings).compute()
+                results = results_of(analysis, recording, settings)
+            netcdf.storable(results)
         except CannotJudge as error:
-            results = xr.Dataset(attrs={"refused": str(error)})
-            print(f"{path} could not be judged: {error}", file=sys.stderr)
+            results = refused(str(error), path)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        except (OSError, RuntimeError):
+            if not own:
+                raise InputError(f"{path}: {error}") from None
+            results = refused(_naming(analysis, error), path)
+        except MemoryError:
+            raise
+        except Exception as error:
             for variable in recording.variables:  # raises if the recording is damaged
                 netcdf.load(recording[[variable]], path)
-            raise  # the recording can be read, so the error is one of the analysis
-        origin = provenance("analysis", {"analysis": name, **settings}, [path])
+            if not own:
+                raise  # the recording can be read, so the error is one of the analysis
+            traceback.print_exception(error)
+            results = refused(ideas.fault(Path(str(analysis.__file__)), error), path)
+        sources = own_sources(f"analysis.{name}")
+        origin = provenance("analysis", {"analysis": name, **settings}, [path, *sources])
         carried = {key: recording.attrs[key] for key in CARRIED if key in recording.attrs}
         netcdf.write(results, into, {**origin, **carried})
     print(f"wrote {into}", file=sys.stderr)
+
+
+def refused(reason: str, path: Path) -> xr.Dataset:
+    """Results that say why there are none."""
+    import xarray as xr
+
+    print(f"{path} could not be judged: {reason}", file=sys.stderr)
+    return xr.Dataset(attrs={"refused": reason})
+
+
+def _naming(analysis: ModuleType, error: Exception) -> str:
+    """An error that names the file of the analysis."""
+    from flowsim import ideas
+
+    file, text = ideas.file_of(analysis), str(error)
+    return text if text.startswith(file) else f"{file}: {text}"

@@ -128,8 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status: 2, and one line on stderr, for an error in what a person gave.
     """
-    if os.getcwd() not in sys.path:  # so that the console script, too, finds a user's own ideas
-        sys.path.insert(0, os.getcwd())
+    if os.getcwd() not in sys.path:  # for what a user's own ideas import; last, so that it hides nothing
+        sys.path.append(os.getcwd())
     argv = sys.argv[1:] if argv is None else argv
     if not argv and "_ARGCOMPLETE" not in os.environ:
         print(NEXT)

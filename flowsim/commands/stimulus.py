@@ -28,6 +28,7 @@ def run(arguments: Namespace) -> None:
     from flowsim import ideas, specification
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
+    from flowsim.files.code_hash import own_sources
     from flowsim.files.provenance import provenance
     from flowsim.scenes.control import drawn
 
@@ -38,7 +39,8 @@ def run(arguments: Namespace) -> None:
     )
     with exclusive(into):
         stimulus = drawn(generate, split, np.random.default_rng(seed), **settings)
-        origin = provenance("stimulus", {"family": family, "split": split, **settings}, seed=seed)
+        specified = {"family": family, "split": split, **settings}
+        origin = provenance("stimulus", specified, own_sources(f"stimuli.{family}"), seed)
         with dask.config.set(scheduler="synchronous"):  # rendering has threads of its own
             netcdf.write(stimulus, into, origin)
     print(f"wrote {into}: frames {dict(stimulus.frames.sizes)}", file=sys.stderr)

@@ -1,7 +1,9 @@
 """An experiment file: what it may contain, reading it, checking it, and cutting it into jobs.
 
-schema  the blocks of the file
-read    from YAML to blocks, and what follows from them: runs, splits, settings of each training
-check   everything that would fail later on
-plan    jobs for the Snakefile
+schema         the blocks of the file
+read           from YAML to blocks, and what follows from them: runs, splits, settings of each training
+check          everything that would fail later on
+contract_kept  whether what the user's own ideas make is what their kind has to make
+json_schema    the blocks and all arguments of ideas, for editors
+plan           jobs for the Snakefile
 """

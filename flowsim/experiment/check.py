@@ -1,8 +1,9 @@
 """Would an experiment fail later on? It is checked before anything runs.
 
 Two trials of each stimulus are drawn, every network is built for them, and every analysis is tried on a
-recording of untrained networks. Networks are built with few channels for that: the number of channels decides
-about time and memory only.
+recording of untrained networks. What the user's own ideas make is held to their contracts besides
+(`flowsim.experiment.contract_kept`). Networks are built with few channels for that: the number of channels
+decides about time and memory only.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import xarray as xr
 
 from flowsim import ideas, specification
 from flowsim.errors import InputError
+from flowsim.experiment.contract_kept import check_analysis, check_network, check_stimulus, results_of
 from flowsim.experiment.read import architecture, read, splits, train_block
 from flowsim.experiment.schema import Experiment
+from flowsim.files.results import answers_of
 from flowsim.network import Network, build_from_settings
 from flowsim.recording.open import open_recording
 from flowsim.recording.record import record
@@ -103,13 +106,18 @@ class Rehearsal:
 
 def draw_few_trials(experiment: Experiment, split: str) -> xr.Dataset:
     """The first trials of one stimulus file."""
-    generate = ideas.load("stimuli", experiment.stimulus.family).generate
+    family = ideas.load("stimuli", experiment.stimulus.family)
+    generate = family.generate
     arguments = specification.arguments(
         generate, experiment.stimulus.spec(split), f"stimulus.{split}", given=("split", "rng")
     )
     if "trials" in arguments:
         arguments["trials"] = min(FEW, arguments["trials"])
-    return drawn(generate, split, np.random.default_rng(0), **arguments)
+    with ideas.blamed(family.__file__):
+        stimulus = drawn(generate, split, np.random.default_rng(0), **arguments)
+    if ideas.is_own(str(family.__file__)):
+        check_stimulus(family, stimulus, split)
+    return stimulus
 
 
 def frame_shape_of(stimulus: xr.Dataset) -> tuple[int, int]:
@@ -125,9 +133,19 @@ def build_small(experiment: Experiment, name: str, frame_shape: tuple[int, int])
         recorded = [block.channels or 0 for block in experiment.record.values()]
         settings["channels"] = min(channels, max([FEW, *recorded]))
     try:
-        return build_from_settings(settings, frame_shape)
+        network = build_from_settings(settings, frame_shape)
+        check_own_network(settings["model"], network, experiment)
     except InputError as error:
         raise InputError(f"networks.{name}: {error}") from None
+    return network
+
+
+def check_own_network(model: str, network: Network, experiment: Experiment) -> None:
+    """A network of the user's does what one has to do."""
+    module = ideas.load("flowsim.models", model)
+    if ideas.is_own(str(module.__file__)):
+        with ideas.blamed(module.__file__):
+            check_network(module, network, predicts=experiment.train.task == "predict")
 
 
 def check_name_of_experiment(path: str | Path) -> None:
@@ -253,7 +271,7 @@ def rehearse(rehearsal: Rehearsal) -> None:
                 rehearse_recording(rehearsal, network, split, block, path)
                 recordings[split] = opened.enter_context(open_recording(path))
             for name in rehearsal.experiment.analyse:
-                rehearse_analysis(rehearsal.experiment, name, recordings)
+                rehearse_analysis(rehearsal.experiment, name, recordings, Path(folder))
 
 
 def rehearse_recording(
@@ -269,14 +287,19 @@ def rehearse_recording(
         raise InputError(f"record.{split}: {error}") from None
 
 
-def rehearse_analysis(experiment: Experiment, name: str, recordings: Mapping[str, xr.Dataset]) -> None:
+def rehearse_analysis(
+    experiment: Experiment, name: str, recordings: Mapping[str, xr.Dataset], folder: Path
+) -> None:
     """Analyse a recording of an untrained network, and work out the numbers for the report."""
     analysis = ideas.load("analysis", name)
-    arguments = arguments_of_analysis(experiment, name)
+    recording, arguments = recordings[analysis.READS], arguments_of_analysis(experiment, name)
     try:
-        results = analysis.analyse(recordings[analysis.READS], **arguments).compute()
+        if ideas.is_own(str(analysis.__file__)):
+            check_analysis(analysis, recording, arguments, folder)
+            return
+        results = results_of(analysis, recording, arguments)
         run = {"network": ("run", ["untrained"]), "run": ["untrained"]}
-        analysis.answers(results.expand_dims("run").assign_coords(run))
+        answers_of(name, results.expand_dims("run").assign_coords(run))
     except InputError as error:
         raise InputError(f"analyse.{name}: {error}") from None
 

@@ -1,21 +1,21 @@
 """A hash of code that changes only when the code changes in meaning.
 
 A rule of the pipeline reruns when the hash of the modules that it runs is another one than before. Comments,
-layout and documentation do not count; what a module imports from this project does.
+layout and documentation do not count; what a module imports from this project does, and what a file of the
+user's imports from the working directory.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.metadata
-import importlib.util
+import importlib
 import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from flowsim import HOMES
+from flowsim import HOMES, ideas
 
 PACKAGES = ("flowsim", "stimuli", "analysis")
 FOUND_BY_PLACE = {"flowsim.flows.find_groups": "flowsim.flows"}
@@ -35,14 +35,13 @@ def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
         nothing, and nothing that depends on it would rerun.
     """
     for name in (*modules, *without):
-        spec = _find(name)
-        if spec is None or spec.origin is None:
+        if ideas.source(name) is None:
             raise ModuleNotFoundError(f"cannot hash the code of {name!r}: there is no such module", name=name)
     digest = hashlib.sha256()
-    for name, source in sorted(_closure(modules).items()):
+    for name, file in sorted(_closure(modules).items()):
         if any(f"{name}.".startswith(f"{left_out}.") for left_out in without):
             continue
-        digest.update(f"{name}\n{_meaning(source)}\n".encode())
+        digest.update(f"{name}\n{_meaning(file.read_text(encoding='utf-8'))}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -52,19 +51,36 @@ def training_code(model: str, streamed: str | None = None) -> str:
     return code_hash("flowsim.training.train", "flowsim.training.batches", f"flowsim.models.{model}", *stream)
 
 
-def _closure(modules: Sequence[str]) -> dict[str, str]:
-    """Sources of the modules and of everything of this project that they import, by module name."""
-    found: dict[str, str] = {}
+def own_sources(*modules: str) -> list[Path]:
+    """Files of the user's among the named modules and all that they import, for the provenance of a file."""
+    return sorted(file for file in set(_closure(modules).values()) if ideas.is_own(file))
+
+
+def _closure(modules: Sequence[str]) -> dict[str, Path]:
+    """Files of the modules and of everything of this project, or of the user's, that they import, by module
+    name.
+    """
+    found: dict[str, Path] = {}
     todo = list(modules)
     while todo:
         name = todo.pop()
-        spec = None if name in found else _find(name)
-        if spec is None or spec.origin is None:
+        file = None if name in found else ideas.source(name)
+        if file is None:
             continue
-        found[name] = Path(spec.origin).read_text(encoding="utf-8")
-        todo += imports(found[name], name, spec.submodule_search_locations is not None)
+        found[name] = file
+        source, is_package = file.read_text(encoding="utf-8"), file.name == "__init__.py"
+        if ideas.is_own(file):
+            todo += with_parents(imported(source, name, is_package))
+        else:
+            todo += imports(source, name, is_package)
         todo += _modules_of(FOUND_BY_PLACE[name]) if name in FOUND_BY_PLACE else []
     return found
+
+
+def with_parents(names: Sequence[str]) -> list[str]:
+    """Dotted names, and the packages that are imported on the way to them."""
+    parts = [name.split(".") for name in names]
+    return [".".join(part[:length]) for part in parts for length in range(1, len(part) + 1)]
 
 
 def _modules_of(package: str) -> list[str]:
@@ -73,16 +89,16 @@ def _modules_of(package: str) -> list[str]:
     return [module.name for module in pkgutil.iter_modules(folders, f"{package}.")]
 
 
-def _find(name: str) -> importlib.machinery.ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
+@cache
+def imports(source: str, module: str, is_package: bool = False) -> list[str]:
+    """Modules of this project that a module's source imports, as `imported` gives them."""
+    names = imported(source, module, is_package)
+    return [name for name in names if name.split(".")[0] in PACKAGES and "." in name]
 
 
 @cache
-def imports(source: str, module: str, is_package: bool = False) -> list[str]:
-    """Modules of this project that a module's source imports, wherever in it (names of functions included).
+def imported(source: str, module: str, is_package: bool = False) -> list[str]:
+    """Modules that a module's source imports, wherever in it (names of functions included).
 
     ``is_package`` says that the source is that of an ``__init__``, whose relative imports start at itself.
     """
@@ -95,12 +111,11 @@ def imports(source: str, module: str, is_package: bool = False) -> list[str]:
             package = ".".join(inside[: -node.level]) if node.level else ""
             origin = ".".join(part for part in (package, node.module) if part)
             names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-    names += [
+    return names + [
         f"flowsim.{HOMES[name.removeprefix('flowsim.')]}"
         for name in names
         if name.removeprefix("flowsim.") in HOMES
     ]
-    return [name for name in names if name.split(".")[0] in PACKAGES and "." in name]
 
 
 @cache

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from flowsim import ideas
 from flowsim.errors import CannotJudge, InputError
 from flowsim.files.atomic import whole
 from flowsim.files.netcdf import load, read
@@ -159,6 +160,45 @@ def shared(results: xr.Dataset, name: str) -> Any:
             f"expected runs with the same {name}; they have {results.attrs[name]}. Compare them apart"
         )
     return results.attrs[name]
+
+
+def answers_of(analysis: str, results: xr.Dataset) -> dict[str, xr.DataArray]:
+    """The numbers (run) that an analysis gives to the opening table of the report, by their labels.
+
+    Raises
+    ------
+    InputError
+        If they are no numbers over ``run`` and nothing else, or say ``better`` and mean neither "lower" nor
+        "higher"; for an analysis of the user's, for any error in it.
+    """
+    module = ideas.load("analysis", analysis)
+    with ideas.blamed(module.__file__):
+        answers = module.answers(results)
+    expected = f"{ideas.file_of(module)}: expected answers(results) to return"
+    if not isinstance(answers, Mapping):
+        raise InputError(f"{expected} a mapping of labels to numbers (run); got {type(answers).__name__}")
+    for label, values in answers.items():
+        is_array = isinstance(values, xr.DataArray)
+        if (
+            not is_array
+            or dict(values.sizes) != {"run": results.sizes["run"]}
+            or values.dtype.kind not in "biuf"
+        ):
+            got = f"{values.dtype} {dict(values.sizes)}" if is_array else type(values).__name__
+            raise InputError(
+                f"{expected} numbers over run, and over nothing else; got {got} for {label!r}. Average over "
+                "the other dimensions"
+            )
+        if values.attrs.get("better") not in (None, "lower", "higher"):
+            raise InputError(
+                f"{expected} numbers whose attribute better is 'lower' or 'higher', or absent; got "
+                f"{values.attrs['better']!r} for {label!r}"
+            )
+    of_run = {name: coord for name, coord in results.coords.items() if coord.dims == ("run",)}
+    return {
+        str(label): values.assign_coords({n: c for n, c in of_run.items() if n not in values.coords})
+        for label, values in answers.items()
+    }
 
 
 def tidy(results: xr.Dataset, answers: Mapping[str, xr.DataArray] | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from flowsim.errors import InputError
-from flowsim.files.code_hash import training_code
+from flowsim.files.code_hash import own_sources, training_code
 from flowsim.files.provenance import checksum, provenance
 from flowsim.network import Network, build_from_settings
 from flowsim.scenes.sequences import Sequences
@@ -110,6 +110,7 @@ class Run:
             identity=self.identity.to_json(),
             report=report,
         )
+        sources = own_sources(f"flowsim.models.{self.specification.network['model']}")
         return {
             "best": best,
             "last": {name: tensor.cpu() for name, tensor in self.network.state_dict().items()},
@@ -119,7 +120,7 @@ class Run:
             "parameters": self.parameters,
             "partial": partial_note(curve, self.specification.train.sequences),
             "hardware": hardware(self.device),
-            **provenance("train", self.specification.model_dump(), list(self.files), self.seed),
+            **provenance("train", self.specification.model_dump(), [*self.files, *sources], self.seed),
         }
 
 

@@ -7,5 +7,6 @@ gallery      the page of all stimuli
 inspection   what a file is, in words
 model_table  every network, its parameters and law
 machine      what works on this machine
+idea_page    one stimulus, network or analysis, with all its arguments
 idea_table   every stimulus or analysis, in a line each
 """

@@ -8,6 +8,7 @@ from types import ModuleType
 from tabulate import tabulate
 
 from flowsim import ideas
+from flowsim.errors import InputError
 
 
 def first_line(module: ModuleType) -> str:
@@ -30,7 +31,11 @@ def idea_table(package: str, heading: str, **columns: str) -> str:
     """
     rows = []
     for name in ideas.names(package):
-        module = ideas.load(package, name)
+        try:
+            module = ideas.load(package, name)
+        except InputError as error:  # of the user's
+            rows.append({heading: name, **dict.fromkeys(columns, ""), "what": f"cannot be used: {error}"})
+            continue
         attributes = {title: getattr(module, attribute) for title, attribute in columns.items()}
         rows.append({heading: name, **attributes, "what": first_line(module)})
     return tabulate(rows, headers="keys")

@@ -32,11 +32,12 @@ from flowsim.effects import (
     holm,
     smallest_effect,
 )
+from flowsim.errors import InputError
 from flowsim.experiment.read import read, runs
 from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.files.atomic import existing, whole
-from flowsim.files.results import every_run, side_by_side
+from flowsim.files.results import answers_of, every_run, side_by_side
 from flowsim.views.unlearned import Compared, compared
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
@@ -203,14 +204,11 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         for name in experiment.analyse
     }
     every = {name: every_run(of_analysis) for name, of_analysis in paths.items()}
-    answers = {
-        (name, label): without_rounding(for_every_run(values, every[name]))
-        for name, of_analysis in paths.items()
-        if (every[name].refused == "").any()
-        for label, values in _answers(name, of_analysis).items()
-    }
+    answers, broken = _every_answer(paths, every)
     found = findings(answers)
-    sections = [_section(name, names, answers, found, results) for name, names in every.items()]
+    sections = [
+        _section(name, names, answers, found, results, broken.get(name, "")) for name, names in every.items()
+    ]
     template = files("flowsim.views").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=select_autoescape(default_for_string=True))
     html = environment.from_string(template).render(
@@ -234,9 +232,41 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _answers(name: str, paths: Sequence[Path]) -> dict[str, xr.DataArray]:
-    answers: dict[str, xr.DataArray] = ideas.load("analysis", name).answers(side_by_side(paths, name))
-    return answers
+def _every_answer(
+    paths: Mapping[str, Sequence[Path]], every: Mapping[str, xr.Dataset]
+) -> tuple[dict[Key, xr.DataArray], dict[str, str]]:
+    """The answers of all analyses, and why those analyses of the user's give none that fail.
+
+    The answers of each of the user's are put through what the page does with all of them.
+    """
+    answers: dict[Key, xr.DataArray] = {}
+    broken: dict[str, str] = {}
+    for name, of_analysis in paths.items():
+        if not (every[name].refused == "").any():
+            continue
+        file = ideas.load("analysis", name).__file__
+        try:
+            with ideas.blamed(file):
+                given = answers_of(name, side_by_side(of_analysis, name))
+                own = {(name, n): without_rounding(for_every_run(v, every[name])) for n, v in given.items()}
+                if ideas.is_own(str(file)):
+                    _rehearse(own)
+        except InputError as error:
+            if not ideas.is_own(str(file)):
+                raise
+            broken[name] = str(error)
+        else:
+            answers |= own
+    return answers, broken
+
+
+def _rehearse(answers: Mapping[Key, xr.DataArray]) -> None:
+    """Put answers through everything that the page does with them."""
+    found = findings(answers)
+    against_unlearned(answers)
+    for (_, label), values in answers.items():
+        summary_row(label, values, networks_of(values), [])
+        effect_table(label, values, networks_of(values), found.comparisons)
 
 
 def for_every_run(values: xr.DataArray, every: xr.Dataset) -> xr.DataArray:
@@ -258,7 +288,12 @@ def for_every_run(values: xr.DataArray, every: xr.Dataset) -> xr.DataArray:
 
 
 def _section(
-    name: str, every: xr.Dataset, answers: Mapping[Key, xr.DataArray], found: Findings, results: Path
+    name: str,
+    every: xr.Dataset,
+    answers: Mapping[Key, xr.DataArray],
+    found: Findings,
+    results: Path,
+    broken: str = "",
 ) -> Section:
     analysis = ideas.load("analysis", name)
     networks = networks_of(every)
@@ -281,7 +316,7 @@ def _section(
         data=f"figures/{data.name}",
         networks=networks,
         partial=partial,
-        refused=refused,
+        refused=refused | ({name: broken} if broken else {}),
         figure=base64.b64encode(picture).decode(),
     )
 

@@ -1,4 +1,6 @@
-"""`flowsim analyse` does not take an error of a user's analysis for a damaged recording."""
+"""`flowsim analyse` writes a reason in place of results where nothing can be said, or an analysis of the
+user's fails.
+"""
 
 import numpy as np
 import pytest
@@ -12,14 +14,56 @@ def run(*arguments):
     return main([str(a) for a in arguments])
 
 
-def test_an_error_in_a_users_analysis_is_not_blamed_on_the_recording(folder, tmp_path, monkeypatch):
+OWN = '''"""A broken one."""
+
+READS = "probe"
+
+
+def analyse(recording):
+    RESULT
+
+
+def figure(results):
+    raise ValueError("no figure")
+'''
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        ("raise RuntimeError('mine')", "analysis/broken_for_test.py, line 7: RuntimeError: mine"),
+        ("return 3", "analysis/broken_for_test.py: expected analyse to return an xarray.Dataset; got int"),
+        (
+            "return recording.frames.mean().to_dataset(name='a b')",
+            "analysis/broken_for_test.py: expected names",
+        ),
+    ],
+)
+def test_a_broken_analysis_of_the_users_is_a_reason_in_place_of_results(
+    result, why, folder, tmp_path, monkeypatch, capsys
+):
+    """It is not blamed on the recording, and the figure says why there is none."""
     (tmp_path / "analysis").mkdir()
-    (tmp_path / "analysis" / "broken_for_test.py").write_text(
-        "def analyse(recording):\n    raise RuntimeError('mine')\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(RuntimeError, match="mine"):
-        run("analyse", "broken_for_test", "--recording", folder / "rec.h5", "--into", tmp_path / "out.h5")
+    (tmp_path / "analysis" / "broken_for_test.py").write_text(OWN.replace("RESULT", result))
+    monkeypatch.chdir(tmp_path)
+    assert run("analyse", "broken_for_test", "--recording", folder / "rec.h5", "--into", "out.h5") == 0
+    with xr.open_dataset("out.h5", engine="h5netcdf") as results:
+        assert results.attrs["refused"].startswith(why)
+        assert str(tmp_path / "analysis" / "broken_for_test.py") in results.attrs["inputs"]
+    assert run("figure", "broken_for_test", "--results", "out.h5", "--into", "out.svg") == 0
+    assert "broken_for_test.py" in (tmp_path / "out.svg").read_text()
+    if "RuntimeError" in why:
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_figure_of_the_users_that_fails_says_why(folder, tmp_path, monkeypatch):
+    (tmp_path / "analysis").mkdir()
+    fine = OWN.replace("RESULT", "return recording.frames.mean().to_dataset(name='mean')")
+    (tmp_path / "analysis" / "broken_for_test.py").write_text(fine)
+    monkeypatch.chdir(tmp_path)
+    assert run("analyse", "broken_for_test", "--recording", folder / "rec.h5", "--into", "out.h5") == 0
+    assert run("figure", "broken_for_test", "--results", "out.h5", "--into", "out.svg") == 0
+    assert "line 11: ValueError: no figure" in (tmp_path / "out.svg").read_text()
 
 
 @pytest.mark.parametrize(("value", "why"), [(0.0, "the network is dead"), (np.nan, "contains NaN")])

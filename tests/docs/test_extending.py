@@ -59,7 +59,6 @@ def used(templates):
     """The same, after the commands of these sections were run in it, in turn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(templates)
-        patch.syspath_prepend(templates)
         for section in CHAIN:
             run(section)
     return templates
@@ -68,7 +67,6 @@ def used(templates):
 @pytest.fixture
 def there(used, monkeypatch):
     monkeypatch.chdir(used)
-    monkeypatch.syspath_prepend(used)
     return used
 
 
@@ -77,6 +75,16 @@ def test_every_section_shows_a_file_and_how_it_is_used():
     for section in SECTIONS:
         assert len(files(section)) == 1, section
         assert commands(section), section
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"), [("A stimulus", "stimulus"), ("A network", "network"), ("An analysis", "analysis")]
+)
+def test_a_template_is_what_flowsim_new_writes(section, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ((name, text),) = files(section).items()
+    assert main(["new", kind, Path(name).stem]) == 0
+    assert Path(name).read_text() == text
 
 
 def test_the_stimulus_moves_as_it_says(there):
@@ -153,10 +161,9 @@ def test_the_verb_prints(there, tmp_path, monkeypatch, capsys):
 )
 def test_templates_keep_the_contracts(templates, tests, name):
     """As they would be held to them in a checkout."""
-    paths = os.pathsep.join(map(str, (templates, ROOT)))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{tests}", "-k", name]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    command += ["-c", str(ROOT / "pyproject.toml"), str(ROOT / "tests" / tests), "-k", name]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=templates, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

@@ -28,7 +28,7 @@ def hash_of(tmp_path, monkeypatch):
     """Hash of a user's own analysis with this source text."""
     folder = tmp_path / "analysis"
     folder.mkdir()
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
 
     def of(source):
         (folder / "mine_for_test.py").write_text(source)

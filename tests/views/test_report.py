@@ -1,5 +1,7 @@
 """The report opens with the numbers, says what differs, and needs nothing from outside."""
 
+import html
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -417,3 +419,54 @@ def test_a_recording_that_no_analysis_reads_is_not_needed(tmp_path):
     provenance = collected_provenance(experiment, tmp_path)
     assert provenance["commits"] == ["analysis", "recording"]
     assert provenance["checksums"] == {"from recording": "sum", "from analysis": "sum"}
+
+
+OWN = '''"""Of the user."""
+
+READS = "probe"
+
+
+def analyse(recording): ...
+
+
+def figure(results): ...
+
+
+def answers(results):
+    return {"size": ANSWER}
+'''
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("1 / 0", "analysis/own_for_report.py, line 13: ZeroDivisionError"),
+        ("results['size']", "expected answers(results) to return numbers over run"),
+        (
+            "-results['size'].mean('time').assign_attrs(better='lower', bounds=(5, 6))",
+            "expected values from 5 to 6",
+        ),
+        ("results['size'].mean('time').assign_attrs(better='lower', baseline=3)", "own_for_report.py: "),
+    ],
+)
+def test_a_broken_analysis_of_the_users_costs_its_section(answer, why, tmp_path, monkeypatch):
+    """Which says why; the other sections are as they would be without it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "analysis").mkdir()
+    for name, text in (("own_for_report", answer), ("fine_for_report", "results['size'].mean('time')")):
+        (tmp_path / "analysis" / f"{name}.py").write_text(OWN.replace("ANSWER", text))
+        results = xr.Dataset({"size": ("time", [1.0, 2.0])})
+        attrs = {"network": "a", "seed": "0", "versions": "{}"}
+        netcdf.write(results, tmp_path / f"analyses/{name}/a-seed0.h5", {**attrs, "stage": "analysis"})
+        (tmp_path / "figures").mkdir(exist_ok=True)
+        (tmp_path / f"figures/{name}.csv").write_text("run")
+        (tmp_path / f"figures/{name}.svg").write_text("<svg/>")
+    netcdf.write(results, tmp_path / "recordings/a-seed0/probe.h5", {**attrs, "stage": "recording"})
+    (tmp_path / "own.yaml").write_text(
+        "{title: Own, stimulus: {family: moving_digits}, networks: {a: {model: fernn}}, seeds: 1, "
+        "record: {probe: {}}, analyse: {own_for_report: {}, fine_for_report: {}}}"
+    )
+    page("own.yaml", tmp_path, tmp_path / "report.html")
+    text = html.unescape((tmp_path / "report.html").read_text())
+    assert why in text
+    assert "1.50" in text
