@@ -7,12 +7,13 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-VERSIONS_OF = ("flowsim", "torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
+VERSIONS_OF = ("torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
 
 
 def provenance(
@@ -36,7 +37,8 @@ def provenance(
         ``stage``, ``specification``, ``inputs``, ``versions`` (JSON, of Python and the main libraries),
         ``commit`` and ``seed``.
     """
-    versions = {"python": platform.python_version()}
+    own = sys.modules[__name__.partition(".")[0]].__version__  # whether it is installed or only on the path
+    versions = {"python": platform.python_version(), "flowsim": own}
     versions |= {name: importlib.metadata.version(name) for name in VERSIONS_OF}
     return {
         "stage": stage,
