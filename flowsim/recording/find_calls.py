@@ -43,6 +43,7 @@ def find_calls(network: nn.Module, frames: Tensor, wanted: Collection[str] | Non
         If the network takes frames in none of the `WAYS`, or its outputs could mean several things.
     """
     reasons = []
+    without_memory = None
     for calls in _candidates(network):
         try:
             grown = [_output(network, calls, frames, *more) for more in ((0, 0), (1, 0), (0, 1))]
@@ -54,10 +55,30 @@ def find_calls(network: nn.Module, frames: Tensor, wanted: Collection[str] | Non
             continue
         entries = _entries(grown, by_frame="time" not in calls.way.axes)
         in_time = [e for e in entries if e.time is not None or calls.by_frame]
+        if in_time and not calls.by_frame and _forgets(network, calls, frames, in_time, grown[0]):
+            without_memory = without_memory or (calls, entries, grown)
+            reasons.append((calls.way, "what it gives for a frame does not depend on the frames before"))
+            continue
         if in_time:
             return _named(network, frames, calls, entries, grown, wanted)
         reasons.append((calls.way, f"it gives {_shapes(grown[0])}, without an axis that grows with time"))
+    if without_memory is not None:
+        calls, entries, grown = without_memory
+        return _named(network, frames, calls, entries, grown, wanted)
     raise _none_fits(network, frames, reasons)
+
+
+def _forgets(network: nn.Module, calls: Calls, frames: Tensor, in_time: Sequence[Entry], output: Any) -> bool:
+    """Whether a network that could be given its state takes a sequence for one frame with more axes.
+
+    Then the last of its outputs are the same whatever the first frame is.
+    """
+    if _parameters(network)[0] < 2 or calls.goes_on:
+        return False
+    other = _some(frames, 0, 0).clone()
+    other[:, 0] = 1 - other[:, 0]
+    changed = _output(network, calls, other, 0, 0)
+    return all(torch.equal(e.taken(output)[:, -1], e.taken(changed)[:, -1]) for e in in_time)
 
 
 def ways_for_sites(network: nn.Module) -> Iterator[Calls]:

@@ -62,7 +62,6 @@ def test_the_recording_of_an_array_is_that_of_the_dataset(form, fernn, probe, tm
         again = open_recording(tmp_path / f"{name}.h5")
         for variable in ("frames", "state", "prediction", "flow_vy", "velocity_vx"):
             np.testing.assert_array_equal(again[variable], whole[variable])
-        assert again.attrs["checksum_state"] == whole.attrs["checksum_state"]
 
 
 class Sequence(nn.Module):
