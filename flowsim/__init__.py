@@ -17,6 +17,7 @@ HOMES = {
     "VelocityGrid": "flows.velocity_grid",
     "Network": "network",
     "build": "network",
+    "from_frames": "scenes.from_frames",
     "record": "recording.record",
     "open_recording": "recording.open",
     "Site": "recording.sites",

@@ -1,12 +1,14 @@
 """Recording what a network does.
 
-record    a network that watches a stimulus, to one file
-settings  what an experiment file may set of a recording
-shown     frames as they are shown: by name, from 0 to 1
-watch     show frames to a network and collect its activity
-sites     named modules of a network whose outputs are recorded
-apart     trials apart from each other, and the network as it was
-thinning  how recorded activity is reduced
-layout    dimensions, coordinates and chunks of a recording
-open      open recordings, one or several side by side
+record      a network that watches a stimulus, to one file
+settings    what an experiment file may set of a recording
+shown       frames as they are shown: by name, from 0 to 1
+watch       show frames to a network and collect its activity
+sites       named modules of a network whose outputs are recorded
+calls       how frames go into a network of one's own, and what its outputs are
+find_calls  that, found by trying
+apart       trials apart from each other, and the network as it was
+thinning    how recorded activity is reduced
+layout      dimensions, coordinates and chunks of a recording
+open        open recordings, one or several side by side
 """

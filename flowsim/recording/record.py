@@ -11,7 +11,7 @@ import errno
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,20 @@ from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.atomic import exclusive, spare, whole
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec
+from flowsim.files.provenance import provenance
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 from flowsim.recording import apart
+from flowsim.recording.calls import Calls
+from flowsim.recording.find_calls import find_calls, ways_for_sites
 from flowsim.recording.layout import Layout
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
 from flowsim.recording.watch import NETWORK_SITES, Feed, Thin, site_axes, watch
+from flowsim.scenes.from_frames import from_frames
 from flowsim.scenes.sequences import observer_actions
 
 DTYPES = ("float16", "float32", "float64")
@@ -49,14 +53,14 @@ RESERVED_BYTES = 2**22
 
 def record(
     network: nn.Module,
-    stimulus: xr.Dataset,
+    stimulus: Any,
     into: str | Path,
     *,
     context: int | None = None,
-    sites: Sequence[str] | Mapping[str, Site | None] = ("state", "prediction"),
+    sites: Sequence[str] | Mapping[str, Site | None] | None = None,
     feed: Feed | None = None,
     trials: int | None = None,
-    flows: int | None = None,
+    flows: int | Sequence[Sequence[float]] | None = None,
     every: int = 1,
     channels: int | None = None,
     units: Units | Mapping[str, Any] | None = None,
@@ -78,22 +82,28 @@ def record(
         Its parameters and buffers are not edited, and it computes as it is: call ``eval()`` first if it has a
         training mode. One trial is shown to it before those that are recorded, to learn the sizes of its
         activity, and once more among others if need be, to see that a trial does not depend on others.
-    stimulus : Dataset
-        As a generator in ``stimuli/`` returns it, with frames from 0 to 1.
+    stimulus : Dataset, or an array, a Tensor or a path
+        As a generator in ``stimuli/`` returns it, with frames from 0 to 1; anything else is what
+        `flowsim.from_frames` takes, and becomes a stimulus by it.
     into : path
         The file; it appears whole or not at all.
     context : int, optional
         How many frames the network sees before it goes on by itself; all if not given.
-    sites : sequence of "state", "prediction" and "logits", or mapping of name to Site
+    sites : sequence of "state", "prediction" and "logits", or mapping of name to Site, optional
         What is recorded: sites of a flowsim network by name, outputs of any network's modules by
-        `flowsim.recording.sites.Site`. In a mapping, None stands for the flowsim network's site of that name.
-        Analyses look at the site "state" first, "prediction" at time t is the prediction of frame t, and
-        "logits" are recorded as (flow, trial, time, class).
+        `flowsim.recording.sites.Site`. In a mapping, None stands for the network's site of that name. If not
+        given, state and prediction of a flowsim network, and of another what is found among its outputs
+        (`flowsim.recording.find_calls`): ``return prediction, state`` is enough, for all frames or for one,
+        where a prediction is of the frame that follows. The attribute ``called`` of the recording says what
+        was found, and so does ``announce``. Analyses look at the site "state" first, "prediction" at time t
+        is the prediction of frame t, and "logits" are recorded as (flow, trial, time, class).
     feed : callable (network, frames, horizon), optional
-        How frames (trial, time, channel, y, x) go into a module; as vectors (trial, time, unit) if not given.
+        How frames (trial, time, channel, y, x) go into a module. If not given, it is found by trying: all
+        frames at once, as pictures or as vectors (trial, time, unit), or one after the other with what the
+        network carries from one to the next as its second argument.
     trials, flows, channels : int, optional
         Record the first so many; all if not given. Where there is no channel axis, ``channels`` are the first
-        units.
+        units. With an array, ``flows`` are velocities: see `flowsim.from_frames`.
     every : int
         Record every n-th frame.
     units : Units or mapping of its fields, optional
@@ -106,7 +116,8 @@ def record(
     curve : mapping, optional
         A learning curve to store beside the activity, as variables ``curve_<name>`` (checkpoint).
     attrs : mapping, optional
-        Attributes of the file.
+        Attributes of the file, beside those that say by what it was made: versions, commit, class and number
+        of parameters of the network, what was asked for, and the specification of the stimulus.
     announce : callable (text)
         Called with the size of the recording before it is written.
     report : callable (done, total)
@@ -122,25 +133,23 @@ def record(
     into = Path(into)
     if isinstance(network, torch.jit.ScriptModule):
         network = Compiled(network)
-    stimulus = stimulus_with_flows(netcdf.storable(stimulus))
-    named_sites = _check_sites(network, sites)
+    stimulus, flows = _as_stimulus(stimulus, flows)
     _check_counts(context=context, trials=trials, flows=flows, every=every, channels=channels)
     _check_storage(dtype, codec)
     if isinstance(units, Mapping):
         units = Units(**units)
-    session = Session.of(network, stimulus, named_sites, context, every, feed)
-
-    trial = session.one_trial(trials)
+    session = Session.of(network, stimulus, _check_sites(network, sites, feed), context, every, feed)
+    session, trial = session.beginning(trials, find_others=sites is None)
     thinnings = {}
     for name, activity in trial.items():
         whole_site = name in ("prediction", "logits")
         thinnings[name] = Thinning(
-            axes=site_axes(network, name, named_sites[name]),
+            axes=site_axes(network, name, session.sites[name]),
             sizes=tuple(activity.shape[2:]),
             channels=None if whole_site else channels,
             units=None if whole_site else units,
         )
-    grid, law = _declared(network, named_sites)
+    grid, law = _declared(network, session.sites)
     layout = Layout(
         stimulus=stimulus,
         sites=thinnings,
@@ -153,9 +162,14 @@ def record(
         codec=codec,
         frame_bytes=sum(4 * activity[:, :1].numel() for activity in trial.values()),
     )
+    if isinstance(session.feed, Calls):
+        announce(f"called with {session.feed}")
     announce(f"recording {layout}")
     _check_room(into, layout.bytes)
-    file_attrs = {**netcdf.attributes(attrs or {}), "context": session.context}
+    asked = {"trials": trials, "flows": flows, "every": every, "channels": channels, "dtype": dtype}
+    asked |= {"units": units and asdict(units), "codec": codec}
+    file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
+    file_attrs |= {"context": session.context}
     try:
         with exclusive(into), whole(into) as temporary:
             _write(temporary, into, session, layout, trial, file_attrs, curve or {}, report)
@@ -268,6 +282,55 @@ class Session:
         finally:
             self.kept.restore()
         return frames, activity
+
+    def beginning(self, trials: int | None, find_others: bool) -> tuple[Session, dict[str, torch.Tensor]]:
+        """The session with all its sites and its feed, and `one_trial` of it.
+
+        Parameters
+        ----------
+        trials : int, optional
+        find_others : bool
+            Whether whatever is found among the outputs of the network is recorded.
+
+        Raises
+        ------
+        InputError
+            If nothing is found, or a site is not as it was described.
+        """
+        if isinstance(self.network, Network) or self.feed is not None:
+            return self, self.one_trial(trials)
+        wanted = [name for name, site in self.sites.items() if site is None]
+        if wanted or find_others:
+            first = self.trial_shown_first(trials)
+            frames = to_network(self.frames[0, first : first + 1, : self.context].values, self.network)
+            calls = find_calls(self.network, frames, None if find_others else wanted)
+            found = {
+                name: Site("", ("trial", "time", *output.axes), start=output.start)
+                for name, output in calls.outputs.items()
+            }
+            whole = replace(self, sites={**self.sites, **found}, feed=calls)
+            return whole, whole.one_trial(trials)
+        failures: list[Exception] = []
+        for calls in ways_for_sites(self.network):
+            tried = replace(self, feed=calls)
+            try:
+                return tried, tried.one_trial(trials)
+            except Exception as error:  # whatever a network raises, it may take frames in another way
+                failures.append(error)
+        raise next((error for error in failures if isinstance(error, InputError)), failures[0])
+
+    def origin(self, stimulus: xr.Dataset, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Attributes that say by what the recording was made."""
+        kind = type(self.network)
+        sites = {name: site and asdict(site) for name, site in self.sites.items()}
+        made = provenance("recording", {**asked, "context": self.context, "sites": sites})
+        made |= {"network_class": f"{kind.__module__}.{kind.__qualname__}"}
+        if isinstance(self.feed, Calls):
+            made |= {"called": str(self.feed)}
+        if "specification" in stimulus.attrs:
+            made |= {"stimulus": str(stimulus.attrs["specification"])}
+        counted = sum(parameter.numel() for parameter in self.network.parameters())
+        return {name: value for name, value in made.items() if value} | {"parameters": counted}
 
     def trial_shown_first(self, trials: int | None) -> int:
         """The second trial: a recurrence over trials leaves the first as it is."""
@@ -398,14 +461,49 @@ def _as_stored(name: str, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _declared(network: nn.Module, sites: Mapping[str, Site | None]) -> tuple[VelocityGrid, Law | None]:
-    """Velocities and law of the recorded state: a flowsim network declares them of its own state alone."""
-    if isinstance(network, Network) and "state" in sites and sites["state"] is None:
+    """Velocities and law of the recorded state: a flowsim network declares them of its own state alone.
+
+    Raises
+    ------
+    InputError
+        If a state has velocities that the network does not name.
+    """
+    site = sites.get("state")
+    if isinstance(network, Network) and "state" in sites and site is None:
         return network.grid, network.law
+    if site is not None and "velocity" in site.axes:
+        grid = getattr(network, "grid", None)
+        if not isinstance(grid, VelocityGrid):
+            raise InputError(
+                "site state: expected a network that names the velocities along its axis velocity by an "
+                f"attribute grid, a flowsim.VelocityGrid; got {type(grid).__name__}"
+            )
+        return grid, None
     return VelocityGrid(Translation(), ((0, 0),)), None
 
 
 def _copied(values: torch.Tensor) -> torch.Tensor:
     return values.clone().cpu()
+
+
+def _as_stimulus(given: Any, flows: int | Sequence[Sequence[float]] | None) -> tuple[xr.Dataset, int | None]:
+    """A stimulus, and how many of its flows are recorded.
+
+    Raises
+    ------
+    InputError
+        If velocities are given for a stimulus that has its own.
+    """
+    count = flows if isinstance(flows, int) else None
+    velocities = None if flows is None or isinstance(flows, int) else flows
+    if not isinstance(given, xr.Dataset):
+        return from_frames(given, flows=velocities), count
+    if velocities is not None:
+        raise InputError(
+            "flows: expected how many flows of the stimulus to record, since a Dataset has velocities; "
+            f"got {flows!r}. Give the array of its frames, or make a stimulus with flowsim.from_frames"
+        )
+    return stimulus_with_flows(netcdf.storable(given)), count
 
 
 def _check_counts(**counts: int | None) -> None:
@@ -423,9 +521,12 @@ def _check_storage(dtype: str, codec: str) -> None:
 
 
 def _check_sites(
-    network: nn.Module, sites: Sequence[str] | Mapping[str, Site | None]
+    network: nn.Module, sites: Sequence[str] | Mapping[str, Site | None] | None, feed: Feed | None
 ) -> dict[str, Site | None]:
-    """Every site by name, None for a site that a flowsim network has by itself."""
+    """Every site by name, None for one that a flowsim network has by itself, or that is to be found."""
+    if sites is None and not isinstance(network, Network) and feed is None:
+        return {}
+    sites = ("state", "prediction") if sites is None else sites
     named = dict(sites) if isinstance(sites, Mapping) else dict.fromkeys(sites)
     for name in named:
         if name in RESERVED or not re.fullmatch(r"[A-Za-z]\w*", name):
@@ -438,11 +539,11 @@ def _check_sites(
         raise InputError(
             f"unknown site {', '.join(unknown) or '(none)'}; expected some of: {', '.join(NETWORK_SITES)}"
         )
-    if without_module and not isinstance(network, Network):
+    if without_module and not isinstance(network, Network) and feed is not None:
         name = without_module[0]
         raise InputError(
             f"a {type(network).__name__} is not a flowsim network and has no site {name!r}; name the module "
-            f"whose output it is: sites={{{name!r}: Site(module, axes)}}"
+            f"whose output it is: sites={{{name!r}: Site(module, axes)}}. Without `feed` it is looked for"
         )
     for name, site in named.items():
         _check_axes(network, name, site)

@@ -17,8 +17,10 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from flowsim.errors import InputError
 
-AXES = ("trial", "time", "channel", "y", "x", "unit")
-"""Axes that an output may have; "unit" is for activity without a place on the frame."""
+AXES = ("trial", "time", "velocity", "channel", "y", "x", "unit")
+"""Axes that an output may have; "unit" is for activity without a place on the frame, and "velocity" for the
+state of a network with the attribute ``grid``, a `flowsim.VelocityGrid`.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Site:
         Name of the module whose output it is, as in `torch.nn.Module.named_modules`; "" for the network
         itself.
     axes : tuple of str
-        Names of the output's axes, in its order, out of "trial", "time", "channel", "y", "x" and "unit".
+        Names of the output's axes, in its order, out of "trial", "time", "velocity", "channel", "y", "x" and
+        "unit".
     index : tuple of int or str
         Where the module puts out a tuple, a mapping, a named tuple or a dataclass: which of its entries (its
         number or its name), then which entry of that, and so on; (0,) for the states of all times of
@@ -60,7 +63,7 @@ class Site:
             raise InputError(
                 f"axes must be some of {', '.join(AXES)}, each once, with trial; got {self.axes}"
             )
-        if "unit" in self.axes and {"channel", "y", "x"} & set(self.axes):
+        if "unit" in self.axes and {"velocity", "channel", "y", "x"} & set(self.axes):
             raise InputError(f"an output has either units or channels, y and x; got the axes {self.axes}")
 
     @property
@@ -84,7 +87,7 @@ class Site:
         """
         for i in self.index:
             try:
-                output = _entry(output, i)
+                output = entry(output, i)
             except (TypeError, IndexError, KeyError, AttributeError):
                 raise InputError(
                     f"site {name}: expected outputs with an entry {i!r}; {self.module!r} gives "
@@ -139,7 +142,7 @@ def real_values(output: Tensor, whose: str) -> Tensor:
     return output.float() if output.itemsize == 1 else output
 
 
-def _entry(output: Any, i: int | str) -> Any:
+def entry(output: Any, i: int | str) -> Any:
     """Entry ``i`` of a tuple or mapping, or the field of that name of a named tuple or dataclass."""
     named = is_dataclass(output) or hasattr(output, "_fields")
     if not named or (isinstance(i, int) and not is_dataclass(output)):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from flowsim.errors import InputError
 from flowsim.network import Network, Step
+from flowsim.recording.calls import Calls
 from flowsim.recording.sites import Site, hooked, real_values
 
 NETWORK_SITES = ("state", "prediction", "logits")
@@ -24,23 +25,6 @@ many more it is to predict by itself.
 """
 Thin = Callable[[Tensor], Tensor]
 """Reduces activity (trial, ..., *axes of `site_axes`), and copies it to the CPU."""
-
-
-def feed_vectors(network: nn.Module, frames: Tensor, horizon: int) -> Any:
-    """Call the network with all frames as vectors (trial, time, unit), as `torch.nn.GRU` with batch_first
-    needs them.
-
-    Raises
-    ------
-    InputError
-        If the network is to go on after the frames.
-    """
-    if horizon:
-        raise InputError(
-            "this network is shown frames only as long as there are some; to record what it predicts after "
-            "the context, give `feed`, a function (network, frames, horizon) that goes on for so many frames"
-        )
-    return network(frames.flatten(2))
 
 
 def site_axes(network: nn.Module, name: str, site: Site | None) -> tuple[str, ...]:
@@ -88,7 +72,7 @@ def watch(
     thin : mapping of name to callable
         How the activity at each site is reduced.
     feed : callable, optional
-        `feed_vectors` if not given; not used for a flowsim network.
+        Needed but for a flowsim network.
     actions : Tensor (trial, time, component), optional
         See `flowsim.network.Network.steps`.
 
@@ -108,7 +92,10 @@ def watch(
         name: ModuleOutputs(name, site, frames, times, thin[name]) for name, site in module_sites.items()
     }
     collected: dict[str, list[Tensor]] = {name: [] for name in network_sites}
-    with hooked(network, module_sites, {name: output.receive for name, output in outputs.items()}):
+    receive = {name: output.receive for name, output in outputs.items()}
+    found = set(feed.outputs) if isinstance(feed, Calls) else set()
+    heard = {name: site for name, site in module_sites.items() if name not in found}
+    with hooked(network, heard, receive):
         if isinstance(network, Network):
             predict_from = 1 if "prediction" in network_sites or module_sites else end
             for step in network.steps(frames, horizon, predict_from, actions):
@@ -117,8 +104,11 @@ def watch(
                 if step.time in times:
                     for name in network_sites:
                         collected[name].append(thin[name](_network_activity(network, step, name, frames)))
+        elif isinstance(feed, Calls):
+            feed(network, frames, horizon, {name: receive[name] for name in found})
         else:
-            (feed or feed_vectors)(network, frames, horizon)
+            assert feed is not None
+            feed(network, frames, horizon)
     activity = {name: torch.stack(values, 1) for name, values in collected.items()}
     return activity | {name: output.activity(end) for name, output in outputs.items()}
 
@@ -188,7 +178,8 @@ class ModuleOutputs:
         InputError
             If the outputs do not go on to frame ``end`` - 1, or none of them is at one of the times.
         """
-        if self.next_frame != end:
+        for_every_frame = self.name == "prediction" and self.next_frame == end + self.site.start
+        if self.next_frame != end and not for_every_frame:
             raise self._wrong_count(end)
         if not self.collected:
             raise InputError(
@@ -231,6 +222,7 @@ def with_site_axes(name: str, output: Tensor, site: Site, frame_shape: tuple[int
         return output.reshape(*output.shape[:leading], *frame_shape)
     if name == "state" and {"y", "x"} <= set(site.activity_axes):
         if "channel" not in site.activity_axes:
-            output = output.unsqueeze(leading)
-        output = output.unsqueeze(leading)  # the one velocity, 0
+            output = output.unsqueeze(-3)
+        if "velocity" not in site.activity_axes:
+            output = output.unsqueeze(leading)  # the one velocity, 0
     return output

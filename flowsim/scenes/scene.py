@@ -9,6 +9,7 @@ rendered block by block while a stimulus file is written, batch by batch where a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,9 +118,7 @@ def stimulus(
     for name, (over, of_all, unit, long_name) in truth.items():
         coords[name] = (over, of_all, {"units": unit, "long_name": long_name})
     if flows is not None:
-        rendered = da.stack(
-            [rendered.map_blocks(_transported, Flow(group, v), dtype=np.float32) for v in flows]
-        )
+        rendered = transports(rendered, group, flows)
         dims = ("flow", *dims)
         coords |= velocity_coords("flow", group, flows)
     attrs = {"flow_group": group.name, "scene": json.dumps(scene.settings)}
@@ -131,10 +130,22 @@ def truth_value(is_so: np.ndarray, description: str) -> tuple[tuple[str, ...], n
     return ("trial",), is_so.astype(np.int8), "", description
 
 
+def transports(frames: da.Array, group: FlowGroup, flows: Sequence[Velocity]) -> da.Array:
+    """Frames (trial, time, y, x), in blocks of trials, moved along each flow: (flow, trial, time, y, x).
+
+    They are limited to [0, 1], where interpolation overshoots.
+    """
+    return da.stack([frames.map_blocks(_transported, Flow(group, v), dtype=frames.dtype) for v in flows])
+
+
+def trials_of_block(trial_shape: Sequence[int]) -> int:
+    """How many trials (time, y, x) are in a block of about `BLOCK_BYTES`."""
+    return max(1, BLOCK_BYTES // (4 * math.prod(trial_shape)))
+
+
 def _lazily_rendered(scene: Scene, render: Render) -> da.Array:
     """Frames (trial, time, y, x) of a scene, rendered in blocks of trials when they are read."""
-    trial_bytes = 4 * scene.frames * scene.frame_shape[0] * scene.frame_shape[1]
-    trials_at_once = max(1, BLOCK_BYTES // trial_bytes)
+    trials_at_once = trials_of_block((scene.frames, *scene.frame_shape))
     blocks = []
     for first in range(0, len(scene), trials_at_once):
         part = scene.part(slice(first, first + trials_at_once))

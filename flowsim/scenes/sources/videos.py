@@ -76,8 +76,8 @@ class DamagedVideo(Exception):
     """A video cannot be decoded completely; the message says why."""
 
 
-def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
-    """All frames of a video, (time, y, x) in uint8.
+def grey_frames(video: Path) -> list[np.ndarray]:
+    """All frames of a video as they are, each (y, x) in uint8.
 
     Raises
     ------
@@ -108,7 +108,12 @@ def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
         raise DamagedVideo(error.strerror or type(error).__name__) from None
     if not frames or len(frames) < promised:
         raise DamagedVideo(f"it ends after {len(frames)} of {promised} frames")
-    pictures = np.stack(frames).astype(np.float32)
+    return frames
+
+
+def grey(video: Path, frame_shape: tuple[int, int]) -> np.ndarray:
+    """All frames of a video in one size, (time, y, x) in uint8; see `grey_frames`."""
+    pictures = np.stack(grey_frames(video)).astype(np.float32)
     rows = area_shares(pictures.shape[1], frame_shape[0])
     columns = area_shares(pictures.shape[2], frame_shape[1])
     mean = np.tensordot(np.tensordot(pictures, columns, (2, 1)), rows, (1, 1))  # (time, x, y)
