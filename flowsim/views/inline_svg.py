@@ -1,4 +1,4 @@
-"""Figures as part of a page: SVG that a screen reader can name, that scales, and whose names clash with none."""
+"""Figures as part of a page: SVG that a screen reader can name, that scales, and whose ids are its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def inlined(svg: str, name: str, title: str, description: str) -> str:
     opening = opening.replace(
         "<svg", f'<svg role="img" aria-labelledby="{name}-title" aria-describedby="{name}-desc"', 1
     )
-    named = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    named = (
+        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    )
     return opening + named + _shorter(rest)
 
 

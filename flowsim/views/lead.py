@@ -43,7 +43,7 @@ class Difference:
 
 
 def strip(found: Sequence[Difference]) -> list[Difference]:
-    """At most `MOST` differences: of each analysis, in the order of the experiment, the one least like luck."""
+    """At most `MOST` differences: of each analysis, in the order of the experiment, the least like luck."""
     by_analysis: dict[str, Difference] = {}
     for one in found:
         known = by_analysis.get(one.analysis)
@@ -75,10 +75,18 @@ def sentence(found: Sequence[Difference], reference: str, others: Sequence[str],
         said = [f"{side} in {n}" for side, n in (("worse", worse), ("better", better)) if n]
         alike.setdefault(" and ".join(said), []).append(network)
     parts = [
-        f"{enumerated(names)} {'is' if len(names) == 1 else 'are'} {said}" for said, names in alike.items() if said
+        f"{enumerated(names)} {'is' if len(names) == 1 else 'are'} {said}"
+        for said, names in alike.items()
+        if said
     ]
     same = alike.get("", [])
     if not parts:
-        return f"No network differs from {reference}, the reference, beyond the luck of seeds, in any of {quantities} quantities."
+        return (
+            f"No network differs from {reference}, the reference, beyond the luck of seeds, in any of "
+            f"{quantities} quantities."
+        )
     ending = f"; {enumerated(same)} cannot be told from it" if same else ""
-    return f"Compared with {reference}, the reference, {enumerated(parts)} of {quantities} quantities{ending}, beyond the luck of seeds."
+    return (
+        f"Compared with {reference}, the reference, {enumerated(parts)} of {quantities} quantities{ending}, "
+        "beyond the luck of seeds."
+    )

@@ -1,4 +1,4 @@
-"""The paragraph of methods that a paper needs, from the experiment and from what its files say of themselves."""
+"""The paragraph of methods that a paper needs, from an experiment and from what its files say."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def methods(experiment: Experiment, networks: Sequence[NetworkRow], provenance: 
         _stimulus(experiment),
         _networks(networks),
         _training(experiment),
-        "Networks are compared over seeds: differences of means, or ratios of geometric means where errors differ "
-        "by factors, with Welch's intervals (1947), paired from five common seeds on; p-values and intervals of "
+        "Networks are compared over seeds: differences of means, or ratios of geometric means where errors "
+        "differ by factors, with Welch's intervals (1947), paired from five common seeds on; p-values and intervals of "
         "all comparisons together are corrected by Holm's procedure (1979).",
         _software(versions, provenance["commits"]),
     ]
@@ -82,7 +82,9 @@ def _stimulus(experiment: Experiment) -> str:
         if (own := getattr(block, split))
     )
     what = _first_sentence(_documentation("stimuli", block.family))
-    return f"Stimuli are of the family {block.family} ({what}), with {settings or 'its defaults'}. {by_split}."
+    return (
+        f"Stimuli are of the family {block.family} ({what}), with {settings or 'its defaults'}. {by_split}."
+    )
 
 
 def _networks(rows: Sequence[NetworkRow]) -> str:

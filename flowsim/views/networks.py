@@ -37,7 +37,7 @@ class NetworkRow:
 
 
 def network_rows(experiment: Experiment, recordings: dict[str, list[Path]]) -> list[NetworkRow]:
-    """A row for each network, from what its recordings (of all its seeds and splits) say."""
+    """A row for each network, from what its recordings (one of each seed) say."""
     return [_row(experiment, name, paths) for name, paths in recordings.items()]
 
 
@@ -57,7 +57,9 @@ def _row(experiment: Experiment, name: str, paths: Sequence[Path]) -> NetworkRow
         model=str(experiment.networks[name].get("model", "")),
         velocities=velocities,
         velocity_count=count,
-        law=str(with_state.state.attrs.get("law", "")) if with_state is not None and "state" in with_state else "",
+        law=str(with_state.state.attrs.get("law", ""))
+        if with_state is not None and "state" in with_state
+        else "",
         parameters=int(attrs.get("parameters", 0)),
         sequences=train_block(experiment, name).sequences,
         minutes=float(np.mean(known)) / 60 if known else float("nan"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ import xarray as xr
 from flowsim.files import coordinates, netcdf
 from flowsim.flows.flow import Flow
 
-BYTES = 350_000
-"""Pixels of all pictures of one split at most; trials, then times, are left out until they are fewer. A page
-has at most three such splits, and PNG and base 64 together leave less than a byte and a third of each.
-"""
+PIXELS = 1_500_000
+"""Of all pictures of one split at most; trials, then times, are left out until they are fewer."""
+BYTES = 450_000
+"""Of one split in the page at most, in the same way: a page has four at most."""
 TRIALS = 6
 """Trials of a split at most."""
 CHANNELS = 4
@@ -54,11 +55,22 @@ def scene(title: str, recordings: Mapping[str, Path]) -> dict[str, Any]:
         ``networks``, its ``name``, ``known`` (time), ``prediction``, ``mse`` (flow, trial, time) and ``state``;
         None for what was not recorded.
     """
-    opened = {
-        name: netcdf.read(path, "recording") for name, path in list(recordings.items())[:NETWORKS]
-    }
-    first = next(iter(opened.values()))
+    opened = {name: netcdf.read(path, "recording") for name, path in list(recordings.items())[:NETWORKS]}
     trials, times = _kept(list(opened.values()))
+    while True:
+        made = _scene(title, opened, trials, times)
+        size = len(json.dumps(made))
+        if size <= BYTES or (len(trials), times) == (1, 1):
+            return made
+        if len(trials) > 1:
+            trials = trials[: max(1, int(len(trials) * BYTES / size))]
+        else:
+            times = max(1, min(times - 1, int(times * BYTES / size)))
+
+
+def _scene(title: str, opened: Mapping[str, xr.Dataset], trials: list[int], times: int) -> dict[str, Any]:
+    """`scene` of some trials and times."""
+    first = next(iter(opened.values()))
     few = {name: recording.isel(trial=trials, time=slice(times)) for name, recording in opened.items()}
     frames = next(iter(few.values())).frames.values
     flows = coordinates.flows(first)
@@ -74,11 +86,11 @@ def scene(title: str, recordings: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _kept(recordings: Sequence[xr.Dataset]) -> tuple[list[int], int]:
-    """Trials, those whose objects rest in the reference first, and how many times fit into `BYTES`."""
+    """Trials, those whose objects rest in the reference first, and how many times fit into `PIXELS`."""
     first = recordings[0]
     order = np.argsort(~_resting(first), kind="stable").tolist()
     trials, times = min(TRIALS, len(order)), first.sizes["time"]
-    while _pixels(recordings, trials, times) > BYTES and (trials, times) != (1, 1):
+    while _pixels(recordings, trials, times) > PIXELS and (trials, times) != (1, 1):
         trials, times = (trials - 1, times) if trials > 1 else (1, max(1, times - 1))
     return sorted(order[:trials]), times
 
@@ -114,9 +126,7 @@ def _flow_in_words(flow: Flow) -> str:
     return "at rest" if not any(flow.velocity) else flow.group.write(flow.velocity)
 
 
-def _network(
-    name: str, recording: xr.Dataset, frames: np.ndarray, flows: Sequence[Flow]
-) -> dict[str, Any]:
+def _network(name: str, recording: xr.Dataset, frames: np.ndarray, flows: Sequence[Flow]) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "prediction": None, "known": [], "mse": [], "state": None}
     if "prediction" in recording:
         predicted = recording.prediction.values

@@ -296,13 +296,13 @@ def _template() -> Template:
     """The template, with its style and scripts, which stand inside the page, as functions of their names."""
 
     def part(name: str) -> Markup:
-        return Markup(files("flowsim.views").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+        return Markup(files("flowsim.views").joinpath(name).read_text(encoding="utf-8"))
 
     environment = Environment(
         autoescape=select_autoescape(default_for_string=True), trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"part": part, "number": number, "capital": capital}
-    environment.filters["json"] = lambda value: Markup(json.dumps(value).replace("<", "\\u003c"))  # noqa: S704
+    environment.filters["json"] = lambda value: Markup(json.dumps(value).replace("<", "\\u003c"))
     return environment.from_string(part("report.html.j2"))
 
 
@@ -313,28 +313,33 @@ def read_by_analyses(experiment: Experiment) -> list[str]:
 
 
 def recordings_of(experiment: Experiment, results: Path) -> dict[str, list[Path]]:
-    """The recordings of all seeds of each network."""
+    """One recording of each seed of each network, with its states if any has."""
+    splits = _states_first(experiment)[:1]
     return {
         network: [
             results / "recordings" / run / f"{split}.h5"
             for run, (name, _) in runs(experiment).items()
             if name == network
-            for split in read_by_analyses(experiment)
+            for split in splits
         ]
         for network in experiment.networks
     }
 
 
-def scenes(experiment: Experiment, results: Path) -> list[dict[str, Any]]:
-    """What the player shows: each recorded split, the one with states first, by the first seed of networks."""
+def _states_first(experiment: Experiment) -> list[str]:
+    """Recorded splits, those with states first."""
     splits = read_by_analyses(experiment)
-    with_state = [split for split in splits if "state" in experiment.record[split].sites]
+    return sorted(splits, key=lambda split: "state" not in experiment.record[split].sites)
+
+
+def scenes(experiment: Experiment, results: Path) -> list[dict[str, Any]]:
+    """What the player shows: each recorded split, by the first seed of networks."""
     return [
         scene(
             f"{split}: {SCENES[split]}",
             {name: results / "recordings" / f"{name}-seed0" / f"{split}.h5" for name in experiment.networks},
         )
-        for split in dict.fromkeys([*with_state, *splits])
+        for split in _states_first(experiment)
     ]
 
 
@@ -568,8 +573,9 @@ def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[A
     """A comparison in words, with the interval that holds together with all others of the report."""
     found = _difference(("", label), values, network, numbers)
     low, high = number(found.low), number(found.high)
+    judgement = f"{'better' if found.better else 'worse'} than {networks_of(values)[0]}"
     return (
-        f"{capital(label)}: {network} is {'better' if found.better else 'worse'} than {networks_of(values)[0]}, "
+        f"{capital(label)}: {network} is {judgement}, "
         f"{sign(found.effect, found.ratio)}{number(found.effect)} ({low} to {high}, {numbers['n']} seeds)."
     )
 
