@@ -30,8 +30,9 @@ def by_velocity(results: xr.Dataset, variable: str, *, label: str, percent: bool
     """``variable`` by velocity: a heat map per network over two components, or lines over one.
 
     Velocities of training, ``trained`` of the results, have a white line around them, a grey ground behind
-    them, or, where velocities of two components are on no grid and are drawn as discs, a black edge. The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and
-    they show percent. Below heat maps stand the means over trained and other velocities of each seed,
+    them, or, where velocities of two components are on no grid and are drawn as discs, a black edge.
+    The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and they show
+    percent. Below heat maps stand the means over trained and other velocities of each seed,
     ``<variable>_trained`` and ``_novel``. A ``chance`` in the results is drawn as a dashed line. Means over
     seeds are geometric on the logarithmic scale, and arithmetic on the other.
     """

@@ -50,14 +50,15 @@ def methods(experiment: Experiment, networks: Sequence[NetworkRow], provenance: 
         _networks(networks),
         _training(experiment),
         "Networks are compared over seeds: differences of means, or ratios of geometric means where errors "
-        "differ by factors, with Welch's intervals (1947), paired from five common seeds on; p-values and intervals of "
-        "all comparisons together are corrected by Holm's procedure (1979).",
+        "differ by factors, with Welch's intervals (1947), paired from five common seeds on; p-values and "
+        "intervals of all comparisons together are corrected by Holm's procedure (1979).",
         _software(versions, provenance["commits"]),
     ]
     equations = {model: equation for model in models if (equation := _equation(model))}
     version = versions.get("flowsim", "")
     software = (
-        "@software{flowsim,\n  title = {flowsim: how latent states of recurrent networks transform under flows},\n"
+        "@software{flowsim,\n"
+        "  title = {flowsim: how latent states of recurrent networks transform under flows},\n"
         f"  author = {{{{The flowsim developers}}}},\n  version = {{{version}}},\n  year = {{2026}},\n}}"
     )
     return Methods([text for text in paragraphs if text], equations, f"{software}\n\n{PAPER}")
@@ -112,8 +113,8 @@ def _training(experiment: Experiment) -> str:
     ]
     also = "".join(f", {text}" for text in extra if text)
     return (
-        f"Each network {task}, and is trained on {train.sequences:,} sequences, {train.batch} at a time, with Adam "
-        f"(learning rate {number(train.learning_rate, 2)}, {train.schedule}; gradients no longer than "
+        f"Each network {task}, and is trained on {train.sequences:,} sequences, {train.batch} at a time, "
+        f"with Adam (learning rate {number(train.learning_rate, 2)}, {train.schedule}; gradients no longer than "
         f"{train.clip:g}){also}, from {experiment.seeds} seed{'' if experiment.seeds == 1 else 's'} each."
     )
 

@@ -88,7 +88,7 @@
     controls.channel.label.hidden = !most;
     if (scene.flows.length > 1) controls.flow.select.value = scene.flows.length - 1;
     slider.max = scene.times.length - 1;
-    slider.value = Math.min(slider.value, slider.max);
+    slider.value = slider.max;
     const off = new Set([...shown.querySelectorAll("input:not(:checked)")].map((input) => input.value));
     shown.replaceChildren(element("legend", {}, "networks"));
     networks.replaceChildren();
@@ -193,7 +193,7 @@
   const stage = document.getElementById("stimulus");
   if (!stage) return;
   const [canvas, button] = [stage.querySelector("canvas"), stage.querySelector("button")];
-  const { frames, trials, times } = scenes[0];
+  const { frames, trials, times } = scenes[Number(stage.dataset.scene)];
   const few = Math.min(trials.length, 4);
   let at = 0, moving = null;
   const show = async () => {

@@ -2,10 +2,10 @@
 
 Of each recorded split, a few trials are kept, all of one network's first seed: frames, what the network
 predicted of them, and maps of its most active state channels, as they are and carried back along the flow,
-psi_{-t}(u) h_t. Of a network with several velocities V it is the channel with v = u, and none is shown where V
-has no u; a network whose only velocity is 0 is shown with that one under every flow, as in the analysis
-`stabilised_maps`. Values become bytes, and bytes one PNG for each quantity, whose tiles are read by the page's
-script: a row of tiles for each (flow, trial, channel), a column for each time.
+psi_{-t}(u) h_t. Of a network with several velocities V it is the channel with v = u, and none is shown where
+V has no u; a network whose only velocity is 0 is shown with that one under every flow, as in the analysis
+`stabilised_maps`. Values become bytes, and bytes one PNG for each quantity, whose tiles the page's script
+reads: a row of tiles for each (flow, trial, channel), a column for each time.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def scene(title: str, recordings: Mapping[str, Path]) -> dict[str, Any]:
     -------
     dict
         ``times``, ``context``, names of ``flows`` and ``trials``, ``frames`` (a `Picture`) and, for each of
-        ``networks``, its ``name``, ``known`` (time), ``prediction``, ``mse`` (flow, trial, time) and ``state``;
-        None for what was not recorded.
+        ``networks``, its ``name``, ``prediction``, ``mse`` (flow, trial, time) and ``state``; None for what
+        was not recorded.
     """
     opened = {name: netcdf.read(path, "recording") for name, path in list(recordings.items())[:NETWORKS]}
     trials, times = _kept(list(opened.values()))
@@ -127,12 +127,10 @@ def _flow_in_words(flow: Flow) -> str:
 
 
 def _network(name: str, recording: xr.Dataset, frames: np.ndarray, flows: Sequence[Flow]) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, "prediction": None, "known": [], "mse": [], "state": None}
+    found: dict[str, Any] = {"name": name, "prediction": None, "mse": [], "state": None}
     if "prediction" in recording:
         predicted = recording.prediction.values
-        known = np.isfinite(predicted).all((0, 1, 3, 4))
         error = np.square(predicted - frames).mean((-2, -1))
-        found["known"] = known.tolist()
         found["prediction"] = picture(np.nan_to_num(predicted)[:, :, None], 0.0, 1.0)
         found["mse"] = [
             [[float(f"{e:.3g}") if np.isfinite(e) else None for e in trial] for trial in of_flow]

@@ -114,8 +114,8 @@ class Findings:
     """What the answers of all analyses say together.
 
     ``sentences`` are inferences: of ``comparisons`` with the reference, those that differ, which
-    ``differences`` has as numbers and ``lead`` sums up. ``exact`` only describes the seeds that were trained. ``best`` names the networks that are green, ``reference`` the one
-    that others are compared with.
+    ``differences`` has as numbers and ``lead`` sums up. ``exact`` only describes the seeds that were
+    trained. ``best`` names the networks that are green, ``reference`` the one that others are compared with.
     """
 
     sentences: list[str]
@@ -193,8 +193,8 @@ class EffectTable:
 
 @dataclass(frozen=True)
 class Section:
-    """One analysis: its question, its numbers by network, its figure (an SVG element), ``wide`` or one column, and the
-    ``command`` that draws it again.
+    """One analysis: its question, its numbers by network, its figure (an SVG element), ``wide`` or one
+    column, and the ``command`` that draws it again.
     """
 
     name: str
