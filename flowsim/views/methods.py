@@ -114,8 +114,8 @@ def _training(experiment: Experiment) -> str:
     also = "".join(f", {text}" for text in extra if text)
     return (
         f"Each network {task}, and is trained on {train.sequences:,} sequences, {train.batch} at a time, "
-        f"with Adam (learning rate {number(train.learning_rate, 2)}, {train.schedule}; gradients no longer than "
-        f"{train.clip:g}){also}, from {experiment.seeds} seed{'' if experiment.seeds == 1 else 's'} each."
+        f"with Adam (learning rate {number(train.learning_rate, 2)}, {train.schedule}; gradients no longer "
+        f"than {train.clip:g}){also}, from {experiment.seeds} seed{'' if experiment.seeds == 1 else 's'} each."
     )
 
 

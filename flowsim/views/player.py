@@ -168,8 +168,8 @@ def _maps(recording: xr.Dataset, flows: Sequence[Flow]) -> dict[str, Any] | None
     return {
         "channels": channels.tolist(),
         "has": [index is not None for index in which],
-        "raw": picture(np.moveaxis(raw, 3, 2), low, most),
-        "carried": picture(np.moveaxis(carried, 3, 2), low, most),
+        "raw": picture(raw, low, most),
+        "carried": picture(carried, low, most),
     }
 
 

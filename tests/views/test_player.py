@@ -25,7 +25,7 @@ def recording(path, velocities, trials=3, times=4, noise=0.0):
         [np.stack([np.roll(image, int(t * vx), -1) for t in range(times)], 1) for _, vx in FLOWS]
     )
     state = np.repeat(frames[:, :, :, None, None], len(velocities), 3)
-    state = np.repeat(state, 5, 4) * np.arange(5)[:, None, None] + noise * rng.random((6, 6))
+    state = np.repeat(state, 5, 4) * np.arange(5)[:, None, None] + noise * rng.random(state.shape)
     prediction = frames.copy()
     prediction[:, :, 0] = np.nan
     over = ("flow", "trial", "time")
@@ -82,7 +82,7 @@ def test_a_flow_without_a_velocity_channel_has_no_map(tmp_path):
 
 def test_trials_and_times_are_left_out_where_there_are_too_many(tmp_path, monkeypatch):
     path = recording(tmp_path / "a.h5", FLOWS, noise=1.0)
-    monkeypatch.setattr(player, "BYTES", 6000)
+    monkeypatch.setattr(player, "BYTES", 3000)
     shown = scene("probe", {"a": path})
     assert len(shown["trials"]) < 3
     monkeypatch.setattr(player, "PIXELS", 1)
