@@ -32,7 +32,7 @@ MAY_IMPORT = {
         *("network", "training", "recording"),
     },
     "views": {
-        *("errors", "ideas", "specification", "effects", "files", "figures"),
+        *("errors", "ideas", "specification", "effects", "files", "figures", "flows"),
         *("network", "training", "experiment", "scenes"),
     },
     "stimuli": {"errors", "flows", "scenes", "specification", "splits"},
