@@ -15,7 +15,7 @@ def drawing(tmp_path):
 
 def test_a_figure_is_named_scales_and_clashes_with_none(tmp_path):
     svg = drawing(tmp_path)
-    one, two = (inlined(svg, name, "A < B?", "what \"it\" shows") for name in ("one", "two"))
+    one, two = (inlined(svg, name, "A < B?", 'what "it" shows') for name in ("one", "two"))
     root = ElementTree.fromstring(one.replace("xlink:href", "href"))
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     others = [e.get("id") for e in ElementTree.fromstring(two.replace("xlink:href", "href")).iter()]

@@ -36,7 +36,9 @@ def section(folder, i):
     answer = values(attrs=attrs, a=[0.3, 0.4], b=[0.1, 0.12])
     rows = [summary_row("test MSE", answer, ["a", "b"], ["b"] if i else [])]
     table = effect_table("test MSE", answer, ["a", "b"], 3)
-    return Section(f"part{i}", f"Question {i}?", "What it shows.", rows, [table], "", ["a", "b"], {}, {}, svg, "x")
+    return Section(
+        f"part{i}", f"Question {i}?", "What it shows.", rows, [table], "", ["a", "b"], {}, {}, svg, "x"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,9 @@ def report(tmp_path_factory):
         robust=5,
         standardised=4,
         provenance={"commits": ["abc"], "versions": [{"torch": "2"}], "checksums": {"x.h5": "f" * 64}},
-        methods=Methods(["Networks are trained."], {"fernn": "h = relu(" + "x + " * 40 + "1)"}, "@article{x}"),
+        methods=Methods(
+            ["Networks are trained."], {"fernn": "h = relu(" + "x + " * 40 + "1)"}, "@article{x}"
+        ),
         scenes=[scene("probe: flows", paths), scene("test: frames", paths)],
         specification="title: A test",
         rules=[{"rule": "train", "jobs": 2, "seconds": "40", "longest": "30", "memory": "300"}],
@@ -181,7 +185,9 @@ def test_sections_fold_and_a_link_opens_them(opened):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
 def test_axe_finds_nothing(opened, width, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing")
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing"
+    )
     page = opened(width, scheme)
     page.get_by_role("button", name="Open all sections").click()
     found = axe.Axe().run(page)
@@ -196,4 +202,6 @@ def test_print_opens_sections_and_keeps_headings_with_figures(opened):
     assert not page.locator("nav").is_visible()
     kept = page.locator("section").evaluate_all("all => all.map(one => getComputedStyle(one).breakInside)")
     assert kept == ["avoid"] * SECTIONS
-    assert np.all([box["width"] <= 1280 for box in (one.bounding_box() for one in page.locator(".drawn").all())])
+    assert np.all(
+        [box["width"] <= 1280 for box in (one.bounding_box() for one in page.locator(".drawn").all())]
+    )

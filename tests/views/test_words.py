@@ -6,7 +6,11 @@ from flowsim.views.words import capital, enumerated, seeds_in_words, sign
 
 
 def test_names_and_signs():
-    assert [enumerated(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert [enumerated(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
     assert (capital("mse of a"), capital("")) == ("Mse of a", "")
     assert (sign(2, True), sign(2, False), sign(-2, False)) == ("\N{MULTIPLICATION SIGN} ", "+", "")
 
