@@ -112,10 +112,11 @@ def _training(experiment: Experiment) -> str:
         else "",
     ]
     also = "".join(f", {text}" for text in extra if text)
+    seeds = "seed" if experiment.seeds == 1 else "seeds"
     return (
         f"Each network {task}, and is trained on {train.sequences:,} sequences, {train.batch} at a time, "
         f"with Adam (learning rate {number(train.learning_rate, 2)}, {train.schedule}; gradients no longer "
-        f"than {train.clip:g}){also}, from {experiment.seeds} seed{'' if experiment.seeds == 1 else 's'} each."
+        f"than {train.clip:g}){also}, from {experiment.seeds} {seeds} each."
     )
 
 
