@@ -51,7 +51,8 @@ READING = (
     "right are the chance level, the error if the law is told another trial: from there on it says nothing "
     "about a trial. Mean over the flows that the law covers; thin lines are seeds. Below, in the same "
     "colours, the share of velocity channels to which the law applies (coverage), mean over moving flows. "
-    "A law with coverage 0 has no error, and errors below 1e-9 are drawn at 1e-9. In the opening table a law "
+    "A law with coverage 0 has no error, and errors below 1e-8, which are rounding, are "
+    "drawn at 0. In the opening table a law "
     "applies if it covers a channel under every moving flow, and has no worst error otherwise."
 )
 FLOOR = 1e-9
@@ -293,17 +294,23 @@ def _draw_error(ax: Axes, of_law: xr.Dataset, left: bool, bottom: bool) -> None:
     """Error of one law over time, with marks at its chance level; labels where the axis is on the left or at
     the bottom.
     """
-    plot.lines(of_law.assign(error=of_law.error.clip(min=FLOOR)), "error", "time", ax)
+    plot.lines(
+        of_law.assign(error=of_law.error.where(~(of_law.error < 10 * FLOOR), FLOOR)), "error", "time", ax
+    )
     beside = ax.get_yaxis_transform()
     for _, colour, runs in panels.each_network(of_law):
         level = float(runs.error_chance.mean())
         ax.plot([0.97, 1.03], [level, level], color=colour, lw=2, transform=beside, clip_on=False)
     ax.set(
         yscale="log",
-        ylim=(FLOOR / 2, 5),
+        ylim=(FLOOR / 3, 5),
         xlabel="frame" if bottom else "",
         ylabel="relative error" if left else "",
     )
+    ax.set_yticks([FLOOR, 1e-6, 1e-3, 1], ["0", "$10^{-6}$", "$10^{-3}$", "1"])
+    ax.minorticks_off()
+    ax.axhline(FLOOR * 10, color="0.8", lw=0.6, ls=":")  # below it, the axis goes to 0
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title(str(of_law.law.values), fontsize=8)
     ax.tick_params(labelleft=left, labelbottom=bottom)
 

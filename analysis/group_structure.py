@@ -401,7 +401,7 @@ def _draw_phases(part: SubFigure, results: xr.Dataset) -> None:
     for ax, (name, colour, runs) in zip(axes, panels.each_network(linear), strict=True):
         size = (runs.weight / runs.weight.max("mode")).fillna(0).broadcast_like(runs.phase)
         ax.plot(half_turn, half_turn, color="0.7", lw=0.8)
-        ax.scatter(runs.expected, runs.phase, s=12 * size, color=colour, alpha=0.5, lw=0)
+        ax.scatter(runs.expected, runs.phase, s=12 * size, color=colour, alpha=0.5, lw=0, rasterized=True)
         ax.set_xticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
         ax.set_yticks([-np.pi, 0, np.pi], ["-π", "0", "π"])
         ax.set_title(name, color=colour, fontweight="bold")

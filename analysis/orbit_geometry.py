@@ -451,7 +451,7 @@ def _draw_key(ax: Axes, results: xr.Dataset) -> None:
     ax.scatter(velocity.real, velocity.imag, c=_colours(velocity), s=14, lw=0.4, edgecolor="black")
     ax.set(xticks=[], yticks=[], aspect="equal" if velocity.imag.any() else "auto", anchor="C")
     ax.margins(0.2)
-    ax.set_xlabel("velocity of the flow, as displayed", fontsize=7)
+    ax.set_xlabel(f"velocity of the flow, {coordinates.group(results, 'flow').plane_label}", fontsize=7)
     ax.spines[:].set_visible(False)
 
 

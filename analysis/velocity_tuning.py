@@ -338,8 +338,11 @@ def figure(results: xr.Dataset) -> Figure:
             if column >= len(units):
                 _draw_no_example(ax, len(units))
                 continue
+            group = coordinates.group(runs, "flow")
             _draw_curve(ax, units[column])
-            ax.set_xlabel(coordinates.group(runs, "flow").plane_label if last else "", fontsize=8)
+            ax.set_xlabel(group.plane_label if last else "", fontsize=8)
+            if -1j in group.plane and bool(units[column].up.any()):
+                ax.yaxis.set_major_formatter(lambda up, _: f"{-up or 0:g}")  # positive is down
             ax.tick_params(labelsize=7, labelbottom=last)
         _draw_directions(fig.add_subplot(grid[row, EXAMPLES], projection="polar"), runs, colour)
         ax = fig.add_subplot(grid[row, EXAMPLES + 1])
@@ -401,12 +404,16 @@ def _draw_curve(ax: Axes, unit: xr.Dataset) -> None:
 
 
 def _draw_plane(ax: Axes, right: np.ndarray, up: np.ndarray, response: np.ndarray) -> None:
-    """A response to each flow as a map of the plane; velocities that no flow has stay blank."""
+    """A response to each flow as a map of the plane, or as a disc where velocities are on no grid."""
+    ax.set_aspect("equal")
+    if len(np.unique(right.round(9))) * len(np.unique(up.round(9))) > len(response):
+        ax.scatter(right, up, c=response, s=110, cmap="viridis", lw=0)
+        ax.margins(0.2)
+        return
     columns, column = np.unique(right.round(9), return_inverse=True)
     rows, row = np.unique(up.round(9), return_inverse=True)
     cells = np.full((len(rows), len(columns)), np.nan)
     cells[row, column] = response
-    ax.set_aspect("equal")
     ax.pcolormesh(columns, rows, cells, shading="nearest", cmap="viridis")
 
 

@@ -33,7 +33,7 @@ MAY_IMPORT = {
         *("network", "training", "recording", "flows", "docstrings"),
     },
     "views": {
-        *("errors", "ideas", "specification", "effects", "files", "figures"),
+        *("errors", "ideas", "specification", "effects", "files", "figures", "flows"),
         *("network", "training", "experiment", "scenes", "docstrings", "__version__"),
     },
     "pipeline": {

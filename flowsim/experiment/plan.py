@@ -19,7 +19,11 @@ from flowsim.files.provenance import checksum
 from flowsim.splits import SEEDS
 from flowsim.training.devices import pick_device
 
-TEMPLATE = Path(__file__).parents[1] / "views" / "report.html.j2"
+PAGE = [
+    Path(__file__).parents[1] / "views" / name
+    for name in ("report.html.j2", "report.css", "report.js", "player.js")
+]
+"""What a report is made of besides code."""
 
 Jobs = dict[str, dict[str, Any]]
 """The jobs of one stage by name, as plain values."""
@@ -42,7 +46,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
         "runs": training_jobs(experiment),
         "recordings": recording_jobs(experiment),
         "analyses": analysis_jobs(experiment),
-        "report": code_hash("flowsim.views.report") + checksum(TEMPLATE)[:16],
+        "report": code_hash("flowsim.views.report") + "".join(checksum(path)[:16] for path in PAGE),
     }
 
 

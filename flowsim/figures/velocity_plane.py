@@ -29,9 +29,10 @@ def components_of(results: xr.Dataset, variable: str) -> list[str]:
 def by_velocity(results: xr.Dataset, variable: str, *, label: str, percent: bool = False) -> Figure:
     """``variable`` by velocity: a heat map per network over two components, or lines over one.
 
-    Velocities of training, ``trained`` of the results, have a white line around them, or a grey ground behind
-    them. The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and
-    they show percent. Below heat maps stand the means over trained and other velocities of each seed,
+    Velocities of training, ``trained`` of the results, have a white line around them, a grey ground behind
+    them, or, where velocities of two components are on no grid and are drawn as discs, a black edge.
+    The scale is logarithmic and cells show thousandths, or with ``percent`` it goes from 0 to 1 and they show
+    percent. Below heat maps stand the means over trained and other velocities of each seed,
     ``<variable>_trained`` and ``_novel``. A ``chance`` in the results is drawn as a dashed line. Means over
     seeds are geometric on the logarithmic scale, and arithmetic on the other.
     """
@@ -96,10 +97,15 @@ def _planes(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str
     below = fig.add_subplot(axes[0, 0].get_gridspec()[-1, :])
     for ax in [*axes[-1], *axes[:-1].flat[len(names) :]]:
         ax.remove()
-    few = inside.sizes[horizontal] <= FEW
+    on_grid = bool(mean.notnull().any("network").all())
+    few = inside.sizes[horizontal] <= FEW and on_grid
     for i, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
         cells = mean.sel(network=name).transpose(vertical, horizontal)
-        _heat_map(cells, inside.transpose(vertical, horizontal).values, norm, ax, percent, few, down)
+        within = inside.transpose(vertical, horizontal).values
+        if on_grid:
+            _heat_map(cells, within, norm, ax, percent, few, down)
+        else:
+            _discs(cells, within, norm, ax, down)
         ax.set_title(name, fontsize=8 if down == 1 else 6.5)
         ax.tick_params(
             labelsize=7 if few else 8,
@@ -145,6 +151,26 @@ def _heat_map(
     ax.hlines(*_edges(inside), color="white", lw=2)
     ax.vlines(*_edges(inside.T), color="white", lw=2)
     ax.set(xlabel="", ylabel="")
+
+
+def _discs(cells: xr.DataArray, inside: np.ndarray, norm: Normalize, ax: Axes, down: int) -> None:
+    """A disc at each velocity of one network, where velocities are on no grid, such as eight directions;
+    positive is down, as in heat maps. Those of training have a black edge.
+    """
+    rows, columns = np.nonzero(cells.notnull().values)
+    vertical, horizontal = (cells[str(dim)].values for dim in cells.dims)
+    ax.scatter(
+        horizontal[columns],
+        vertical[rows],
+        c=cells.values[rows, columns],
+        s=90 if down == 1 else 40,
+        norm=norm,
+        cmap="viridis",
+        edgecolor=["black" if inside[at] == 1 else "none" for at in zip(rows, columns, strict=True)],
+    )
+    ax.set_aspect("equal")
+    ax.margins(0.2)
+    ax.invert_yaxis()
 
 
 def _scale_of_means(ax: Axes, label: str, percent: bool) -> None:

@@ -116,7 +116,10 @@ class FlowGroup(ABC):
     def plane_label(self) -> str:
         """What to write beside velocities that are drawn in a plane."""
         if len(self.components) > 1 and self.shares_unit:
-            return f"→ and ↑ ({self.units[0]})"
+            arrows = {1: "→", -1: "←", 1j: "↑", -1j: "↓"}
+            placed = sorted(zip(self.components, self.plane, strict=True), key=lambda one: abs(one[1].imag))
+            words = " and ".join(f"{component} {arrows[direction]}" for component, direction in placed)
+            return f"{words} ({self.units[0]})"
         return "velocity"
 
     def velocity(self, value: float | Sequence[float]) -> Velocity:

@@ -4,9 +4,9 @@ from.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jinja2 import Environment, select_autoescape
+from jinja2 import Environment, Template, select_autoescape
+from markupsafe import Markup
 
 from flowsim import ideas
 from flowsim.effects import (
@@ -38,7 +39,14 @@ from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
 from flowsim.files.atomic import existing, whole
 from flowsim.files.results import answers_of, every_run, side_by_side
+from flowsim.views.dots import Dots, dots_of
+from flowsim.views.inline_svg import inlined, width_in_inches
+from flowsim.views.lead import Difference, sentence, strip
+from flowsim.views.methods import methods
+from flowsim.views.networks import network_rows
+from flowsim.views.player import scene
 from flowsim.views.unlearned import Compared, compared
+from flowsim.views.words import TIMES, capital, enumerated, number, seeds_in_words, sign
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 """What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only
@@ -50,32 +58,52 @@ CLEARLY_NOT_EXACT = 1e-6
 """Values from here on are no rounding."""
 SEEDS_SHOWN = 3
 """Up to so many seeds, their values are shown, and from there on an interval or range."""
-TIMES = "\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
-"""Before a ratio that stands in a sentence."""
 LARGEST_RATIO = 1000
 """A ratio of which no more is said than that it is larger."""
+OPEN_SECTIONS = 4
+"""Sections that are not folded, the first ones."""
+COLUMN_INCHES = 4.5
+"""A figure up to this width was drawn for one column."""
+SCENES = {
+    "probe": "one still or moving image under several flows",
+    "test": "frames seen, then predicted",
+    "sweep": "velocities one by one, seen, then predicted",
+    "control": "the same trials with motion taken out",
+}
+"""What is recorded in each split, as the player says it."""
 ERRORS = 1 - LEVEL
 """Share of reports on equal networks in which a sentence may stand, and in which a network may be green."""
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """One network in the opening table: its mean and ``seeds``, with their number where some have no value;
-    ``best`` if it differs from all others.
+    """One network in a table: its mean and ``seeds``, with their number where some have no value; ``dots``
+    where they are two or three; ``best`` if it differs from all others; ``value``, the mean as it sorts.
     """
 
     text: str
     seeds: str
     best: bool
+    dots: Dots | None = None
+    value: float = math.nan
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One quantity in the opening table; ``note`` says which mean it is, what is chance, what baselines."""
+    """One quantity in a table; ``note`` says which mean it is, what is chance, what baselines, and ``bars``
+    has the latter by name. ``judged``: one side is better.
+    """
 
     label: str
     note: str
     cells: list[TableCell]
+    bars: dict[str, float]
+    judged: bool
+    geometric: bool
+
+    def bar(self, name: str) -> str:
+        """What is reached without learning, "" where nothing of this name is known."""
+        return number(self.bars[name]) if name in self.bars else ""
 
 
 Key = tuple[str, str]
@@ -86,9 +114,9 @@ Key = tuple[str, str]
 class Findings:
     """What the answers of all analyses say together.
 
-    ``sentences`` are inferences: of ``comparisons`` with the reference, those that differ. ``exact`` only
-    describes the seeds that were trained. ``best`` names the networks that are green, ``reference`` the one
-    that others are compared with.
+    ``sentences`` are inferences: of ``comparisons`` with the reference, those that differ, which
+    ``differences`` has as numbers and ``lead`` sums up. ``exact`` only describes the seeds that were
+    trained. ``best`` names the networks that are green, ``reference`` the one that others are compared with.
     """
 
     sentences: list[str]
@@ -96,6 +124,13 @@ class Findings:
     comparisons: int
     best: dict[Key, list[str]]
     reference: str
+    differences: list[Difference]
+    lead: str
+
+    @property
+    def strip(self) -> list[Difference]:
+        """The numbers that a report opens with."""
+        return strip(self.differences)
 
 
 @dataclass(frozen=True)
@@ -119,6 +154,12 @@ class Estimate:
     value: str = ""
     interval: str = ""
 
+    @property
+    def sort_key(self) -> str:
+        """The number alone; "" where there is none."""
+        found = re.search(r"-?[\d.,]+(?:e[-+]?\d+)?$", self.value)
+        return found[0].replace(",", "") if found else ""
+
 
 @dataclass(frozen=True)
 class EffectRow:
@@ -134,6 +175,7 @@ class EffectRow:
     middle: Estimate
     effect: Estimate
     g: Estimate
+    dots: Dots | None = None
 
     def cells(self, columns: Collection[str]) -> list[Estimate]:
         """Those of the named columns, of a section's `columns`."""
@@ -152,7 +194,9 @@ class EffectTable:
 
 @dataclass(frozen=True)
 class Section:
-    """One analysis: its question, its numbers by network, its figure (SVG in base 64)."""
+    """One analysis: its question, its numbers by network, its figure (an SVG element), ``wide`` or one
+    column, and the ``command`` that draws it again.
+    """
 
     name: str
     question: str
@@ -164,6 +208,13 @@ class Section:
     partial: dict[str, str]
     refused: dict[str, str]
     figure: str
+    command: str = ""
+    wide: bool = True
+
+    @property
+    def bars(self) -> list[str]:
+        """Names of what is reached without learning in any quantity."""
+        return names_of_bars(self.rows)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -209,27 +260,85 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
     sections = [
         _section(name, names, answers, found, results, broken.get(name, "")) for name, names in every.items()
     ]
-    template = files("flowsim.views").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=select_autoescape(default_for_string=True))
-    html = environment.from_string(template).render(
+    provenance = collected_provenance(experiment, results)
+    recordings = recordings_of(experiment, results)
+    networks = network_rows(experiment, recordings)
+    rows = [row for section in sections for row in section.rows if row.judged]
+    html = _template().render(
         title=experiment.title,
         name=Path(experiment_file).stem,
         networks=sections[0].networks if sections else list(experiment.networks),
+        network_rows=networks,
         partial=sections[0].partial if sections else {},
         seeds=experiment.seeds,
         sections=sections,
+        bars=names_of_bars(rows),
         found=found,
         unlearned=against_unlearned(answers),
         seeds_shown=SEEDS_SHOWN,
         robust=ROBUST,
         standardised=STANDARDISED,
-        provenance=collected_provenance(experiment, results),
+        provenance=provenance,
+        methods=methods(experiment, networks, provenance),
+        scenes=scenes(experiment, results),
         specification=Path(experiment_file).read_text(encoding="utf-8"),
         rules=benchmarks(results / "benchmarks", runs(experiment)),
+        open_sections=OPEN_SECTIONS,
         date=date.today().isoformat(),
     )
     with whole(into) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _template() -> Template:
+    """The template, with its style and scripts, which stand inside the page, as functions of their names."""
+
+    def part(name: str) -> Markup:
+        return Markup(files("flowsim.views").joinpath(name).read_text(encoding="utf-8"))
+
+    environment = Environment(
+        autoescape=select_autoescape(default_for_string=True), trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {"part": part, "number": number, "capital": capital}
+    environment.filters["json"] = lambda value: Markup(json.dumps(value).replace("<", "\\u003c"))
+    return environment.from_string(part("report.html.j2"))
+
+
+def read_by_analyses(experiment: Experiment) -> list[str]:
+    """Recorded splits that an analysis reads: no job makes any other."""
+    needed = {ideas.load("analysis", name).READS for name in experiment.analyse}
+    return [split for split in experiment.record if split in needed]
+
+
+def recordings_of(experiment: Experiment, results: Path) -> dict[str, list[Path]]:
+    """One recording of each seed of each network, with its states if any has."""
+    splits = _states_first(experiment)[:1]
+    return {
+        network: [
+            results / "recordings" / run / f"{split}.h5"
+            for run, (name, _) in runs(experiment).items()
+            if name == network
+            for split in splits
+        ]
+        for network in experiment.networks
+    }
+
+
+def _states_first(experiment: Experiment) -> list[str]:
+    """Recorded splits, those with states first."""
+    splits = read_by_analyses(experiment)
+    return sorted(splits, key=lambda split: "state" not in experiment.record[split].sites)
+
+
+def scenes(experiment: Experiment, results: Path) -> list[dict[str, Any]]:
+    """What the player shows: each recorded split, by the first seed of networks."""
+    return [
+        scene(
+            f"{split}: {SCENES[split]}",
+            {name: results / "recordings" / f"{name}-seed0" / f"{split}.h5" for name in experiment.networks},
+        )
+        for split in _states_first(experiment)
+    ]
 
 
 def _every_answer(
@@ -299,7 +408,7 @@ def _section(
     networks = networks_of(every)
     own = {label: values for (of_analysis, label), values in answers.items() if of_analysis == name}
     data = existing(results / "figures" / f"{name}.csv", "the data of a figure")
-    picture = existing(results / "figures" / f"{name}.svg", "a figure").read_bytes()
+    picture = existing(results / "figures" / f"{name}.svg", "a figure").read_text(encoding="utf-8")
     partial, refused = (
         {str(run): str(text) for run, text in zip(every.run.values, every[of].values, strict=True) if text}
         for of in ("partial", "refused")
@@ -317,7 +426,10 @@ def _section(
         networks=networks,
         partial=partial,
         refused=refused | ({name: broken} if broken else {}),
-        figure=base64.b64encode(picture).decode(),
+        figure=inlined(picture, name, analysis.QUESTION, analysis.READING),
+        command=f"python -m flowsim figure {name} --results {results.as_posix()}/analyses/{name}/*.h5 "
+        f"--into {results.as_posix()}/figures/{name}.svg",
+        wide=width_in_inches(picture) > COLUMN_INCHES,
     )
 
 
@@ -355,18 +467,41 @@ def findings(answers: Mapping[Key, xr.DataArray]) -> Findings:
             for key, values in judged.items()
         }
     )
-    sentences = [
-        _sentence(key[1], judged[key], str(network), numbers.to_dict())
+    differing = [
+        (key, str(network), numbers.to_dict())
         for key, table in compared.items()
         for network, numbers in table.iterrows()
         if numbers["p_holm"] <= ERRORS
     ]
+    found = [_difference(key, judged[key], network, numbers) for key, network, numbers in differing]
+    reference = next((networks_of(values)[0] for values in answers.values()), "")
+    tested = {key: table.index[table.p.notna()] for key, table in compared.items()}
+    others = list(dict.fromkeys(str(network) for networks in tested.values() for network in networks))
     return Findings(
-        sentences=sentences,
+        sentences=[_sentence(key[1], judged[key], network, numbers) for key, network, numbers in differing],
         exact=[text for key, values in judged.items() if (text := _exact(key[1], values))],
-        comparisons=sum(int(table.p.notna().sum()) for table in compared.values()),
+        comparisons=sum(len(networks) for networks in tested.values()),
         best=_best(judged),
-        reference=next((networks_of(values)[0] for values in answers.values()), ""),
+        reference=reference,
+        differences=found,
+        lead=sentence(found, reference, others, sum(len(networks) > 0 for networks in tested.values())),
+    )
+
+
+def _difference(key: Key, values: xr.DataArray, network: str, numbers: Mapping[Any, Any]) -> Difference:
+    """A comparison with the reference as numbers."""
+    effect, ratio = numbers["effect"], bool(numbers["ratio"])
+    is_lower = effect < (1 if ratio else 0)
+    return Difference(
+        analysis=key[0],
+        label=key[1],
+        network=network,
+        better=is_lower == (values.attrs["better"] == "lower"),
+        ratio=ratio,
+        effect=effect,
+        low=numbers["effect_low_holm"],
+        high=numbers["effect_high_holm"],
+        p=numbers["p_holm"],
     )
 
 
@@ -442,20 +577,20 @@ def _described(rows: Sequence[Compared], bars: Mapping[str, float]) -> list[str]
         if row.astride:
             parts.append(f"seeds on both sides of {_with_numbers(row.astride, bars)}")
         alike.setdefault("; ".join(parts), []).append(row.network)
-    return [f"{_enumerated(networks)}: {text}." for text, networks in alike.items()]
+    return [f"{enumerated(networks)}: {text}." for text, networks in alike.items()]
 
 
 def _borne_out(row: Compared, bars: Mapping[str, float]) -> str:
     """What holds of a network beyond the luck of its seeds; "" if nothing does."""
     parts = [
-        f"{side} than {_enumerated(list(names))}" for side, names in sorted(row.borne_out.items()) if names
+        f"{side} than {enumerated(list(names))}" for side, names in sorted(row.borne_out.items()) if names
     ]
     interval = f"{number(row.mean)}, {number(row.low, 2)} to {number(row.high, 2)}"
     return f"{row.network} ({interval}) is {'; and '.join(parts)}." if parts else ""
 
 
 def _with_numbers(names: Sequence[str], bars: Mapping[str, float]) -> str:
-    return _enumerated([f"{name} {number(bars[name])}" for name in names])
+    return enumerated([f"{name} {number(bars[name])}" for name in names])
 
 
 def _headroom(headroom: Mapping[str, float]) -> str:
@@ -466,19 +601,17 @@ def _headroom(headroom: Mapping[str, float]) -> str:
         else f"{number(ratio)} times that of {name}"
         for name, ratio in headroom.items()
     ]
-    return f"Headroom: the error of the last frame is {_enumerated(times)}." if times else ""
+    return f"Headroom: the error of the last frame is {enumerated(times)}." if times else ""
 
 
 def _sentence(label: str, values: xr.DataArray, network: str, numbers: Mapping[Any, Any]) -> str:
     """A comparison in words, with the interval that holds together with all others of the report."""
-    reference = networks_of(values)[0]
-    effect, ratio = numbers["effect"], numbers["ratio"]
-    is_lower = effect < (1 if ratio else 0)
-    judgement = "better" if is_lower == (values.attrs["better"] == "lower") else "worse"
-    low, high = (number(numbers[f"effect_{end}_holm"]) for end in ("low", "high"))
+    found = _difference(("", label), values, network, numbers)
+    low, high = number(found.low), number(found.high)
+    judgement = f"{'better' if found.better else 'worse'} than {networks_of(values)[0]}"
     return (
-        f"{label[0].upper()}{label[1:]}: {network} is {judgement} than {reference}, "
-        f"{_sign(effect, ratio)}{number(effect)} ({low} to {high}, {numbers['n']} seeds)."
+        f"{capital(label)}: {network} is {judgement}, "
+        f"{sign(found.effect, found.ratio)}{number(found.effect)} ({low} to {high}, {numbers['n']} seeds)."
     )
 
 
@@ -490,15 +623,15 @@ def _exact(label: str, values: xr.DataArray) -> str:
     apart = [n for n, x in several.items() if abs(x).min() >= CLEARLY_NOT_EXACT]
     if values.attrs["better"] != "lower" or not exact or not apart:
         return ""
-    zero = _enumerated([f"{n} ({len(several[n])})" for n in exact])
-    others = _enumerated(
+    zero = enumerated([f"{n} ({len(several[n])})" for n in exact])
+    others = enumerated(
         [
             f"{number(x.min())} to {number(x.max())} in {n} ({len(x)})"
             for n, x in several.items()
             if n in apart
         ]
     )
-    return f"{label[0].upper()}{label[1:]}: 0 to rounding in every seed of {zero}; {others}."
+    return f"{capital(label)}: 0 to rounding in every seed of {zero}; {others}."
 
 
 def summary_row(label: str, values: xr.DataArray, networks: list[str], green: Collection[str]) -> SummaryRow:
@@ -517,17 +650,35 @@ def summary_row(label: str, values: xr.DataArray, networks: list[str], green: Co
     green : collection of str
         Networks that differ from all others and are better.
     """
+    dots = _dots(values, networks)
     cells = []
     for network in networks:
         known = _known(values, network)
         none = "could not be judged" if network in values.attrs.get("unjudged", ()) else "does not apply"
-        text = number(_mean(known, by_ratio(values))) if len(known) else none
-        seeds = seeds_in_words(known)
+        mean = _mean(known, by_ratio(values)) if len(known) else math.nan
+        seeds = seeds_in_words(known, SEEDS_SHOWN)
         trained = int((values["network"] == network).sum())
         if 0 < len(known) < trained:
             seeds = f"{len(known)} of {trained} seeds{': ' * bool(seeds)}{seeds}"
-        cells.append(TableCell(text, seeds, network in green))
-    return SummaryRow(_with_arrow(label, values), _note(values), cells)
+        text = none if math.isnan(mean) else number(mean)
+        cells.append(TableCell(text, seeds, network in green, dots.get(network), mean))
+    judged = bool(values.attrs.get("better"))
+    label = _with_arrow(label, values)
+    return SummaryRow(label, _note(values), cells, _bars(values), judged, by_ratio(values))
+
+
+def names_of_bars(rows: Sequence[SummaryRow]) -> list[str]:
+    """Names of what is reached without learning, of several quantities, chance last."""
+    names = list(dict.fromkeys(name for row in rows for name in row.bars))
+    return sorted(names, key=lambda name: name == "chance")
+
+
+def _dots(values: xr.DataArray, networks: Sequence[str]) -> dict[str, Dots]:
+    """Dots of those networks that have two or three seeds with a value."""
+    known = {network: _known(values, network) for network in networks}
+    few = {network: x for network, x in known.items() if 1 < len(x) <= SEEDS_SHOWN}
+    every = dots_of(known, by_ratio(values), {n: seeds_in_words(x, SEEDS_SHOWN) for n, x in known.items()})
+    return {network: every[network] for network in few}
 
 
 def _known(values: xr.DataArray, network: str) -> np.ndarray:
@@ -540,25 +691,10 @@ def _mean(known: np.ndarray, ratio: bool) -> float:
     return float(np.exp(np.log(known).mean()) if ratio else known.mean())
 
 
-def seeds_in_words(known: np.ndarray) -> str:
-    """The values of two or three seeds, or the range of more; "" for one, which is its own mean."""
-    if len(known) < 2:
-        return ""
-    if len(known) <= SEEDS_SHOWN:
-        return ", ".join(number(value) for value in known)
-    return f"{number(known.min())} to {number(known.max())}"
-
-
 def _note(values: xr.DataArray) -> str:
     """Which mean is meant, where it is not the arithmetic one, and what is reached without learning."""
     mean = ["geometric mean"] if by_ratio(values) else []
     return ", ".join([*mean, *(f"{name} {number(bar)}" for name, bar in _bars(values).items())])
-
-
-def _enumerated(names: list[str]) -> str:
-    """Names as one writes them: a, b and c."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _with_arrow(label: str, values: xr.DataArray) -> str:
@@ -575,16 +711,20 @@ def effect_table(label: str, values: xr.DataArray, networks: list[str], comparis
     """
     reference, ratio = networks[0], by_ratio(values)
     compared: Any = compare(values, reference, ratio, _bounds(values)).to_dict("index")
+    dots = _dots(values, networks)
     rows = []
     for network in networks:
         numbers = compared[network]
         common = min(numbers["n"], compared[reference]["n"])
         mean = _estimated_mean(numbers, _known(values, network))
-        effect = _estimate(numbers, "effect", common, _sign(numbers["effect"], ratio))
+        effect = _estimate(numbers, "effect", common, sign(numbers["effect"], ratio))
+        if common <= SEEDS_SHOWN and not math.isnan(numbers["effect_low"]):
+            effect = Estimate(effect.value)
         if network == reference:
             effect = Estimate("reference")
         middle = _estimate(numbers, "middle", numbers["n"])
-        rows.append(EffectRow(network, numbers["n"], mean, middle, effect, _g(numbers, common)))
+        g = _g(numbers, common)
+        rows.append(EffectRow(network, numbers["n"], mean, middle, effect, g, dots.get(network)))
     smallest = _smallest(values, reference, comparisons if values.attrs.get("better") else 0)
     return EffectTable(_with_arrow(label, values), _note(values), rows, smallest)
 
@@ -620,17 +760,11 @@ def _as_large(effect: float, values: xr.DataArray) -> str:
     return number(effect)
 
 
-def _sign(effect: float, ratio: bool) -> str:
-    if ratio:
-        return "\N{MULTIPLICATION SIGN} "
-    return "+" if effect > 0 else ""
-
-
 def _estimated_mean(numbers: Mapping[str, Any], known: np.ndarray) -> Estimate:
     if not len(known):
         return Estimate("does not apply")
     if 1 < len(known) <= SEEDS_SHOWN:
-        return Estimate(number(numbers["mean"]), f"seeds {seeds_in_words(known)}")
+        return Estimate(number(numbers["mean"]), f"seeds {seeds_in_words(known, SEEDS_SHOWN)}")
     return _estimate(numbers, "mean", len(known))
 
 
@@ -653,26 +787,16 @@ def _estimate(numbers: Mapping[str, Any], name: str, seeds: int, sign: str = "")
     return Estimate(value, f"{number(low, digits=2)} to {number(high, digits=2)}{paired}")
 
 
-def number(value: float, digits: int = 3) -> str:
-    """So many digits, without an exponent where that is readable."""
-    if value == 0 or not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.{digits}g}"
-    magnitude = math.floor(math.log10(abs(value)))
-    return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
-
-
 def collected_provenance(experiment: Experiment, results: Path) -> dict[str, Any]:
     """Commits, versions and checksums in the files of an experiment, from stimuli to analyses.
 
     A recording that no analysis reads is left out: no job makes it.
     """
-    read_by_analyses = {ideas.load("analysis", name).READS for name in experiment.analyse}
     attributes = [netcdf.read(path, "stimulus").attrs for path in sorted(results.glob("stimuli/*.h5"))]
     for run in runs(experiment):
-        for split in experiment.record:
-            if split in read_by_analyses:
-                path = results / "recordings" / run / f"{split}.h5"
-                attributes.append(netcdf.read(path, "recording").attrs)
+        for split in read_by_analyses(experiment):
+            path = results / "recordings" / run / f"{split}.h5"
+            attributes.append(netcdf.read(path, "recording").attrs)
         for name in experiment.analyse:
             path = results / "analyses" / name / f"{run}.h5"
             attributes.append(netcdf.read(path, "analysis").attrs)

@@ -82,4 +82,4 @@ def test_displayed_directions():
     """Down is -1j in the plane, right is 1; both are displacements by as much."""
     assert Translation().plane == (-1j, 1)
     assert Translation().displacement((2, -3)) == (2, -3)
-    assert Translation().plane_label == "→ and ↑ (px/frame)"
+    assert Translation().plane_label == "vx → and vy ↓ (px/frame)"

@@ -94,9 +94,11 @@ def test_one_command_makes_everything(finished):
 
 def test_the_report_is_self_contained(finished):
     html = (finished / "results/tiny/report.html").read_text()
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
-    assert html.count("data:image/svg+xml;base64") == 2
-    assert html.index("test MSE over the trained horizon") < html.index("<img")
+    assert not re.findall(r'(?:src|href)="(?!data:|#|figures/)', html)
+    assert html.count('<svg role="img" aria-labelledby=') == 2
+    assert html.index("test MSE over the trained horizon") < html.index('<svg role="img" aria-labelledby=')
+    for link in re.findall(r'href="(figures/[^"]+)"', html):
+        assert (finished / "results/tiny" / link).exists()
     for text in (
         "Tiny",
         "1 seed each",

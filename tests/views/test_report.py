@@ -18,6 +18,7 @@ from flowsim.views.report import (
     effect_table,
     findings,
     for_every_run,
+    names_of_bars,
     number,
     page,
     summary_row,
@@ -95,6 +96,17 @@ def test_runs_that_could_not_be_judged_keep_their_place():
     assert for_every_run(judged, unchanged) is judged
 
 
+def test_baselines_are_numbers_of_their_own_and_dots_share_a_scale():
+    attrs = {"chance": 0.5, "baseline": {"mean frame": 0.08, "last frame": 1e-12}}
+    row = summary_row("MSE", values(attrs=attrs, a=[1.0, 2.0], b=[3.0, 5.0], c=[9.0]), ["a", "b", "c"], [])
+    names = ("mean frame", "last frame", "chance", "other")
+    assert [row.bar(name) for name in names] == ["0.0800", "0", "0.500", ""]
+    assert names_of_bars([row]) == ["mean frame", "last frame", "chance"]
+    assert [cell.dots and cell.dots.places for cell in row.cells] == [(0.0, 12.5), (25.0, 50.0), None]
+    assert row.judged
+    assert not summary_row("size", values(None, a=[1.0]), ["a"], []).judged
+
+
 @pytest.mark.parametrize(("attrs", "mean", "note"), [({}, "2.50", ""), (RATIO, "2.00", "geometric mean")])
 def test_one_quantity_has_one_mean_in_both_tables(attrs, mean, note):
     answer = values(attrs=attrs, a=[1.0, 4.0], b=[2.0, 8.0])
@@ -118,6 +130,12 @@ LOW, HIGH = [1.0, 1.01, 0.99, 1.0, 1.02], [3.0, 3.02, 2.99, 3.01, 3.0]
 def test_a_difference_beyond_luck_has_a_sentence():
     said = found(mse=values(attrs=RATIO, a=LOW, b=HIGH), accuracy=values("higher", a=LOW, b=HIGH))
     assert said.comparisons == 2
+    assert said.lead == (
+        "Compared with a, the reference, b is worse in 1 and better in 1 of 2 quantities, beyond the luck of "
+        "seeds."
+    )
+    assert len(said.strip) == 1  # one number for each analysis
+    assert said.strip[0].network == "b"
     assert said.reference == "a"
     assert len(said.sentences) == 2
     assert said.sentences[0].startswith(
@@ -285,10 +303,15 @@ def test_errors_are_compared_by_ratio_with_intervals():
     assert (reference.effect, reference.g) == (Estimate("reference"), Estimate())
     assert other.mean.value == "5.66"
     assert other.effect.value == "\N{MULTIPLICATION SIGN} 4.00"
-    assert other.effect.interval == "0.49 to 33"  # Welch on logarithms: exp(log(4) -+ 4.303 log(2) / sqrt(2))
+    assert other.effect.interval == ""  # two seeds are dots, without an interval or g
+    assert other.dots.places == (66.7, 100.0)
+    assert other.dots.values == "4.00, 8.00"
     assert other.g == Estimate()
     numbers = {"a": [1.0, 2.0, 1.0, 2.0], "b": [4.0, 8.0, 4.0, 8.0]}
-    assert effect_table("MSE", values(attrs=RATIO, **numbers), ["a", "b"]).rows[1].g.value == "3.01"
+    four = effect_table("MSE", values(attrs=RATIO, **numbers), ["a", "b"]).rows[1]
+    assert four.effect.interval == "2.0 to 8.0"  # Welch on logarithms: exp(log(4) -+ 2.447 log(2) / sqrt(6))
+    assert four.g.value == "3.01"
+    assert four.dots is None
 
 
 def test_other_quantities_and_zeros_are_compared_by_difference():
@@ -299,7 +322,8 @@ def test_other_quantities_and_zeros_are_compared_by_difference():
     assert exact[0].mean == Estimate("0", "seeds 0, 0")
     four = effect_table("error", values(a=[0.0] * 4, b=[0.5, 0.7, 0.5, 0.7]), ["a", "b"]).rows
     assert four[1].g == Estimate("undefined", "a network has no spread")
-    assert exact[1].effect == Estimate("+0.600", "-0.67 to 1.9")
+    assert exact[1].effect == Estimate("+0.600")
+    assert four[1].effect.interval == "0.42 to 0.78"
     assert exact[2].effect == Estimate("0", "no spread over seeds")
 
 
@@ -370,7 +394,7 @@ def test_accuracies_have_no_interval_beyond_what_is_possible(seeds):
     rows = effect_table("accuracy", values("higher", attrs={"bounds": (0, 1)}, **numbers), ["a", "b"]).rows
     if seeds == 2:
         assert [row.mean.interval for row in rows] == ["seeds 0.860, 1.00", "seeds 0.200, 0.900"]
-        assert rows[1].effect.interval == "-1.0 to 1.0"
+        assert rows[1].effect.interval == ""
     else:
         for row in rows:
             low, high = map(float, row.mean.interval.split(" to "))
