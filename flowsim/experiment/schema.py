@@ -10,6 +10,9 @@ from flowsim.recording.settings import RecordBlock
 from flowsim.specification import Block, Count, Settings
 from flowsim.training.settings import TrainBlock
 
+Recorded = Literal["test", "sweep", "probe", "control"]
+"""Splits that can be recorded."""
+
 
 class StimulusBlock(Block):
     """The stimulus: its family, and arguments of its ``generate`` for all splits and for each of them."""
@@ -53,7 +56,7 @@ class Experiment(Block):
     """How often each network is trained, from other first weights."""
     train: TrainBlock = TrainBlock()
     """How every network is trained."""
-    record: dict[Literal["test", "sweep", "probe", "control"], RecordBlock]
+    record: dict[Recorded, RecordBlock]
     """What is recorded of each split; ``{}`` for the defaults."""
     analyse: dict[str, Settings]
     """Analyses by name, with arguments of their ``analyse``; ``{}`` for the defaults."""

@@ -124,12 +124,11 @@ def _some(frames: Tensor, more_trials: int, more_frames: int) -> Tensor:
 @torch.no_grad()
 def _output(network: nn.Module, calls: Calls, frames: Tensor, more_trials: int, more_frames: int) -> Any:
     """What a copy of the network puts out, in its last call."""
+    kept: apart.Kept | None = None
     try:
         network = copy.deepcopy(network)
     except Exception:  # some modules hold what cannot be copied
         kept = apart.Kept(network)
-    else:
-        kept = None
     outputs: list[Any] = []
     handle = network.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     states = apart.random_states(frames.device)
@@ -196,7 +195,7 @@ def _named(
 ) -> Calls:
     """The same calls, with the outputs that are wanted."""
     frame_shape = (frames.shape[-2], frames.shape[-1])
-    velocities = len(network.grid.velocities) if hasattr(network, "grid") else 0
+    velocities = len(getattr(getattr(network, "grid", None), "velocities", ()))
     in_time = [e for e in entries if e.time is not None or calls.by_frame]
     named = {name: [e for e in in_time if e.path and e.path[-1] == name] for name in NAMES}
     if not any(named.values()):

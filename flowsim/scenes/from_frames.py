@@ -76,6 +76,7 @@ def from_frames(
         If frames have other dimensions or values, or velocities or truths do not fit them.
     """
     group = group or Translation()
+    said: dict[str, Any]
     velocities = None if flows is None else _velocities(flows, group)
     if isinstance(source, (str, Path)):
         given, said = pictures_of(Path(source), frame_shape, length), {"path": str(source)}

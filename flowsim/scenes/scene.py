@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask
@@ -135,7 +136,8 @@ def transports(frames: da.Array, group: FlowGroup, flows: Sequence[Velocity]) ->
 
     They are limited to [0, 1], where interpolation overshoots.
     """
-    return da.stack([frames.map_blocks(_transported, Flow(group, v), dtype=frames.dtype) for v in flows])
+    moved: Any = partial(da.map_blocks, _transported, frames, dtype=frames.dtype)
+    return da.stack([moved(flow=Flow(group, v)) for v in flows])
 
 
 def trials_of_block(trial_shape: Sequence[int]) -> int:

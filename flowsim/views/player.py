@@ -211,8 +211,8 @@ def picture(values: np.ndarray, low: float, high: float) -> Picture:
     *rows, times, height, width = values.shape
     share = np.clip((values - low) / (high - low), 0, 1)
     levels = np.round(share * 255) if low >= 0 else np.round(1 + share * 254)
-    sheet = levels.astype(np.uint8).reshape(int(np.prod(rows)), times, height, width)
-    sheet = sheet.transpose(0, 2, 1, 3).reshape(len(sheet) * height, times * width)
+    pictures = levels.astype(np.uint8).reshape(int(np.prod(rows)), times, height, width)
+    sheet = pictures.transpose(0, 2, 1, 3).reshape(len(pictures) * height, times * width)
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
     return {

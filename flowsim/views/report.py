@@ -35,7 +35,7 @@ from flowsim.effects import (
 )
 from flowsim.errors import InputError
 from flowsim.experiment.read import read, runs
-from flowsim.experiment.schema import Experiment
+from flowsim.experiment.schema import Experiment, Recorded
 from flowsim.files import netcdf
 from flowsim.files.atomic import existing, whole
 from flowsim.files.results import answers_of, every_run, side_by_side
@@ -304,7 +304,7 @@ def _template() -> Template:
     return environment.from_string(part("report.html.j2"))
 
 
-def read_by_analyses(experiment: Experiment) -> list[str]:
+def read_by_analyses(experiment: Experiment) -> list[Recorded]:
     """Recorded splits that an analysis reads: no job makes any other."""
     needed = {ideas.load("analysis", name).READS for name in experiment.analyse}
     return [split for split in experiment.record if split in needed]
@@ -324,7 +324,7 @@ def recordings_of(experiment: Experiment, results: Path) -> dict[str, list[Path]
     }
 
 
-def _states_first(experiment: Experiment) -> list[str]:
+def _states_first(experiment: Experiment) -> list[Recorded]:
     """Recorded splits, those with states first."""
     splits = read_by_analyses(experiment)
     return sorted(splits, key=lambda split: "state" not in experiment.record[split].sites)
