@@ -17,6 +17,10 @@ TAIL = 12
 """Lines of the log of a failed job that are shown."""
 
 
+TRUST = 0.1
+"""How much of all that was thought at first counts as if it had taken just that long."""
+
+
 @dataclass
 class Lines:
     """The whole lines of a file that grows, each once."""
@@ -112,18 +116,16 @@ class Run:
     def left(self, seconds: Mapping[str, float], cores: int) -> float:
         """Seconds until all jobs are done, from how long each was thought to take and has taken.
 
-        Jobs are taken to run on all ``cores`` all the time; those that have ended say by how much the machine
-        is slower or faster than was thought.
+        Jobs are taken to run on all ``cores`` all the time. What is done says by how much the machine is
+        slower or faster than was thought, the more so the more is done.
         """
         by_verb: dict[str, list[float]] = {}
         for name, each in seconds.items():
             by_verb.setdefault(verb_of(name), []).append(each)
         mean = {verb: sum(each) / len(each) for verb, each in by_verb.items()}
-        done = Counter(verb_of(job.name) for job in [*self.finished, *self.failed, *self.running.values()])
+        done = Counter(verb_of(job.name) for job in [*self._begun(), *self.failed])
         waiting = sum((self.planned[verb] - done[verb]) * mean.get(verb, 0) for verb in self.planned)
-        thought = sum(seconds.get(job.name, 0) for job in self.finished)
-        took = sum(job.ended for job in self.finished if seconds.get(job.name))
-        pace = took / thought if thought else 1.0
+        pace = self._pace(seconds, waiting)
         under_way = 0.0
         longest = 0.0
         for job in self.running.values():
@@ -132,6 +134,17 @@ class Run:
                 rest = job.seconds * (1 - job.share) / job.share
             under_way, longest = under_way + rest, max(longest, rest)
         return max(longest, (waiting * pace + under_way) / cores)
+
+    def _pace(self, seconds: Mapping[str, float], waiting: float) -> float:
+        """How many times as long as was thought all takes that is done; running jobs count by their share."""
+        at_first = TRUST * (waiting + sum(seconds.get(job.name, 0) for job in self._begun()))
+        done = [(seconds.get(job.name, 0), job.ended) for job in self.finished]
+        done += [(seconds.get(job.name, 0) * job.share, job.seconds) for job in self.running.values()]
+        thought = at_first + sum(expected for expected, _ in done)
+        return (at_first + sum(took for expected, took in done if expected)) / thought if thought else 1.0
+
+    def _begun(self) -> list[Job]:
+        return [*self.finished, *self.running.values()]
 
     def changes(self) -> Iterator[Change]:
         """What happened since the last call."""

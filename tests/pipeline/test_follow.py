@@ -1,6 +1,8 @@
 """What the events and the logs of a run say about its jobs."""
 
 import json
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -74,4 +76,16 @@ def test_time_left_follows_what_jobs_have_taken(at):
     at.happens("job_finished", job_id=7)
     list(at.run.changes())
     at.run.finished[0].ended = 30.0
-    assert at.run.left(thought, cores=1) == pytest.approx(3 * 14)
+    assert at.run.left(thought, cores=1) == pytest.approx(14 * (30 + 2.4) / (10 + 2.4))
+
+
+def test_a_slow_start_says_little_and_a_training_under_way_says_more(at):
+    """A short job that took ten times as long, and then half a long training that goes as was thought."""
+    thought = {"train fernn-seed0": 1000.0, "train grnn-seed0": 1000.0, "report": 1.0}
+    list(at.run.changes())
+    job = at.run.running[7]
+    at.run.finished.append(replace(job, name="report", ended=10.0))
+    at.run.planned["report"] += 1
+    assert at.run.left(thought, cores=1) == pytest.approx(2000, rel=0.1)
+    job.share, job.started = 0.5, time.monotonic() - 1500
+    assert at.run.left(thought, cores=1) == pytest.approx(1500 + 1000 * 1711 / 701, rel=0.05)
