@@ -2,8 +2,8 @@
 
 A job that was done before with the same settings takes as long as it took then: Snakemake's benchmark of it
 says so. For any other job it is arithmetic, from floating-point operations of the networks, for one CPU core
-like those that `RATE`, `PER_FRAME` and `START` were measured on; another machine, or one that is busy, may take
-several times as long. Files are counted before compression.
+like those that `RATE`, `PER_FRAME` and `START` were measured on; another machine, or one that is busy, may
+take several times as long. Files are counted before compression.
 """
 
 from __future__ import annotations
