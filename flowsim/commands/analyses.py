@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 
 HELP = (
     "Print every analysis with its question and the recording that it reads. "
-    "With a NAME, print all about one: its arguments, their defaults and meanings. Writes no file."
+    "With a NAME, print all about one: its arguments, their defaults and meanings. "
+    "Reads the ideas of the package and of the working directory; writes no file."
 )
 ECHO = False
 

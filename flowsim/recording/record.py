@@ -176,6 +176,7 @@ def record(
     asked |= {"units": units and asdict(units), "codec": codec}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
     file_attrs |= {"context": session.context}
+    file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
     try:
         with exclusive(into), whole(into) as temporary:
             _write(temporary, into, session, layout, trial, file_attrs, curve or {}, report)
@@ -335,8 +336,7 @@ class Session:
             made |= {"called": str(self.feed)}
         if "specification" in stimulus.attrs:
             made |= {"stimulus": str(stimulus.attrs["specification"])}
-        counted = sum(parameter.numel() for parameter in self.network.parameters())
-        return {name: value for name, value in made.items() if value} | {"parameters": counted}
+        return {name: value for name, value in made.items() if value}
 
     def trial_shown_first(self, trials: int | None) -> int:
         """The second trial: a recurrence over trials leaves the first as it is."""

@@ -38,7 +38,7 @@ Picture = dict[str, Any]
 """One quantity: ``png`` in base 64, the ``height`` and ``width`` of a tile, and its ``scale``."""
 
 
-def scene(title: str, recordings: Mapping[str, Path]) -> dict[str, Any]:
+def scene(title: str, recordings: Mapping[str, Path]) -> dict[str, Any] | None:
     """One recorded split, as the page's script takes it.
 
     Parameters
@@ -53,9 +53,11 @@ def scene(title: str, recordings: Mapping[str, Path]) -> dict[str, Any]:
     dict
         ``times``, ``context``, names of ``flows`` and ``trials``, ``frames`` (a `Picture`) and, for each of
         ``networks``, its ``name``, ``prediction``, ``mse`` (flow, trial, time) and ``state``; None for what
-        was not recorded.
+        was not recorded. None alone if the recordings have no frames to show.
     """
     opened = {name: netcdf.read(path, "recording") for name, path in list(recordings.items())[:NETWORKS]}
+    if any("frames" not in recording for recording in opened.values()):
+        return None
     trials, times = _kept(list(opened.values()))
     while True:
         made = _scene(title, opened, trials, times)

@@ -332,13 +332,14 @@ def _states_first(experiment: Experiment) -> list[Recorded]:
 
 def scenes(experiment: Experiment, results: Path) -> list[dict[str, Any]]:
     """What the player shows: each recorded split, by the first seed of networks."""
-    return [
+    made = [
         scene(
             f"{split}: {SCENES[split]}",
             {name: results / "recordings" / f"{name}-seed0" / f"{split}.h5" for name in experiment.networks},
         )
         for split in _states_first(experiment)
     ]
+    return [one for one in made if one is not None]
 
 
 def _every_answer(

@@ -14,6 +14,7 @@ import pytest
 
 import flowsim
 from tests.docs import blocks
+from tests.docs.test_guides import GUIDES
 
 mpl.use("agg")
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,7 @@ def test_every_block_runs(name, folder):
 def test_no_page_has_blocks_that_nobody_runs():
     """Others have blocks that are shown only, or tests of their own."""
     listed = set(re.findall(r'"([\w/]+\.md)"', Path(__file__).read_text()))
+    listed |= {f"guides/{guide.name}" for guide in GUIDES}
     for page in PAGES:
         name = page.relative_to(DOCS).as_posix()
         run = [block for block in blocks.blocks(page.read_text()) if block.language not in blocks.NOT_RUN]
