@@ -42,6 +42,8 @@ from flowsim.scenes.from_frames import from_frames
 from flowsim.scenes.sequences import observer_actions
 
 DTYPES = ("float16", "float32", "float64")
+OUTPUTS = ("prediction", "logits")
+"""Sites that are never thinned by channel or unit."""
 RESERVED = (
     *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
     *("y", "x", "unit", "class"),
@@ -140,19 +142,10 @@ def record(
         units = Units(**units)
     session = Session.of(network, stimulus, _check_sites(network, sites, feed), context, every, feed)
     session, trial = session.beginning(trials, find_others=sites is None)
-    thinnings = {}
-    for name, activity in trial.items():
-        whole_site = name in ("prediction", "logits")
-        thinnings[name] = Thinning(
-            axes=site_axes(network, name, session.sites[name]),
-            sizes=tuple(activity.shape[2:]),
-            channels=None if whole_site else channels,
-            units=None if whole_site else units,
-        )
     grid, law = _declared(network, session.sites)
     layout = Layout(
         stimulus=stimulus,
-        sites=thinnings,
+        sites=_thinnings(network, session.sites, trial, channels, units),
         flows=range(session.frames.sizes["flow"])[:flows],
         trials=min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
         times=np.array(session.times),
@@ -190,6 +183,25 @@ def record(
             f"({str(error).splitlines()[0]}); the disk has {free / 1e6:.0f} MB free. Nothing is left of it; "
             "make room, or record less"
         ) from None
+
+
+def _thinnings(
+    network: nn.Module,
+    sites: Mapping[str, Site | None],
+    trial: Mapping[str, torch.Tensor],
+    channels: int | None,
+    units: Units | None,
+) -> dict[str, Thinning]:
+    """How each site is thinned, from the activity of one trial; what is put out is kept whole."""
+    return {
+        name: Thinning(
+            axes=site_axes(network, name, sites[name]),
+            sizes=tuple(activity.shape[2:]),
+            channels=None if name in OUTPUTS else channels,
+            units=None if name in OUTPUTS else units,
+        )
+        for name, activity in trial.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)
