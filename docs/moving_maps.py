@@ -31,7 +31,7 @@ VELOCITIES = ((0, 0), (0, 1), (1, -2), (2, 2))
 """Of the digit (vy, vx), one after the other, in px/frame."""
 FRAMES = 16
 """Under each velocity; the digit is then back where it began."""
-COLOURS = 40
+COLOURS = 128
 """Of the picture, so that it loads fast."""
 TITLES = ("the world", "FERNN: a map of its state", "G-RNN: a map of its state")
 
@@ -67,7 +67,7 @@ def rows(networks: list[Network]) -> list[tuple[tuple[int, int], list[Tensor]]]:
 
 def picture(velocity: tuple[int, int], time: int, maps: list[Tensor], limits: list[float]) -> Image.Image:
     """One frame of the animation."""
-    figure = Figure(figsize=(7.2, 5.1), dpi=80, layout="constrained")
+    figure = Figure(figsize=(7.2, 5.1), dpi=72, layout="constrained")
     axes = figure.subplots(2, len(maps))
     back = Flow(Translation(), velocity)
     for column, (values, limit) in enumerate(zip(maps, limits, strict=True)):
@@ -81,7 +81,7 @@ def picture(velocity: tuple[int, int], time: int, maps: list[Tensor], limits: li
     figure.suptitle(in_words(velocity), fontsize=12)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(COLOURS)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
 
 
 def in_words(velocity: tuple[int, int]) -> str:
