@@ -81,7 +81,11 @@ def picture(velocity: tuple[int, int], time: int, maps: list[Tensor], limits: li
     figure.suptitle(in_words(velocity), fontsize=12)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    return (
+        Image.fromarray(np.asarray(canvas.buffer_rgba()))
+        .convert("RGB")
+        .quantize(COLOURS, dither=Image.Dither.NONE)
+    )
 
 
 def in_words(velocity: tuple[int, int]) -> str:
