@@ -159,14 +159,8 @@ def record(
         announce(f"called with {session.feed}")
     announce(f"recording {layout}")
     _check_room(into, layout.bytes)
-    asked: dict[str, Any] = {
-        "trials": trials,
-        "flows": flows,
-        "every": every,
-        "channels": channels,
-        "dtype": dtype,
-    }
-    asked |= {"units": units and asdict(units), "codec": codec}
+    asked: dict[str, Any] = {"trials": trials, "flows": flows, "every": every, "channels": channels}
+    asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
     file_attrs |= {"context": session.context}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))

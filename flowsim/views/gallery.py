@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 
 from flowsim import ideas
+from flowsim.docstrings import described_arguments
 from flowsim.errors import InputError
 from flowsim.files.atomic import whole
 from flowsim.views import preview
@@ -137,15 +138,8 @@ def markdown_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def parameter_texts(function: Callable[..., Any]) -> dict[str, str]:
-    """The texts in the section Parameters of a numpy docstring, by the names of the parameters."""
-    section = re.search(
-        r"^Parameters\n-+\n(.*?)(?=^\w+\n-+$|\Z)", inspect.getdoc(function) or "", re.DOTALL | re.MULTILINE
-    )
-    entries = re.findall(r"^(\S[^:\n]*).*\n((?:[ ]+.*\n|\n)*)", section[1] if section else "", re.MULTILINE)
-    texts: dict[str, str] = {}
-    for names, text in entries:
-        texts |= dict.fromkeys((name.strip() for name in names.split(",")), one_line(text))
-    return texts
+    """What a numpy docstring says of each parameter, as one line of Markdown."""
+    return {name: one_line(text) for name, text in described_arguments(function).items()}
 
 
 def without_reference(text: str, name: str) -> str:
