@@ -92,7 +92,7 @@ def _networks(rows: Sequence[NetworkRow]) -> str:
     words = [
         f"{row.name} ({row.model}"
         + (f", V = {row.velocities}" if row.velocities else "")
-        + f", {row.parameters:,} parameters)"
+        + (f", {row.parameters:,} parameters)" if row.seeds else ")")
         for row in rows
     ]
     return f"Networks are {enumerated(words)}."
