@@ -793,14 +793,14 @@ def collected_provenance(experiment: Experiment, results: Path) -> dict[str, Any
 
     A recording that no analysis reads is left out: no job makes it.
     """
-    attributes = [netcdf.read(path, "stimulus").attrs for path in sorted(results.glob("stimuli/*.h5"))]
+    attributes = [netcdf.read_attributes(path, "stimulus") for path in sorted(results.glob("stimuli/*.h5"))]
     for run in runs(experiment):
         for split in read_by_analyses(experiment):
             path = results / "recordings" / run / f"{split}.h5"
-            attributes.append(netcdf.read(path, "recording").attrs)
+            attributes.append(netcdf.read_attributes(path, "recording"))
         for name in experiment.analyse:
             path = results / "analyses" / name / f"{run}.h5"
-            attributes.append(netcdf.read(path, "analysis").attrs)
+            attributes.append(netcdf.read_attributes(path, "analysis"))
     checksums: dict[str, str] = {}
     for attrs in attributes:
         checksums |= json.loads(attrs.get("inputs", "{}"))

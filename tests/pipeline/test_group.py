@@ -75,19 +75,23 @@ def test_who_does_not_end_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(group, "GRACE", 0.1)
     monkeypatch.chdir(tmp_path)
     deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{FIRST}"
-    with (
-        pytest.raises(KeyError),
-        (tmp_path / "log").open("w") as output,
-        running([sys.executable, "-c", deaf], output),
-    ):
-        pids = started(tmp_path)
+    with pytest.raises(KeyError), (tmp_path / "log").open("w") as output:
+        left_by_an_error(tmp_path, [sys.executable, "-c", deaf], output)
+    assert gone(started(tmp_path))
+
+
+def left_by_an_error(folder, command, output):
+    with running(command, output):
+        started(folder)
         raise KeyError
-    assert gone(pids)
 
 
 def test_its_end_is_waited_for_and_signals_are_as_before(tmp_path):
     before = [signal.getsignal(number) for number in group.ENDING]
-    with (tmp_path / "log").open("w") as output, running([sys.executable, "-c", "print(1)"], output) as process:
+    with (
+        (tmp_path / "log").open("w") as output,
+        running([sys.executable, "-c", "print(1)"], output) as process,
+    ):
         pass
     assert process.returncode == 0
     assert (tmp_path / "log").read_text() == "1\n"
