@@ -5,13 +5,14 @@ reference input:
 
     error(law, u, t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t - m_t ||
 
-with norms over trials, channels, pixels and those velocity channels about which the law says something. Their
-share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0. Under the flow at rest
-every law holds by itself; where a law says nothing about any flow that moves, the error is NaN there too, and
-so is the largest over flows. Errors are relative
-to the distance of the state from its mean over flows, trials and pixels (`flowsim.measures.law_error`): 0 is
-a law that holds, 1 what the mean alone would get, sqrt(2) what independent states get, whatever the biases of
-the network.
+with norms over trials, channels, pixels and those velocity channels about which the law says something.
+Their share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0. Every law
+holds under the flow at rest; where it says nothing about any flow that moves, the error is NaN there too,
+and with it the largest over flows.
+
+Errors are relative to the distance of the state from its mean over flows, trials and pixels
+(`flowsim.measures.law_error`): 0 is a law that holds, 1 what the mean alone would get, sqrt(2) what
+independent states get, whatever the biases of the network.
 
 Beside it is a chance level: the error of the law at the last frame if it is told the state under the
 reference in another trial, of another image where that is known. Where trials share what they hold, such as a

@@ -15,12 +15,14 @@ from flowsim.pipeline.group import running
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has neither these signals nor groups")
 FIRST = """
 import os, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
 open("pids", "w").write(f"{os.getpid()} {child.pid}\\n")
 child.wait()
 """
 OUTER = f"""
-import sys
+import signal, sys
+for name, handler in ("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL):  # nohup ignores them
+    signal.signal(getattr(signal, name), handler)
 from pathlib import Path
 from flowsim.pipeline.group import running
 try:
@@ -33,7 +35,7 @@ except KeyboardInterrupt:
 
 def started(folder):
     """The processes of `FIRST`, once they are there."""
-    for _ in range(500):
+    for _ in range(2000):
         path = folder / "pids"
         if path.is_file() and path.read_text().endswith("\n"):
             return [int(pid) for pid in path.read_text().split()]
@@ -66,7 +68,7 @@ def test_a_signal_to_one_process_ends_all(tmp_path, number):
     )
     pids = started(tmp_path)
     outer.send_signal(number)
-    assert outer.communicate(timeout=20) == ("interrupted\n", "")
+    assert outer.communicate(timeout=100) == ("interrupted\n", "")
     assert gone(pids)
 
 
