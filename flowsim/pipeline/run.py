@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from flowsim.errors import InputError
 from flowsim.experiment.plan import jobs
 from flowsim.pipeline.estimate import Cost, costs, duration
 from flowsim.pipeline.follow import Lines, Run
+from flowsim.pipeline.group import running
 from flowsim.pipeline.shipped import experiment_file, home, profile
 from flowsim.pipeline.show import Display
 
@@ -43,6 +43,8 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     ------
     InputError
         If the experiment would fail, or a job did.
+    KeyboardInterrupt
+        If this process is asked to end (Ctrl-C, SIGTERM, SIGHUP); all jobs have then ended too.
     """
     file = experiment_file(given)
     print(f"checking {file}", file=sys.stderr, flush=True)
@@ -103,27 +105,20 @@ def follow(
         raise InputError(
             f"cannot write {log}: {error.strerror}; work in a folder that can be written to"
         ) from None
-    with output, Display("jobs") as display:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            ended, announced = False, dry
-            while not ended:
-                ended = process.poll() is not None
-                for change in under_way.changes():
-                    if not announced:
-                        display.line(start_in_words(under_way, seconds, cores, log))
-                        announced = True
-                    if not dry:
-                        display.tell(change, under_way, under_way.left(seconds, cores))
+    with output, Display("jobs") as display, running(command, output) as process:
+        ended, announced = False, dry
+        while not ended:
+            ended = process.poll() is not None
+            for change in under_way.changes():
+                if not announced:
+                    display.line(start_in_words(under_way, seconds, cores, log))
+                    announced = True
                 if not dry:
-                    display.status(under_way, under_way.left(seconds, cores))
-                time.sleep(0 if ended else EVERY)
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            process.wait()
-        return process.returncode
+                    display.tell(change, under_way, under_way.left(seconds, cores))
+            if not dry:
+                display.status(under_way, under_way.left(seconds, cores))
+            time.sleep(0 if ended else EVERY)
+    return process.returncode
 
 
 def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log: Path) -> str:
