@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
+from flowsim.files.checksums import Seal
+from flowsim.files.hdf5_chunks import read_in_parallel, require_seal, require_sizes, seal_hdf5
 from flowsim.files.identify import described
+from flowsim.files.watched import whole_hdf5
 
 CHUNK_BYTES = 2**20
 FORMAT = 1
@@ -141,10 +144,14 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
         with xr.open_dataset(temporary, engine="h5netcdf") as written:
             if written.sizes != dataset.sizes:
                 raise OSError(f"{path} was not written completely; is the disk full?")
+        seal_hdf5(temporary)
 
 
 def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:
     """Open a file lazily (dask-backed, chunked as in the file) and check that it is what it should be.
+
+    Everything but its large variables is compared with the checksums of the file at once, each chunk of these
+    when it is read. Chunks are decompressed by as many threads as dask has.
 
     Parameters
     ----------
@@ -160,11 +167,8 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
         If the file is missing, damaged, of another stage or format, or lacks a variable.
     """
     path = existing(path, f"a file of stage {stage}")
-    try:
-        dataset = xr.open_dataset(path, engine="h5netcdf", chunks={})
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise damaged(path, error) from None
-    if int(dataset.attrs.get("format", FORMAT)) != FORMAT:
+    dataset, seal = _opened(path)
+    if str(dataset.attrs.get("format", FORMAT)) != str(FORMAT):
         raise InputError(
             f"{path}: expected a file of format {FORMAT}; this one is of format {dataset.attrs['format']}, "
             "by another version of flowsim. Use that version, or make the file again"
@@ -180,7 +184,21 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
             if name in dataset:
                 got = f"({', '.join(map(str, dataset[name].dims))})"
             raise InputError(f"{path}: expected {name} ({', '.join(dims)}); found {got}")
-    return dataset
+    if seal is None:
+        require_seal(path)
+    require_sizes(path)
+    return read_in_parallel(dataset, path, seal)
+
+
+def _opened(path: Path) -> tuple[xr.Dataset, Seal | None]:
+    """A file opened lazily, and its seal if it has one."""
+    try:
+        seal = whole_hdf5(path)
+        return xr.open_dataset(path, engine="h5netcdf", chunks={}), seal
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise damaged(path, error) from None
 
 
 def damaged(path: str | Path, error: Exception) -> InputError:
@@ -199,7 +217,7 @@ def damaged(path: str | Path, error: Exception) -> InputError:
     kind = described(path)
     if "HDF5" not in kind and "by flowsim" not in kind:
         return InputError(f"{path}: expected an HDF5 file by flowsim; this is {kind}. Check the path")
-    return InputError(
+    return Damaged(
         f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}). If flowsim made it, make it "
         "again; if not, get a whole copy"
     )

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import torch
 
-from flowsim.errors import InputError
+from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
+from flowsim.files.checksums import seal, sealed
 from flowsim.files.identify import described
 from flowsim.network import Network, build_from_settings
 
@@ -65,7 +66,8 @@ class Identity:
 def save(content: Mapping[str, Any], path: Path, kind: Kind) -> None:
     """Write tensors and plain values to a file that appears whole or not at all."""
     with whole(path) as temporary:
-        torch.save({"format": FORMAT, "kind": kind, **content}, temporary)
+        torch.save({"format": FORMAT, "kind": kind, "sealed": True, **content}, temporary)
+        seal(temporary)
         load(temporary, kind)
 
 
@@ -82,9 +84,14 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
         raise InputError(f"{path}: expected {kind} by flowsim; this is {described(path)}. Check the path")
     again = f"if flowsim made it, move {path.name} away and train again"
     try:
+        is_sealed = sealed(path) is not None
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         content = torch.load(path, map_location="cpu", weights_only=True) if damaged is None else None
+    except Damaged:
+        raise Damaged(
+            f"{path}: expected {kind}, but it cannot be read (not what was written); {again}"
+        ) from None
     except Exception as error:  # torch and zipfile raise many kinds for damaged files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{path}: expected {kind}, but it cannot be read ({reason}); {again}") from None
@@ -93,6 +100,10 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
             f"{path}: expected {kind} of format {FORMAT}; this is another file, or of another version"
+        )
+    if content.get("sealed") and not is_sealed:
+        raise Damaged(
+            f"{path}: expected checksums at its end; it has none, so it was changed or cut; {again}"
         )
     if content["kind"] != kind:
         raise WrongKind(f"{path}: expected {kind}; this is a file of {content['kind']}", content["kind"])
