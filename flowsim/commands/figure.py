@@ -32,7 +32,9 @@ def run(arguments: Namespace) -> None:
 
     from flowsim import ideas
     from flowsim.errors import CannotJudge, InputError
+    from flowsim.experiment.places import require_place, said_by
     from flowsim.figures import plot
+    from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
 
     into = arguments.into
@@ -42,6 +44,9 @@ def run(arguments: Namespace) -> None:
         )
     mpl.use("agg")
     analysis = ideas.load("analysis", arguments.analysis)
+    for path in arguments.results:
+        with netcdf.read(path, "analysis") as results:
+            require_place(path, said_by(results.attrs))
     with exclusive(into), mpl.rc_context(plot.STYLE):
         try:
             with ideas.blamed(analysis.__file__):

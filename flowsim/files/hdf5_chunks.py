@@ -28,7 +28,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from flowsim.errors import Damaged
+from flowsim.errors import Damaged, InputError
 from flowsim.files.checksums import Seal, seal
 
 Codec = Literal["gzip", "rounded", "none"]
@@ -43,8 +43,10 @@ LARGE = 2**20
 """Bytes on disk from which on the chunks of a variable have sums of their own, and are compared as they are
 read.
 """
-LARGEST_CHUNK = 2**30
-"""Bytes of a chunk in memory, at most: a few kilobytes may be compressed gigabytes."""
+LARGEST_CHUNK = 2**27
+"""Bytes of a chunk in memory, at most, if it is `EMPTY`: a few kilobytes may be compressed gigabytes."""
+EMPTY = 100
+"""How many times larger a variable is in memory than on disk that holds hardly anything."""
 WRITTEN_BY = "_NCProperties"
 """The attribute in which netCDF-4 names the libraries that wrote a file; copies get one of their own."""
 SEALED = "flowsim=sealed"
@@ -343,8 +345,6 @@ def has_plain_chunks(variable: h5py.Dataset) -> bool:
     """
     if not variable.chunks or variable.dtype.kind != "f" or Filters.of(variable) is None:
         return False
-    if math.prod(variable.chunks) * variable.dtype.itemsize > LARGEST_CHUNK:
-        return False
     scaled = {"scale_factor", "add_offset", "missing_value"} & set(variable.attrs)
     return not scaled and bool(np.isnan(variable.attrs.get("_FillValue", np.nan)))
 
@@ -382,16 +382,18 @@ def require_seal(path: Path) -> None:
 
 
 def require_sizes(path: Path) -> None:
-    """Raise `Damaged` if a chunk of a file would take more than `LARGEST_CHUNK` in memory."""
+    """Raise InputError if chunks of a file unpack to much more than `LARGEST_CHUNK`."""
     with h5py.File(path) as file:
         for name, variable in file.items():
-            if isinstance(variable, h5py.Dataset) and variable.chunks:
-                size = math.prod(variable.chunks) * variable.dtype.itemsize
-                if size > LARGEST_CHUNK:
-                    raise Damaged(
-                        f"{path}: expected chunks of at most {LARGEST_CHUNK // 2**20:,} MiB; those of {name} "
-                        f"have {size / 2**20:,.0f} MiB. Store it in smaller chunks (h5repack -l)"
-                    )
+            if not isinstance(variable, h5py.Dataset) or not variable.chunks:
+                continue
+            size = math.prod(variable.chunks) * variable.dtype.itemsize
+            if size > LARGEST_CHUNK and variable.nbytes > EMPTY * variable.id.get_storage_size():
+                raise InputError(
+                    f"{path}: expected chunks of at most {LARGEST_CHUNK / 1e6:.0f} MB; those of {name} unpack to "
+                    f"{size / 1e6:,.0f} MB each from a file of {path.stat().st_size / 1e6:.1f} MB. Store it in "
+                    "smaller chunks (h5repack -l)"
+                )
 
 
 def read_in_parallel(opened: xr.Dataset, path: str | Path, seal: Seal | None = None) -> xr.Dataset:

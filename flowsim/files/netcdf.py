@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ FORMAT = 1
 """The version of this format, in the attribute ``format``; a file without that attribute is of format 1."""
 RESCALING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 """Attributes by which a reader would change the values of a variable."""
+ALWAYS_KNOWN = ("flow", "time", "velocity")
+"""Dimensions whose coordinates have no missing values."""
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
@@ -187,7 +190,28 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
     if seal is None:
         require_seal(path)
     require_sizes(path)
+    _require_finite(dataset, path)
     return read_in_parallel(dataset, path, seal)
+
+
+def _require_finite(dataset: xr.Dataset, path: Path) -> None:
+    """Raise InputError if a coordinate is infinite, or one of flows, times or velocities is NaN.
+
+    What is not known of trials and objects, such as a label, may be NaN.
+    """
+    for name, coordinate in dataset.coords.items():
+        if coordinate.dtype.kind != "f":
+            continue
+        values = load(coordinate.to_dataset(name="values"), path)["values"].values
+        may_be_unknown = bool({"trial", "object"} & set(coordinate.dims)) or not set(ALWAYS_KNOWN) & set(
+            coordinate.dims
+        )
+        if np.isinf(values).any() or (np.isnan(values).any() and not may_be_unknown):
+            where = np.argwhere(~np.isfinite(values))[0].tolist()
+            raise InputError(
+                f"{path}: expected {name} of finite numbers; it is {values[tuple(where)]} at {where}. Give what "
+                "it is, or leave that entry out"
+            )
 
 
 def _opened(path: Path) -> tuple[xr.Dataset, Seal | None]:
@@ -229,8 +253,14 @@ def load(dataset: xr.Dataset, path: str | Path) -> xr.Dataset:
     Raises
     ------
     InputError
-        If the file turns out to be damaged.
+        If the file turns out to be damaged, or needs more memory than the machine has.
     """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    if dataset.nbytes > memory:
+        raise InputError(
+            f"{path}: expected what fits into the {memory / 1e9:.1f} GB of memory; the file holds "
+            f"{dataset.nbytes / 1e9:.1f} GB. Make it of fewer trials or frames"
+        )
     try:
         return dataset.load()
     except (OSError, RuntimeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -105,9 +105,27 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
         raise Damaged(
             f"{path}: expected checksums at its end; it has none, so it was changed or cut; {again}"
         )
+    for name in _not_finite(content):
+        raise InputError(
+            f"{path}: expected {kind} of finite numbers; {name} contains NaN or infinity: the training diverged, "
+            "or the file is not by flowsim. Train again"
+        )
     if content["kind"] != kind:
         raise WrongKind(f"{path}: expected {kind}; this is a file of {content['kind']}", content["kind"])
     return content
+
+
+def _not_finite(content: Any, name: str = "") -> Iterator[str]:
+    """Names of tensors, in mappings and lists, that contain NaN or infinity."""
+    if isinstance(content, torch.Tensor):
+        if (content.is_floating_point() or content.is_complex()) and not content.isfinite().all():
+            yield name
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _not_finite(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(content, list | tuple):
+        for key, value in enumerate(content):
+            yield from _not_finite(value, f"{name}.{key}")
 
 
 def _begins_as_zip(path: Path) -> bool:

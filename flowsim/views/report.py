@@ -34,6 +34,7 @@ from flowsim.effects import (
     smallest_effect,
 )
 from flowsim.errors import InputError
+from flowsim.experiment.chain import require_chain
 from flowsim.experiment.read import read, runs
 from flowsim.experiment.schema import Experiment, Recorded
 from flowsim.files import netcdf
@@ -247,9 +248,11 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
     Raises
     ------
     InputError
-        If a result or figure is missing.
+        If a result or figure is missing, or a file is not what its place says, or was made from other files
+        than those that are there.
     """
     experiment = read(experiment_file)
+    require_chain(experiment, results)
     paths = {
         name: [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
         for name in experiment.analyse
