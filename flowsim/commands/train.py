@@ -66,8 +66,8 @@ def require_places(run_block: RunBlock, arguments: Namespace) -> None:
         require_place(path, said)
     if None not in families and families[0] != families[1]:
         raise InputError(
-            f"--valid: expected a stimulus of {families[0]}, as --train is; got one of {families[1]}. Give files "
-            "of one experiment"
+            f"--valid: expected a stimulus of {families[0]}, as --train is; got one of {families[1]}. Give "
+            "files of one experiment"
         )
     name = run_block.name or run_block.network["model"]
     require_place(arguments.into, Said(run=f"{name}-seed{arguments.seed}"), written=True)

@@ -23,8 +23,8 @@ from flowsim.training.settings import SAME_RESULT, RunBlock
 
 
 def require_chain(experiment: Experiment, results: Path) -> None:
-    """Raise InputError unless each file that is there is what its place says, was made as the experiment says,
-    and from the files that are there.
+    """Raise InputError unless each file that is there is what its place says, was made as the experiment
+    says, and from the files that are there.
 
     A file that is not there any more, such as a recording that was removed to save room, is not asked for;
     nor is a file that does not say from what it was made.
@@ -101,8 +101,8 @@ def _require(
         )
     if "seed" in made_as and str(attrs.get("seed", made_as["seed"])) != made_as["seed"]:
         raise InputError(
-            f"{path}: expected a file made with seed {made_as['seed']}; it was made with {attrs['seed']}. Make "
-            "it again"
+            f"{path}: expected a file made with seed {made_as['seed']}; it was made with {attrs['seed']}. "
+            "Make it again"
         )
     sums = from_json(attrs.get("inputs"))
     for source in inputs:

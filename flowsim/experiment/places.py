@@ -98,7 +98,8 @@ def require_place(path: Path, said: Said, written: bool = False) -> None:
             do = "Write it to a place of its own" if written else "Put the right file there, or make it again"
             verb = "would be" if written else "is"
             raise InputError(
-                f"{path}: expected {name} {expected[name]} in this place; the file {verb} of {name} {value}. {do}"
+                f"{path}: expected {name} {expected[name]} in this place; the file {verb} of {name} {value}. "
+                f"{do}"
             )
 
 
@@ -106,6 +107,6 @@ def require_split(path: Path, said: Said, split: str, what: str) -> None:
     """Raise InputError if a file says that it is of another split than ``what`` needs."""
     if said.split and said.split != split:
         raise InputError(
-            f"{path}: expected split {split}, for {what}; the file is of split {said.split}. Give one of split "
-            f"{split}"
+            f"{path}: expected split {split}, for {what}; the file is of split {said.split}. Give one of "
+            f"split {split}"
         )

@@ -155,8 +155,8 @@ def _not_as_written(path: Path, name: str = "") -> Damaged:
     """The error to raise; ``name`` is that of the variable, if it is known."""
     if not name:
         return Damaged(
-            f"{path}: expected a whole HDF5 file; a coordinate, an attribute, a value or its structure is not "
-            "what was written. If flowsim made it, make it again; if not, get a whole copy"
+            f"{path}: expected a whole HDF5 file; a coordinate, an attribute, a value or its structure is "
+            "not what was written. If flowsim made it, make it again; if not, get a whole copy"
         )
     return Damaged(
         f"{path}: {name} is not what was written; the file is damaged. Record it again, or get a whole copy"
@@ -173,8 +173,8 @@ def _require_end_of_hdf5(path: Path, file: BinaryIO, size: int) -> None:
     offset_size = begin[13] if begin[8] < 2 else begin[9]
     if at is not None and offset_size == 8 and int.from_bytes(begin[at : at + 8], "little") < size:
         raise Damaged(
-            f"{path}: expected a whole HDF5 file, but it cannot be read (at its end are no checksums). If "
-            "flowsim made it, make it again; if not, get a whole copy"
+            f"{path}: expected a whole HDF5 file, but it cannot be read (no checksums at its end). "
+            "If flowsim made it, make it again; if not, get a whole copy"
         )
 
 

@@ -376,8 +376,8 @@ def require_seal(path: Path) -> None:
         by = file.attrs.get(WRITTEN_BY, "")
     if SEALED in (by.decode("utf-8", "replace") if isinstance(by, bytes) else str(by)):
         raise Damaged(
-            f"{path}: expected checksums at its end, as flowsim wrote it; it has none, so it was changed or cut "
-            "since. Make it again; to use what you changed on purpose, save it as a file of its own by xarray"
+            f"{path}: expected checksums at its end, as flowsim wrote it; it has none, so it was changed or "
+            "cut since. Make it again; to use what you changed on purpose, save it by xarray as another file"
         )
 
 
@@ -389,10 +389,10 @@ def require_sizes(path: Path) -> None:
                 continue
             size = math.prod(variable.chunks) * variable.dtype.itemsize
             if size > LARGEST_CHUNK and variable.nbytes > EMPTY * variable.id.get_storage_size():
+                megabytes = f"{size / 1e6:,.0f} MB each in {path.stat().st_size / 1e6:.1f} MB of file"
                 raise InputError(
-                    f"{path}: expected chunks of at most {LARGEST_CHUNK / 1e6:.0f} MB; those of {name} unpack to "
-                    f"{size / 1e6:,.0f} MB each from a file of {path.stat().st_size / 1e6:.1f} MB. Store it in "
-                    "smaller chunks (h5repack -l)"
+                    f"{path}: expected chunks of at most {LARGEST_CHUNK / 1e6:.0f} MB; those of {name} "
+                    f"unpack to {megabytes}. Store it in smaller chunks (h5repack -l)"
                 )
 
 

@@ -209,8 +209,8 @@ def _require_finite(dataset: xr.Dataset, path: Path) -> None:
         if np.isinf(values).any() or (np.isnan(values).any() and not may_be_unknown):
             where = np.argwhere(~np.isfinite(values))[0].tolist()
             raise InputError(
-                f"{path}: expected {name} of finite numbers; it is {values[tuple(where)]} at {where}. Give what "
-                "it is, or leave that entry out"
+                f"{path}: expected {name} of finite numbers; it is {values[tuple(where)]} at {where}. Give "
+                "what it is, or leave that entry out"
             )
 
 

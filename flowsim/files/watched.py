@@ -48,8 +48,8 @@ def whole_hdf5(path: Path) -> Seal | None:
         crashed = True
     if crashed:
         raise Damaged(
-            f"{path}: expected a whole HDF5 file; the HDF5 library comes to no end in it, or crashes, so it is "
-            "damaged. If flowsim made it, make it again; if not, get a whole copy"
+            f"{path}: expected a whole HDF5 file; the HDF5 library comes to no end in it, or crashes, so it "
+            "is damaged. If flowsim made it, make it again; if not, get a whole copy"
         )
     _seen.add(key)
     return None

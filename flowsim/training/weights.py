@@ -107,8 +107,8 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
         )
     for name in _not_finite(content):
         raise InputError(
-            f"{path}: expected {kind} of finite numbers; {name} contains NaN or infinity: the training diverged, "
-            "or the file is not by flowsim. Train again"
+            f"{path}: expected {kind} of finite numbers; {name} contains NaN or infinity: the training "
+            "diverged, or the file is not by flowsim. Train again"
         )
     if content["kind"] != kind:
         raise WrongKind(f"{path}: expected {kind}; this is a file of {content['kind']}", content["kind"])
