@@ -41,6 +41,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK"
 PACKAGES = ("nwb", "rsatoolbox")
 """Packages whose HDF5 files have an attribute <package>_version."""
+FITS = "the file fits its checksums"
 UNCHECKED = "no checksums of data in this file; all of it can be read"
 SHORT = 16
 """Characters of a checksum that are shown."""
@@ -144,7 +145,7 @@ def _check_values(path: Path, dataset: xr.Dataset, file: h5py.File) -> str:
     """Read everything, and compare what has a checksum with it."""
     if sealed(path) is not None:
         checksums.verify(dataset, path)
-        return "all of the file is what was written: attributes, coordinates and variables"
+        return f"{FITS}: attributes, coordinates and variables"
     named = [name for name in dataset.variables if f"{PREFIX}{name}" in dataset.attrs]
     if named:
         checksums.verify(dataset, path)
@@ -223,8 +224,7 @@ def _torch(path: Path, check: bool) -> tuple[str, Lines]:
     for tensor_name, tensor in tensors.items():
         shape = "x".join(map(str, tensor.shape))
         lines.append(("tensors", f"{tensor_name} {shape} {str(tensor.dtype).removeprefix('torch.')}"))
-    fits = "all of the file is what was written" if content.get("sealed") else "the file fits its checksums"
-    lines.append(("check", fits if check else ""))
+    lines.append(("check", FITS if check else ""))
     return f"{content['kind']} ({name})", lines
 
 
