@@ -73,6 +73,18 @@ def plan(experiment):
     return json.loads(jobs)
 
 
+reports = set()
+"""Experiments whose report this run is to end in."""
+
+
+def figures_of(w):
+    reports.add(w.experiment)
+    return [
+        f"results/{w.experiment}/figures/{name}.svg"
+        for name in plan(w.experiment)["analyses"]
+    ]
+
+
 def in_all():
     """Names of the experiments of `snakemake all`; one that is broken is named and left out."""
     names = []
@@ -222,10 +234,7 @@ rule figure:
 
 rule report:
     input:
-        lambda w: [
-            f"results/{w.experiment}/figures/{name}.svg"
-            for name in plan(w.experiment)["analyses"]
-        ],
+        figures_of,
     output:
         "results/{experiment}/report.html",
     log:
@@ -237,3 +246,14 @@ rule report:
     shell:
         "{FLOWSIM} report {params.file:q} --results results/{wildcards.experiment} "
         "{DATA} --into {output:q} 2> {log:q}"
+
+
+onerror:
+    # A report of what there is: it names the runs that failed, and is written anew once they do not.
+    for name in sorted(reports):
+        folder = f"results/{name}"
+        command = [
+            *(sys.executable, "-m", "flowsim", "report", file_of(name), "--results"),
+            *(folder, *shlex.split(DATA), "--incomplete", "--into", f"{folder}/report.html"),
+        ]
+        subprocess.run(command)

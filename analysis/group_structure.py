@@ -40,7 +40,7 @@ from flowsim.figures import panels, plot
 from flowsim.measures import eigenphases, recorded, statistics
 from flowsim.measures.comoving import States, channel_partners
 from flowsim.measures.operators import UnshrunkOperators, fit_unshrunk_operators
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -87,7 +87,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 20,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Fit the operators and compare them with each other.
 

@@ -37,7 +37,7 @@ from flowsim.measures.operators import (
     fit_operators,
     reference_rows,
 )
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 999,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Fit and judge operators.
 

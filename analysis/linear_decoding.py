@@ -41,7 +41,7 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, decoding, ground_truth, recorded, statistics
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
@@ -122,7 +122,7 @@ def analyse(
     *,
     folds: Annotated[int, Field(ge=2)] = 10,
     permutations: Count = 100,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Decode by frame, across flows and across frames.
 

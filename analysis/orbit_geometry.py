@@ -40,7 +40,7 @@ from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import orbit, recorded, statistics, tuning
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +118,7 @@ def analyse(
     at: Count | None = None,
     persistence: Annotated[float, Field(gt=1)] = 2.0,
     shuffles: Count = 20,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Geometry of every orbit (trial, time).
 

@@ -42,7 +42,7 @@ from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, ground_truth, rdm, recorded, statistics
 from flowsim.measures.motion_energy import motion_energies
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +113,7 @@ def analyse(
     trials: Count = 8,
     pixels: Count = 5,
     permutations: Count = 200,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """RDMs by frame, and their agreement with models.
 

@@ -27,7 +27,7 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import ground_truth, recorded, statistics, tuning
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def analyse(
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05,
     permutations: Count = 1999,
     splits: Count = 50,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Tuning of every unit.
 

@@ -19,9 +19,21 @@ from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, Validation
 
 from flowsim.errors import InputError
 
-Count = Annotated[int, Field(ge=1)]
+# Every number of things has an upper bound. Beyond it is a slip of the finger, on which a machine would work
+# until it has no memory left.
+Count = Annotated[int, Field(ge=1, le=10**7)]
 
-Whole = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Field(ge=0, le=10**7)]
+
+Few = Annotated[int, Field(ge=1, le=100)]
+
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+
+FewOrNone = Annotated[int, Field(ge=0, le=100)]
+
+WholeSpeed = Annotated[int, Field(ge=0, le=32)]
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -29,7 +41,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-FrameShape = tuple[Count, Count]
+FrameShape = tuple[Pixels, Pixels]
 
 Settings = dict[str, Any]
 

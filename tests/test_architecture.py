@@ -11,6 +11,7 @@ PACKAGES = ("flowsim", "stimuli", "analysis")
 MAY_IMPORT = {
     "errors": set(),
     "progress": set(),
+    "memory": set(),
     "specification": {"errors"},
     "ideas": {"errors", "splits"},
     "splits": {"errors"},

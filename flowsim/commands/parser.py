@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from flowsim import __version__, ideas
+from flowsim import __version__, ideas, memory
 from flowsim.errors import InputError
 from flowsim.splits import SPLIT_OF
 
@@ -146,11 +146,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, value in vars(arguments).items():
         if isinstance(value, Path):
             setattr(arguments, name, value.expanduser())
+    memory.limit()
     try:
         _pass_on_data(getattr(arguments, "data", None))
         verb.run(arguments)
     except InputError as error:
         print(f"flowsim {arguments.verb}: error: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not memory.is_lack_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:160] or "an allocation failed"
+        print(
+            f"flowsim {arguments.verb}: error: expected to need no more memory than there is ({reason}); ask "
+            "for less: fewer trials, frames, channels or velocities",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(f"flowsim {arguments.verb}: interrupted; run the same command to continue", file=sys.stderr)

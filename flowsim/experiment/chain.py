@@ -5,7 +5,7 @@ inputs; these are compared all the way from results to stimuli.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from flowsim.training import weights
 from flowsim.training.settings import SAME_RESULT, RunBlock
 
 
-def require_chain(experiment: Experiment, results: Path) -> None:
+def require_chain(experiment: Experiment, results: Path, missing: Collection[Path] = ()) -> None:
     """Raise InputError unless each file that is there is what its place says, was made as the experiment
     says, and from the files that are there.
 
@@ -34,6 +34,8 @@ def require_chain(experiment: Experiment, results: Path) -> None:
     experiment : Experiment
     results : Path
         The experiment's folder.
+    missing : collection of Path
+        Results that were not made now, whatever is there.
     """
     sum_of = cache(checksum)
     stimuli = {split: results / "stimuli" / f"{split}.h5" for split in splits(experiment)}
@@ -55,6 +57,8 @@ def require_chain(experiment: Experiment, results: Path) -> None:
                 _require(path, _attributes(path, "recording"), made_as, [model, stimuli[split]], sum_of)
         for name, module in analyses.items():
             path = results / "analyses" / name / f"{run}.h5"
+            if path in missing or not path.is_file():
+                continue
             given = specification.arguments(
                 module.analyse, experiment.analyse[name], f"analyse.{name}", given=("recording",)
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -253,14 +252,8 @@ def load(dataset: xr.Dataset, path: str | Path) -> xr.Dataset:
     Raises
     ------
     InputError
-        If the file turns out to be damaged, or needs more memory than the machine has.
+        If the file turns out to be damaged.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
-    if dataset.nbytes > memory:
-        raise InputError(
-            f"{path}: expected what fits into the {memory / 1e9:.1f} GB of memory; the file holds "
-            f"{dataset.nbytes / 1e9:.1f} GB. Make it of fewer trials or frames"
-        )
     try:
         return dataset.load()
     except (OSError, RuntimeError) as error:

@@ -23,7 +23,9 @@ PROVENANCE = {
 """Attributes that say where results come from; the others are of the analysis."""
 
 
-def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
+def side_by_side(
+    paths: Sequence[str | Path], analysis: str, not_made: Mapping[Path, str] | None = None
+) -> xr.Dataset:
     """Results of one analysis for several runs, along ``run``, with coordinates ``network``, ``seed`` and
     ``partial``.
 
@@ -39,6 +41,8 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
         Results of one run each.
     analysis : str
         Name of the analysis.
+    not_made : mapping of path to str, optional
+        Those of the paths that are not there, and why; such a run counts as one that could not be judged.
 
     Raises
     ------
@@ -50,13 +54,16 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
     """
     results = []
     for path in paths:
+        if Path(path) in (not_made or {}):
+            results.append(xr.Dataset())
+            continue
         result = load(read(path, "analysis"), path)
         named_analysis = json.loads(result.attrs.get("specification", "{}")).get("analysis", analysis)
         if named_analysis != analysis:
             raise InputError(f"{path}: expected results of {analysis}; these are of {named_analysis}")
         results.append(result)
     _check_different(results, paths)
-    every = every_run(paths)
+    every = every_run(paths, not_made)
     judged = np.flatnonzero(every.refused.values == "")
     refused = {
         str(run): str(why) for run, why in zip(every.run.values, every.refused.values, strict=True) if why
@@ -92,8 +99,8 @@ def _check_different(results: Sequence[xr.Dataset], paths: Sequence[str | Path])
     """
     runs: dict[tuple[str, str], str | Path] = {}
     recordings: dict[str, str | Path] = {}
-    for result, path in zip(results, paths, strict=True):
-        attrs = result.attrs
+    there = [(path, result.attrs) for path, result in zip(paths, results, strict=True) if result.attrs]
+    for path, attrs in there:
         if {"network", "seed"} <= set(attrs):
             other = runs.setdefault((attrs["network"], attrs["seed"]), path)
             if other is not path:
@@ -110,20 +117,25 @@ def _check_different(results: Sequence[xr.Dataset], paths: Sequence[str | Path])
                 f"{sums[0][:16]}). Give each recording once"
             )
         for name in ("specification", "stimulus"):
-            first = results[0].attrs.get(name)
+            first = there[0][1].get(name)
             if None not in (first, attrs.get(name)) and attrs[name] != first:
                 raise InputError(
-                    f"{path}: expected the same {name} as of {paths[0]}; it has {attrs[name]}, the other "
+                    f"{path}: expected the same {name} as of {there[0][0]}; it has {attrs[name]}, the other "
                     f"{first}. Record and analyse all runs alike"
                 )
 
 
-def every_run(paths: Sequence[str | Path]) -> xr.Dataset:
+def every_run(paths: Sequence[str | Path], not_made: Mapping[Path, str] | None = None) -> xr.Dataset:
     """Names of the runs whose results these are, as coordinates over ``run``: ``network``, ``seed``,
-    ``partial``, and ``refused``, why a run could not be judged; "" where it was.
+    ``partial``, and ``refused``, why a run could not be judged; "" where it was. A run that is ``not_made``
+    is named by its path.
     """
     rows = []
     for path in paths:
+        if Path(path) in (not_made or {}):
+            network, _, seed = Path(path).stem.rpartition("-seed")
+            rows.append((Path(path).stem, network, seed, "", (not_made or {})[Path(path)]))
+            continue
         with read(path, "analysis") as result:
             attrs = result.attrs
         network, seed = attrs.get("network", Path(path).stem), attrs.get("seed", "")

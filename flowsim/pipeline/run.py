@@ -60,8 +60,10 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
         expected = costs(plan, report.parent)
         used = cores or available_cores()
         under_way = Run(Lines(events))
+        began = time.time_ns()
         status = follow(command, log, under_way, expected, used, dry)
-        explain(status, under_way, log, dry)
+        is_new = report.is_file() and report.stat().st_mtime_ns > began
+        explain(status, under_way, log, dry, report if is_new else None)
     if dry:
         print_dry_run(under_way, expected, used)
     return report
@@ -130,13 +132,14 @@ def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log
     return f"{under_way.total} jobs on {cores} cores, estimated at about {left}; the full log is {log}"
 
 
-def explain(status: int, under_way: Run, log: Path, dry: bool) -> None:
-    """Raise InputError if a run did not end well."""
+def explain(status: int, under_way: Run, log: Path, dry: bool, incomplete: Path | None = None) -> None:
+    """Raise InputError if a run did not end well; ``incomplete`` is then the report of what there is."""
     if under_way.failed:
         names = ", ".join(job.name for job in under_way.failed)
+        others = f". Of what there is: {incomplete.absolute().as_uri()}" if incomplete else ""
         raise InputError(
             f"{len(under_way.failed)} of {under_way.total} jobs failed: {names}. Mend what they say and run "
-            "the same command: what is done stays done"
+            f"the same command: what is done stays done{others}"
         )
     if status:
         text = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]

@@ -26,6 +26,7 @@ from flowsim import InputError, build, open_recording, record
 from flowsim.files import netcdf
 from flowsim.training import weights
 from stimuli import moving_digits
+from tests.known.weights import checkpoint, trained
 
 ENDS = ("detected", "harmless", "silent", "traceback", "crash", "hang")
 SECONDS = 30
@@ -50,9 +51,8 @@ def make(folder, size=9):
         error, files["analysis"], {"stage": "analysis", "network": "fernn", "seed": "0", **specified}
     )
     files |= {kind: folder / f"{kind}.pt" for kind in ("weights", "checkpoint")}
-    content = {"best": network.state_dict(), "curve": {"sequences": [4, 8]}, "name": "fernn", **specified}
-    for kind in ("weights", "checkpoint"):
-        weights.save(content, files[kind], kind)
+    weights.save(trained(network), files["weights"], "weights")
+    weights.save(checkpoint(network), files["checkpoint"], "checkpoint")
     return files
 
 
