@@ -47,7 +47,8 @@ def test_a_flipped_bit_of_what_is_small_is_told_on_opening(file, name):
         stored = h5[name].id
         flip(file, stored.get_offset() or stored.get_chunk_info(0).byte_offset, 0)
     with pytest.raises(
-        InputError, match="a.h5: expected a whole HDF5 file, but it is damaged: a coordinate, .* is not what was written"
+        InputError,
+        match="a.h5: expected a whole HDF5 file, but it is damaged: a coordinate, .* is not what was written",
     ):
         open_recording(file)
 
