@@ -52,12 +52,12 @@ def run(arguments: Namespace) -> None:
         analysis.analyse, specification.from_json(arguments.spec), f"analysis {name}", given=("recording",)
     )
     own = ideas.is_own(str(analysis.__file__))
-    with open_recording(path) as recording:
-        said = said_by(recording.attrs)
+    opened = open_recording(path)
+    said = said_by(opened.attrs)
     require_place(path, said)
     require_split(path, said, analysis.READS, f"the analysis {name}")
     require_place(into, Said(run=said.run, analysis=name), written=True)
-    with exclusive(into), open_recording(path) as recording:
+    with exclusive(into), opened as recording:
         try:
             with Progress(f"{name} of {path}", 1, "blocks") as bar, listening(bar.listen):
                 results = results_of(analysis, recording, settings)

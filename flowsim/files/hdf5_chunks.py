@@ -370,10 +370,9 @@ def seal_hdf5(path: Path) -> None:
     seal(path, parts)
 
 
-def require_seal(path: Path) -> None:
+def require_seal(path: Path, file: h5py.File) -> None:
     """Raise `Damaged` if a file without a seal says that it was sealed."""
-    with h5py.File(path) as file:
-        by = file.attrs.get(WRITTEN_BY, "")
+    by = file.attrs.get(WRITTEN_BY, "")
     if SEALED in (by.decode("utf-8", "replace") if isinstance(by, bytes) else str(by)):
         raise Damaged(
             f"{path}: expected checksums at its end, as flowsim wrote it; it has none, so it was changed or "
@@ -381,19 +380,18 @@ def require_seal(path: Path) -> None:
         )
 
 
-def require_sizes(path: Path) -> None:
+def require_sizes(path: Path, file: h5py.File) -> None:
     """Raise InputError if chunks of a file unpack to much more than `LARGEST_CHUNK`."""
-    with h5py.File(path) as file:
-        for name, variable in file.items():
-            if not isinstance(variable, h5py.Dataset) or not variable.chunks:
-                continue
-            size = math.prod(variable.chunks) * variable.dtype.itemsize
-            if size > LARGEST_CHUNK and variable.nbytes > EMPTY * variable.id.get_storage_size():
-                megabytes = f"{size / 1e6:,.0f} MB each in {path.stat().st_size / 1e6:.1f} MB of file"
-                raise InputError(
-                    f"{path}: expected chunks of at most {LARGEST_CHUNK / 1e6:.0f} MB; those of {name} "
-                    f"unpack to {megabytes}. Store it in smaller chunks (h5repack -l)"
-                )
+    for name, variable in file.items():
+        if not isinstance(variable, h5py.Dataset) or not variable.chunks:
+            continue
+        size = math.prod(variable.chunks) * variable.dtype.itemsize
+        if size > LARGEST_CHUNK and variable.nbytes > EMPTY * variable.id.get_storage_size():
+            megabytes = f"{size / 1e6:,.0f} MB each in {path.stat().st_size / 1e6:.1f} MB of file"
+            raise InputError(
+                f"{path}: expected chunks of at most {LARGEST_CHUNK / 1e6:.0f} MB; those of {name} unpack "
+                f"to {megabytes}. Store it in smaller chunks (h5repack -l)"
+            )
 
 
 def read_in_parallel(opened: xr.Dataset, path: str | Path, seal: Seal | None = None) -> xr.Dataset:

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -186,27 +187,32 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
             if name in dataset:
                 got = f"({', '.join(map(str, dataset[name].dims))})"
             raise InputError(f"{path}: expected {name} ({', '.join(dims)}); found {got}")
-    if seal is None:
-        require_seal(path)
-    require_sizes(path)
-    _require_finite(dataset, path)
+    with h5py.File(path) as file:
+        if seal is None:
+            require_seal(path, file)
+        require_sizes(path, file)
+        _require_finite(path, dataset, file)
     return read_in_parallel(dataset, path, seal)
 
 
-def _require_finite(dataset: xr.Dataset, path: Path) -> None:
+def _require_finite(path: Path, dataset: xr.Dataset, file: h5py.File) -> None:
     """Raise InputError if a coordinate is infinite, or one of flows, times or velocities is NaN.
 
     What is not known of trials and objects, such as a label, may be NaN.
     """
     for name, coordinate in dataset.coords.items():
-        if coordinate.dtype.kind != "f":
+        stored = file.get(str(name))
+        if not isinstance(stored, h5py.Dataset) or stored.dtype.kind != "f":
             continue
-        values = load(coordinate.to_dataset(name="values"), path)["values"].values
-        may_be_unknown = bool({"trial", "object"} & set(coordinate.dims)) or not set(ALWAYS_KNOWN) & set(
-            coordinate.dims
-        )
-        if np.isinf(values).any() or (np.isnan(values).any() and not may_be_unknown):
-            where = np.argwhere(~np.isfinite(values))[0].tolist()
+        try:
+            values = np.asarray(stored[()])
+        except (OSError, RuntimeError) as error:
+            raise damaged(path, error) from None
+        dims = set(coordinate.dims)
+        known = bool(dims & set(ALWAYS_KNOWN)) and not dims & {"trial", "object"}
+        wrong = ~np.isfinite(values) if known else np.isinf(values)
+        if wrong.any():
+            where = np.argwhere(wrong)[0].tolist()
             raise InputError(
                 f"{path}: expected {name} of finite numbers; it is {values[tuple(where)]} at {where}. Give "
                 "what it is, or leave that entry out"

@@ -27,7 +27,7 @@ def test_without_sums_damage_is_silent(files, monkeypatch):
     changes = [flipped(whole, chance.choice(spans)[0]) for _ in range(4)]
     for module in ("flowsim.files.watched.sealed", "flowsim.files.netcdf.whole_hdf5"):
         monkeypatch.setattr(module, lambda path: None)
-    monkeypatch.setattr("flowsim.files.netcdf.require_seal", lambda path: None)
+    monkeypatch.setattr("flowsim.files.netcdf.require_seal", lambda path, file: None)
     ends = set()
     for changed in changes:
         path.write_bytes(changed)
