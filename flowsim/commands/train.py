@@ -56,10 +56,11 @@ def require_places(run_block: RunBlock, arguments: Namespace) -> None:
     from flowsim.errors import InputError
     from flowsim.experiment.places import Said, from_json, require_place, require_split, said_by
     from flowsim.files import netcdf
+    from flowsim.training.batches import FRAMES
 
     families = []
     for split, path in (("train", arguments.train), ("valid", arguments.valid)):
-        with netcdf.read(path, "stimulus") as stimulus:
+        with netcdf.read(path, "stimulus", FRAMES) as stimulus:
             said = said_by({**stimulus.attrs, "stage": "stimulus"})
             families.append(from_json(stimulus.attrs.get("specification")).get("family"))
         require_split(path, said, split, f"--{split}")

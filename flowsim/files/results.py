@@ -110,10 +110,10 @@ def _check_different(results: Sequence[xr.Dataset], paths: Sequence[str | Path])
                 )
         recorded = str(attrs.get("inputs", "{}"))
         sums = [value for name, value in json.loads(recorded).items() if not str(name).endswith(".py")]
-        other = recordings.setdefault(sums[0], path) if len(sums) == 1 else path
-        if other is not path:
+        same = recordings.setdefault(sums[0], path) if len(sums) == 1 else path
+        if same is not path:
             raise InputError(
-                f"{path}: expected results of another recording than {other}; both name the same (sha256 "
+                f"{path}: expected results of another recording than {same}; both name the same (sha256 "
                 f"{sums[0][:16]}). Give each recording once"
             )
         for name in ("specification", "stimulus"):

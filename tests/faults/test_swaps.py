@@ -119,10 +119,10 @@ T, F = "fernn-seed0", "prediction_error"
 TRAIN_SWAPS = [
     ((), train(T, train="stimuli/test.h5"), "expected split train, for --train; .* of split test"),
     ((), train(T, train="stimuli/valid.h5"), "expected split train"),
-    ((), train(T, train="stimuli/probe.h5"), "expected split train"),
+    ((), train(T, train="stimuli/probe.h5"), "expected frames .* found .flow"),
     ((), train(T, valid="stimuli/train.h5"), "expected split valid"),
     ((), train(T, valid="stimuli/test.h5"), "expected split valid"),
-    ((), train(T, valid="stimuli/probe.h5"), "expected split valid"),
+    ((), train(T, valid="stimuli/probe.h5"), "expected frames .* found .flow"),
     ((), train(T, "stimuli/valid.h5", "stimuli/train.h5"), "expected split train"),
     (("stimuli/test.h5", "stimuli/train.h5"), train(T), "expected split train"),
     (("stimuli/valid.h5", "stimuli/train.h5"), train(T), "expected split train"),

@@ -30,7 +30,7 @@ def run(*arguments):
 def folder(tmp_path_factory):
     """Every file that an experiment writes."""
     at = tmp_path_factory.mktemp("experiment")
-    for split in ("train", "probe"):
+    for split in ("train", "valid", "probe"):
         run(
             "stimulus",
             "moving_digits",
@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
             "--into",
             at / f"{split}.h5",
         )
-    data = ("--train", at / "train.h5", "--valid", at / "train.h5", "--device", "cpu")
+    data = ("--train", at / "train.h5", "--valid", at / "valid.h5", "--device", "cpu")
     run("train", "--spec", json.dumps(TRAIN), *data, "--into", at / "a.pt")
     run("record", "--model", at / "a.pt", "--stimulus", at / "probe.h5", "--into", at / "rec.h5")
     run("analyse", "equivariance_error", "--recording", at / "rec.h5", "--into", at / "err.h5")
