@@ -9,6 +9,10 @@ class InputError(ValueError):
     """
 
 
+class Damaged(InputError):
+    """A file is not what was written. It says nothing about a network or an analysis."""
+
+
 class CannotJudge(InputError):
     """What a network did cannot be judged, whatever the settings are: it diverged, or is dead.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 HELP = "Ask one question of one recording. Reads a recording; writes HDF5 (small labelled results)."
-CARRIED = ("network", "seed", "partial")
+CARRIED = ("network", "seed", "partial", "stimulus")
 """Attributes of a recording that its results carry on."""
 
 
@@ -36,8 +36,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Analyse the recording and write the results with their provenance."""
     from flowsim import ideas, specification
-    from flowsim.errors import CannotJudge, InputError
+    from flowsim.errors import CannotJudge, Damaged, InputError
     from flowsim.experiment.contract_kept import results_of
+    from flowsim.experiment.places import Said, require_place, require_split, said_by
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.files.code_hash import own_sources
@@ -51,13 +52,20 @@ def run(arguments: Namespace) -> None:
         analysis.analyse, specification.from_json(arguments.spec), f"analysis {name}", given=("recording",)
     )
     own = ideas.is_own(str(analysis.__file__))
-    with exclusive(into), open_recording(path) as recording:
+    opened = open_recording(path)
+    said = said_by(opened.attrs)
+    require_place(path, said)
+    require_split(path, said, analysis.READS, f"the analysis {name}")
+    require_place(into, Said(run=said.run, analysis=name), written=True)
+    with exclusive(into), opened as recording:
         try:
             with Progress(f"{name} of {path}", 1, "blocks") as bar, listening(bar.listen):
                 results = results_of(analysis, recording, settings)
             netcdf.storable(results)
         except CannotJudge as error:
             results = refused(str(error), path)
+        except Damaged:
+            raise
         except InputError as error:
             if not own:
                 raise InputError(f"{path}: {error}") from None

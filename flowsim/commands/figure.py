@@ -26,6 +26,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Draw the figure and write it, and the numbers in it."""
     from flowsim.errors import InputError
+    from flowsim.experiment.places import require_place, said_by
+    from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.views.drawing import draw
 
@@ -34,6 +36,9 @@ def run(arguments: Namespace) -> None:
         raise InputError(
             f"--into: expected a file ending in .svg (.png and .csv are written beside it); got {into}"
         )
+    for path in arguments.results:
+        with netcdf.read(path, "analysis") as results:
+            require_place(path, said_by(results.attrs))
     with exclusive(into):
         reason = draw(arguments.analysis, arguments.results, into)
     print(f"wrote {into}, .png and .csv{': ' * bool(reason)}{reason}", file=sys.stderr)

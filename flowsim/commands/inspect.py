@@ -6,22 +6,34 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 HELP = (
-    "Print what a file is, from what it was made, its size and its law. Reads any file that flowsim writes; "
+    "Print what a file is, from what it was made, its size and its law. Reads any files that flowsim writes; "
     "writes none."
 )
 ECHO = False
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add the file, and whether to read all of it."""
-    parser.add_argument("file", type=Path, metavar="FILE")
+    """Add the files, and whether to read all of them."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(
-        "--check", action="store_true", help="read all of it and compare it with its checksums"
+        "--check", action="store_true", help="read all of them and compare them with their checksums"
     )
 
 
 def run(arguments: Namespace) -> None:
-    """Print the description."""
+    """Print the description of each file; those that cannot be read do not keep others from being read."""
+    from flowsim.errors import InputError
     from flowsim.views.inspection import describe
 
-    print(describe(arguments.file, arguments.check))
+    wrong: list[InputError] = []
+    for file in arguments.files:
+        try:
+            print(describe(file.expanduser(), arguments.check))
+        except InputError as error:
+            wrong.append(error)
+            if len(arguments.files) > 1:
+                print(error)
+    if len(arguments.files) == 1 and wrong:
+        raise wrong[0]
+    if wrong:
+        raise InputError(f"{len(wrong)} of {len(arguments.files)} files cannot be used; see above")

@@ -7,9 +7,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowsim.commands.parser import add_device, add_into, add_spec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from flowsim.recording.settings import RecordBlock
 
 HELP = (
     "Record a trained network watching a stimulus. Reads weights and a stimulus file; writes HDF5 (states, "
@@ -31,6 +36,7 @@ def run(arguments: Namespace) -> None:
     import torch
 
     from flowsim import specification
+    from flowsim.experiment.places import Said, require_place, said_by
     from flowsim.files import netcdf
     from flowsim.files.provenance import provenance
     from flowsim.progress import Progress
@@ -42,9 +48,13 @@ def run(arguments: Namespace) -> None:
     model, stimulus, into = arguments.model, arguments.stimulus, arguments.into
     block = specification.validate(RecordBlock, specification.from_json(arguments.spec), "record")
     network, weights = load_network(model)
+    frames = netcdf.read(stimulus, "stimulus")
+    of_model, of_stimulus = said_by(weights), said_by({**frames.attrs, "stage": "stimulus"})
+    require_place(model, of_model)
+    require_place(stimulus, of_stimulus)
+    require_place(into, Said(split=of_stimulus.split, run=of_model.run), written=True)
     network.to(pick_device(arguments.device))
     torch.backends.cudnn.allow_tf32 = False  # so that a law that holds in float32 is seen to hold
-    frames = netcdf.read(stimulus, "stimulus")
     origin = provenance("recording", block.model_dump(), [model, stimulus], int(weights["seed"]))
     with Progress(f"recording {into}", 1, "MB") as progress:
 
@@ -54,7 +64,7 @@ def run(arguments: Namespace) -> None:
 
         record(
             network,
-            netcdf.load(frames, stimulus),
+            netcdf.load(_only_recorded(frames, block), stimulus),
             into,
             **block.model_dump(),
             curve=weights["curve"],
@@ -63,6 +73,12 @@ def run(arguments: Namespace) -> None:
             report=report,
         )
     print(f"wrote {into}: {into.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def _only_recorded(stimulus: xr.Dataset, block: RecordBlock) -> xr.Dataset:
+    """The trials and flows of a stimulus, still in its file, that are recorded."""
+    first = {"trial": block.trials, "flow": block.flows}
+    return stimulus.isel({dim: slice(count) for dim, count in first.items() if dim in stimulus.dims})
 
 
 def _training_attributes(weights: Mapping[str, Any]) -> dict[str, Any]:

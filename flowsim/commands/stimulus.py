@@ -26,6 +26,7 @@ def run(arguments: Namespace) -> None:
     import numpy as np
 
     from flowsim import ideas, specification
+    from flowsim.experiment.places import Said, require_place
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.files.code_hash import own_sources
@@ -33,6 +34,7 @@ def run(arguments: Namespace) -> None:
     from flowsim.scenes.control import drawn
 
     family, split, seed, into = arguments.family, arguments.split, arguments.seed, arguments.into
+    require_place(into, Said(split=split), written=True)
     generate = ideas.load("stimuli", family).generate
     settings = specification.arguments(
         generate, specification.from_json(arguments.spec), f"stimulus {family}", given=("split", "rng")

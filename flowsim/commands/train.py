@@ -11,6 +11,7 @@ from flowsim.commands.parser import add_data, add_device, add_into, add_seed, ad
 
 if TYPE_CHECKING:
     from flowsim.training.from_files import Run
+    from flowsim.training.settings import RunBlock
 
 HELP = (
     "Train a network. Reads two stimulus files; writes weights and learning curve (.pt), and beside them a "
@@ -39,12 +40,38 @@ def run(arguments: Namespace) -> None:
     devices.keep_freed_memory()
     with devices.processes(devices.pick_device(arguments.device)) as device:
         run_block = specification.validate(RunBlock, specification.from_json(arguments.spec), "--spec")
+        require_places(run_block, arguments)
         training = Run.prepare(run_block, arguments.seed, arguments.train, arguments.valid, device)
         checkpoint = arguments.into.with_suffix(".ckpt")
         if devices.rank():
             training.train(checkpoint)
         else:
             train_and_write(training, checkpoint, arguments.into)
+
+
+def require_places(run_block: RunBlock, arguments: Namespace) -> None:
+    """Raise InputError if a stimulus is of another split than it is given for, both are of different
+    families, or the weights have the place of another run.
+    """
+    from flowsim.errors import InputError
+    from flowsim.experiment.places import Said, from_json, require_place, require_split, said_by
+    from flowsim.files import netcdf
+    from flowsim.training.batches import FRAMES
+
+    families = []
+    for split, path in (("train", arguments.train), ("valid", arguments.valid)):
+        with netcdf.read(path, "stimulus", FRAMES) as stimulus:
+            said = said_by({**stimulus.attrs, "stage": "stimulus"})
+            families.append(from_json(stimulus.attrs.get("specification")).get("family"))
+        require_split(path, said, split, f"--{split}")
+        require_place(path, said)
+    if None not in families and families[0] != families[1]:
+        raise InputError(
+            f"--valid: expected a stimulus of {families[0]}, as --train is; got one of {families[1]}. Give "
+            "files of one experiment"
+        )
+    name = run_block.name or run_block.network["model"]
+    require_place(arguments.into, Said(run=f"{name}-seed{arguments.seed}"), written=True)
 
 
 def train_and_write(training: Run, checkpoint: Path, into: Path) -> None:

@@ -1,6 +1,8 @@
 """An experiment file: what it may contain, reading it, checking it, and cutting it into jobs.
 
 schema         the blocks of the file
+chain          whether files are made from each other, and as the experiment says
+places         whether a file is what its place says
 read           from YAML to blocks, and what follows from them: runs, splits, settings of each training
 check          everything that would fail later on
 contract_kept  whether what the user's own ideas make is what their kind has to make

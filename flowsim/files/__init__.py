@@ -5,7 +5,8 @@ netcdf       write and read a dataset
 coordinates  dimensions, flows and velocity grids of a dataset
 hdf5_chunks  chunks compressed and decompressed by several threads
 pieces       read an array that does not fit into memory, one piece after the other
-checksums    whether a recording is still as it was written
+checksums    whether a file is still as it was written
+watched      HDF5 files looked through apart, before they are opened
 provenance   attributes that say what a file was made from
 code_hash    whether the code that made a file has changed in meaning
 identify     what a file is that is not the expected one

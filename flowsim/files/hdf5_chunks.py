@@ -10,7 +10,7 @@ left to the library.
 
 from __future__ import annotations
 
-import hashlib
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,7 +28,8 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from flowsim.files.checksums import PREFIX
+from flowsim.errors import Damaged, InputError
+from flowsim.files.checksums import Seal, seal
 
 Codec = Literal["gzip", "rounded", "none"]
 """How the values of a recording are stored: "gzip" (level 1, with shuffle), "rounded" (the same after
@@ -38,6 +39,17 @@ MANTISSA_BITS = 10
 """Of the codec "rounded"."""
 BLOCKS_AHEAD = 1
 """Blocks that may wait to be written while the next is computed."""
+LARGE = 2**20
+"""Bytes on disk from which on the chunks of a variable have sums of their own, and are compared as they are
+read.
+"""
+LARGEST_CHUNK = 2**27
+"""Bytes of a chunk in memory, at most, if it is `EMPTY`: a few kilobytes may be compressed gigabytes."""
+EMPTY = 100
+"""How many times larger a variable is in memory than on disk that holds hardly anything."""
+WRITTEN_BY = "_NCProperties"
+"""The attribute in which netCDF-4 names the libraries that wrote a file; copies get one of their own."""
+SEALED = "flowsim=sealed"
 
 
 @dataclass(frozen=True)
@@ -85,13 +97,25 @@ class Filters:
         zlib.error
             If it cannot be decompressed.
         """
-        plain = np.frombuffer(content if self.level is None else zlib.decompress(content), np.uint8)
+        plain = np.frombuffer(
+            content if self.level is None else self._inflated(content, shape, dtype), np.uint8
+        )
         if self.shuffle:
             shuffled = plain.reshape(dtype.itemsize, -1)
             plain = np.empty(shuffled.shape[::-1], np.uint8)
             for k, kth_bytes in enumerate(shuffled):  # twice as fast as a transpose
                 plain[:, k] = kth_bytes
         return plain.reshape(-1).view(dtype).reshape(shape)
+
+    @staticmethod
+    def _inflated(content: bytes, shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+        """Decompressed content, which is never longer than the chunk."""
+        size = math.prod(shape) * dtype.itemsize
+        stream = zlib.decompressobj()
+        plain = stream.decompress(content, size)
+        if len(plain) != size or not (stream.eof or not stream.decompress(stream.unconsumed_tail, 1)):
+            raise zlib.error(f"expected {size} bytes")
+        return plain
 
 
 CODECS: dict[str, Filters] = {
@@ -119,8 +143,6 @@ def rounded(values: np.ndarray) -> np.ndarray:
 class ChunkWriter:
     """Writes blocks of variables in the background; use as a context manager.
 
-    Blocks of a variable come in the order of the file, so that a checksum can be taken along the way.
-
     Parameters
     ----------
     file : h5netcdf.File
@@ -135,7 +157,6 @@ class ChunkWriter:
         self.codec = codec
         self.make_room = make_room
         self.failed = False
-        self.digests: dict[str, Any] = {}
         self.compressors = ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1)))
         self.writer = ThreadPoolExecutor(1)
         self.pending: list[Future[None]] = []
@@ -168,7 +189,6 @@ class ChunkWriter:
         if self.codec == "rounded":
             values = rounded(values)
         values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-        self.digests.setdefault(name, hashlib.sha256()).update(values)
         filters = CODECS[self.codec]
         chunk_shape = variable.chunks[1:]
         begins_within_chunk = len(chunk_shape) > 0 and first % chunk_shape[0] != 0
@@ -181,12 +201,10 @@ class ChunkWriter:
             variable.id.write_direct_chunk((flow, first + corner[0], *corner[1:]), content)
 
     def finish(self) -> None:
-        """Wait until everything is written, and leave checksums as attributes of the file."""
+        """Wait until everything is written."""
         for block in self.pending:
             block.result()
         self.pending = []
-        for name, digest in self.digests.items():
-            self.file.attrs[f"{PREFIX}{name}"] = digest.hexdigest()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -222,9 +240,12 @@ class ChunkReader:
     path : path
     name : str
         Of a variable for which `has_plain_chunks` is true.
+    seal : Seal, optional
+        With which chunks are compared as they are read.
     """
 
-    def __init__(self, path: str | Path, name: str) -> None:
+    def __init__(self, path: str | Path, name: str, seal: Seal | None = None) -> None:
+        self.seal = seal
         self.path = str(Path(path).resolve())
         self.name = name
         self._open_variable: h5py.Dataset | None = None
@@ -258,6 +279,8 @@ class ChunkReader:
 
         Raises
         ------
+        Damaged
+            If it is not what was written.
         OSError
             If the file is damaged.
         """
@@ -300,6 +323,9 @@ class ChunkReader:
             skipped_filters, content = self.variable.id.read_direct_chunk(corner)
         except (OSError, RuntimeError, ValueError):
             skipped_filters, content = None, b""
+        if self.seal is not None and content:
+            place = self.variable.id.get_chunk_info_by_coord(corner).byte_offset
+            self.seal.compare(self.name, place, content)
         if skipped_filters != 0:
             # a chunk that was never written, is damaged, or was written by another program without some of
             # the filters: the library gives its values, or says what is wrong
@@ -323,7 +349,52 @@ def has_plain_chunks(variable: h5py.Dataset) -> bool:
     return not scaled and bool(np.isnan(variable.attrs.get("_FillValue", np.nan)))
 
 
-def read_in_parallel(opened: xr.Dataset, path: str | Path) -> xr.Dataset:
+def seal_hdf5(path: Path) -> None:
+    """Seal a netCDF-4 file that is complete, with a sum of each chunk of its large variables.
+
+    It also says within that it is sealed: one that says so and has no seal was changed.
+    """
+    with h5py.File(path, "r+") as file:
+        by = file.attrs[WRITTEN_BY]
+        text = f"{by.decode() if isinstance(by, bytes) else by},{SEALED}"
+        kind = h5py.string_dtype(encoding="ascii", length=len(text))
+        file.attrs.create(WRITTEN_BY, np.array(text, kind), dtype=kind)
+    parts = {}
+    with h5py.File(path) as file:
+        for name, variable in file.items():
+            if isinstance(variable, h5py.Dataset) and has_plain_chunks(variable):
+                stored = variable.id
+                if stored.get_storage_size() >= LARGE:
+                    infos = [stored.get_chunk_info(n) for n in range(stored.get_num_chunks())]
+                    parts[name] = [(info.byte_offset, info.size) for info in infos]
+    seal(path, parts)
+
+
+def require_seal(path: Path, file: h5py.File) -> None:
+    """Raise `Damaged` if a file without a seal says that it was sealed."""
+    by = file.attrs.get(WRITTEN_BY, "")
+    if SEALED in (by.decode("utf-8", "replace") if isinstance(by, bytes) else str(by)):
+        raise Damaged(
+            f"{path}: expected checksums at its end, as flowsim wrote it; it has none, so it was changed or "
+            "cut since. Make it again; to use what you changed on purpose, save it by xarray as another file"
+        )
+
+
+def require_sizes(path: Path, file: h5py.File) -> None:
+    """Raise InputError if chunks of a file unpack to much more than `LARGEST_CHUNK`."""
+    for name, variable in file.items():
+        if not isinstance(variable, h5py.Dataset) or not variable.chunks:
+            continue
+        size = math.prod(variable.chunks) * variable.dtype.itemsize
+        if size > LARGEST_CHUNK and variable.nbytes > EMPTY * variable.id.get_storage_size():
+            megabytes = f"{size / 1e6:,.0f} MB each in {path.stat().st_size / 1e6:.1f} MB of file"
+            raise InputError(
+                f"{path}: expected chunks of at most {LARGEST_CHUNK / 1e6:.0f} MB; those of {name} unpack "
+                f"to {megabytes}. Store it in smaller chunks (h5repack -l)"
+            )
+
+
+def read_in_parallel(opened: xr.Dataset, path: str | Path, seal: Seal | None = None) -> xr.Dataset:
     """A dataset opened lazily from a file, with its variables read by `ChunkReader` where that is possible.
 
     Parameters
@@ -331,6 +402,8 @@ def read_in_parallel(opened: xr.Dataset, path: str | Path) -> xr.Dataset:
     opened : Dataset
         Of dask arrays chunked as in the file.
     path : path
+    seal : Seal, optional
+        Of the file.
     """
     with h5py.File(path) as file:
         names = [
@@ -338,7 +411,7 @@ def read_in_parallel(opened: xr.Dataset, path: str | Path) -> xr.Dataset:
             for name in opened.data_vars
             if isinstance(file.get(name), h5py.Dataset) and has_plain_chunks(file[name])
         ]
-    readers = {name: ChunkReader(path, name) for name in names}
+    readers = {name: ChunkReader(path, name, seal) for name in names}
     arrays = {
         name: da.from_array(
             reader,

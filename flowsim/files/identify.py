@@ -7,6 +7,9 @@ from pathlib import Path
 
 import h5py
 
+from flowsim.errors import Damaged
+from flowsim.files.watched import whole_hdf5
+
 SIGNATURES = {
     b"\x89PNG": "a PNG picture",
     b"GIF8": "a GIF animation",
@@ -46,9 +49,10 @@ def described(path: str | Path) -> str:
 
 def _described_hdf5(path: Path) -> str:
     try:
+        whole_hdf5(path)
         with h5py.File(path, "r") as file:
             stage = file.attrs.get("stage")
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, Damaged):
         return "an HDF5 file that is locked, damaged or not whole"
     if stage is None:
         return "an HDF5 file of another program"

@@ -16,15 +16,20 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from flowsim.errors import InputError
+from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
+from flowsim.files.checksums import Seal
+from flowsim.files.hdf5_chunks import read_in_parallel, require_seal, require_sizes, seal_hdf5
 from flowsim.files.identify import described
+from flowsim.files.watched import whole_hdf5
 
 CHUNK_BYTES = 2**20
 FORMAT = 1
 """The version of this format, in the attribute ``format``; a file without that attribute is of format 1."""
 RESCALING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 """Attributes by which a reader would change the values of a variable."""
+ALWAYS_KNOWN = ("flow", "time", "velocity")
+"""Dimensions whose coordinates have no missing values."""
 COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
@@ -142,10 +147,14 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
         with xr.open_dataset(temporary, engine="h5netcdf") as written:
             if written.sizes != dataset.sizes:
                 raise OSError(f"{path} was not written completely; is the disk full?")
+        seal_hdf5(temporary)
 
 
 def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:
     """Open a file lazily (dask-backed, chunked as in the file) and check that it is what it should be.
+
+    Everything but its large variables is compared with the checksums of the file at once, each chunk of these
+    when it is read. Chunks are decompressed by as many threads as dask has.
 
     Parameters
     ----------
@@ -161,10 +170,7 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
         If the file is missing, damaged, of another stage or format, or lacks a variable.
     """
     path = existing(path, f"a file of stage {stage}")
-    try:
-        dataset = xr.open_dataset(path, engine="h5netcdf", chunks={})
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise damaged(path, error) from None
+    dataset, seal = _opened(path)
     _check_stage(path, stage, dataset.attrs)
     for name, dims in (variables or {}).items():
         if name not in dataset or dataset[name].dims != tuple(dims):
@@ -172,7 +178,47 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
             if name in dataset:
                 got = f"({', '.join(map(str, dataset[name].dims))})"
             raise InputError(f"{path}: expected {name} ({', '.join(dims)}); found {got}")
-    return dataset
+    with h5py.File(path) as file:
+        if seal is None:
+            require_seal(path, file)
+        require_sizes(path, file)
+        _require_finite(path, dataset, file)
+    return read_in_parallel(dataset, path, seal)
+
+
+def _require_finite(path: Path, dataset: xr.Dataset, file: h5py.File) -> None:
+    """Raise InputError if a coordinate is infinite, or one of flows, times or velocities is NaN.
+
+    What is not known of trials and objects, such as a label, may be NaN.
+    """
+    for name, coordinate in dataset.coords.items():
+        stored = file.get(str(name))
+        if not isinstance(stored, h5py.Dataset) or stored.dtype.kind != "f":
+            continue
+        try:
+            values = np.asarray(stored[()])
+        except (OSError, RuntimeError) as error:
+            raise damaged(path, error) from None
+        dims = set(coordinate.dims)
+        known = bool(dims & set(ALWAYS_KNOWN)) and not dims & {"trial", "object"}
+        wrong = ~np.isfinite(values) if known else np.isinf(values)
+        if wrong.any():
+            where = np.argwhere(wrong)[0].tolist()
+            raise InputError(
+                f"{path}: expected {name} of finite numbers; it is {values[tuple(where)]} at {where}. Give "
+                "what it is, or leave that entry out"
+            )
+
+
+def _opened(path: Path) -> tuple[xr.Dataset, Seal | None]:
+    """A file opened lazily, and its seal if it has one."""
+    try:
+        seal = whole_hdf5(path)
+        return xr.open_dataset(path, engine="h5netcdf", chunks={}), seal
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise damaged(path, error) from None
 
 
 def read_attributes(path: str | Path, stage: str) -> dict[str, Any]:
@@ -185,8 +231,11 @@ def read_attributes(path: str | Path, stage: str) -> dict[str, Any]:
     """
     path = existing(path, f"a file of stage {stage}")
     try:
+        whole_hdf5(path)
         with h5py.File(path, "r") as file:
             attrs = {name: _single(value) for name, value in file.attrs.items()}
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise damaged(path, error) from None
     _check_stage(path, stage, attrs)
@@ -199,7 +248,7 @@ def _single(value: Any) -> Any:
 
 
 def _check_stage(path: Path, stage: str, attrs: Mapping[Any, Any]) -> None:
-    if int(attrs.get("format", FORMAT)) != FORMAT:
+    if str(attrs.get("format", FORMAT)) != str(FORMAT):
         raise InputError(
             f"{path}: expected a file of format {FORMAT}; this one is of format {attrs['format']}, by "
             "another version of flowsim. Use that version, or make the file again"
@@ -226,7 +275,7 @@ def damaged(path: str | Path, error: Exception) -> InputError:
     kind = described(path)
     if "HDF5" not in kind and "by flowsim" not in kind:
         return InputError(f"{path}: expected an HDF5 file by flowsim; this is {kind}. Check the path")
-    return InputError(
+    return Damaged(
         f"{path}: expected a whole HDF5 file, but it cannot be read ({reason}). If flowsim made it, make it "
         "again; if not, get a whole copy"
     )

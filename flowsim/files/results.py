@@ -18,7 +18,7 @@ from flowsim.files.netcdf import load, read
 
 PROVENANCE = {
     *("stage", "format", "specification", "inputs", "versions", "commit"),
-    *("network", "seed", "partial", "refused"),
+    *("network", "seed", "partial", "refused", "stimulus"),
 }
 """Attributes that say where results come from; the others are of the analysis."""
 
@@ -62,6 +62,7 @@ def side_by_side(
         if named_analysis != analysis:
             raise InputError(f"{path}: expected results of {analysis}; these are of {named_analysis}")
         results.append(result)
+    _check_different(results, paths)
     every = every_run(paths, not_made)
     judged = np.flatnonzero(every.refused.values == "")
     refused = {
@@ -90,6 +91,38 @@ def side_by_side(
         together.attrs[name] = ", ".join(dict.fromkeys(map(str, values)))
     together.attrs["refused"] = refused
     return together
+
+
+def _check_different(results: Sequence[xr.Dataset], paths: Sequence[str | Path]) -> None:
+    """Raise an error unless these are of different runs, asked the same under the same stimulus, as far as
+    they say so.
+    """
+    runs: dict[tuple[str, str], str | Path] = {}
+    recordings: dict[str, str | Path] = {}
+    there = [(path, result.attrs) for path, result in zip(paths, results, strict=True) if result.attrs]
+    for path, attrs in there:
+        if {"network", "seed"} <= set(attrs):
+            other = runs.setdefault((attrs["network"], attrs["seed"]), path)
+            if other is not path:
+                raise InputError(
+                    f"{path}: expected results of another run than {other}; both are of "
+                    f"{attrs['network']}-seed{attrs['seed']}. Give each run once"
+                )
+        recorded = str(attrs.get("inputs", "{}"))
+        sums = [value for name, value in json.loads(recorded).items() if not str(name).endswith(".py")]
+        same = recordings.setdefault(sums[0], path) if len(sums) == 1 else path
+        if same is not path:
+            raise InputError(
+                f"{path}: expected results of another recording than {same}; both name the same (sha256 "
+                f"{sums[0][:16]}). Give each recording once"
+            )
+        for name in ("specification", "stimulus"):
+            first = there[0][1].get(name)
+            if None not in (first, attrs.get(name)) and attrs[name] != first:
+                raise InputError(
+                    f"{path}: expected the same {name} as of {there[0][0]}; it has {attrs[name]}, the other "
+                    f"{first}. Record and analyse all runs alike"
+                )
 
 
 def every_run(paths: Sequence[str | Path], not_made: Mapping[Path, str] | None = None) -> xr.Dataset:

@@ -11,13 +11,13 @@ from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.checksums import PREFIX
 from flowsim.files.checksums import verify as verify_checksums
-from flowsim.files.hdf5_chunks import read_in_parallel
 
 
 def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
     """Open a recording lazily, dask-backed and chunked as in the file; several side by side along ``run``.
 
-    Chunks are decompressed by as many threads as dask has. A part of a recording that was chosen by lists or
+    Coordinates, attributes and structure are compared with the checksums of the file at once, activity and
+    frames chunk by chunk as they are read. A part of a recording that was chosen by lists or
     slices and saved, such as by ``recording.isel(trial=[0, 1]).to_netcdf(path)``, is a recording too; it has
     no checksums.
 
@@ -27,7 +27,7 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
         Several recordings need the same sizes and coordinates. ``run`` is named by the file's network and
         seed, or by its path.
     verify : bool
-        Read all sites and frames and compare them with the checksums that were written with them.
+        Read all sites and frames at once, and compare them; the file has to have checksums.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
         If one is missing, damaged or not a recording, or they do not fit together.
     """
     if isinstance(path, (str, Path)):
-        recording = read_in_parallel(netcdf.read(path, "recording"), path)
+        recording = netcdf.read(path, "recording")
         if verify:
             verify_checksums(recording, path)
         _check_dims(recording, path)

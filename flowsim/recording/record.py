@@ -24,7 +24,7 @@ from torch import nn
 from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.atomic import exclusive, spare, whole
-from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec
+from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec, seal_hdf5
 from flowsim.files.provenance import provenance
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
@@ -167,7 +167,8 @@ def record(
     try:
         with exclusive(into), whole(into) as temporary:
             _write(temporary, into, session, layout, trial, file_attrs, curve or {}, report)
-            netcdf.read(temporary, "recording")
+            seal_hdf5(temporary)
+            netcdf.read(temporary, "recording").close()
     except OSError as error:
         if error.errno != errno.ENOSPC and "write failed" not in str(error):
             raise  # of the network itself, not of the disk

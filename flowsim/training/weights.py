@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 
-from flowsim.errors import InputError
+from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
+from flowsim.files.checksums import seal, sealed
 from flowsim.files.identify import described
 from flowsim.network import Network, build_from_settings
 from flowsim.training.contents import check_content
@@ -66,7 +67,8 @@ class Identity:
 def save(content: Mapping[str, Any], path: Path, kind: Kind) -> None:
     """Write tensors and plain values to a file that appears whole or not at all."""
     with whole(path) as temporary:
-        torch.save({"format": FORMAT, "kind": kind, **content}, temporary)
+        torch.save({"format": FORMAT, "kind": kind, "sealed": True, **content}, temporary)
+        seal(temporary)
         load(temporary, kind)
 
 
@@ -83,9 +85,14 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
         raise InputError(f"{path}: expected {kind} by flowsim; this is {described(path)}. Check the path")
     again = f"if flowsim made it, move {path.name} away and train again"
     try:
+        is_sealed = sealed(path) is not None
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         content = torch.load(path, map_location="cpu", weights_only=True) if damaged is None else None
+    except Damaged:
+        raise Damaged(
+            f"{path}: expected {kind}, but it cannot be read (not what was written); {again}"
+        ) from None
     except Exception as error:  # torch and zipfile raise many kinds for damaged files
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise InputError(f"{path}: expected {kind}, but it cannot be read ({reason}); {again}") from None
@@ -94,6 +101,10 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(
             f"{path}: expected {kind} of format {FORMAT}; this is another file, or of another version"
+        )
+    if content.get("sealed") and not is_sealed:
+        raise Damaged(
+            f"{path}: expected checksums at its end; it has none, so it was changed or cut; {again}"
         )
     if content.get("kind") not in get_args(Kind):
         raise InputError(f"{path}: expected {kind} by flowsim; this is another file. Check the path")
@@ -105,7 +116,25 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
         raise InputError(
             f"{path}: expected {kind} by flowsim, with all that belongs to them; {error}; {again}"
         ) from None
+    for name in _not_finite(content):
+        raise InputError(
+            f"{path}: expected {kind} of finite numbers; {name} contains NaN or infinity: the training "
+            "diverged, or the file is not by flowsim. Train again"
+        )
     return content
+
+
+def _not_finite(content: Any, name: str = "") -> Iterator[str]:
+    """Names of tensors, in mappings and lists, that contain NaN or infinity."""
+    if isinstance(content, torch.Tensor):
+        if (content.is_floating_point() or content.is_complex()) and not content.isfinite().all():
+            yield name
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _not_finite(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(content, list | tuple):
+        for key, value in enumerate(content):
+            yield from _not_finite(value, f"{name}.{key}")
 
 
 def _begins_as_zip(path: Path) -> bool:

@@ -19,9 +19,10 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.files import checksums, coordinates, netcdf
 from flowsim.files.atomic import existing
-from flowsim.files.checksums import PREFIX
+from flowsim.files.checksums import PREFIX, sealed
 from flowsim.files.pieces import pieces
 from flowsim.files.provenance import checksum
+from flowsim.files.watched import whole_hdf5
 from flowsim.training import weights
 
 Lines = list[tuple[str, str]]
@@ -40,6 +41,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK"
 PACKAGES = ("nwb", "rsatoolbox")
 """Packages whose HDF5 files have an attribute <package>_version."""
+FITS = "the file fits its checksums"
 UNCHECKED = "no checksums of data in this file; all of it can be read"
 SHORT = 16
 """Characters of a checksum that are shown."""
@@ -102,6 +104,7 @@ def _laid_out(lines: Lines) -> list[str]:
 def _hdf5(path: Path, check: bool) -> tuple[str, Lines]:
     """A stimulus, a recording, results, or an export in HDF5."""
     try:
+        whole_hdf5(path)
         with h5py.File(path) as file:
             package = next((name for name in PACKAGES if f"{name}_version" in file.attrs), None)
             if package is not None:
@@ -140,6 +143,9 @@ def _stage(path: Path, file: h5py.File) -> str:
 
 def _check_values(path: Path, dataset: xr.Dataset, file: h5py.File) -> str:
     """Read everything, and compare what has a checksum with it."""
+    if sealed(path) is not None:
+        checksums.verify(dataset, path)
+        return f"{FITS}: attributes, coordinates and variables"
     named = [name for name in dataset.variables if f"{PREFIX}{name}" in dataset.attrs]
     if named:
         checksums.verify(dataset, path)
@@ -218,7 +224,7 @@ def _torch(path: Path, check: bool) -> tuple[str, Lines]:
     for tensor_name, tensor in tensors.items():
         shape = "x".join(map(str, tensor.shape))
         lines.append(("tensors", f"{tensor_name} {shape} {str(tensor.dtype).removeprefix('torch.')}"))
-    lines.append(("check", "the file fits its checksums" if check else ""))
+    lines.append(("check", FITS if check else ""))
     return f"{content['kind']} ({name})", lines
 
 

@@ -34,6 +34,7 @@ from flowsim.effects import (
     smallest_effect,
 )
 from flowsim.errors import InputError
+from flowsim.experiment.chain import require_chain
 from flowsim.experiment.read import read, runs
 from flowsim.experiment.schema import Experiment, Recorded
 from flowsim.files import netcdf
@@ -254,10 +255,12 @@ def page(
     Raises
     ------
     InputError
-        If another result, or a figure, is missing.
+        If another result, or a figure, is missing, a file is not what its place says, or it was made from
+        other files than those that are there.
     """
     experiment = read(experiment_file)
     missing = {path: why for of_analysis in (not_made or {}).values() for path, why in of_analysis.items()}
+    require_chain(experiment, results, missing)
     paths = {
         name: [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
         for name in experiment.analyse

@@ -1,7 +1,10 @@
 """`flowsim record` finds the dimensions of frames by their names, as `flowsim.record` does."""
 
+import h5py
+import numpy as np
 import xarray as xr
 
+from flowsim import open_recording
 from flowsim.__main__ import main
 from flowsim.files import netcdf
 
@@ -27,3 +30,19 @@ def test_frames_that_lack_a_dimension_are_refused(folder, tmp_path, capsys):
     assert main([str(a) for a in [*arguments, "--into", tmp_path / "rec.h5"]]) == 2
     assert "expected frames (flow if there are several, trial, time, y, x)" in capsys.readouterr().err
     assert not (tmp_path / "rec.h5").exists()
+
+
+def test_only_trials_that_are_recorded_are_read(folder, tmp_path, rng):
+    """The rest of the file may be as large as it likes; here it is damaged."""
+    frames = rng.random((800, 10, 8, 9), np.float32)
+    noise = xr.Dataset({"frames": (("trial", "time", "y", "x"), frames)}, {"time": np.arange(10)})
+    netcdf.write(noise, tmp_path / "noise.h5", {"stage": "stimulus", "flow_group": "translation"})
+    with h5py.File(tmp_path / "noise.h5") as h5:
+        chunk = h5["frames"].id.get_chunk_info(h5["frames"].id.get_num_chunks() - 1)
+    damaged = bytearray((tmp_path / "noise.h5").read_bytes())
+    damaged[chunk.byte_offset + chunk.size // 2] ^= 1
+    (tmp_path / "noise.h5").write_bytes(damaged)
+    files = ["--model", folder / "a.pt", "--stimulus", tmp_path / "noise.h5", "--into", tmp_path / "rec.h5"]
+    ends = [main([str(a) for a in ["record", "--spec", spec, *files]]) for spec in ('{"trials": 2}', "{}")]
+    assert ends == [0, 2]
+    assert open_recording(tmp_path / "rec.h5").sizes["trial"] == 2

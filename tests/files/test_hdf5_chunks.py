@@ -1,6 +1,7 @@
 """Chunks that are written and read past the HDF5 library hold what the library reads."""
 
 import pickle
+import zlib
 
 import h5py
 import numpy as np
@@ -113,3 +114,11 @@ def test_codecs(codec, dtype, probe, tmp_path):
     else:
         np.testing.assert_array_equal(found, expected)
     assert open_recording(tmp_path / "a.h5", verify=True)
+
+
+def test_no_more_is_decompressed_than_a_chunk_holds(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        stored = h5.create_dataset("a", (1000,), "f4", chunks=(1000,), compression="gzip")
+        stored.id.write_direct_chunk((0,), zlib.compress(bytes(10**7)))
+    with pytest.raises(OSError, match=r"a chunk of a cannot be decompressed \(expected 4000 bytes\)"):
+        ChunkReader(tmp_path / "a.h5", "a")[(slice(None),)]

@@ -105,3 +105,43 @@ def test_attributes_of_another_or_a_broken_file(recording_file):
     recording_file.write_bytes(recording_file.read_bytes()[:-1000])
     with pytest.raises(InputError, match="expected a whole HDF5 file, but it cannot be read"):
         netcdf.read_attributes(recording_file, "recording")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("flow_vx", np.nan), ("time", np.nan), ("flow_vy", np.inf), ("velocity_vx", -np.inf)]
+)
+def test_coordinates_are_finite_numbers(name, value, probe, tmp_path):
+    values = probe[name].values.astype(float)
+    values.flat[-1] = value
+    netcdf.write(probe.assign_coords({name: (probe[name].dims, values)}), tmp_path / "a.h5", {})
+    with pytest.raises(InputError, match=rf"a.h5: expected {name} of finite numbers; it is {value} at \["):
+        netcdf.read(tmp_path / "a.h5", "stimulus")
+
+
+def test_what_is_not_known_of_an_object_may_be_missing(probe, tmp_path):
+    unknown = probe.assign_coords(velocity_vx=probe.velocity_vx * np.nan)
+    netcdf.write(unknown, tmp_path / "a.h5", {})
+    assert netcdf.read(tmp_path / "a.h5", "stimulus").velocity_vx.isnull().all()
+
+
+def test_a_chunk_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    """Two kilobytes of file."""
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5.create_dataset("frames", (4, 2**27), "f8", chunks=(1, 2**27), compression="gzip")
+    with pytest.raises(
+        InputError, match=r"a.h5: expected chunks of at most 134 MB; those of frames unpack to 1,074"
+    ):
+        netcdf.read(tmp_path / "a.h5", "stimulus")
+
+
+def test_a_file_in_which_hdf5_comes_to_no_end_is_told(probe, tmp_path, monkeypatch):
+    """A file without checksums is looked through by a process that is watched."""
+    probe.to_netcdf(tmp_path / "a.h5", engine="h5netcdf")
+    monkeypatch.setattr("flowsim.files.watched.SECONDS", 0.5)
+    monkeypatch.setattr("flowsim.files.watched.LOOK", "while True: pass")
+    with pytest.raises(
+        InputError, match="a.h5: expected a whole HDF5 file; the HDF5 library comes to no end in it"
+    ):
+        netcdf.read(tmp_path / "a.h5", "stimulus")
+    netcdf.write(probe, tmp_path / "b.h5", {})
+    assert "frames" in netcdf.read(tmp_path / "b.h5", "stimulus")

@@ -55,3 +55,24 @@ def test_what_is_no_identity(text):
         InputError, match="expected the identity of a training; this one is of another version"
     ):
         Identity.from_json(text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_are_finite_numbers(value, tmp_path):
+    best = trained()["best"]
+    name = next(iter(best))
+    best[name].flatten()[0] = value
+    with pytest.raises(
+        InputError, match=rf"expected weights of finite numbers; best.{name} contains NaN or infi"
+    ):
+        save(trained(best=best), tmp_path / "a.pt", "weights")
+    assert not (tmp_path / "a.pt").exists()
+
+
+def test_weights_that_lost_their_checksums_are_told(tmp_path):
+    save(trained(), tmp_path / "a.pt", "weights")
+    torch.save(torch.load(tmp_path / "a.pt", weights_only=True), tmp_path / "b.pt")
+    with pytest.raises(InputError, match="b.pt: expected checksums at its end; it has none"):
+        load(tmp_path / "b.pt", "weights")
+    torch.save({"format": 2, "kind": "weights", **trained()}, tmp_path / "before.pt")
+    assert load(tmp_path / "before.pt", "weights")["name"] == "fernn"

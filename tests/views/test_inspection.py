@@ -30,7 +30,7 @@ def run(*arguments):
 def folder(tmp_path_factory):
     """Every file that an experiment writes."""
     at = tmp_path_factory.mktemp("experiment")
-    for split in ("train", "probe"):
+    for split in ("train", "valid", "probe"):
         run(
             "stimulus",
             "moving_digits",
@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
             "--into",
             at / f"{split}.h5",
         )
-    data = ("--train", at / "train.h5", "--valid", at / "train.h5", "--device", "cpu")
+    data = ("--train", at / "train.h5", "--valid", at / "valid.h5", "--device", "cpu")
     run("train", "--spec", json.dumps(TRAIN), *data, "--into", at / "a.pt")
     run("record", "--model", at / "a.pt", "--stimulus", at / "probe.h5", "--into", at / "rec.h5")
     run("analyse", "equivariance_error", "--recording", at / "rec.h5", "--into", at / "err.h5")
@@ -155,11 +155,25 @@ def test_check_compares_everything(folder, tmp_path, capsys):
     assert "probe.h5, sha256 " in inspected(folder / "rec.h5", "--check", capsys=capsys)
     text = inspected(folder / "rec.h5", "--check", capsys=capsys)
     assert text.count(", unchanged") == 2
-    assert "frames, state, prediction are what was written; all else can be read" in text
+    assert "the file fits its checksums: attributes, coordinates and variables" in text
+    for name in ("probe.h5", "err.h5", "a.pt", "a.ckpt"):
+        assert "the file fits its checksums" in inspected(folder / name, "--check", capsys=capsys)
+    with xr.open_dataset(folder / "probe.h5", engine="h5netcdf") as opened:
+        opened.to_netcdf(tmp_path / "copy.h5", engine="h5netcdf")
     assert "no checksums of data in this file; all of it can be read" in inspected(
-        folder / "probe.h5", "--check", capsys=capsys
+        tmp_path / "copy.h5", "--check", capsys=capsys
     )
-    assert "the file fits its checksums" in inspected(folder / "a.pt", "--check", capsys=capsys)
+
+
+def test_several_files_are_told_of_though_one_is_damaged(folder, tmp_path, capsys):
+    damaged = bytearray((folder / "err.h5").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "damaged.h5").write_bytes(damaged)
+    assert run("inspect", "--check", folder / "rec.h5", tmp_path / "damaged.h5", folder / "a.pt") == 2
+    said = capsys.readouterr()
+    assert said.out.count("the file fits its checksums") == 2
+    assert "damaged.h5: expected a whole HDF5 file, but it is damaged" in said.out
+    assert "1 of 3 files cannot be used; see above" in said.err
 
 
 def test_check_tells_the_fate_of_inputs(folder, tmp_path, capsys):
@@ -187,15 +201,15 @@ def test_check_sees_a_changed_value(folder, tmp_path, capsys):
     (tmp_path / "rec.h5").write_bytes((folder / "rec.h5").read_bytes())
     with h5py.File(tmp_path / "rec.h5", "r+") as h5:
         h5["state"][0, 0, 0, 0, 0, 0, 0] += 1
-    assert run("inspect", tmp_path / "rec.h5") == 0
-    capsys.readouterr()
-    assert run("inspect", tmp_path / "rec.h5", "--check") == 2
-    assert "rec.h5: state is not what was written; the file is damaged" in capsys.readouterr().err
+    for more in ((), ("--check",)):
+        capsys.readouterr()
+        assert run("inspect", tmp_path / "rec.h5", *more) == 2
+        assert "rec.h5: expected checksums at its end, as flowsim wrote it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["probe.h5", "err.h5", "a.npz"])
 def test_check_sees_a_flipped_byte(name, folder, tmp_path, capsys):
-    """Where there are no checksums of data, by the codec's own."""
+    """Where there are no checksums of data, by the codec's own; else on opening already."""
     if name == "a.npz":
         run("export", folder / "rec.h5", "--as", "numpy", "--into", folder / name)
     content = bytearray((folder / name).read_bytes())
@@ -206,7 +220,7 @@ def test_check_sees_a_flipped_byte(name, folder, tmp_path, capsys):
         at = chunk.byte_offset + chunk.size // 2
     content[at] ^= 0xFF
     (tmp_path / name).write_bytes(content)
-    assert run("inspect", tmp_path / name) == 0
+    assert run("inspect", tmp_path / name) == (0 if name == "a.npz" else 2)
     capsys.readouterr()
     assert run("inspect", tmp_path / name, "--check") == 2
     error = capsys.readouterr().err.strip()
