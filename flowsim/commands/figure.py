@@ -34,12 +34,15 @@ def run(arguments: Namespace) -> None:
     from flowsim.errors import CannotJudge, InputError
     from flowsim.figures import plot
     from flowsim.files.atomic import exclusive
+    from flowsim.files.outputs import protect
 
     into = arguments.into
     if into.suffix != ".svg":
         raise InputError(
             f"--into: expected a file ending in .svg (.png and .csv are written beside it); got {into}"
         )
+    written = ((into, "a drawing (SVG)"), (into.with_suffix(".png"), "a picture (PNG)"))
+    protect(*written, (into.with_suffix(".csv"), "a table (CSV)"), read=arguments.results)
     mpl.use("agg")
     analysis = ideas.load("analysis", arguments.analysis)
     with exclusive(into), mpl.rc_context(plot.STYLE):

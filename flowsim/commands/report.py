@@ -24,8 +24,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Write the page."""
     from flowsim.files.atomic import exclusive
+    from flowsim.files.outputs import protect
     from flowsim.views.report import page
 
+    protect((arguments.into, "a report"), read=[arguments.experiment])
     with exclusive(arguments.into):
         page(arguments.experiment, arguments.results, arguments.into)
     print(f"wrote {arguments.into}", file=sys.stderr)

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from flowsim.files.atomic import whole
+from flowsim.files.outputs import MARK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -241,7 +242,7 @@ def save(figure: Figure, path: Path) -> None:
     """
     import matplotlib as mpl
 
-    metadata = {"Date": None} if path.suffix == ".svg" else None
+    metadata = {"Date": None, "Creator": MARK} if path.suffix == ".svg" else {"Software": MARK}
     with mpl.rc_context(STYLE), whole(path) as temporary:
         if figure.get_layout_engine():
             figure.set_dpi(mpl.rcParams["savefig.dpi"])

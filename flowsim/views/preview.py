@@ -21,6 +21,7 @@ from flowsim import ideas, specification
 from flowsim.experiment.read import read
 from flowsim.figures import plot
 from flowsim.files.atomic import whole
+from flowsim.files.outputs import MARK
 from flowsim.scenes.control import drawn
 
 if TYPE_CHECKING:
@@ -328,6 +329,7 @@ def write_animation(images: Sequence[Image.Image], path: Path) -> None:
             append_images=images[1:],
             duration=durations,
             loop=0,
+            comment=MARK.encode(),
         )
 
 

@@ -47,8 +47,8 @@ def test_one_process_at_a_time(tmp_path):
         "with exclusive(Path('a')):\n    sys.exit(not Path('done').exists())"
     )
     with exclusive(tmp_path / "a"):
-        child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE)
-        assert child.stdout.readline() == b"another process is making a; waiting for it to end\n"
+        child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.PIPE)
+        assert child.stderr.readline() == b"another process is making a; waiting for it to end\n"
         (tmp_path / "done").write_text("")
     assert child.wait(60) == 0
-    child.stdout.close()
+    child.stderr.close()
