@@ -81,6 +81,8 @@ def _stand_in() -> None:
 
 def _give_up() -> None:
     """Let what is still to be written to stdout go nowhere, so that Python does not try again at its end."""
+    if isinstance(sys.stdout, Closed):
+        sys.stdout.lost = False
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

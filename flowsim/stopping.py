@@ -36,15 +36,17 @@ class _Request:
         self.signal: int | None = None
         self.answered = False
         self.deferred = 0
-        self.uninterrupted: set[CodeType] = set()
 
 
 _request = _Request()
+_uninterrupted: set[CodeType] = set()
 
 
 def listen() -> None:
     """Raise `Stopped` at the signals that ask a command to stop, but for those that are ignored (nohup)."""
-    _request.signal, _request.answered, _request.deferred = None, False, 0
+    global _request
+    _request.answered = True  # an earlier one
+    _request = _Request()
     for name in SIGNALS:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -92,7 +94,7 @@ def deferred() -> Iterator[None]:
 
 def uninterrupted(function: Function) -> Function:
     """A function, called by a library that cannot bear errors, during which signals wait."""
-    _request.uninterrupted.add(function.__code__)  # type: ignore[attr-defined]
+    _uninterrupted.add(function.__code__)  # type: ignore[attr-defined]
     return function
 
 
@@ -112,7 +114,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _is_uninterrupted(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_code in _request.uninterrupted:
+        if frame.f_code in _uninterrupted:
             return True
         frame = frame.f_back
     return False
@@ -122,11 +124,11 @@ def _remind(number: int, seconds: float) -> None:
     """Send this process the signal again. A plain thread: one of `threading` takes locks, and the signal may
     have come while they were held.
     """
-    main = threading.main_thread().ident
+    main, request = threading.main_thread().ident, _request
 
     def send() -> None:
         time.sleep(seconds)
-        if _request.answered or main is None:
+        if request.answered or main is None:
             return
         if hasattr(signal, "pthread_kill"):
             signal.pthread_kill(main, number)

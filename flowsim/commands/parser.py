@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flowsim import __version__, ideas, output, stopping
 from flowsim.errors import InputError
@@ -35,6 +35,10 @@ flowsim --help          lists every verb"""
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print, and do not pass over an error as argparse does."""
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
