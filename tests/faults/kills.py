@@ -39,10 +39,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
 OUTCOMES = ("detected", "harmless", "silent", "traceback", "hang", "crash", "left")
-LONGEST = 120.0
+DISTURBANCES = ["SIGTERM", "SIGINT", "SIGKILL", "file size", "full disk"]
+LONGEST = 600.0
 """Seconds after which a try hangs."""
 STIMULUS = json.dumps({"height": 8, "width": 9, "trials": 8, "frames": 6})
 TRAIN = json.dumps(
@@ -208,6 +208,8 @@ def content(path: Path) -> object:
     if path.suffix == ".nwb":
         return path.stat().st_size
     if path.suffix in (".pt", ".ckpt"):
+        import torch
+
         loaded = torch.load(path, weights_only=True)
         best = {name: tensor.numpy().tobytes() for name, tensor in loaded["best"].items()}
         return best, loaded["curve"]["valid_loss"], loaded["curve"]["train_loss"]
@@ -318,45 +320,47 @@ class Bench:
         except OSError:
             return False
 
-    def disturb(self, verb: str, tries: int, moments: random.Random) -> None:
-        """Disturb a command in every way, so many times each."""
-        signals: dict[str, int] = {name: getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGKILL")}
-        for name, number in signals.items():
-            for _ in range(tries):
-                after = moments.uniform(0.01, 1.05 * self.takes[verb])
-                self.attempt(verb, Disturbance(name, signal=number, after=after))
+    def disturb(self, verb: str, kind: str, tries: int, moments: random.Random) -> None:
+        """Disturb a command in one way, so many times."""
         for number in range(tries):
             size = self.largest[verb] * number // tries
-            self.attempt(verb, Disturbance("file size", bytes=size))
+            if kind == "full disk":
+                self.on_small_disk(verb, size)
+            elif kind == "file size":
+                self.attempt(verb, Disturbance(kind, bytes=size))
+            else:
+                after = moments.uniform(0.01, 1.05 * self.takes[verb])
+                self.attempt(verb, Disturbance(kind, signal=getattr(signal, kind), after=after))
 
-
-def small_disk(bench: Bench, verb: str, tries: int) -> None:
-    """Run a command on disks of memory that are too small, where this user may mount them."""
-    folder = bench.folder
-    mounted = tempfile.mkdtemp()
-    try:
-        for number in range(tries):
-            used = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-            size = used + 65536 + bench.largest[verb] * number // tries
-            mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mounted]
+    def on_small_disk(self, verb: str, free: int) -> None:
+        """One try in a copy of the folder on a disk of memory with so many bytes free, if it may be mounted."""
+        mounted = Path(tempfile.mkdtemp())
+        try:
+            files = [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
+            size = sum(-(-each // 4096) * 4096 for each in files) + 65536 + free
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(mounted)]
             if subprocess.run(mount, capture_output=True).returncode:
                 return
             try:
-                shutil.copytree(folder, mounted, dirs_exist_ok=True)
-                disk = Bench(Path(mounted), bench.table, bench.makes, bench.takes, bench.largest)
-                disk.once(verb, Disturbance("full disk", bytes=size))
+                shutil.copytree(self.folder, mounted, dirs_exist_ok=True)
+                disk = Bench(mounted, self.table, self.makes, self.takes, self.largest)
+                disk.once(verb, Disturbance("full disk", bytes=free))
             finally:
-                subprocess.run(["umount", mounted], check=True)
-    finally:
-        os.rmdir(mounted)
+                subprocess.run(["umount", str(mounted)], check=True)
+        finally:
+            mounted.rmdir()
 
 
 def import_everything() -> None:
     """What commands import, so that a forked one starts at once."""
+    import torch
+
     import flowsim.experiment.check
     import flowsim.files.results
     import flowsim.views.preview
     import flowsim.views.report  # noqa: F401
+
+    torch.set_num_threads(1)
 
 
 def main() -> int:
@@ -365,16 +369,24 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=10, help="of each disturbance of each verb")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbs", nargs="+", choices=list(VERBS), default=list(VERBS))
+    parser.add_argument("--disturbances", nargs="+", choices=DISTURBANCES, default=DISTURBANCES)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    import_everything()
     moments = random.Random(arguments.seed)
     folder = Path(tempfile.mkdtemp())  # no TemporaryDirectory: forked processes would remove it at their end
-    bench = Bench(prepare(folder / "work"))
+    if arguments.verbs == ["stimulus"]:  # which reads nothing, and needs no torch
+        import flowsim.files.code_hash
+        import flowsim.files.netcdf
+        import flowsim.scenes.control
+        import stimuli.moving_digits  # noqa: F401
+
+        bench = Bench(folder)
+    else:
+        import_everything()
+        bench = Bench(prepare(folder / "work"))
     for verb in arguments.verbs:
         bench.learn(verb)
-        bench.disturb(verb, arguments.tries, moments)
-        small_disk(bench, verb, arguments.tries)
+        for kind in arguments.disturbances:
+            bench.disturb(verb, kind, arguments.tries, moments)
         print(f"{bench.table}\n", file=sys.stderr, flush=True)
     shutil.rmtree(folder)
     print("\n\n".join(bench.table.faults))
