@@ -1,4 +1,4 @@
-"""What a command prints, where nobody may read it: a pipe that is closed (``| head``), a full disk, no stdout."""
+"""What a command prints, if nobody reads it: a pipe that was closed (``| head``), a full disk, no stdout."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def kept_open() -> Iterator[None]:
         _give_up()
         where = f" to {error.filename}" if error.filename else ""
         raise InputError(
-            f"expected what it writes{where} to be taken; got {error.strerror}. Make room, or let its output be "
-            "read to the end"
+            f"expected what it writes{where} to be taken; got {error.strerror}. Make room, or let its "
+            "output be read to the end"
         ) from None
 
 

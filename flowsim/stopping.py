@@ -1,4 +1,4 @@
-"""How a command stops when it is asked to: by Ctrl-C (SIGINT), a queue (SIGTERM) or a closed terminal (SIGHUP).
+"""How a command stops when asked to: by Ctrl-C (SIGINT), a queue (SIGTERM) or a closed terminal (SIGHUP).
 
 The signal raises `Stopped` wherever the main thread is, so that every ``with`` and ``finally`` on the way out
 tidies up. It waits while something is changed that must not be left half-changed (`deferred`), and while the

@@ -18,7 +18,9 @@ PLACES = {
 @pytest.mark.parametrize("arguments", ["", "--help"])
 def test_output_that_nobody_takes(place, arguments):
     command = f"{sys.executable} -m flowsim {arguments}".strip()
-    done = subprocess.run(PLACES[place].format(command), shell=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        PLACES[place].format(command), shell=True, capture_output=True, text=True, timeout=60
+    )
     first, *others = done.stderr.splitlines()
     assert first.startswith("flowsim"), done.stderr
     assert "error: expected what it writes to be taken; got " in first

@@ -62,7 +62,9 @@ SAID = {
 def stopped(body, number, times=1):
     """The status and what was printed of a command that gets a signal once it is ready."""
     source = START.format(textwrap.indent(body, "    "))
-    child = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert child.stdout.readline() == "ready\n"
     for _ in range(times):
         time.sleep(0.1)
@@ -96,6 +98,8 @@ def test_it_comes_again_where_it_was_swallowed():
 
 def test_a_signal_that_is_ignored_stays_ignored():
     """As by nohup."""
-    source = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + START.format("    import os; os.kill(os.getpid(), signal.SIGHUP)")
+    source = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + START.format(
+        "    import os; os.kill(os.getpid(), signal.SIGHUP)"
+    )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

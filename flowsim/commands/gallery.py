@@ -29,6 +29,8 @@ def run(arguments: Namespace) -> None:
         raise InputError(f"--into: expected a file ending in .md; got {arguments.into}")
     into, names = arguments.into, ideas.names("stimuli")
     animations = [(into.with_suffix("") / f"{name}.gif", "an animation (GIF)") for name in names]
-    protect((into, "a page of stimuli"), *([] if into.exists() else animations))  # those of a page are its own
+    protect(
+        (into, "a page of stimuli"), *([] if into.exists() else animations)
+    )  # those of a page are its own
     write(names, into)
     print(f"wrote {into}", file=sys.stderr)

@@ -130,8 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 2, and one line on stderr, for an error in what a person gave, and where output cannot
-        be written; 128 and the number of the signal where one asked the command to stop.
+        The exit status: 2, and one line on stderr, for an error in what a person gave, and where output
+        cannot be written; 128 and the number of the signal where one asked the command to stop.
     """
     if os.getcwd() not in sys.path:  # for what a user's own ideas import; last, so that it hides nothing
         sys.path.append(os.getcwd())

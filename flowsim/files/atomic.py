@@ -103,8 +103,8 @@ def no_room(path: Path, temporary: Path, size: int | None, error: OSError) -> In
         size = max(size or 0, temporary.stat().st_size)
     free = shutil.disk_usage(path.parent).free
     return InputError(
-        f"{path}: expected room for {size or 0:,} bytes at least; got {error.strerror or error} (the disk has "
-        f"{free:,} bytes free). Nothing is left of it; make room and run the same command again"
+        f"{path}: expected room for {size or 0:,} bytes at least; got {error.strerror or error} (the disk "
+        f"has {free:,} bytes free). Nothing is left of it; make room and run the same command again"
     )
 
 
@@ -170,7 +170,7 @@ def _require_makeable(file: Path) -> None:
 
 
 def _release(lock: FileLock, file: Path) -> None:
-    """Remove a lock and let it go. Who waited for it sees that it has no name any more, and makes a new one."""
+    """Remove a lock and let it go. Who waited for it sees that it has no name now, and makes a new one."""
     if os.name == "posix":  # elsewhere it can only be removed after it was let go, which `filelock` does
         with suppress(OSError):
             file.unlink()

@@ -76,8 +76,8 @@ def _check_kind(path: Path, kind: str) -> None:
         mine = False
     if not mine:
         raise InputError(
-            f"{expected}, or one by flowsim to be made anew; there is {described(path)}. Choose another name, "
-            "or move it away"
+            f"{expected}, or one by flowsim to be made anew; there is {described(path)}. Choose another "
+            "name, or move it away"
         )
 
 

@@ -274,7 +274,9 @@ class Training:
 def running_statistics(network: nn.Module) -> list[Tensor]:
     """What a forward pass in training changes beside the gradients: the statistics of batch normalisation."""
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    return [buffer for module in network.modules() if isinstance(module, kinds) for buffer in module.buffers()]
+    return [
+        buffer for module in network.modules() if isinstance(module, kinds) for buffer in module.buffers()
+    ]
 
 
 def total_steps(settings: TrainBlock) -> int:

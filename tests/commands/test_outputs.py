@@ -14,7 +14,14 @@ OVER_INPUTS = {
     "record over a stimulus": ["record", "--model", "a.pt", "--stimulus", "probe.h5", "--into", "probe.h5"],
     "train over a stimulus": ["train", *DATA, "--into", "train.h5"],
     "train beside itself": ["train", *DATA, "--into", "b.ckpt"],
-    "analyse over a recording": ["analyse", "equivariance_error", "--recording", "rec.h5", "--into", "rec.h5"],
+    "analyse over a recording": [
+        "analyse",
+        "equivariance_error",
+        "--recording",
+        "rec.h5",
+        "--into",
+        "rec.h5",
+    ],
     "report over an experiment": ["report", "e.yaml", "--results", ".", "--into", "e.yaml"],
     "report over results": ["report", "e.yaml", "--results", ".", "--into", "err.h5"],
     "figure beside a table": ["figure", "equivariance_error", "--results", "err.h5", "--into", "mine.svg"],
@@ -60,9 +67,12 @@ def test_own_outputs_are_made_anew(here, train_spec):
         ["analyse", "equivariance_error", "--recording", "rec.h5", "--into", "err.h5"],
         ["figure", "equivariance_error", "--results", "err.h5", "--into", "err.svg"],
     ]
-    for number in range(2):
+    for _ in range(2):
         made = {"preview": "look.png", "schema": "s.json"}
-        again += [[verb, *(["moving_digits"] if verb == "preview" else []), "--into", file] for verb, file in made.items()]
+        again += [
+            [verb, *(["moving_digits"] if verb == "preview" else []), "--into", file]
+            for verb, file in made.items()
+        ]
         for format, ending in (("numpy", "npz"), ("assembly", "nc")):
             again.append(["export", "rec.h5", "--as", format, "--into", f"x.{ending}"])
     for arguments in again:

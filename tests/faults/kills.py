@@ -374,9 +374,6 @@ def main() -> int:
     moments = random.Random(arguments.seed)
     folder = Path(tempfile.mkdtemp())  # no TemporaryDirectory: forked processes would remove it at their end
     if arguments.verbs == ["stimulus"]:  # which reads nothing, and needs no torch
-        import flowsim.files.code_hash
-        import flowsim.files.netcdf
-        import flowsim.scenes.control
         import stimuli.moving_digits  # noqa: F401
 
         bench = Bench(folder)

@@ -20,8 +20,14 @@ def dataset(blocks=6):
         rendered.append(block.shape)
         return block + 1
 
-    values = da.zeros((2 * blocks, 64, 64), chunks=(2, 64, 64)).map_blocks(render, dtype=float, meta=np.empty((0, 0, 0)))
-    made = xr.Dataset({"a": (("time", "y", "x"), values), "b": ("time", np.arange(2.0 * blocks))}, {"name": ("time", list("abcdefghijkl")[: 2 * blocks])}, {"stage": "stimulus", "text": "t" * 300})
+    values = da.zeros((2 * blocks, 64, 64), chunks=(2, 64, 64)).map_blocks(
+        render, dtype=float, meta=np.empty((0, 0, 0))
+    )
+    made = xr.Dataset(
+        {"a": (("time", "y", "x"), values), "b": ("time", np.arange(2.0 * blocks))},
+        {"name": ("time", list("abcdefghijkl")[: 2 * blocks])},
+        {"stage": "stimulus", "text": "t" * 300},
+    )
     return made, rendered
 
 
@@ -51,7 +57,9 @@ def test_a_disk_that_is_full_at_any_write(tmp_path, monkeypatch):
     for most in range(needed):
         with monkeypatch.context() as patch:
             writes(patch, most)
-            with pytest.raises(InputError, match=r"a.h5: expected room for [\d,]+ bytes at least; got No space left"):
+            with pytest.raises(
+                InputError, match=r"a.h5: expected room for [\d,]+ bytes at least; got No space left"
+            ):
                 netcdf.write(made, tmp_path / "a.h5", {})
         assert [path.name for path in tmp_path.iterdir()] == ["whole.h5"]
     gc.collect()
@@ -70,7 +78,7 @@ def test_nothing_more_is_computed_once_the_disk_is_full(tmp_path, monkeypatch):
 def test_what_did_not_fit_can_be_read_again(tmp_path, monkeypatch):
     path = tmp_path / "a"
     path.touch()
-    with pytest.raises(OSError, match="No space left"), hdf5_disk.on_disk(path) as disk:
+    with pytest.raises(OSError, match="No space left"), hdf5_disk.on_disk(path) as disk:  # noqa: PT012
         disk.write(b"0123456789")
         writes(monkeypatch, 0)
         disk.seek(8)

@@ -40,14 +40,22 @@ def test_an_input_is_known_by_any_name(tmp_path, recording, name):
     else:
         (tmp_path / "folder").symlink_to(tmp_path)
         other = tmp_path / "folder" / "rec.h5"
-    refused((other, "a recording"), read=[recording], match="expected a place for a recording; this file.* is read by the same")
+    refused(
+        (other, "a recording"),
+        read=[recording],
+        match="expected a place for a recording; this file.* is read by the same",
+    )
     protect((other, "a recording"))  # as an own file that is made anew it may be
 
 
 def test_what_lies_beside_is_looked_at_too(tmp_path, recording):
     table = tmp_path / "a.csv"
     table.write_text("my,own,data\n1,2,3\n")
-    refused((tmp_path / "a.svg", "a drawing (SVG)"), (table, "a table (CSV)"), match=r"a.csv: .*; there is a text file. Choose")
+    refused(
+        (tmp_path / "a.svg", "a drawing (SVG)"),
+        (table, "a table (CSV)"),
+        match=r"a.csv: .*; there is a text file. Choose",
+    )
     path = tmp_path / "a.ckpt"
     refused((path, "weights"), (path, "a checkpoint"), match="this file is written too by the same command")
     for beside in (lock_of(path), temporary_of(path)):
@@ -63,7 +71,10 @@ def test_what_flowsim_did_not_make_stays(tmp_path, recording, kind):
     }  # fmt: skip
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-        refused((tmp_path / name, kind), match="expected a place for .*, or one by flowsim to be made anew; there is")
+        refused(
+            (tmp_path / name, kind),
+            match="expected a place for .*, or one by flowsim to be made anew; there is",
+        )
     with h5py.File(tmp_path / "theirs.h5", "w"):
         pass
     torch.save({"model": torch.zeros(2)}, tmp_path / "theirs.pt")

@@ -9,9 +9,9 @@ import torch
 
 from flowsim import InputError, build, stopping
 from flowsim.scenes.sequences import Sequences
+from flowsim.training import train, weights
 from flowsim.training.objective import losses
 from flowsim.training.settings import BudgetBlock
-from flowsim.training import train, weights
 from flowsim.training.train import SplitBatch, relative_learning_rate
 
 
@@ -66,7 +66,9 @@ def listening():
 
 
 @pytest.mark.parametrize("where", ["losses", "optimiser", "validation", "report", "checkpoint"])
-def test_a_signal_leaves_a_checkpoint_of_the_moment(data, tmp_path, monkeypatch, network, fit, small, listening, where):
+def test_a_signal_leaves_a_checkpoint_of_the_moment(
+    data, tmp_path, monkeypatch, network, fit, small, listening, where
+):
     """Wherever it comes, the same training goes on from the last whole step and ends as if undisturbed."""
     undisturbed = network()
     curve, best = fit(undisturbed, small, data, seed=3)

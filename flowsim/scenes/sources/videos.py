@@ -61,7 +61,8 @@ def decoded(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str)
     return store
 
 
-def _decode_all(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str, file: h5py.File, disk: Disk
+def _decode_all(
+    videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str, file: h5py.File, disk: Disk
 ) -> None:
     reasons = {}
     title = f"decoding {data} to {frame_shape[0]}x{frame_shape[1]} px"
