@@ -58,6 +58,11 @@ def requested() -> int | None:
     return _request.signal
 
 
+def answered() -> bool:
+    """Whether something was done because of that signal; see `answer`."""
+    return _request.answered
+
+
 def answer() -> None:
     """Let nothing interrupt what has to be done now that the command stops."""
     _request.answered = True

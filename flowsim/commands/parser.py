@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _run(argv)
     except InputError as error:
         if stopping.requested():
-            return stopping.said(f"{command}: {error}")
+            return stopping.said(f"{command}: {error}" if stopping.answered() else command)
         output.say(f"{command}: error: {error}")
         return 2
     except BaseException as error:
