@@ -12,14 +12,18 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
+from xarray.backends.common import ArrayWriter
 
 from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
 from flowsim.files.checksums import Seal
 from flowsim.files.hdf5_chunks import read_in_parallel, require_seal, require_sizes, seal_hdf5
+from flowsim.files.hdf5_disk import Disk, on_disk
 from flowsim.files.identify import described
 from flowsim.files.watched import whole_hdf5
 
@@ -132,9 +136,9 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
     Raises
     ------
     InputError
-        If the folder cannot be written to, or netCDF has no type for what is in the dataset.
+        If the folder cannot be written to or has no room, or netCDF has no type for what is in the dataset.
     OSError
-        If the file is not written completely.
+        If the file is not written completely for another reason.
     """
     dataset = storable(dataset.assign_attrs(attrs, format=FORMAT))
     encoding = {
@@ -142,12 +146,48 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
         for name, v in dataset.data_vars.items()
         if v.size > 1 and v.ndim and v.dtype.kind in "fiu"
     }
-    with whole(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+    with whole(path, dataset.nbytes) as temporary:
+        store(dataset, temporary, encoding)
         with xr.open_dataset(temporary, engine="h5netcdf") as written:
             if written.sizes != dataset.sizes:
                 raise OSError(f"{path} was not written completely; is the disk full?")
         seal_hdf5(temporary)
+
+
+def store(dataset: xr.Dataset, path: Path, encoding: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a dataset to a path, where a file is, also on a disk that has no room for it; see `Disk`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Lazy variables are computed and written block by block.
+    path : path
+    encoding : mapping of variable to mapping
+        How variables are stored, as in ``Dataset.to_netcdf``.
+
+    Raises
+    ------
+    OSError
+        If the file is not written completely.
+    """
+    with on_disk(path) as disk, h5netcdf.File(disk, "w") as file:
+        checked = dataset.assign({name: _checked(v, disk) for name, v in dataset.data_vars.items()})
+        writer = ArrayWriter()
+        checked.dump_to_store(H5NetCDFStore(file), writer=writer, encoding=dict(encoding))
+        writer.sync()
+
+
+def _checked(variable: xr.DataArray, disk: Disk) -> xr.DataArray:
+    """A variable whose next block is not computed once the disk is full."""
+    if variable.chunks is None:
+        return variable
+
+    def unless_full(block: np.ndarray) -> np.ndarray:
+        disk.check()
+        return block
+
+    values = variable.data.map_blocks(unless_full, dtype=variable.dtype, meta=variable.data._meta)
+    return variable.copy(data=values)
 
 
 def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:

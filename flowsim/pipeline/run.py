@@ -8,10 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from flowsim.errors import InputError
 from flowsim.experiment.plan import jobs
+from flowsim.files.atomic import exclusive
 from flowsim.pipeline.estimate import Cost, costs, duration
 from flowsim.pipeline.follow import Lines, Run
 from flowsim.pipeline.group import running
@@ -24,6 +26,8 @@ EVERY = 0.2
 
 def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     """Run an experiment; its files go to ``results/<name>/`` of the working directory.
+
+    Where another `run` is at it, this one waits, and takes what that one has made.
 
     Parameters
     ----------
@@ -50,7 +54,8 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     print(f"checking {file}", file=sys.stderr, flush=True)
     plan = jobs(file)
     report = Path("results") / file.stem / "report.html"
-    with tempfile.TemporaryDirectory() as folder:
+    alone = nullcontext() if dry else exclusive(report.parent)  # the second then finds what the first made
+    with alone, tempfile.TemporaryDirectory() as folder:
         planned, events = Path(folder) / "plan.json", Path(folder) / "events"
         planned.write_text(json.dumps(plan), encoding="utf-8")
         log = (Path(folder) if dry else report.parent / "logs") / "run.log"
