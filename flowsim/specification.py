@@ -121,9 +121,10 @@ def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
         taken = {name: _taken(function, name, values.pop(name), where) for name in given}
         settings = arguments(function, values, where, given)
         found = made(**taken, **settings)
-        if "split" in given and isinstance(getattr(found, "attrs", None), dict):  # a stimulus
+        attrs: Any = getattr(found, "attrs", None)
+        if "split" in given and isinstance(attrs, dict):  # a stimulus
             said = {"family": where, "split": taken["split"], **settings}
-            found.attrs.setdefault("specification", json.dumps(said, default=_plain))
+            attrs.setdefault("specification", json.dumps(said, default=_plain))
         return found
 
     return called

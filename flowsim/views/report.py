@@ -708,7 +708,7 @@ def _note(values: xr.DataArray) -> str:
 
 def _with_arrow(label: str, values: xr.DataArray) -> str:
     """A label with an arrow that says which way is better, if one is."""
-    return f"{label} {ARROWS.get(values.attrs.get('better', ''), '')}".strip()
+    return f"{label}\N{NO-BREAK SPACE}{ARROWS.get(values.attrs.get('better', ''), '')}".strip()
 
 
 def effect_table(label: str, values: xr.DataArray, networks: list[str], comparisons: int = 0) -> EffectTable:

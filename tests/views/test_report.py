@@ -66,7 +66,7 @@ def test_cells_give_the_mean_and_the_seeds():
         ("does not apply", ""),
     ]
     assert [cell.best for cell in row.cells] == [True, False, False]
-    assert (row.label, row.note) == ("test MSE \u2193", "")
+    assert (row.label, row.note) == ("test MSE\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}", "")
     many = summary_row("dimensions", values(None, a=[4.0, 1.0, 2.0, 3.0]), ["a"], []).cells[0]
     assert (many.text, many.seeds) == ("2.50", "1.00 to 4.00")
 
