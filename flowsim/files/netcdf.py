@@ -19,7 +19,13 @@ import xarray as xr
 from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
 from flowsim.files.checksums import Seal
-from flowsim.files.hdf5_chunks import read_in_parallel, require_seal, require_sizes, seal_hdf5
+from flowsim.files.hdf5_chunks import (
+    mark_sealed,
+    read_in_parallel,
+    require_seal,
+    require_sizes,
+    seal_hdf5,
+)
 from flowsim.files.identify import described
 from flowsim.files.watched import whole_hdf5
 
@@ -147,6 +153,8 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
         with xr.open_dataset(temporary, engine="h5netcdf") as written:
             if written.sizes != dataset.sizes:
                 raise OSError(f"{path} was not written completely; is the disk full?")
+        with h5py.File(temporary, "r+") as file:
+            mark_sealed(file)
         seal_hdf5(temporary)
 
 
