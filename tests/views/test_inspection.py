@@ -172,7 +172,7 @@ def test_several_files_are_told_of_though_one_is_damaged(folder, tmp_path, capsy
     assert run("inspect", "--check", folder / "rec.h5", tmp_path / "damaged.h5", folder / "a.pt") == 2
     said = capsys.readouterr()
     assert said.out.count("the file fits its checksums") == 2
-    assert "damaged.h5: expected a whole HDF5 file, but it is damaged" in said.out
+    assert "damaged.h5: expected a whole HDF5 file, but it cannot be read" in said.out
     assert "1 of 3 files cannot be used; see above" in said.err
 
 
