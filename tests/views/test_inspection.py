@@ -282,6 +282,7 @@ def test_a_network_that_is_no_longer_what_it_was(folder, tmp_path):
     changed = {
         **content,
         "best": network.state_dict(),
+        "last": network.state_dict(),
         "specification": json.dumps({"network": {"model": "gru", "units": 2}, "train": {}}),
     }
     torch.save(changed, tmp_path / "b.pt")
