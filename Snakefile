@@ -25,15 +25,12 @@ import yaml
 from flowsim.splits import SPLIT_OF
 
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
-DEVICE = config.get("device", "auto")
+DEVICE = shlex.quote(str(config.get("device", "auto")))
 DATA = (  # where MNIST or KTH lie, for the jobs that read stimuli or the experiment
     f"--data {shlex.quote(str(Path(str(config['data'])).expanduser().absolute()))}"
     if "data" in config
     else ""
 )
-# A training step asks for the same memory again and again: glibc then keeps it instead of
-# giving it back each time (1 and 12 % faster in two comparisons). Other systems ignore it.
-KEEP_MEMORY = "env MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=33554432"
 
 
 def is_given(experiment):
@@ -152,7 +149,7 @@ rule stimulus:
         seed=field("stimuli", "split", "seed"),
         code=field("stimuli", "split", "code"),
     shell:
-        "{FLOWSIM} stimulus {params.family} {wildcards.split} --spec {params.spec:q} --seed {params.seed} "
+        "{FLOWSIM} stimulus {params.family:q} {wildcards.split:q} --spec {params.spec:q} --seed {params.seed} "
         "{DATA} --into {output:q} 2> {log:q}"
 
 
@@ -175,7 +172,7 @@ rule train:
         seed=field("runs", "run", "seed"),
         code=field("runs", "run", "code"),
     shell:
-        "{KEEP_MEMORY} {FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train:q} --valid {input.valid:q} "
+        "{FLOWSIM} train --spec {params.spec:q} --seed {params.seed} --train {input.train:q} --valid {input.valid:q} "
         "--device {DEVICE} {DATA} --into {output:q} 2> {log:q}"
 
 
@@ -212,7 +209,7 @@ rule analyse:
         spec=field("analyses", "analysis", "spec"),
         code=field("analyses", "analysis", "code"),
     shell:
-        "{FLOWSIM} analyse {wildcards.analysis} --spec {params.spec:q} --recording {input:q} --into {output:q} 2> {log:q}"
+        "{FLOWSIM} analyse {wildcards.analysis:q} --spec {params.spec:q} --recording {input:q} --into {output:q} 2> {log:q}"
 
 
 rule figure:
@@ -229,7 +226,7 @@ rule figure:
     params:
         code=field("analyses", "analysis", "figure_code"),
     shell:
-        "{FLOWSIM} figure {wildcards.analysis} --results {input:q} --into {output.svg:q} 2> {log:q}"
+        "{FLOWSIM} figure {wildcards.analysis:q} --results {input:q} --into {output.svg:q} 2> {log:q}"
 
 
 rule report:
@@ -241,10 +238,11 @@ rule report:
         "results/{experiment}/logs/report.log",
     params:
         file=lambda w: file_of(w.experiment),
+        results=lambda w: f"results/{w.experiment}",
         spec=lambda w: plan(w.experiment)["specification"],
         code=lambda w: plan(w.experiment)["report"],
     shell:
-        "{FLOWSIM} report {params.file:q} --results results/{wildcards.experiment} "
+        "{FLOWSIM} report {params.file:q} --results {params.results:q} "
         "{DATA} --into {output:q} 2> {log:q}"
 
 

@@ -421,11 +421,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Scores by frame, accuracy by difference of velocities, and accuracy across frames."""
-    import matplotlib.pyplot as plt
-
     rows = -(-len(plot.networks(results)) // 4)
     heights = [2.2, 2.2, 1.9 * rows]
-    fig = plt.figure(figsize=(plot.PAGE, sum(heights)))
+    fig = plot.figure(figsize=(plot.PAGE, sum(heights)))
     parts: Any = fig.subfigures(3, 1, height_ratios=heights)
     top, middle, bottom = parts
     _draw_scores(top, results)

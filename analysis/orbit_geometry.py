@@ -338,10 +338,8 @@ def _to_best_law(results: xr.Dataset, name: str = "angle") -> xr.DataArray:
 
 def figure(results: xr.Dataset) -> Figure:
     """Orbits of each network, and their measures over time."""
-    import matplotlib.pyplot as plt
-
     networks = len(plot.networks(results))
-    fig = plt.figure(figsize=(plot.PAGE, 1.5 * max(3, networks) + 0.4))
+    fig = plot.figure(figsize=(plot.PAGE, 1.5 * max(3, networks) + 0.4))
     left, right = fig.add_gridspec(1, 2, width_ratios=[1, 1.35])
     _draw_pictures(fig, left, results)
     _draw_measures(fig, right, results)

@@ -1,8 +1,6 @@
 # PYTHON_ARGCOMPLETE_OK
 """``python -m flowsim VERB``, and the console script ``flowsim``: the command line of `flowsim.commands`."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -10,7 +8,28 @@ if __name__ == "__main__" and sys.path[:1] == [os.getcwd()]:
     # ``python -m`` looks into the working directory first; a csv.py there must not hide the library's
     sys.path.append(sys.path.pop(0))
 
-from flowsim.commands.parser import main
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; see `flowsim.commands.parser.main`.
+
+    Signals are listened to before anything slow is imported, in a process of its own: where ``argv`` is not
+    given.
+    """
+    from flowsim import stopping
+
+    if argv is None:
+        stopping.listen()
+    try:
+        from flowsim.commands.parser import main as run
+
+        return run(argv)
+    except BaseException:
+        if not stopping.requested():
+            raise
+        return stopping.said("flowsim")
+    finally:
+        stopping.leave()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("flowsim", "stimuli", "analysis")
 MAY_IMPORT = {
     "errors": set(),
+    "output": {"errors"},
+    "stopping": set(),
     "progress": set(),
     "memory": set(),
     "specification": {"errors"},
@@ -18,12 +20,12 @@ MAY_IMPORT = {
     "docstrings": set(),
     "effects": {"errors"},
     "flows": {"errors"},
-    "files": {"errors", "flows", "ideas", "HOMES", "__version__"},
+    "files": {"errors", "flows", "ideas", "stopping", "HOMES", "__version__"},
     "layers": {"errors", "flows"},
     "network": {"errors", "flows", "ideas", "layers", "specification"},
     "models": {"errors", "flows", "layers", "network", "specification"},
     "scenes": {"errors", "flows", "files", "splits", "progress"},
-    "training": {"errors", "files", "network", "scenes", "ideas", "specification"},
+    "training": {"errors", "files", "network", "scenes", "ideas", "specification", "stopping"},
     "recording": {"errors", "flows", "files", "network", "scenes", "specification"},
     "measures": {"errors", "flows", "files", "progress"},
     "figures": {"files"},
@@ -44,7 +46,7 @@ MAY_IMPORT = {
     "skeletons": {"errors", "experiment", "files", "ideas"},
     "stimuli": {"errors", "flows", "scenes", "specification", "splits"},
     "analysis": {"errors", "flows", "files", "measures", "figures", "progress", "specification"},
-    "__main__": {"commands"},
+    "__main__": {"commands", "stopping"},
 }
 """What each wing, or file beside the wings, may import; within itself a wing imports freely. `commands`
 imports what it likes; an analysis never another, and no network.

@@ -42,11 +42,13 @@ def run(arguments: Namespace) -> None:
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.files.code_hash import own_sources
+    from flowsim.files.outputs import protect
     from flowsim.files.provenance import provenance
     from flowsim.progress import Progress, listening
     from flowsim.recording.open import open_recording
 
     name, path, into = arguments.analysis, arguments.recording, arguments.into
+    protect((into, "results of an analysis"), read=[path])
     analysis = ideas.load("analysis", name)
     settings = specification.arguments(
         analysis.analyse, specification.from_json(arguments.spec), f"analysis {name}", given=("recording",)

@@ -57,12 +57,14 @@ def run(arguments: Namespace) -> None:
     from flowsim.errors import InputError
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
+    from flowsim.files.outputs import protect
     from flowsim.files.provenance import provenance
 
     path, into = arguments.recording, arguments.into
     writer = _writer(arguments.format)
     if into.suffix not in writer.ENDINGS:
         raise InputError(f"--into: expected a file ending in {' or '.join(writer.ENDINGS)}; got {into}")
+    protect((into, "an export"), read=[path])
     given = {"site": arguments.site, "time": _time(arguments.time), "rate": arguments.rate}
     options = {name: value for name, value in given.items() if value is not None}
     for name in options:

@@ -29,6 +29,7 @@ def run(arguments: Namespace) -> None:
     from flowsim.experiment.places import require_place, said_by
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
+    from flowsim.files.outputs import protect
     from flowsim.views.drawing import draw
 
     into = arguments.into
@@ -36,6 +37,8 @@ def run(arguments: Namespace) -> None:
         raise InputError(
             f"--into: expected a file ending in .svg (.png and .csv are written beside it); got {into}"
         )
+    written = ((into, "a drawing (SVG)"), (into.with_suffix(".png"), "a picture (PNG)"))
+    protect(*written, (into.with_suffix(".csv"), "a table (CSV)"), read=arguments.results)
     for path in arguments.results:
         with netcdf.read(path, "analysis") as results:
             require_place(path, said_by(results.attrs))

@@ -22,9 +22,15 @@ def run(arguments: Namespace) -> None:
     """Write the page and its pictures."""
     from flowsim import ideas
     from flowsim.errors import InputError
+    from flowsim.files.outputs import protect
     from flowsim.views.gallery import write
 
     if arguments.into.suffix != ".md":
         raise InputError(f"--into: expected a file ending in .md; got {arguments.into}")
-    write(ideas.names("stimuli"), arguments.into)
-    print(f"wrote {arguments.into}", file=sys.stderr)
+    into, names = arguments.into, ideas.names("stimuli")
+    animations = [(into.with_suffix("") / f"{name}.gif", "an animation (GIF)") for name in names]
+    protect(
+        (into, "a page of stimuli"), *([] if into.exists() else animations)
+    )  # those of a page are its own
+    write(names, into)
+    print(f"wrote {into}", file=sys.stderr)

@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from flowsim import __version__, ideas, memory
+from flowsim import __version__, ideas, memory, output, stopping
 from flowsim.errors import InputError
 from flowsim.splits import SPLIT_OF
 
@@ -35,6 +35,10 @@ flowsim --help          lists every verb"""
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print, and do not pass over an error as argparse does."""
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -126,14 +130,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 2, and one line on stderr, for an error in what a person gave.
+        The exit status: 2, and one line on stderr, for an error in what a person gave, and where output
+        cannot be written; 128 and the number of the signal where one asked the command to stop.
     """
     if os.getcwd() not in sys.path:  # for what a user's own ideas import; last, so that it hides nothing
         sys.path.append(os.getcwd())
     argv = sys.argv[1:] if argv is None else argv
+    command = " ".join(["flowsim", *argv[:1]])
+    try:
+        with output.kept_open():
+            _run(argv)
+    except InputError as error:
+        if stopping.requested():
+            return stopping.said(f"{command}: {error}" if stopping.answered() else command)
+        output.say(f"{command}: error: {error}")
+        return 2
+    except BaseException as error:
+        if stopping.requested() or isinstance(error, KeyboardInterrupt):
+            return stopping.said(command)
+        raise
+    return 0
+
+
+def _run(argv: Sequence[str]) -> None:
+    """Run the verb that the arguments name, or say what may be done."""
     if not argv and "_ARGCOMPLETE" not in os.environ:
         print(NEXT)
-        return 0
+        return
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
         import argcomplete
@@ -147,23 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(value, Path):
             setattr(arguments, name, value.expanduser())
     memory.limit()
+    _pass_on_data(getattr(arguments, "data", None))
     try:
-        _pass_on_data(getattr(arguments, "data", None))
         verb.run(arguments)
-    except InputError as error:
-        print(f"flowsim {arguments.verb}: error: {error}", file=sys.stderr)
-        return 2
     except (MemoryError, RuntimeError) as error:
         if not memory.is_lack_of_memory(error):
             raise
         reason = " ".join(str(error).split())[:160] or "an allocation failed"
-        print(
-            f"flowsim {arguments.verb}: error: expected to need no more memory than there is ({reason}); ask "
-            "for less: fewer trials, frames, channels or velocities",
-            file=sys.stderr,
-        )
-        return 2
-    except KeyboardInterrupt:
-        print(f"flowsim {arguments.verb}: interrupted; run the same command to continue", file=sys.stderr)
-        return 130
-    return 0
+        raise InputError(
+            f"expected to need no more memory than there is ({reason}); ask for less: fewer trials, frames, "
+            "channels or velocities"
+        ) from None

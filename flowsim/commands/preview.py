@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from flowsim.commands.parser import add_data, add_into, add_seed, add_spec, add_split
 
@@ -29,11 +30,14 @@ def run(arguments: Namespace) -> None:
     """Draw the contact sheet and the animation."""
     from flowsim import specification
     from flowsim.errors import InputError
+    from flowsim.files.outputs import protect
     from flowsim.views import preview
 
     split, into = arguments.split, arguments.into
     if into.suffix != ".png":
         raise InputError(f"--into: expected a file ending in .png (a .gif is written beside it); got {into}")
+    written = ((into, "a picture (PNG)"), (into.with_suffix(".gif"), "an animation (GIF)"))
+    protect(*written, read=[Path(arguments.stimulus)])
     family, settings = preview.family_and_spec(arguments.stimulus, split)
     settings = {**settings, **specification.from_json(arguments.spec)}
     preview.write(preview.sample(family, split, settings, arguments.seed), into)

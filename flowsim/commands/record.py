@@ -38,6 +38,7 @@ def run(arguments: Namespace) -> None:
     from flowsim import specification
     from flowsim.experiment.places import Said, require_place, said_by
     from flowsim.files import netcdf
+    from flowsim.files.outputs import protect
     from flowsim.files.provenance import provenance
     from flowsim.progress import Progress
     from flowsim.recording.record import record
@@ -46,6 +47,7 @@ def run(arguments: Namespace) -> None:
     from flowsim.training.weights import load_network
 
     model, stimulus, into = arguments.model, arguments.stimulus, arguments.into
+    protect((into, "a recording"), read=[model, stimulus])
     block = specification.validate(RecordBlock, specification.from_json(arguments.spec), "record")
     network, weights = load_network(model)
     frames = netcdf.read(stimulus, "stimulus")

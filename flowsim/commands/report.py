@@ -29,8 +29,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Write the page."""
     from flowsim.files.atomic import exclusive
+    from flowsim.files.outputs import protect
     from flowsim.views.report import page
 
+    protect((arguments.into, "a report"), read=[arguments.experiment])
     with exclusive(arguments.into):
         missing = _drawn_without_missing(arguments) if arguments.incomplete else {}
         page(arguments.experiment, arguments.results, arguments.into, missing)

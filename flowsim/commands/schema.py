@@ -21,7 +21,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Write the schema."""
+    from flowsim.files.outputs import protect
     from flowsim.skeletons.write import write_schema
 
+    protect((arguments.into, "a schema"))
     write_schema(arguments.into)
     print(f"wrote {arguments.into}", file=sys.stderr)

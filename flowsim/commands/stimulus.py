@@ -30,10 +30,12 @@ def run(arguments: Namespace) -> None:
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.files.code_hash import own_sources
+    from flowsim.files.outputs import protect
     from flowsim.files.provenance import provenance
     from flowsim.scenes.control import drawn
 
     family, split, seed, into = arguments.family, arguments.split, arguments.seed, arguments.into
+    protect((into, "a stimulus"))
     require_place(into, Said(split=split), written=True)
     generate = ideas.load("stimuli", family).generate
     settings = specification.arguments(

@@ -33,16 +33,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Train one network and write its weights; several processes train together, and the first one writes."""
     from flowsim import specification
+    from flowsim.files.outputs import protect
     from flowsim.training import devices
     from flowsim.training.from_files import Run
     from flowsim.training.settings import RunBlock
 
+    checkpoint = arguments.into.with_suffix(".ckpt")
+    before = arguments.into.with_suffix(".ckpt.before")
+    written = ((arguments.into, "weights"), (checkpoint, "a checkpoint"), (before, "a checkpoint"))
+    protect(*written, read=[arguments.train, arguments.valid])
     devices.keep_freed_memory()
     with devices.processes(devices.pick_device(arguments.device)) as device:
         run_block = specification.validate(RunBlock, specification.from_json(arguments.spec), "--spec")
         require_places(run_block, arguments)
         training = Run.prepare(run_block, arguments.seed, arguments.train, arguments.valid, device)
-        checkpoint = arguments.into.with_suffix(".ckpt")
         if devices.rank():
             training.train(checkpoint)
         else:

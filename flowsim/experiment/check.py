@@ -153,7 +153,7 @@ def check_own_network(model: str, network: Network, experiment: Experiment) -> N
 def check_name_of_experiment(path: str | Path) -> None:
     """The name of the file is part of the names of files and of commands."""
     name = Path(path).stem
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or len(name) > LONGEST_NAME:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or len(name) > LONGEST_NAME:
         raise InputError(
             f"{path}: expected a name of at most {LONGEST_NAME} letters, digits, '_', '-' and '.'; got "
             f"{name!r}. Rename the file"
@@ -163,7 +163,7 @@ def check_name_of_experiment(path: str | Path) -> None:
 def check_names_of_networks(experiment: Experiment) -> None:
     """Names of networks are part of the names of files."""
     for name in experiment.networks:
-        if not re.fullmatch(r"[A-Za-z0-9_.]+", name) or len(name) > LONGEST_NAME:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.]*", name) or len(name) > LONGEST_NAME:
             raise InputError(
                 f"networks: a name must be at most {LONGEST_NAME} letters, digits, '_' and '.'; got {name!r}"
             )

@@ -19,7 +19,7 @@ from flowsim.exports.common import (
 )
 from flowsim.exports.population import Population, Time, columns
 from flowsim.files.atomic import whole
-from flowsim.files.netcdf import COMPRESSED, chunks
+from flowsim.files.netcdf import COMPRESSED, chunks, store
 
 ENDINGS = (".nc", ".h5")
 OPTIONS = ("site", "time")
@@ -106,8 +106,8 @@ def write_assembly(assembly: xr.DataArray, into: Path) -> None:
     name = str(assembly.name or "assembly")
     encoding = {name: {**COMPRESSED, "chunksizes": chunks(sizes, assembly.dtype.itemsize)}}
     dataset = assembly.to_dataset(name=name, promote_attrs=True)
-    with whole(into) as temporary:
+    with whole(into, assembly.nbytes) as temporary:
         # With threads, one still at work could write the file again after an error.
         with dask.config.set(scheduler="synchronous"):
-            dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+            store(dataset, temporary, encoding)
         require_chunks(temporary, [name], into)

@@ -52,8 +52,8 @@ def to_numpy(recording: xr.Dataset, into: str | Path) -> None:
     dimensions = {str(name): values.dims for name, values in variables.items()}
     attributes = {"": plain_attributes(recording.attrs)}
     attributes |= {str(name): plain_attributes(values.attrs) for name, values in variables.items()}
-    with whole(into) as temporary:
-        with zipfile.ZipFile(temporary, "w") as archive:
+    with whole(into, recording.nbytes) as temporary:
+        with temporary.open("wb") as file, zipfile.ZipFile(file, "w") as archive:
             for name, values in variables.items():
                 is_text = values.dtype.kind == "O"
                 _store(archive, str(name), np.asarray(values.values, str) if is_text else values.data)

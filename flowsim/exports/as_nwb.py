@@ -25,6 +25,7 @@ from flowsim.errors import InputError
 from flowsim.exports.common import plain_attributes, require_chunks, require_room
 from flowsim.exports.population import Population, sites
 from flowsim.files.atomic import whole
+from flowsim.files.hdf5_disk import Disk, on_disk
 from flowsim.files.netcdf import CHUNK_BYTES
 from flowsim.files.pieces import PIECE_BYTES, pieces
 
@@ -87,7 +88,23 @@ def to_nwb(
     populations = [Population(recording, site) for site in (sites(recording) if only is None else only)]
     if not populations:
         raise InputError("expected a recording with some site over (flow, trial, time, ...); this has none")
-    require_room(into, sum(population.values.nbytes for population in populations))
+    size = sum(population.values.nbytes for population in populations)
+    require_room(into, size)
+    arrays = [f"{FOLDERS.get(p.site, 'acquisition')}/{p.site}/data" for p in populations]
+    with whole(into, size) as temporary:
+        with (
+            on_disk(temporary) as disk,
+            h5py.File(disk, "w") as h5,
+            nwb.NWBHDF5IO(file=h5, mode="w") as writer,
+        ):
+            writer.write(_content(nwb, recording, populations, rate, disk))
+        require_chunks(temporary, arrays, into)
+
+
+def _content(
+    nwb: SimpleNamespace, recording: xr.Dataset, populations: Sequence[Population], rate: float, disk: Disk
+) -> Any:
+    """A session with all its series, which are read while they are written to ``disk``."""
     samples_per_second = rate / _frames_per_sample(populations[0])
     file = _session(nwb, recording, populations, rate)
     file.trials = _trials(nwb, populations[0], samples_per_second)
@@ -97,15 +114,11 @@ def to_nwb(
     for population in populations:
         add = file.add_stimulus if population.site == "frames" else file.add_acquisition
         if tuple(population.place) == ("y", "x"):
-            add(_images(nwb, population, samples_per_second))
+            add(_images(nwb, population, samples_per_second, disk))
         else:
-            add(_series(nwb, population, samples_per_second))
+            add(_series(nwb, population, samples_per_second, disk))
             tables.add(_unit_table(nwb, population))
-    arrays = [f"{FOLDERS.get(p.site, 'acquisition')}/{p.site}/data" for p in populations]
-    with whole(into) as temporary:
-        with h5py.File(temporary, "w") as h5, nwb.NWBHDF5IO(file=h5, mode="w") as writer:
-            writer.write(file)
-        require_chunks(temporary, arrays, into)
+    return file
 
 
 def _packages() -> SimpleNamespace:
@@ -205,14 +218,14 @@ def _column(nwb: SimpleNamespace, name: str, values: xr.Variable) -> Any:
     )
 
 
-def _series(nwb: SimpleNamespace, population: Population, rate: float) -> Any:
+def _series(nwb: SimpleNamespace, population: Population, rate: float, disk: Disk) -> Any:
     site, attrs, units = population.site, population.values.attrs, _unit_count(population)
     sizes = ", ".join(f"{axis} {size}" for axis, size in population.place.items())
     order = f"Units are in the order of the table {site}_units: {sizes}, the last running fastest"
     law = f"Declared law of the state: {attrs['law']}. " if "law" in attrs else ""
     return nwb.TimeSeries(
         name=site,
-        data=_samples(nwb, population, (units,), lambda block: block.reshape(len(block), units)),
+        data=_samples(nwb, population, (units,), lambda block: block.reshape(len(block), units), disk),
         unit="a.u.",
         rate=rate,
         starting_time=0.0,
@@ -221,12 +234,12 @@ def _series(nwb: SimpleNamespace, population: Population, rate: float) -> Any:
     )
 
 
-def _images(nwb: SimpleNamespace, population: Population, rate: float) -> Any:
+def _images(nwb: SimpleNamespace, population: Population, rate: float, disk: Disk) -> Any:
     height, width = population.place.values()
     unit, text = IMAGES.get(population.site, ("a.u.", "Activity over the frame"))
     return nwb.ImageSeries(
         name=population.site,
-        data=_samples(nwb, population, (width, height), lambda block: block.swapaxes(-1, -2)),
+        data=_samples(nwb, population, (width, height), lambda block: block.swapaxes(-1, -2), disk),
         unit=unit,
         rate=rate,
         starting_time=0.0,
@@ -242,11 +255,12 @@ def _samples(
     population: Population,
     shape: tuple[int, ...],
     arranged: Callable[[np.ndarray], np.ndarray],
+    disk: Disk,
 ) -> Any:
     """A site's samples (time, *shape), read when they are written.
 
     Half precision, which NWB does not know, becomes single. ``arranged`` brings samples (time, *place) into
-    that shape.
+    that shape. None are read any more once ``disk`` is full.
     """
     values = population.values
     dtype = np.promote_types(values.dtype, np.float32) if values.dtype.kind == "f" else values.dtype
@@ -260,6 +274,7 @@ def _samples(
 
     def read() -> Iterator[np.ndarray]:
         for piece in pieces(values.data, max(PIECE_BYTES, sample_bytes)):
+            disk.check()
             block = piece.reshape(-1, *population.place.values())
             yield from arranged(block).astype(dtype, copy=False)
 

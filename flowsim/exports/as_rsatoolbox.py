@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,5 +87,7 @@ def write_rsatoolbox(arguments: Mapping[str, Any], into: Path) -> None:
             )
     dataset_class = TemporalDataset if "time_descriptors" in arguments else Dataset
     dataset = dataset_class(**arguments)
-    with whole(into) as temporary:
-        dataset.save(str(temporary), file_type="hdf5")
+    content = io.BytesIO()
+    dataset.save(content, file_type="hdf5")
+    with whole(into, content.getbuffer().nbytes) as temporary:
+        temporary.write_bytes(content.getbuffer())

@@ -5,6 +5,7 @@ Plotting libraries are loaded when something is drawn: an analysis that only mea
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from flowsim.files.atomic import whole
+from flowsim.files.outputs import MARK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,10 +53,19 @@ LONG_NAME = 13
 
 
 def subplots(*arguments: Any, **options: Any) -> tuple[Figure, Any]:
-    """`matplotlib.pyplot.subplots`."""
+    """`matplotlib.pyplot.subplots` in our style, whatever the style around it."""
+    import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    return plt.subplots(*arguments, **options)
+    with mpl.rc_context(STYLE):
+        return plt.subplots(*arguments, **options)
+
+
+def figure(figsize: tuple[float, float]) -> Figure:
+    """`matplotlib.pyplot.figure` whose axes make room for each other and for their labels."""
+    import matplotlib.pyplot as plt
+
+    return plt.figure(figsize=figsize, layout="constrained")
 
 
 def networks(results: xr.Dataset | xr.DataArray) -> list[str]:
@@ -241,14 +252,17 @@ def save(figure: Figure, path: Path) -> None:
     """
     import matplotlib as mpl
 
-    metadata = {"Date": None} if path.suffix == ".svg" else None
-    with mpl.rc_context(STYLE), whole(path) as temporary:
+    metadata = {"Date": None, "Creator": MARK} if path.suffix == ".svg" else {"Software": MARK}
+    content = io.BytesIO()
+    with mpl.rc_context(STYLE):
         if figure.get_layout_engine():
             figure.set_dpi(mpl.rcParams["savefig.dpi"])
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
             _round_positions(figure)
-        figure.savefig(temporary, format=path.suffix.lstrip("."), metadata=metadata)
+        figure.savefig(content, format=path.suffix.lstrip("."), metadata=metadata)
+    with whole(path, content.getbuffer().nbytes) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _round_positions(figure: Any) -> None:

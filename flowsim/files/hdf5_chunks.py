@@ -147,15 +147,14 @@ class ChunkWriter:
     file : h5netcdf.File
         With its variables (flow, trial, ...), created with the filters of the codec.
     codec : Codec
-    make_room : callable
-        Called when a block cannot be written, before HDF5 tries to close the file.
+    check : callable
+        Raises an error if the disk is full; called before each variable of a block is written.
     """
 
-    def __init__(self, file: h5netcdf.File, codec: Codec, make_room: Callable[[], None]) -> None:
+    def __init__(self, file: h5netcdf.File, codec: Codec, check: Callable[[], None]) -> None:
         self.file = file
         self.codec = codec
-        self.make_room = make_room
-        self.failed = False
+        self.check = check
         self.compressors = ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1)))
         self.writer = ThreadPoolExecutor(1)
         self.pending: list[Future[None]] = []
@@ -173,15 +172,9 @@ class ChunkWriter:
         self.pending.append(self.writer.submit(self._write, blocks, flow, first))
 
     def _write(self, blocks: dict[str, np.ndarray], flow: int, first: int) -> None:
-        if self.failed:
-            return
         for name, values in blocks.items():
-            try:
-                self._store(name, values, flow, first)
-            except OSError:
-                self.failed = True  # the blocks that wait must not fill the room that is made
-                self.make_room()
-                raise
+            self.check()  # blocks that wait when the disk is full are not written any more
+            self._store(name, values, flow, first)
 
     def _store(self, name: str, values: np.ndarray, flow: int, first: int) -> None:
         variable = self.file[name]._h5ds

@@ -12,9 +12,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
+from xarray.backends.common import ArrayWriter
 
 from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
@@ -26,6 +29,7 @@ from flowsim.files.hdf5_chunks import (
     require_sizes,
     seal_hdf5,
 )
+from flowsim.files.hdf5_disk import Disk, on_disk
 from flowsim.files.identify import described
 from flowsim.files.watched import whole_hdf5
 
@@ -138,9 +142,9 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
     Raises
     ------
     InputError
-        If the folder cannot be written to, or netCDF has no type for what is in the dataset.
+        If the folder cannot be written to or has no room, or netCDF has no type for what is in the dataset.
     OSError
-        If the file is not written completely.
+        If the file is not written completely for another reason.
     """
     dataset = storable(dataset.assign_attrs(attrs, format=FORMAT))
     encoding = {
@@ -148,14 +152,49 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
         for name, v in dataset.data_vars.items()
         if v.size > 1 and v.ndim and v.dtype.kind in "fiu"
     }
-    with whole(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+    with whole(path, dataset.nbytes) as temporary:
+        store(dataset, temporary, encoding)
         with xr.open_dataset(temporary, engine="h5netcdf") as written:
             if written.sizes != dataset.sizes:
                 raise OSError(f"{path} was not written completely; is the disk full?")
-        with h5py.File(temporary, "r+") as file:
-            mark_sealed(file)
         seal_hdf5(temporary)
+
+
+def store(dataset: xr.Dataset, path: Path, encoding: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a dataset to a path, where a file is, also on a disk that has no room for it; see `Disk`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Lazy variables are computed and written block by block.
+    path : path
+    encoding : mapping of variable to mapping
+        How variables are stored, as in ``Dataset.to_netcdf``.
+
+    Raises
+    ------
+    OSError
+        If the file is not written completely.
+    """
+    with on_disk(path) as disk, h5netcdf.File(disk, "w") as file:
+        checked = dataset.assign({name: _checked(v, disk) for name, v in dataset.data_vars.items()})
+        writer = ArrayWriter()
+        checked.dump_to_store(H5NetCDFStore(file), writer=writer, encoding=dict(encoding))
+        writer.sync()
+        mark_sealed(file._h5file)
+
+
+def _checked(variable: xr.DataArray, disk: Disk) -> xr.DataArray:
+    """A variable whose next block is not computed once the disk is full."""
+    if variable.chunks is None:
+        return variable
+
+    def unless_full(block: np.ndarray) -> np.ndarray:
+        disk.check()
+        return block
+
+    values = variable.data.map_blocks(unless_full, dtype=variable.dtype, meta=variable.data._meta)
+    return variable.copy(data=values)
 
 
 def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:
@@ -179,16 +218,7 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
     """
     path = existing(path, f"a file of stage {stage}")
     dataset, seal = _opened(path)
-    if str(dataset.attrs.get("format", FORMAT)) != str(FORMAT):
-        raise InputError(
-            f"{path}: expected a file of format {FORMAT}; this one is of format {dataset.attrs['format']}, "
-            "by another version of flowsim. Use that version, or make the file again"
-        )
-    if dataset.attrs.get("stage", stage) != stage:
-        raise InputError(
-            f"{path}: expected a file of stage {stage}; this one is of stage {dataset.attrs['stage']}. Check "
-            "the path"
-        )
+    _check_stage(path, stage, dataset.attrs)
     for name, dims in (variables or {}).items():
         if name not in dataset or dataset[name].dims != tuple(dims):
             got = "nothing of that name"
@@ -236,6 +266,44 @@ def _opened(path: Path) -> tuple[xr.Dataset, Seal | None]:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise damaged(path, error) from None
+
+
+def read_attributes(path: str | Path, stage: str) -> dict[str, Any]:
+    """The attributes of a file alone, which is much faster than to `read` it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or of another stage or format.
+    """
+    path = existing(path, f"a file of stage {stage}")
+    try:
+        whole_hdf5(path)
+        with h5py.File(path, "r") as file:
+            attrs = {name: _single(value) for name, value in file.attrs.items()}
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise damaged(path, error) from None
+    _check_stage(path, stage, attrs)
+    return attrs
+
+
+def _single(value: Any) -> Any:
+    """An attribute as xarray reads it: the only one of an array is the value."""
+    return value[0] if isinstance(value, np.ndarray) and value.shape == (1,) else value
+
+
+def _check_stage(path: Path, stage: str, attrs: Mapping[Any, Any]) -> None:
+    if str(attrs.get("format", FORMAT)) != str(FORMAT):
+        raise InputError(
+            f"{path}: expected a file of format {FORMAT}; this one is of format {attrs['format']}, by "
+            "another version of flowsim. Use that version, or make the file again"
+        )
+    if attrs.get("stage", stage) != stage:
+        raise InputError(
+            f"{path}: expected a file of stage {stage}; this one is of stage {attrs['stage']}. Check the path"
+        )
 
 
 def damaged(path: str | Path, error: Exception) -> InputError:

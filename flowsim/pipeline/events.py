@@ -7,9 +7,14 @@ is.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+
+if __name__ == "__main__" and sys.path[:1] == [os.getcwd()]:
+    # ``python -m`` looks into the working directory first; a csv.py there must not hide the library's
+    sys.path.append(sys.path.pop(0))
+
+import json
 from logging import LogRecord
 from pathlib import Path
 

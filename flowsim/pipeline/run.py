@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from flowsim.errors import InputError
 from flowsim.experiment.plan import jobs
+from flowsim.files.atomic import exclusive
 from flowsim.pipeline.estimate import Cost, costs, duration
 from flowsim.pipeline.follow import Lines, Run
+from flowsim.pipeline.group import running
 from flowsim.pipeline.shipped import experiment_file, home, profile
 from flowsim.pipeline.show import Display
 
@@ -24,6 +26,8 @@ EVERY = 0.2
 
 def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     """Run an experiment; its files go to ``results/<name>/`` of the working directory.
+
+    Where another `run` is at it, this one waits, and takes what that one has made.
 
     Parameters
     ----------
@@ -43,12 +47,15 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     ------
     InputError
         If the experiment would fail, or a job did.
+    KeyboardInterrupt
+        If this process is asked to end (Ctrl-C, SIGTERM, SIGHUP); all jobs have then ended too.
     """
     file = experiment_file(given)
     print(f"checking {file}", file=sys.stderr, flush=True)
     plan = jobs(file)
     report = Path("results") / file.stem / "report.html"
-    with tempfile.TemporaryDirectory() as folder:
+    alone = nullcontext() if dry else exclusive(report.parent)  # the second then finds what the first made
+    with alone, tempfile.TemporaryDirectory() as folder:
         planned, events = Path(folder) / "plan.json", Path(folder) / "events"
         planned.write_text(json.dumps(plan), encoding="utf-8")
         log = (Path(folder) if dry else report.parent / "logs") / "run.log"
@@ -103,27 +110,20 @@ def follow(
         raise InputError(
             f"cannot write {log}: {error.strerror}; work in a folder that can be written to"
         ) from None
-    with output, Display("jobs") as display:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            ended, announced = False, dry
-            while not ended:
-                ended = process.poll() is not None
-                for change in under_way.changes():
-                    if not announced:
-                        display.line(start_in_words(under_way, seconds, cores, log))
-                        announced = True
-                    if not dry:
-                        display.tell(change, under_way, under_way.left(seconds, cores))
+    with output, Display("jobs") as display, running(command, output) as process:
+        ended, announced = False, dry
+        while not ended:
+            ended = process.poll() is not None
+            for change in under_way.changes():
+                if not announced:
+                    display.line(start_in_words(under_way, seconds, cores, log))
+                    announced = True
                 if not dry:
-                    display.status(under_way, under_way.left(seconds, cores))
-                time.sleep(0 if ended else EVERY)
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            process.wait()
-        return process.returncode
+                    display.tell(change, under_way, under_way.left(seconds, cores))
+            if not dry:
+                display.status(under_way, under_way.left(seconds, cores))
+            time.sleep(0 if ended else EVERY)
+    return process.returncode
 
 
 def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log: Path) -> str:

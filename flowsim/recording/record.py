@@ -7,7 +7,6 @@ whole or not at all.
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +22,10 @@ from torch import nn
 
 from flowsim.errors import InputError
 from flowsim.files import netcdf
-from flowsim.files.atomic import exclusive, spare, whole
+from flowsim.files.atomic import whole
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec, seal_hdf5
+from flowsim.files.hdf5_disk import on_disk
+from flowsim.files.outputs import protect
 from flowsim.files.provenance import provenance
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
@@ -49,8 +50,6 @@ RESERVED = (
     *("y", "x", "unit", "class"),
 )
 """Names of dimensions and of the stimulus in a recording, which no site may have."""
-RESERVED_BYTES = 2**22
-"""Room on the disk that is set aside while recording; see `flowsim.files.atomic.spare`."""
 
 
 def record(
@@ -130,9 +129,10 @@ def record(
     InputError
         If a site is unknown or the network does not have it, the stimulus has other frames than the network
         or values outside [0, 1], activity of a trial depends on other trials or does not fit into ``dtype``,
-        or the disk has too little room.
+        the disk has too little room, or a file that is no recording lies at ``into``.
     """
     into = Path(into)
+    protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
     if isinstance(network, torch.jit.ScriptModule):
         network = Compiled(network)
     stimulus, flows = _as_stimulus(stimulus, flows)
@@ -164,20 +164,10 @@ def record(
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
     file_attrs |= {"context": session.context}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
-    try:
-        with exclusive(into), whole(into) as temporary:
-            _write(temporary, into, session, layout, trial, file_attrs, curve or {}, report)
-            seal_hdf5(temporary)
-            netcdf.read(temporary, "recording").close()
-    except OSError as error:
-        if error.errno != errno.ENOSPC and "write failed" not in str(error):
-            raise  # of the network itself, not of the disk
-        free = shutil.disk_usage(into.parent).free
-        raise InputError(
-            f"{into}: the recording of {layout.bytes / 1e6:.0f} MB could not be written "
-            f"({str(error).splitlines()[0]}); the disk has {free / 1e6:.0f} MB free. Nothing is left of it; "
-            "make room, or record less"
-        ) from None
+    with whole(into, layout.bytes) as temporary:
+        _write(temporary, session, layout, trial, file_attrs, curve or {}, report)
+        seal_hdf5(temporary)
+        netcdf.read(temporary, "recording").close()
 
 
 def _thinnings(
@@ -358,7 +348,6 @@ class Session:
 
 def _write(
     temporary: Path,
-    into: Path,
     session: Session,
     layout: Layout,
     alone: Mapping[str, torch.Tensor],
@@ -366,11 +355,11 @@ def _write(
     curve: Mapping[str, Sequence[float]],
     report: Callable[[int, int], None],
 ) -> None:
-    """Write a whole recording to a temporary path beside ``into``."""
+    """Write a whole recording to a temporary path."""
     with (
-        h5netcdf.File(temporary, "w") as file,
-        spare(into, RESERVED_BYTES) as make_room,
-        ChunkWriter(file, layout.codec, make_room) as writer,
+        on_disk(temporary) as disk,
+        h5netcdf.File(disk, "w") as file,
+        ChunkWriter(file, layout.codec, disk.check) as writer,
     ):
         layout.create(file, attrs)
         for name, values in curve.items():

@@ -20,6 +20,7 @@ from flowsim import ideas
 from flowsim.errors import InputError
 from flowsim.experiment.json_schema import experiment_schema
 from flowsim.files.atomic import whole
+from flowsim.files.outputs import protect
 
 PACKAGE = {"stimulus": "stimuli", "network": "flowsim.models", "analysis": "analysis"}
 """Where an idea of each kind belongs."""
@@ -64,6 +65,8 @@ def write(kind: str, name: str) -> list[Path]:
     for path in texts:
         if path.exists():
             raise InputError(f"{path} is there already, and is left as it is; choose another name")
+    if kind == "experiment" or SCHEMA.exists():
+        protect((SCHEMA, "a schema"))
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as temporary:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from flowsim import stopping
 from flowsim.errors import InputError
 from flowsim.network import Network
 from flowsim.scenes.sequences import Sequences
@@ -88,7 +89,8 @@ def train(
         Decides the noise and the warm-up.
     checkpoint : Path, optional
         Where to store everything that is needed to go on after an interruption, or with a larger budget. It
-        is written at each validation; there is one whenever training stops.
+        is written at each validation, and when a signal asks the command to stop (`flowsim.stopping`), as of
+        the last whole step; there is one whenever training stops.
     identity : str
         Which training this is; see `flowsim.training.weights.Identity`. A checkpoint of another identity is
         set aside, and training starts anew.
@@ -111,28 +113,17 @@ def train(
         raise InputError(f"batch must be at least the {devices.count()} processes; got {settings.batch}")
     training = Training(network, settings)
     training.resume(checkpoint, identity)
-    started = time.monotonic() - training.seconds
-    final_step = last_step(settings)
-    validate_every = max(1, round(settings.validate_every / settings.batch))
-    losses_since_validation: list[Tensor] = []
-    out_of_time = bool(training.step) and is_out_of_time(settings.budget, started)
-    while training.step < final_step and not out_of_time:
-        done = training.step / total_steps(settings)
-        batch = Batch.drawn(source[training.step], settings, seed * 1_000_003 + training.step + 1, done)
-        losses_since_validation.append(training.take_step(batch))
-        sequences_seen = training.step * settings.batch
-        out_of_time = is_out_of_time(settings.budget, started)
-        stops_here = training.step == final_step or out_of_time
-        if training.step % validate_every and not stops_here:
-            report(sequences_seen, None, None)
-            continue
-        train_loss = torch.stack(losses_since_validation).mean().item()
-        losses_since_validation = []
-        valid_loss = training.validate(valid)
-        training.note(sequences_seen, train_loss, valid_loss, time.monotonic() - started)
-        if checkpoint and devices.rank() == 0:
+    kept_at = training.step
+    try:
+        for validated in training.steps(source, valid, seed, report):
+            if validated and checkpoint and devices.rank() == 0:
+                save(training.content(identity), checkpoint, "checkpoint")
+                kept_at = training.step
+    except BaseException:
+        if stopping.requested() and checkpoint and devices.rank() == 0 and training.step > kept_at:
+            stopping.answer()
             save(training.content(identity), checkpoint, "checkpoint")
-        report(sequences_seen, train_loss, valid_loss)
+        raise
     return training.curve, training.best
 
 
@@ -146,6 +137,10 @@ class Training:
     curve : Curve
     best : dict of Tensor
         Weights at the lowest validation loss so far, on the CPU.
+    losses : list of Tensor
+        The loss of each step since the last validation.
+    seconds : float
+        Time spent until the last whole step, over all interruptions.
     """
 
     def __init__(self, network: Network, settings: TrainBlock) -> None:
@@ -159,11 +154,8 @@ class Training:
         self.curve = Curve()
         self.best = copy_of_weights(network)
         self.step = 0
-
-    @property
-    def seconds(self) -> float:
-        """Time spent until the last validation."""
-        return self.curve.seconds[-1] if self.curve.seconds else 0
+        self.losses: list[Tensor] = []
+        self.seconds = 0.0
 
     def resume(self, checkpoint: Path | None, identity: str) -> None:
         """Go on from a checkpoint of this training, if there is one; the same in every process."""
@@ -186,22 +178,73 @@ class Training:
         self.curve = Curve(**saved["curve"])
         self.best = saved["best"]
         self.step = saved["step"]
+        self.losses = [*saved["losses"].to(next(self.network.parameters()).device)]
+        self.seconds = saved["seconds"]
 
-    def take_step(self, batch: Batch) -> Tensor:
-        """Change the weights by one step; returns the part of the loss that curves show."""
-        shown_loss = self.pieces.descend(self.network, self.settings, batch)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.optimiser.step()
-        self.schedule.step()
-        self.step += 1
-        return shown_loss
+    def steps(self, source: Source, valid: Sequences, seed: int, report: Report) -> Iterator[bool]:
+        """Train until the end, or until the budget is over; yields whether a step was just validated.
 
-    def validate(self, valid: Sequences) -> float:
-        """The measure of the task per sequence, over all processes together."""
+        The first validation may be of a step that was taken before an interruption.
+        """
+        settings = self.settings
+        started = time.monotonic() - self.seconds
+        validate_every = max(1, round(settings.validate_every / settings.batch))
+        out_of_time = bool(self.step) and is_out_of_time(settings.budget, started)
+        while True:
+            stops_here = self.step >= last_step(settings) or out_of_time
+            sequences_seen = self.step * settings.batch
+            if self.losses and (self.step % validate_every == 0 or stops_here):
+                losses = self.validate(valid, sequences_seen)
+                yield True
+                report(sequences_seen, *losses)
+            elif self.losses:
+                yield False
+                report(sequences_seen, None, None)
+            if stops_here:
+                return
+            done = self.step / total_steps(settings)
+            batch = Batch.drawn(source[self.step], settings, seed * 1_000_003 + self.step + 1, done)
+            self.take_step(batch, started)
+            out_of_time = is_out_of_time(settings.budget, started)
+
+    def take_step(self, batch: Batch, started: float) -> None:
+        """Change the weights by one step, all at once: a signal may come before or after it.
+
+        ``started`` is when the training would have started if it had never been interrupted.
+        """
+        step = self.step
+        statistics = [(buffer, buffer.clone()) for buffer in running_statistics(self.network)]
+        try:
+            shown_loss = self.pieces.descend(self.network, self.settings, batch)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+            with stopping.deferred():
+                self.optimiser.step()
+                self.schedule.step()
+                self.step += 1
+                self.losses.append(shown_loss)
+                self.seconds = time.monotonic() - started
+        except BaseException:
+            if self.step == step:
+                for buffer, before in statistics:
+                    buffer.copy_(before)
+            raise
+
+    def validate(self, valid: Sequences, sequences_seen: int) -> tuple[float, float]:
+        """Training and validation loss, noted in the curve.
+
+        The latter is the measure of the task per sequence, over all processes together.
+        """
+        train_loss = torch.stack(self.losses).mean().item()
+        began = time.monotonic()
         part = valid[devices.own_part(len(valid))]
         total = evaluate(self.network, self.settings, part, self.pieces.size)
         devices.add_up([total])
-        return (total / len(valid)).item()
+        valid_loss = (total / len(valid)).item()
+        with stopping.deferred():
+            self.seconds += time.monotonic() - began
+            self.note(sequences_seen, train_loss, valid_loss, self.seconds)
+            self.losses = []
+        return train_loss, valid_loss
 
     def note(self, sequences_seen: int, train_loss: float, valid_loss: float, seconds: float) -> None:
         """Add a validation to the curve, and copy the weights if they are the best so far.
@@ -233,7 +276,17 @@ class Training:
             "curve": vars(self.curve),
             "best": self.best,
             "step": self.step,
+            "losses": torch.stack(self.losses).cpu() if self.losses else torch.zeros(0),
+            "seconds": self.seconds,
         }
+
+
+def running_statistics(network: nn.Module) -> list[Tensor]:
+    """What a forward pass in training changes beside the gradients: the statistics of batch normalisation."""
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    return [
+        buffer for module in network.modules() if isinstance(module, kinds) for buffer in module.buffers()
+    ]
 
 
 def total_steps(settings: TrainBlock) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -66,8 +67,10 @@ class Identity:
 
 def save(content: Mapping[str, Any], path: Path, kind: Kind) -> None:
     """Write tensors and plain values to a file that appears whole or not at all."""
-    with whole(path) as temporary:
-        torch.save({"format": FORMAT, "kind": kind, **content}, temporary)
+    buffer = io.BytesIO()  # torch crashes where it writes to a full disk itself
+    torch.save({"format": FORMAT, "kind": kind, **content}, buffer)
+    with whole(path, buffer.getbuffer().nbytes) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
         seal(temporary)
         load(temporary, kind)
 

@@ -6,6 +6,7 @@ whole factors, so that single pixels are seen, and what is known of each trial i
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -21,6 +22,7 @@ from flowsim import ideas, specification
 from flowsim.experiment.read import read
 from flowsim.figures import plot
 from flowsim.files.atomic import whole
+from flowsim.files.outputs import MARK
 from flowsim.scenes.control import drawn
 
 if TYPE_CHECKING:
@@ -320,15 +322,18 @@ def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 def write_animation(images: Sequence[Image.Image], path: Path) -> None:
     """Write an animated GIF that starts again and again, with a pause before it does."""
     durations = [FRAME_MS] * (len(images) - 1) + [LAST_FRAME_MS]
-    with whole(path) as temporary:
-        images[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=images[1:],
-            duration=durations,
-            loop=0,
-        )
+    content = io.BytesIO()
+    images[0].save(
+        content,
+        format="GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=durations,
+        loop=0,
+        comment=MARK.encode(),
+    )
+    with whole(path, content.getbuffer().nbytes) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def write(few: Sample, path: Path) -> None:

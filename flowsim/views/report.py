@@ -819,7 +819,7 @@ def collected_provenance(
         results / "analyses" / name / f"{run}.h5" for run in runs(experiment) for name in experiment.analyse
     ]
     paths += [("analysis", path) for path in every if path not in not_made]
-    attributes = [netcdf.read(path, stage).attrs for stage, path in paths]
+    attributes = [netcdf.read_attributes(path, stage) for stage, path in paths]
     checksums: dict[str, str] = {}
     for attrs in attributes:
         checksums |= json.loads(attrs.get("inputs", "{}"))

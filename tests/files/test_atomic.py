@@ -1,7 +1,10 @@
 """Files appear whole or not at all, made by one process at a time."""
 
+import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,8 +50,117 @@ def test_one_process_at_a_time(tmp_path):
         "with exclusive(Path('a')):\n    sys.exit(not Path('done').exists())"
     )
     with exclusive(tmp_path / "a"):
-        child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE)
-        assert child.stdout.readline() == b"another process is making a; waiting for it to end\n"
+        child = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.PIPE)
+        assert child.stderr.readline() == b"another process is making a; waiting for it to end\n"
         (tmp_path / "done").write_text("")
     assert child.wait(60) == 0
+    child.stderr.close()
+
+
+def beside(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_nothing_lies_beside_what_was_made(tmp_path):
+    with exclusive(tmp_path / "a"), whole(tmp_path / "a") as temporary:
+        assert beside(tmp_path) == [".a.flowsim.lock", ".a.flowsim.tmp"]
+        temporary.write_text("good")
+    assert beside(tmp_path) == ["a"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from flowsim.files.atomic import whole
+with whole(Path(sys.argv[1])) as temporary:
+    print("ready", flush=True)
+    time.sleep(float(sys.argv[2]))
+    temporary.write_text("good")
+"""
+
+
+def holding(path, seconds):
+    child = subprocess.Popen([sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"ready\n"
     child.stdout.close()
+    return child
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    """Whatever it makes in that folder; what a living process holds stays, and so does what is not ours."""
+    killed = holding(tmp_path / "a", 60)
+    killed.kill()
+    killed.wait()
+    foreign = [".a.tmp", ".b.lock", "c.flowsim.tmp", ".d.flowsim.spare"]
+    for name in foreign:
+        (tmp_path / name).write_text("mine")
+    assert {".a.flowsim.lock", ".a.flowsim.tmp"} < set(beside(tmp_path))
+    living = holding(tmp_path / "b", 0.3)
+    assert sorted([*foreign, ".b.flowsim.lock", ".b.flowsim.tmp"]) == beside(tmp_path)
+    with whole(tmp_path / "c") as temporary:
+        temporary.write_text("good")
+    assert living.wait(60) == 0
+    assert sorted([*foreign, "b", "c"]) == beside(tmp_path)
+
+
+MANY = """
+import os, sys
+from pathlib import Path
+from flowsim.files.atomic import exclusive
+for _ in range(200):
+    with exclusive(Path("a")):
+        number = int(Path("count").read_text())
+        Path("count").write_text(str(number + 1))
+"""
+
+
+def test_no_two_processes_hold_a_lock_that_is_removed_each_time(tmp_path):
+    (tmp_path / "count").write_text("0")
+    command = [sys.executable, "-c", MANY]
+    children = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) for _ in range(3)]
+    assert [child.wait(60) for child in children] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "600"
+    assert beside(tmp_path) == ["count"]
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / ".a.flowsim.tmp").symlink_to(other)
+    with whole(tmp_path / "a") as temporary:
+        temporary.write_text("good")
+    assert (tmp_path / "a").read_text() == "good"
+    (tmp_path / ".b.flowsim.lock").symlink_to(other)
+    with pytest.raises(InputError, match="cannot write .*/b: "), whole(tmp_path / "b"):
+        pass
+    assert other.read_text() == "precious"
+    assert beside(tmp_path) == [".b.flowsim.lock", "a", "other"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_a_lock_that_cannot_be_made_is_an_error():
+    with (
+        pytest.raises(InputError, match=r"cannot write /proc/a: .*; choose a folder"),
+        exclusive(Path("/proc/a")),
+    ):
+        pass
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with (
+        pytest.raises(InputError, match="has no locks; choose a folder on another one"),
+        whole(tmp_path / "a"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_no_room_is_told_with_path_and_bytes(tmp_path, number):
+    message = r"/a: expected room for 12,345 bytes at least; got .* bytes free\)"
+    with pytest.raises(InputError, match=message), whole(tmp_path / "a", 12345):
+        raise OSError(number, os.strerror(number))
+    assert not beside(tmp_path)

@@ -1,10 +1,15 @@
 """Training descends, is deterministic, and an interrupted one ends like an undisturbed one."""
 
+import os
+import signal
+import time
+
 import pytest
 import torch
 
-from flowsim import InputError, build
+from flowsim import InputError, build, stopping
 from flowsim.scenes.sequences import Sequences
+from flowsim.training import train, weights
 from flowsim.training.objective import losses
 from flowsim.training.settings import BudgetBlock
 from flowsim.training.train import SplitBatch, relative_learning_rate
@@ -40,6 +45,63 @@ def test_resumed_training_equals_an_undisturbed_one(data, tmp_path, stop_after, 
     file = tmp_path / "run.ckpt"
     with pytest.raises(KeyboardInterrupt):
         fit(network(), small, data, seed=3, checkpoint=file, identity="a", report=killed)
+    again = network()
+    resumed, best_again = fit(again, small, data, seed=3, checkpoint=file, identity="a")
+    assert same(again.state_dict(), undisturbed.state_dict())
+    assert same(best_again, best)
+    assert resumed.valid_loss == curve.valid_loss
+    assert resumed.train_loss == curve.train_loss
+
+
+@pytest.fixture
+def listening():
+    """Signals are listened to as in a process of its own."""
+    numbers = [getattr(signal, name) for name in stopping.SIGNALS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    stopping.listen()
+    yield
+    stopping.leave()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("where", ["losses", "optimiser", "validation", "report", "checkpoint"])
+def test_a_signal_leaves_a_checkpoint_of_the_moment(
+    data, tmp_path, monkeypatch, network, fit, small, listening, where
+):
+    """Wherever it comes, the same training goes on from the last whole step and ends as if undisturbed."""
+    undisturbed = network()
+    curve, best = fit(undisturbed, small, data, seed=3)
+    file, calls = tmp_path / "run.ckpt", 0
+
+    def signalling(function):
+        def call(*arguments, **named):
+            nonlocal calls
+            calls += 1
+            if calls == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.05)
+            return function(*arguments, **named)
+
+        return call
+
+    named = {}
+    with monkeypatch.context() as patch:
+        if where == "losses":
+            patch.setattr(train.SplitBatch, "descend", signalling(train.SplitBatch.descend))
+        elif where == "optimiser":
+            patch.setattr(torch.optim.Adam, "step", signalling(torch.optim.Adam.step))
+        elif where == "validation":
+            calls = 4
+            patch.setattr(train, "evaluate", signalling(train.evaluate))
+        elif where == "report":
+            named = {"report": signalling(lambda *_: None)}
+        else:
+            calls = 4
+            patch.setattr(train, "save", signalling(train.save))
+        with pytest.raises(stopping.Stopped):
+            fit(network(), small, data, seed=3, checkpoint=file, identity="a", **named)
+    assert weights.load(file, "checkpoint")["step"] >= 4
     again = network()
     resumed, best_again = fit(again, small, data, seed=3, checkpoint=file, identity="a")
     assert same(again.state_dict(), undisturbed.state_dict())

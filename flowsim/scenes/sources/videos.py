@@ -16,6 +16,7 @@ import numpy as np
 
 from flowsim.errors import InputError
 from flowsim.files.atomic import exclusive, whole
+from flowsim.files.hdf5_disk import Disk, on_disk
 from flowsim.files.netcdf import damaged
 from flowsim.progress import Progress
 from flowsim.scenes.sources.folders import cache
@@ -54,12 +55,15 @@ def decoded(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str)
         return store
     with exclusive(store):
         if not store.is_file():  # another process may have made it meanwhile
-            with whole(store) as temporary, h5py.File(temporary, "w") as file:
-                _decode_all({name: videos[name] for name in stats}, frame_shape, data, file)
+            chosen = {name: videos[name] for name in stats}
+            with whole(store) as temporary, on_disk(temporary) as disk, h5py.File(disk, "w") as file:
+                _decode_all(chosen, frame_shape, data, file, disk)
     return store
 
 
-def _decode_all(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str, file: h5py.File) -> None:
+def _decode_all(
+    videos: Mapping[str, Path], frame_shape: tuple[int, int], data: str, file: h5py.File, disk: Disk
+) -> None:
     reasons = {}
     title = f"decoding {data} to {frame_shape[0]}x{frame_shape[1]} px"
     with Progress(title, len(videos), "videos") as bar:
@@ -68,6 +72,7 @@ def _decode_all(videos: Mapping[str, Path], frame_shape: tuple[int, int], data: 
                 file[name] = grey(path, frame_shape)
             except DamagedVideo as error:
                 reasons[name] = str(error)
+            disk.check()
             bar.to(done)
     file.attrs["damaged"] = json.dumps(reasons)
 
