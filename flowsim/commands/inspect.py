@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 HELP = (
-    "Print what a file is, from what it was made, its size and its law. Reads any files that flowsim writes; "
+    "Print what a file is, from what it was made, its size and its law. Reads any file that flowsim writes; "
     "writes none."
 )
 ECHO = False

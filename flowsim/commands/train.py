@@ -74,8 +74,9 @@ def require_places(run_block: RunBlock, arguments: Namespace) -> None:
             f"--valid: expected a stimulus of {families[0]}, as --train is; got one of {families[1]}. Give "
             "files of one experiment"
         )
-    name = run_block.name or run_block.network["model"]
-    require_place(arguments.into, Said(run=f"{name}-seed{arguments.seed}"), written=True)
+    name = run_block.name or run_block.network.get("model")
+    run = f"{name}-seed{arguments.seed}" if name else ""
+    require_place(arguments.into, Said(run=run), written=True)
 
 
 def train_and_write(training: Run, checkpoint: Path, into: Path) -> None:

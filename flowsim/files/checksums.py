@@ -155,9 +155,9 @@ def _not_as_written(path: Path, name: str = "") -> Damaged:
     """The error to raise; ``name`` is that of the variable, if it is known."""
     if not name:
         return Damaged(
-            f"{path}: expected a whole HDF5 file, but it is damaged: a coordinate, an attribute, a value or "
-            "its structure is not what was written. If flowsim made it, make it again; if not, get a whole "
-            "copy"
+            f"{path}: expected a whole HDF5 file, but it cannot be read (a coordinate, an attribute, a value "
+            "or its structure is not what was written). If flowsim made it, make it again; if not, get a "
+            "whole copy"
         )
     return Damaged(
         f"{path}: {name} is not what was written; the file is damaged. Record it again, or get a whole copy"

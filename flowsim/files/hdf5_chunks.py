@@ -47,9 +47,8 @@ LARGEST_CHUNK = 2**27
 """Bytes of a chunk in memory, at most, if it is `EMPTY`: a few kilobytes may be compressed gigabytes."""
 EMPTY = 100
 """How many times larger a variable is in memory than on disk that holds hardly anything."""
-WRITTEN_BY = "_NCProperties"
-"""The attribute in which netCDF-4 names the libraries that wrote a file; copies get one of their own."""
-SEALED = "flowsim=sealed"
+MARK, SEALED = "NAME", b"sealed by flowsim"
+"""An attribute of a sealed file. Of this name, netCDF-4 shows none and takes none over into copies."""
 
 
 @dataclass(frozen=True)
@@ -342,16 +341,13 @@ def has_plain_chunks(variable: h5py.Dataset) -> bool:
     return not scaled and bool(np.isnan(variable.attrs.get("_FillValue", np.nan)))
 
 
-def seal_hdf5(path: Path) -> None:
-    """Seal a netCDF-4 file that is complete, with a sum of each chunk of its large variables.
+def mark_sealed(file: h5py.File) -> None:
+    """Say within a file that is being written that it will be sealed: without a seal, it was changed."""
+    file.attrs[MARK] = np.bytes_(SEALED)
 
-    It also says within that it is sealed: one that says so and has no seal was changed.
-    """
-    with h5py.File(path, "r+") as file:
-        by = file.attrs[WRITTEN_BY]
-        text = f"{by.decode() if isinstance(by, bytes) else by},{SEALED}"
-        kind = h5py.string_dtype(encoding="ascii", length=len(text))
-        file.attrs.create(WRITTEN_BY, np.array(text, kind), dtype=kind)
+
+def seal_hdf5(path: Path) -> None:
+    """Seal a netCDF-4 file that is complete and marked, with a sum of each chunk of its large variables."""
     parts = {}
     with h5py.File(path) as file:
         for name, variable in file.items():
@@ -365,8 +361,7 @@ def seal_hdf5(path: Path) -> None:
 
 def require_seal(path: Path, file: h5py.File) -> None:
     """Raise `Damaged` if a file without a seal says that it was sealed."""
-    by = file.attrs.get(WRITTEN_BY, "")
-    if SEALED in (by.decode("utf-8", "replace") if isinstance(by, bytes) else str(by)):
+    if file.attrs.get(MARK) == SEALED:
         raise Damaged(
             f"{path}: expected checksums at its end, as flowsim wrote it; it has none, so it was changed or "
             "cut since. Make it again; to use what you changed on purpose, save it by xarray as another file"

@@ -22,7 +22,13 @@ from xarray.backends.common import ArrayWriter
 from flowsim.errors import Damaged, InputError
 from flowsim.files.atomic import existing, whole
 from flowsim.files.checksums import Seal
-from flowsim.files.hdf5_chunks import read_in_parallel, require_seal, require_sizes, seal_hdf5
+from flowsim.files.hdf5_chunks import (
+    mark_sealed,
+    read_in_parallel,
+    require_seal,
+    require_sizes,
+    seal_hdf5,
+)
 from flowsim.files.hdf5_disk import Disk, on_disk
 from flowsim.files.identify import described
 from flowsim.files.watched import whole_hdf5
@@ -147,14 +153,19 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
         if v.size > 1 and v.ndim and v.dtype.kind in "fiu"
     }
     with whole(path, dataset.nbytes) as temporary:
-        store(dataset, temporary, encoding)
+        store(dataset, temporary, encoding, to_be_sealed=True)
         with xr.open_dataset(temporary, engine="h5netcdf") as written:
             if written.sizes != dataset.sizes:
                 raise OSError(f"{path} was not written completely; is the disk full?")
         seal_hdf5(temporary)
 
 
-def store(dataset: xr.Dataset, path: Path, encoding: Mapping[str, Mapping[str, Any]]) -> None:
+def store(
+    dataset: xr.Dataset,
+    path: Path,
+    encoding: Mapping[str, Mapping[str, Any]],
+    to_be_sealed: bool = False,
+) -> None:
     """Write a dataset to a path, where a file is, also on a disk that has no room for it; see `Disk`.
 
     Parameters
@@ -164,6 +175,8 @@ def store(dataset: xr.Dataset, path: Path, encoding: Mapping[str, Mapping[str, A
     path : path
     encoding : mapping of variable to mapping
         How variables are stored, as in ``Dataset.to_netcdf``.
+    to_be_sealed : bool
+        Whether checksums are appended next; see `flowsim.files.checksums`.
 
     Raises
     ------
@@ -175,6 +188,8 @@ def store(dataset: xr.Dataset, path: Path, encoding: Mapping[str, Mapping[str, A
         writer = ArrayWriter()
         checked.dump_to_store(H5NetCDFStore(file), writer=writer, encoding=dict(encoding))
         writer.sync()
+        if to_be_sealed:
+            mark_sealed(file._h5file)
 
 
 def _checked(variable: xr.DataArray, disk: Disk) -> xr.DataArray:

@@ -117,11 +117,11 @@ def _check_different(results: Sequence[xr.Dataset], paths: Sequence[str | Path])
                 f"{sums[0][:16]}). Give each recording once"
             )
         for name in ("specification", "stimulus"):
-            first = there[0][1].get(name)
-            if None not in (first, attrs.get(name)) and attrs[name] != first:
+            expected = there[0][1].get(name)
+            if None not in (expected, attrs.get(name)) and attrs[name] != expected:
                 raise InputError(
                     f"{path}: expected the same {name} as of {there[0][0]}; it has {attrs[name]}, the other "
-                    f"{first}. Record and analyse all runs alike"
+                    f"{expected}. Record and analyse all runs alike"
                 )
 
 
@@ -133,8 +133,8 @@ def every_run(paths: Sequence[str | Path], not_made: Mapping[Path, str] | None =
     rows = []
     for path in paths:
         if Path(path) in (not_made or {}):
-            network, _, seed = Path(path).stem.rpartition("-seed")
-            rows.append((Path(path).stem, network, seed, "", (not_made or {})[Path(path)]))
+            name, _, number = Path(path).stem.rpartition("-seed")
+            rows.append((Path(path).stem, name, number, "", (not_made or {})[Path(path)]))
             continue
         with read(path, "analysis") as result:
             attrs = result.attrs

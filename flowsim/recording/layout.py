@@ -14,7 +14,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
-from flowsim.files.hdf5_chunks import CODECS, Codec
+from flowsim.files.hdf5_chunks import CODECS, Codec, mark_sealed
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
@@ -130,6 +130,7 @@ class Layout:
         for name, value in {**self._grid_attributes(), **attrs, **self._group_attributes()}.items():
             file.attrs[name] = value
         file.attrs["format"] = netcdf.FORMAT
+        mark_sealed(file._h5file)
         coords = self._coordinates()
         for name, (dims, values, coord_attrs) in coords.items():
             _write_coordinate(file, name, dims, values, coord_attrs)

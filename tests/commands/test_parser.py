@@ -63,7 +63,7 @@ def flipped(path, into):
         (["record", "--model", "{at}/a.pt", "--stimulus", "{at}/probe.h5", "--spec", '{"every": 0}'], "record: every: input should be greater"),
         (["analyse", "equivariance_error", "--recording", "{at}/half.rec.h5"], "half.rec.h5: expected a whole HDF5 file"),
         (["analyse", "equivariance", "--recording", "{at}/rec.h5"], "unknown analysis 'equivariance'"),
-        (["analyse", "velocity_generalisation", "--recording", "{at}/rec.h5"], "rec.h5: expected frames after the context of 6"),
+        (["analyse", "velocity_generalisation", "--recording", "{at}/rec.h5"], "rec.h5: expected split sweep, for the analysis velocity_generalisation; the file is of split probe"),
         (["figure", "equivariance_error", "--results", "{at}/rec.h5"], "expected a file of stage analysis; this one is of stage recording"),
         (["figure", "stabilised_maps", "--results", "{at}/err.h5"], "err.h5: expected results of stabilised_maps; these are of equivariance_error"),
         (["train", "--spec", '{"tarin": {}}', "--train", "{at}/train.h5", "--valid", "{at}/valid.h5"], "--spec: unknown key 'tarin'; expected one of: network, name, train"),

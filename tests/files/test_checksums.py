@@ -48,7 +48,7 @@ def test_a_flipped_bit_of_what_is_small_is_told_on_opening(file, name):
         flip(file, stored.get_offset() or stored.get_chunk_info(0).byte_offset, 0)
     with pytest.raises(
         InputError,
-        match="a.h5: expected a whole HDF5 file, but it is damaged: a coordinate, .* is not what was written",
+        match="a.h5: expected a whole HDF5 file, but it cannot be read .a coordinate, .* is not what was written",
     ):
         open_recording(file)
 

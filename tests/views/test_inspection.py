@@ -172,7 +172,7 @@ def test_several_files_are_told_of_though_one_is_damaged(folder, tmp_path, capsy
     assert run("inspect", "--check", folder / "rec.h5", tmp_path / "damaged.h5", folder / "a.pt") == 2
     said = capsys.readouterr()
     assert said.out.count("the file fits its checksums") == 2
-    assert "damaged.h5: expected a whole HDF5 file, but it is damaged" in said.out
+    assert "damaged.h5: expected a whole HDF5 file, but it cannot be read" in said.out
     assert "1 of 3 files cannot be used; see above" in said.err
 
 
@@ -262,7 +262,7 @@ def test_other_files_are_one_line(folder, tmp_path, capsys):
         "later.h5": "expected a file of format 1; this one is of format 99",
         "other.npz": "expected arrays that flowsim exported, but they cannot be read",
         "other.pt": "expected weights of format 2; this is another file",
-        "older.pt": "expected weights or a checkpoint; this is of another version; train again",
+        "older.pt": "expected weights by flowsim; this is another file",
     }.items():
         with pytest.raises(InputError, match=message):
             describe(tmp_path / name)
@@ -282,7 +282,8 @@ def test_a_network_that_is_no_longer_what_it_was(folder, tmp_path):
     changed = {
         **content,
         "best": network.state_dict(),
-        "specification": json.dumps({"network": {"model": "gru", "units": 2}}),
+        "last": network.state_dict(),
+        "specification": json.dumps({"network": {"model": "gru", "units": 2}, "train": {}}),
     }
     torch.save(changed, tmp_path / "b.pt")
     assert "law        none is promised" in describe(tmp_path / "b.pt")
