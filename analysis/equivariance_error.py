@@ -5,11 +5,14 @@ reference input:
 
     error(law, u, t) = || h_t[psi(u) f] - law(h_t[f]) || / || h_t - m_t ||
 
-with norms over trials, channels, pixels and those velocity channels about which the law says something. Their
-share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0. Errors are relative
-to the distance of the state from its mean over flows, trials and pixels (`flowsim.measures.law_error`): 0 is
-a law that holds, 1 what the mean alone would get, sqrt(2) what independent states get, whatever the biases of
-the network.
+with norms over trials, channels, pixels and those velocity channels about which the law says something.
+Their share is the coverage; where it is 0 there is no error to speak of, and it is NaN, not 0. Every law
+holds under the flow at rest; where it says nothing about any flow that moves, the error is NaN there too,
+and with it the largest over flows.
+
+Errors are relative to the distance of the state from its mean over flows, trials and pixels
+(`flowsim.measures.law_error`): 0 is a law that holds, 1 what the mean alone would get, sqrt(2) what
+independent states get, whatever the biases of the network.
 
 Beside it is a chance level: the error of the law at the last frame if it is told the state under the
 reference in another trial, of another image where that is known. Where trials share what they hold, such as a
@@ -90,12 +93,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0 or the state is the
-        same under all flows, in all trials and pixels; the same over all frames, ``error_channel`` (law,
-        flow, channel), where a unit without space counts as a channel, and ``error_velocity`` (law, flow,
-        velocity), NaN in velocity channels without a partner. These are named by their velocity, so that
-        those of several networks are put side by side. ``error_chance`` (law, flow): the error at the last
-        frame if the law is told another trial, over ``chance_trials`` trials; NaN where there is none.
+        ``error`` (law, flow, time), relative, NaN where ``coverage`` (law, flow) is 0, under all flows if it
+        is 0 for those that move, and where the state is the same under all flows, in all trials and pixels;
+        the same over all frames,
+        ``error_channel`` (law, flow, channel), where a unit without space counts as a channel, and
+        ``error_velocity`` (law, flow, velocity), NaN in velocity channels without a partner. These are named
+        by their velocity, so that those of several networks are put side by side. ``error_chance`` (law,
+        flow): the error at the last frame if the law is told another trial, over ``chance_trials`` trials;
+        NaN where there is none.
         ``constant`` (flow): the share of units (velocity, channel, at each time) that are the same in all
         trials and pixels; NaN for one trial of one pixel.
 
@@ -181,11 +186,15 @@ def _errors(sums: Sums, spread: np.ndarray, comparison: Comparison) -> dict[str,
     by_time = np.einsum("lfv,tvc->lft", covered, spread)
     by_velocity = np.einsum("lfv,tvc->lfv", covered, spread)
     by_channel = np.einsum("lfv,tvc->lfc", covered, spread)
-    return {
+    errors = {
         "error": (("law", "flow", "time"), relative(sums.by_time, by_time)),
         "error_channel": (("law", "flow", "channel"), relative(sums.by_channel, by_channel)),
         "error_velocity": (("law", "flow", "velocity"), relative(sums.by_velocity, by_velocity)),
     }
+    silent = ~comparison.covered[:, 1:].any((1, 2))
+    for _, values in errors.values():
+        values[silent, 0] = np.nan  # that the reference agrees with itself is no evidence for a law
+    return errors
 
 
 def _chance(
@@ -264,12 +273,10 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Error over time by law, with its chance level (above), and coverage (below)."""
-    import matplotlib.pyplot as plt
-
     drawn = ["error", "error_chance", "coverage"]
     moving = results[drawn].isel(flow=slice(1, None)).mean("flow", skipna=True)
     coverage_height = 0.2 + 0.16 * len(plot.networks(results))
-    fig = plt.figure(figsize=(plot.COLUMN, 4.6 + coverage_height))
+    fig = plot.figure(figsize=(plot.COLUMN, 4.6 + coverage_height))
     grid = fig.add_gridspec(3, 4, height_ratios=[1.5, 1.5, coverage_height])
     errors = []
     coverages = []

@@ -20,7 +20,7 @@ of trials. The jackknife estimates it, and it is subtracted from the squares, of
 Unrelated orthogonal matrices have a homomorphism error of sqrt 2. Rolls that do not add up move states apart:
 such products are taken as orthogonal. Where V ends, channels at its border have no law and no M_u has an
 inverse; the homomorphism error among channels with a partner under w that has one under u is given apart.
-Operators that do nothing form a group too: read all this with the R^2 of `learned_action`. Intervals:
+Operators that do nothing form a group too: read all this with the R² of `learned_action`. Intervals:
 jackknife over groups of trials, of errors on the scale of squares; of linearity, which now and then is much
 lower when a mode is taken for another, they hold the median over draws, not the mean.
 """
@@ -40,7 +40,7 @@ from flowsim.figures import panels, plot
 from flowsim.measures import eigenphases, recorded, statistics
 from flowsim.measures.comoving import States, channel_partners
 from flowsim.measures.operators import UnshrunkOperators, fit_unshrunk_operators
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -87,7 +87,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 20,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Fit the operators and compare them with each other.
 
@@ -360,11 +360,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Errors by network, and phases against what is expected from the other flows."""
-    import matplotlib.pyplot as plt
-
     rows = math.ceil(len(plot.networks(results)) / ACROSS)
     heights = [2.5, 2.0 * rows]
-    fig = plt.figure(figsize=(plot.PAGE, sum(heights)))
+    fig = plot.figure(figsize=(plot.PAGE, sum(heights)))
     above, below = fig.subfigures(2, 1, height_ratios=heights)
     _draw_errors(above, results)
     _draw_phases(below, results)

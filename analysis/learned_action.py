@@ -3,18 +3,18 @@ r"""If no declared law holds, does a linear operator M_u exist with h(psi_u f) =
 Operators of four classes, ordered by freedom (`flowsim.measures.operators`: permutation, orthogonal, linear,
 convolution, each with a roll), are fitted to some trials and judged on the others:
 
-    R^2(u) = 1 - || h_t[psi(u) f] - M_u h_t[f] ||^2 / || h_t[psi(u) f] - mean ||^2
+    R²(u) = 1 - || h_t[psi(u) f] - M_u h_t[f] ||^2 / || h_t[psi(u) f] - mean ||^2
 
 in co-moving coordinates, over frames after the first, pixels and principal components; the mean is that of
 the training trials, so that an operator that knows nothing has 0, and a permutation or a turn of noise -1. It
 is compared with the same number where the held-out states have exchanged their flow labels, so that the
-operator of u has to predict the state under another flow. A state that flows do not change has R^2 = 1 in
+operator of u has to predict the state under another flow. A state that flows do not change has R² = 1 in
 both, and p = 1. The p value is that of the last fold alone: its operators do not depend on the labels that
 are permuted there, so its level is exact, whereas folds together, of which each trains the others, would be
 called significant too often.
 
 On a grid of velocities that ends, channels whose partner lies outside have no law even where the others have
-one: R^2 over those with a partner is given apart.
+one: R² over those with a partner is given apart.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from flowsim.measures.operators import (
     fit_operators,
     reference_rows,
 )
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ READING = (
     "at the same capacity."
 )
 LOWEST_DRAWN = -1.1
-"""R^2 below this is drawn there."""
+"""R² below this is drawn there."""
 SPREAD = 0.7
 """Width over which the networks stand side by side, where the next class of operator is at 1."""
 
@@ -76,7 +76,7 @@ def analyse(
     features: Count = 128,
     pixels: Count = 256,
     permutations: Count = 999,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Fit and judge operators.
 
@@ -193,7 +193,7 @@ def _squares_by_time(rows: np.ndarray, times: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class OperatorScores:
-    """R^2 by flow (operator, fold, flow), by time (operator, time), in features with a partner, and their
+    """R² by flow (operator, fold, flow), by time (operator, time), in features with a partner, and their
     mean over flows and folds with the half-width of its interval, the 95th percentile under shuffled labels,
     and p (operator).
     """
@@ -208,7 +208,7 @@ class OperatorScores:
 
 
 def _judgement(sums: SquaredErrors, permutations: int, rng: np.random.Generator) -> OperatorScores:
-    """R^2 of all operators, and what it is worth."""
+    """R² of all operators, and what it is worth."""
     flow = np.arange(sums.total.shape[1])
     r2 = 1 - recorded.ratio(sums.missed.sum(-1), sums.total.sum(-1))
     missed_at_label = sums.missed[:, :, flow, flow]  # (operator, fold, flow, time)
@@ -229,8 +229,8 @@ def _judgement(sums: SquaredErrors, permutations: int, rng: np.random.Generator)
 def _compared_with_shuffled_labels(
     r2: np.ndarray, permutations: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """95th percentile of R^2 under shuffled labels, a mean over folds, and p in the last fold, both
-    (operator), from R^2 (operator, fold, flow, label); NaN with one flow.
+    """95th percentile of R² under shuffled labels, a mean over folds, and p in the last fold, both
+    (operator), from R² (operator, fold, flow, label); NaN with one flow.
     """
     operators, _, flows, _ = r2.shape
     if flows < 2:
@@ -305,7 +305,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def figure(results: xr.Dataset) -> Figure:
-    """R^2 by class of operator, and by frame."""
+    """R² by class of operator, and by frame."""
     fig, (by_class, by_frame) = plot.subplots(
         1, 2, figsize=(plot.PAGE, 3.6), width_ratios=[1.9, 1], sharey=True
     )
@@ -327,7 +327,7 @@ def figure(results: xr.Dataset) -> Figure:
 
 
 def _draw_classes(ax: Axes, results: xr.Dataset) -> None:
-    """R^2 of each class of operator; the networks side by side within each."""
+    """R² of each class of operator; the networks side by side within each."""
     lowest = min(-0.05, float(results.r2_low.min()), float(results.null.fillna(0).min()))
     floor = max(LOWEST_DRAWN, lowest - 0.05)
     names = plot.networks(results)
@@ -340,7 +340,7 @@ def _draw_classes(ax: Axes, results: xr.Dataset) -> None:
 
 
 def _draw_network(ax: Axes, x: np.ndarray, runs: xr.Dataset, colour: panels.Colour, floor: float) -> None:
-    """R^2 of the runs of one network at the places ``x`` (operator), nothing below the ``floor``."""
+    """R² of the runs of one network at the places ``x`` (operator), nothing below the ``floor``."""
     # Runs of one network are alike in folds, so their intervals are averaged, not narrowed.
     means = runs.mean("run").clip(min=floor)
     mean = means.r2_mean.values

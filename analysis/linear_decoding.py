@@ -41,7 +41,7 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, decoding, ground_truth, recorded, statistics
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
@@ -122,7 +122,7 @@ def analyse(
     *,
     folds: Annotated[int, Field(ge=2)] = 10,
     permutations: Count = 100,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Decode by frame, across flows and across frames.
 
@@ -421,11 +421,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def figure(results: xr.Dataset) -> Figure:
     """Scores by frame, accuracy by difference of velocities, and accuracy across frames."""
-    import matplotlib.pyplot as plt
-
     rows = -(-len(plot.networks(results)) // 4)
     heights = [2.2, 2.2, 1.9 * rows]
-    fig = plt.figure(figsize=(plot.PAGE, sum(heights)))
+    fig = plot.figure(figsize=(plot.PAGE, sum(heights)))
     parts: Any = fig.subfigures(3, 1, height_ratios=heights)
     top, middle, bottom = parts
     _draw_scores(top, results)

@@ -6,7 +6,7 @@ all that any of these measures needs, and compares runs pairwise, blind to which
     debiased CKA      <K~, L~> / (|K~| |L~|)            K~, L~ U-centred; blind to rotation, reflection and
                                                         isotropic scaling
     Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )     the same invariances; a metric, in radians
-    predictivity      cross-validated R^2 of y by ridge regression on x, blind to invertible linear maps of x
+    predictivity      cross-validated R² of y by ridge regression on x, blind to invertible linear maps of x
 
 <K~, L~> is the unbiased estimator of HSIC up to a factor: plain CKA is high for random states of many units,
 this one about 0 if conditions are independent. Those of one trial are not, and codes of nothing but time have
@@ -16,7 +16,7 @@ over trials. The Procrustes angle is too small where units are many; its mean wi
 it (``procrustes_null``).
 
 Regression uses the first 64 principal components of x, takes all of y, and tests on trials that it did not
-fit. A run does not predict all of itself so either; R^2 is given as a share of that with which y predicts
+fit. A run does not predict all of itself so either; R² is given as a share of that with which y predicts
 itself (``predicted``). Trials that show the same image of object 0 are left out together, here and in the
 jackknife.
 
@@ -202,10 +202,10 @@ def summary(results: xr.Dataset) -> xr.Dataset:
     Dataset
         ``above_chance``, CKA above what exchanged trials give, with its jackknife ``error`` over trials;
         ``cka`` and ``null``, of which it is made, and ``p`` (of a CKA as high, uncorrected); ``procrustes``
-        in radians, and ``procrustes_null`` with trials exchanged; ``predicted``, the R^2 of predicting the
-        other from the run, as a share of the R^2 with which the other predicts itself, and ``predictivity``,
-        that R^2. NaN where a state never changes, or trials are too few: one, and two (of different images)
-        for ``predictivity`` and ``error``; and where a run has no R^2 above 0 by which to divide.
+        in radians, and ``procrustes_null`` with trials exchanged; ``predicted``, the R² of predicting the
+        other from the run, as a share of the R² with which the other predicts itself, and ``predictivity``,
+        that R². NaN where a state never changes, or trials are too few: one, and two (of different images)
+        for ``predictivity`` and ``error``; and where a run has no R² above 0 by which to divide.
 
     Raises
     ------
@@ -333,12 +333,10 @@ def _between_seeds(pairs: xr.DataArray, chance: float | None = None) -> xr.DataA
 
 def figure(results: xr.Dataset) -> Figure:
     """CKA above chance of all pairs, clustered (left); the measures within and across networks (right)."""
-    import matplotlib.pyplot as plt
-
     table = summary(results)
     colours = plot.palette(results)
     height = max(3.0, 1.2 + 0.2 * results.sizes["run"])
-    fig = plt.figure(figsize=(plot.PAGE, height))
+    fig = plot.figure(figsize=(plot.PAGE, height))
     grid = fig.add_gridspec(2, 4, height_ratios=[0.5, height - 0.5], width_ratios=[3.2, 1.6, 1.6, 1.6])
     tree = fig.add_subplot(grid[0, 0])
     heat_map = fig.add_subplot(grid[1, 0])

@@ -40,7 +40,7 @@ from flowsim.flows.flow import Flow
 from flowsim.flows.law import LAWS
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.measures import orbit, recorded, statistics, tuning
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +118,7 @@ def analyse(
     at: Count | None = None,
     persistence: Annotated[float, Field(gt=1)] = 2.0,
     shuffles: Count = 20,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Geometry of every orbit (trial, time).
 
@@ -338,10 +338,8 @@ def _to_best_law(results: xr.Dataset, name: str = "angle") -> xr.DataArray:
 
 def figure(results: xr.Dataset) -> Figure:
     """Orbits of each network, and their measures over time."""
-    import matplotlib.pyplot as plt
-
     networks = len(plot.networks(results))
-    fig = plt.figure(figsize=(plot.PAGE, 1.5 * max(3, networks) + 0.4))
+    fig = plot.figure(figsize=(plot.PAGE, 1.5 * max(3, networks) + 0.4))
     left, right = fig.add_gridspec(1, 2, width_ratios=[1, 1.35])
     _draw_pictures(fig, left, results)
     _draw_measures(fig, right, results)

@@ -1,6 +1,6 @@
 r"""Which geometry do states have: what is near to what?
 
-By frame, distances between states are compared with those that models predict (Spearman's rho_a, see
+By frame, distances between states are compared with those that models predict (Spearman's ρₐ, see
 `flowsim.measures.rdm`), in two ways:
 
 * correlation: every flow of every trial is a condition, and distances are 1 - Pearson's r. The models are
@@ -8,7 +8,7 @@ By frame, distances between states are compared with those that models predict (
   pixels (of the frames as they are shown) and motion energy (the correlation of the frame before, moved by
   each whole velocity, with the frame); all but the first are Euclidean distances. Only conditions of
   different trials are compared: two flows of one trial are near in most models and, as they share what is
-  shown, near in states that know nothing of any model (rho_a of +0.1 to +0.3).
+  shown, near in states that know nothing of any model (ρₐ of +0.1 to +0.3).
 * crossnobis: flows are conditions, and trials, the only independent measurements of a flow, are their
   repeats. These are unbiased distances of what a flow has in common over all that moves. As things lie
   elsewhere in each trial, it is the mean of each map over space that is compared. Predicted distances are
@@ -21,7 +21,7 @@ distances of its frame, and counted (``silent``); crossnobis distances take it a
 p-values are of permutations of trials and flows in the RDM, corrected over frames; ``null`` is what these
 permutations give in the mean. Intervals are over trials: jackknife, with the quantile of Student's t. In
 simulations of 4 to 16 trials they held the mean in 95 to 100 % for correlation and in 87 to 100 % for
-crossnobis, but for states whose rho_a is at its ceiling and hardly varies. The noise ceiling is over seeds of
+crossnobis, but for states whose ρₐ is at its ceiling and hardly varies. The noise ceiling is over seeds of
 a network.
 
 Sources: Kriegeskorte, Mur and Bandettini (2008); otherwise see `flowsim.measures.rdm`, and
@@ -42,7 +42,7 @@ from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import coarse_maps, ground_truth, rdm, recorded, statistics
 from flowsim.measures.motion_energy import motion_energies
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +113,7 @@ def analyse(
     trials: Count = 8,
     pixels: Count = 5,
     permutations: Count = 200,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """RDMs by frame, and their agreement with models.
 
@@ -260,7 +260,7 @@ def _euclidean(patterns: np.ndarray) -> np.ndarray:
 
 
 def _agreement_with_interval(distances: Distances) -> tuple[np.ndarray, np.ndarray]:
-    """rho_a (distance, model, time), and the half-width of its interval over trials (jackknife)."""
+    """ρₐ (distance, model, time), and the half-width of its interval over trials (jackknife)."""
     within = distances.predicted_within_trials()
     rho = _agreement_without(distances, within, None)
     trials = distances.trials
@@ -272,7 +272,7 @@ def _agreement_with_interval(distances: Distances) -> tuple[np.ndarray, np.ndarr
 
 
 def _agreement_without(distances: Distances, within: np.ndarray, left_out: int | None) -> np.ndarray:
-    """rho_a (distance, model, time) without one trial, or of all.
+    """ρₐ (distance, model, time) without one trial, or of all.
 
     ``within`` are the predicted distances within trials (model, time, flow, flow, trial).
     """
@@ -286,7 +286,7 @@ def _agreement_without(distances: Distances, within: np.ndarray, left_out: int |
 
 
 def _permuted_agreement(distances: Distances, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """rho_a (1 + permutation, distance, model, time), flows and trials of measured RDMs in place and then
+    """ρₐ (1 + permutation, distance, model, time), flows and trials of measured RDMs in place and then
     in random order.
 
     Silent conditions have the mean rank here: they move with the others, and models are ranked once for all.
@@ -311,7 +311,7 @@ def _permuted_agreement(distances: Distances, permutations: int, rng: np.random.
 
 
 def _reordered_agreement(measured: np.ndarray, models: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """rho_a (model, time) of ranked RDMs (time, condition, condition), in another order of conditions, with
+    """ρₐ (model, time) of ranked RDMs (time, condition, condition), in another order of conditions, with
     those of models (model, time, condition, condition).
     """
     return np.einsum("tij,ktij->kt", measured[:, order[:, None], order], models)
@@ -333,10 +333,10 @@ def _packed(
     dims = ("distance", "model", "time")
     return xr.Dataset(
         {
-            "rho": (dims, rho, {"units": "1", "long_name": "rank correlation rho_a"}),
+            "rho": (dims, rho, {"units": "1", "long_name": "rank correlation ρₐ"}),
             "low": (dims, np.maximum(rho - half_width, -1)),
             "high": (dims, np.minimum(rho + half_width, 1)),
-            "null": (dims, null, {"units": "1", "long_name": "rho_a with flows and trials in random order"}),
+            "null": (dims, null, {"units": "1", "long_name": "ρₐ with flows and trials in random order"}),
             "p": (dims, np.apply_along_axis(statistics.false_discovery, -1, p)),
             "correlation": (("time", "pair"), distances.correlation[:, one, two], {"units": "1"}),
             "crossnobis": (("time", "flow_pair"), distances.crossnobis(), {"units": "1"}),
@@ -366,7 +366,7 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     for distance, model in compared:
         values = late.sel(distance=distance, model=model, drop=True)
         values.attrs = {"bounds": (-1.0, 1.0), "chance": 0.0}
-        numbers[f"rho_a of {distance} distances with {model}"] = values
+        numbers[f"ρₐ of {distance} distances with {model}"] = values
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
@@ -388,7 +388,7 @@ def figure(results: xr.Dataset) -> Figure:
 
 def _draw_agreement(ax: Axes, agreement: xr.Dataset, distance: str) -> None:
     """Agreement with one model by frame, with intervals and the noise ceiling of each network."""
-    ax.set(xlabel="frame", ylabel=f"rho_a, {distance}", ylim=(-0.5, 1.05))
+    ax.set(xlabel="frame", ylabel=f"ρₐ, {distance}", ylim=(-0.5, 1.05))
     if not bool(agreement.rho.notnull().any()):
         panels.not_measurable(ax)
         return

@@ -27,7 +27,7 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.measures import ground_truth, recorded, statistics, tuning
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Seed, Whole, checked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def analyse(
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05,
     permutations: Count = 1999,
     splits: Count = 50,
-    seed: Whole = 0,
+    seed: Seed = 0,
 ) -> xr.Dataset:
     """Tuning of every unit.
 
@@ -324,10 +324,8 @@ def _share_of_own(results: xr.Dataset) -> xr.DataArray:
 
 def figure(results: xr.Dataset) -> Figure:
     """Per network: responses of three units, preferred directions of all, and shares of tuned units."""
-    import matplotlib.pyplot as plt
-
     rows = len(plot.networks(results))
-    fig = plt.figure(figsize=(plot.PAGE, 1.45 * rows + 0.5))
+    fig = plot.figure(figsize=(plot.PAGE, 1.45 * rows + 0.5))
     grid = fig.add_gridspec(rows, EXAMPLES + 2, width_ratios=[*[1] * EXAMPLES, 1.25, 1.35])
     for row, (name, colour, runs) in enumerate(panels.each_network(results)):
         last = row == rows - 1

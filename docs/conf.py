@@ -1,14 +1,15 @@
 """How Sphinx builds the pages: ``make docs`` writes them to docs/_build."""
 
 import warnings
-from importlib.metadata import version as installed_version
 
 from docutils import nodes
 from latex2mathml.converter import convert
 
+from flowsim import __version__
+
 project = "flowsim"
 author = "The flowsim developers"
-version = release = installed_version("flowsim")
+version = release = __version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",

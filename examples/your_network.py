@@ -29,10 +29,9 @@ network = Predictor(torch.nn.GRU(256, 64, batch_first=True), 64, 256)  # or torc
 
 state = Site("recurrent", axes=("trial", "time", "unit"), index=(0,))
 prediction = Site("", axes=("trial", "time", "unit"), start=1)
-feed = Predictor.__call__
 probe = moving_digits.generate("probe", np.random.default_rng(0), trials=4)
 sweep = moving_digits.generate("sweep", np.random.default_rng(1), trials=2)
-record(network, probe, "probe.h5", sites={"state": state, "prediction": prediction}, feed=feed)
-record(network, sweep, "sweep.h5", sites={"prediction": prediction}, feed=feed, context=6)
+record(network, probe, "probe.h5", sites={"state": state, "prediction": prediction})
+record(network, sweep, "sweep.h5", sites={"prediction": prediction}, context=6)
 print(equivariance_error.analyse(open_recording("probe.h5")).error.sel(law="invariant").max("time").values)
 print(velocity_generalisation.analyse(open_recording("sweep.h5"))[["mse_trained", "mse_novel"]])

@@ -19,9 +19,21 @@ from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, Validation
 
 from flowsim.errors import InputError
 
-Count = Annotated[int, Field(ge=1)]
+# Every number of things has an upper bound. Beyond it is a slip of the finger, on which a machine would work
+# until it has no memory left.
+Count = Annotated[int, Field(ge=1, le=10**7)]
 
-Whole = Annotated[int, Field(ge=0)]
+Whole = Annotated[int, Field(ge=0, le=10**7)]
+
+Few = Annotated[int, Field(ge=1, le=100)]
+
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+
+FewOrNone = Annotated[int, Field(ge=0, le=100)]
+
+WholeSpeed = Annotated[int, Field(ge=0, le=32)]
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -29,7 +41,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-FrameShape = tuple[Count, Count]
+FrameShape = tuple[Pixels, Pixels]
 
 Settings = dict[str, Any]
 
@@ -87,7 +99,8 @@ def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
 
     Settings, which have a default, are checked by `arguments`; arrays of numbers may stand for lists, and
     paths for text. So is what is given besides, such as the size of a frame; of a random generator or a
-    recording the type is checked. An error begins with the name of the file that the function is in.
+    recording the type is checked. An error begins with the name of the file that the function is in. A
+    stimulus says in its attribute ``specification`` what it was made from.
 
     Raises
     ------
@@ -106,7 +119,12 @@ def checked(function: Callable[Parameters, Made]) -> Callable[Parameters, Made]:
         if len(args) > len(by_place) or not values.keys() >= set(given):
             return function(*args, **kwargs)  # Python says what is wrong with the call
         taken = {name: _taken(function, name, values.pop(name), where) for name in given}
-        return made(**taken, **arguments(function, values, where, given))
+        settings = arguments(function, values, where, given)
+        found = made(**taken, **settings)
+        if "split" in given and isinstance(getattr(found, "attrs", None), dict):  # a stimulus
+            said = {"family": where, "split": taken["split"], **settings}
+            found.attrs.setdefault("specification", json.dumps(said, default=_plain))
+        return found
 
     return called
 

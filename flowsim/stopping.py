@@ -78,6 +78,14 @@ def said(command: str) -> int:
     return 128 + number
 
 
+def wait_for_another() -> None:
+    """Let nothing but another signal interrupt what has to be done now that the command stops."""
+    global _request
+    answer()
+    number, _request = _request.signal, _Request()
+    _request.signal = number
+
+
 def leave() -> None:
     """The command has said that it stops: another signal ends the process at once."""
     answer()

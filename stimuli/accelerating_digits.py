@@ -20,7 +20,7 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-from flowsim.specification import Amount, Count, Whole, checked
+from flowsim.specification import Amount, Count, Few, Pixels, WholeSpeed, checked
 
 
 @checked
@@ -29,16 +29,16 @@ def generate(
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
-    height: Count = 16,
-    width: Count = 16,
-    objects: Count = 2,
+    height: Pixels = 16,
+    width: Pixels = 16,
+    objects: Few = 2,
     motion: Literal["acceleration", "piecewise", "harmonic"] = "acceleration",
-    max_speed: Whole = 1,
+    max_speed: WholeSpeed = 1,
     max_acceleration: Amount = 0.2,
     piece: Count = 4,
     period: Annotated[float, Field(ge=2)] = 8.0,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     overlap: Literal["max", "sum", "over"] = "max",
     trials: Count = 64,
     frames: Count = 12,

@@ -22,7 +22,7 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Few, Pixels, WholeSpeed, checked
 
 INK = 0.25
 """Brightness from which a pixel belongs to a digit's body."""
@@ -36,12 +36,12 @@ def generate(
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
-    height: Count = 22,
-    width: Count = 22,
-    objects: Count = 2,
-    max_speed: Whole = 1,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    height: Pixels = 22,
+    width: Pixels = 22,
+    objects: Few = 2,
+    max_speed: WholeSpeed = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     along: Literal["both", "x"] = "both",
     walls: bool = False,
     trials: Count = 64,

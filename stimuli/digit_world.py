@@ -22,7 +22,7 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Few, Pixels, WholeSpeed, checked
 
 
 @checked
@@ -31,15 +31,15 @@ def generate(
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
-    height: Count = 16,
-    width: Count = 16,
-    world_height: Count = 24,
-    world_width: Count = 24,
-    objects: Count = 3,
-    max_speed: Whole = 1,
-    max_action: Whole = 1,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    height: Pixels = 16,
+    width: Pixels = 16,
+    world_height: Pixels = 24,
+    world_width: Pixels = 24,
+    objects: Few = 3,
+    max_speed: WholeSpeed = 1,
+    max_action: WholeSpeed = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     overlap: Literal["max", "sum", "over"] = "max",
     trials: Count = 64,
     frames: Count = 12,

@@ -25,7 +25,7 @@ from pydantic import Field
 from flowsim.flows.translation import Translation
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import heading, probes
-from flowsim.specification import Count, Positive, Share, Whole, checked
+from flowsim.specification import Count, Pixels, Positive, Share, WholeSpeed, checked
 from flowsim.splits import check_split
 
 Angles = Annotated[tuple[float, ...], Field(min_length=1)]
@@ -39,8 +39,8 @@ def generate(
     split: str,
     rng: np.random.Generator,
     *,
-    height: Count = 16,
-    width: Count = 16,
+    height: Pixels = 16,
+    width: Pixels = 16,
     directions: Angles = (0.0, 90.0, 180.0, 270.0),
     spatial_frequencies: Spatial = (0.125,),
     temporal_frequencies: Temporal = (0.125,),
@@ -51,7 +51,7 @@ def generate(
     aperture: Literal["none", "disc", "gaussian"] = "none",
     radius: Positive = 4.0,
     sweep_directions: Angles = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0),
-    probe_speed: Whole = 1,
+    probe_speed: WholeSpeed = 1,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:

@@ -21,7 +21,7 @@ from flowsim.scenes.canvas import frame_of, moved, overlaid, turned
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import for_split, multiples, number_of_trials
-from flowsim.specification import Count, Share, checked
+from flowsim.specification import Count, Few, Pixels, Share, checked
 
 Rate = Share
 
@@ -32,9 +32,9 @@ def generate(
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
-    height: Count = 24,
-    width: Count = 24,
-    objects: Count = 2,
+    height: Pixels = 24,
+    width: Pixels = 24,
+    objects: Few = 2,
     step: Annotated[float, Field(gt=0, le=1)] = 0.05,
     max_rate: Rate = 0.1,
     sweep_rate: Rate = 0.15,

@@ -36,7 +36,7 @@ from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import among, as_whole_numbers, box, number_of_trials, probes, within
-from flowsim.specification import Amount, Count, Positive, Share, Whole, checked
+from flowsim.specification import Amount, Count, Pixels, Positive, Share, WholeSpeed, checked
 from flowsim.splits import check_split
 
 
@@ -45,12 +45,12 @@ def generate(
     split: str,
     rng: np.random.Generator,
     *,
-    height: Count = 16,
-    width: Count = 16,
-    max_speed: Whole = 1,
+    height: Pixels = 16,
+    width: Pixels = 16,
+    max_speed: WholeSpeed = 1,
     velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     B_V: Amount = 0.1,
     sf_0: Annotated[float, Field(gt=0, le=0.5)] = 0.125,
     B_sf: Positive = 0.1,

@@ -27,7 +27,7 @@ from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.kth import PERSONS
 from flowsim.scenes.strokes import strokes
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-from flowsim.specification import Count, Positive, Share, Whole, checked
+from flowsim.specification import Count, Pixels, Positive, Share, WholeSpeed, checked
 from flowsim.splits import SPLIT_OF, check_split
 
 HASTE = 0.03
@@ -41,15 +41,15 @@ def generate(
     split: str,
     rng: np.random.Generator,
     *,
-    height: Count = 32,
-    width: Count = 32,
+    height: Pixels = 32,
+    width: Pixels = 32,
     style: Literal["stick", "points"] = "stick",
     stature: Positive = 22.0,
     rate: Positive = 12.5,
     travel: Share = 1.0,
-    max_speed: Whole = 1,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    max_speed: WholeSpeed = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     trials: Count = 64,
     frames: Count = 16,
 ) -> xr.Dataset:

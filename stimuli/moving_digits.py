@@ -27,7 +27,7 @@ from flowsim.scenes.velocities import (
     probes,
     within,
 )
-from flowsim.specification import Amount, Count, Share, Whole, checked
+from flowsim.specification import Amount, Count, Few, Pixels, Share, Whole, WholeSpeed, checked
 
 
 @checked
@@ -36,15 +36,15 @@ def generate(
     rng: np.random.Generator,
     *,
     source: Source = "bundled",
-    height: Count = 16,
-    width: Count = 16,
-    objects: Count = 2,
+    height: Pixels = 16,
+    width: Pixels = 16,
+    objects: Few = 2,
     labels: Annotated[list[int], Field(min_length=1)] | None = None,
-    max_speed: Whole = 1,
+    max_speed: WholeSpeed = 1,
     velocities: Annotated[list[tuple[float, float]], Field(min_length=1)] | Literal["real"] | None = None,
     tracked: bool = False,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     overlap: Literal["max", "sum", "over"] = "max",
     contrast: Share = 1.0,
     noise: Amount = 0.0,

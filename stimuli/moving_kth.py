@@ -21,7 +21,7 @@ from flowsim.scenes.canvas import moved
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.kth import ACTIONS, annotated_clips, ranges
 from flowsim.scenes.velocities import box, for_split, number_of_trials, probes, within
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Pixels, WholeSpeed, checked
 
 
 @checked
@@ -32,11 +32,11 @@ def generate(
     folder: str | None = None,
     incomplete: bool = False,
     persons: Literal["schuldt", "keller"] = "schuldt",
-    height: Count = 32,
-    width: Count = 32,
-    max_speed: Whole = 1,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    height: Pixels = 32,
+    width: Pixels = 32,
+    max_speed: WholeSpeed = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     trials: Count = 64,
     frames: Count = 16,
 ) -> xr.Dataset:

@@ -26,7 +26,7 @@ from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import splatted
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import box, number_of_trials, probes, within
-from flowsim.specification import Amount, Count, Whole, checked
+from flowsim.specification import Amount, Count, Pixels, WholeSpeed, checked
 from flowsim.splits import check_split
 
 Motion = Literal["translation", "expansion", "rotation", "mixture"]
@@ -39,16 +39,16 @@ def generate(
     split: str,
     rng: np.random.Generator,
     *,
-    height: Count = 24,
-    width: Count = 24,
+    height: Pixels = 24,
+    width: Pixels = 24,
     density: Annotated[float, Field(gt=0, le=1)] = 0.08,
     depth: Annotated[float, Field(ge=1)] = 3.0,
     motions: Annotated[list[Motion], Field(min_length=1)] | None = None,
     max_speed: Amount = 1.0,
     max_expansion: Annotated[float, Field(ge=0, lt=1)] = 0.1,
     max_rotation: Amount = 10.0,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:

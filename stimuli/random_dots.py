@@ -19,7 +19,7 @@ from flowsim.flows.translation import Translation
 from flowsim.scenes.canvas import splatted
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import box, for_split, heading, number_of_trials, probes
-from flowsim.specification import Amount, Count, Share, Whole, checked
+from flowsim.specification import Amount, Count, Pixels, Share, Whole, WholeSpeed, checked
 from flowsim.splits import check_split
 
 
@@ -28,8 +28,8 @@ def generate(
     split: str,
     rng: np.random.Generator,
     *,
-    height: Count = 16,
-    width: Count = 16,
+    height: Pixels = 16,
+    width: Pixels = 16,
     density: Annotated[float, Field(gt=0, le=1)] = 0.08,
     dot_size: Count = 1,
     coherence: Share = 1.0,
@@ -38,8 +38,8 @@ def generate(
     signal_rule: Literal["same", "different"] = "same",
     noise_rule: Literal["position", "walk", "direction"] = "position",
     dot_life: Whole = 0,
-    sweep_speed: Whole = 2,
-    probe_speed: Whole = 1,
+    sweep_speed: WholeSpeed = 2,
+    probe_speed: WholeSpeed = 1,
     trials: Count = 64,
     frames: Count = 12,
 ) -> xr.Dataset:

@@ -20,7 +20,7 @@ from flowsim.scenes.canvas import frame_of, overlaid, turned
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import for_split, multiples, number_of_trials
-from flowsim.specification import Count, Whole, checked
+from flowsim.specification import Count, Few, Whole, checked
 
 Angle = Annotated[float, Field(ge=0, le=180)]
 
@@ -32,7 +32,7 @@ def generate(
     *,
     source: Source = "bundled",
     padding: Whole = 4,
-    objects: Count = 2,
+    objects: Few = 2,
     step: Annotated[float, Field(gt=0, le=180)] = 10.0,
     max_speed: Angle = 20.0,
     sweep_speed: Angle = 40.0,

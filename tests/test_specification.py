@@ -1,13 +1,15 @@
 """Settings are checked against a signature or a model, and each error is one line."""
 
+import json
 from typing import Annotated
 
 import numpy as np
 import pytest
 from pydantic import Field
 
-from flowsim import InputError
+from flowsim import InputError, build, open_recording, record
 from flowsim.specification import Block, Count, arguments, checked, from_json, validate
+from stimuli import moving_digits
 
 
 def draw(
@@ -136,3 +138,14 @@ def no_plain_type(*, size: np.random.Generator = None):
 def test_annotations_that_cannot_be_checked(function, message):
     with pytest.raises(InputError, match=f"test_specification.py: {function.__name__}: {message}"):
         arguments(function, {}, "here")
+
+
+def test_a_stimulus_says_what_it_was_made_from(tmp_path):
+    """All arguments, as in a file that the command line writes; a recording of it repeats them."""
+    probe = moving_digits.generate("probe", np.random.default_rng(0), trials=2, frames=3, height=8, width=8)
+    said = json.loads(probe.attrs["specification"])
+    assert said["family"] == "moving_digits"
+    assert said["split"] == "probe"
+    assert (said["trials"], said["frames"], said["labels"]) == (2, 3, None)
+    record(build("fernn", (8, 8), max_speed=0, channels=2), probe, tmp_path / "a.h5")
+    assert json.loads(open_recording(tmp_path / "a.h5").attrs["stimulus"]) == said

@@ -16,6 +16,7 @@ from benchmarks.paper.verdicts import MULTIPLES, SPEED
 from flowsim.experiment.read import read, runs
 from flowsim.files import netcdf
 from flowsim.measures import predictors
+from flowsim.pipeline.incomplete import not_made
 
 SPEEDS = (0, 1, 2)
 """Speeds of the camera at which accuracy is reported, in px/frame."""
@@ -61,14 +62,22 @@ def controls(result: xr.Dataset) -> dict[str, float]:
 
 
 def collected(folder: Path, experiment: str) -> Iterator[dict[str, Any]]:
-    """Rows of one experiment whose report is in ``folder``: one per run and measure."""
+    """Rows of one experiment whose report is in ``folder``: one per run and measure.
+
+    Runs that are not made yet, and the analyses that are not, have none.
+    """
     block = read(f"experiments/{experiment}.yaml")
-    curves = {run: learning_curve(folder, run) for run in runs(block)}
-    goal = final_error({run: curves[run] for run, (network, _) in runs(block).items() if network == "grnn"})
-    for run, (network, seed) in runs(block).items():
+    missing = not_made(block, folder)
+    lost = {path.stem for path in missing["training_speed"]}
+    made = {run: of for run, of in runs(block).items() if run not in lost}
+    curves = {run: learning_curve(folder, run) for run in made}
+    goal = final_error({run: curves[run] for run, (network, _) in made.items() if network == "grnn"})
+    for run, (network, seed) in made.items():
         about = {"experiment": experiment, "network": network, "seed": seed, **about_run(folder, run)}
         for analysis in block.analyse:
             file = folder / f"analyses/{analysis}/{run}.h5"
+            if file in missing[analysis]:
+                continue
             for measure, value in measures(analysis, netcdf.read(file, "analysis")).items():
                 yield {**about, "measure": measure, "value": value}
         if np.isfinite(goal):

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from flowsim import __version__, ideas, output, stopping
+from flowsim import __version__, ideas, memory, output, stopping
 from flowsim.errors import InputError
 from flowsim.splits import SPLIT_OF
 
@@ -148,7 +148,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if stopping.requested() or isinstance(error, KeyboardInterrupt):
             return stopping.said(command)
-        raise
+        if not isinstance(error, MemoryError | RuntimeError) or not memory.is_lack_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:160] or "an allocation failed"
+        output.say(
+            f"{command}: error: expected to need no more memory than there is ({reason}); ask for less: "
+            "fewer trials, frames, channels or velocities"
+        )
+        return 2
     return 0
 
 
@@ -169,5 +176,6 @@ def _run(argv: Sequence[str]) -> None:
     for name, value in vars(arguments).items():
         if isinstance(value, Path):
             setattr(arguments, name, value.expanduser())
+    memory.limit()
     _pass_on_data(getattr(arguments, "data", None))
     verb.run(arguments)

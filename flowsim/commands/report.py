@@ -18,6 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_experiment(parser)
     add_data(parser)
     parser.add_argument("--results", required=True, type=Path, metavar="FOLDER", help="results/<experiment>")
+    parser.add_argument(
+        "--incomplete",
+        action="store_true",
+        help="some jobs failed: draw the figures of what there is first, and say what is missing",
+    )
     add_into(parser, "page (.html)")
 
 
@@ -29,5 +34,27 @@ def run(arguments: Namespace) -> None:
 
     protect((arguments.into, "a report"), read=[arguments.experiment])
     with exclusive(arguments.into):
-        page(arguments.experiment, arguments.results, arguments.into)
+        missing = _drawn_without_missing(arguments) if arguments.incomplete else {}
+        page(arguments.experiment, arguments.results, arguments.into, missing)
     print(f"wrote {arguments.into}", file=sys.stderr)
+
+
+def _drawn_without_missing(arguments: Namespace) -> dict[str, dict[Path, str]]:
+    """Draw every figure again, of the runs that there are; returns what is missing."""
+    from flowsim.errors import InputError
+    from flowsim.experiment.read import read, runs
+    from flowsim.files.atomic import exclusive
+    from flowsim.pipeline.incomplete import not_made
+    from flowsim.views.drawing import draw
+
+    experiment, results = read(arguments.experiment), arguments.results
+    missing = not_made(experiment, results)
+    every = list(runs(experiment))
+    if all(len(of_analysis) == len(every) for of_analysis in missing.values()):
+        reasons = [f"{path.stem}: {why}" for paths in missing.values() for path, why in paths.items()]
+        raise InputError(f"{results}: expected the results of one run at least; {reasons[0]}")
+    for name, paths in missing.items():
+        figure = results / "figures" / f"{name}.svg"
+        with exclusive(figure):
+            draw(name, [results / "analyses" / name / f"{run}.h5" for run in every], figure, paths)
+    return missing

@@ -35,6 +35,8 @@ from flowsim.training.settings import lengths_needed, task_of
 
 FEW = 2
 """Trials drawn, and channels built, for the checks."""
+LONGEST_NAME = 60
+"""Letters of a name that becomes part of names of files, of which many systems allow 255 letters."""
 
 
 def checked(path: str | Path) -> Experiment:
@@ -151,17 +153,20 @@ def check_own_network(model: str, network: Network, experiment: Experiment) -> N
 def check_name_of_experiment(path: str | Path) -> None:
     """The name of the file is part of the names of files and of commands."""
     name = Path(path).stem
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) or len(name) > LONGEST_NAME:
         raise InputError(
-            f"{path}: expected a name of letters, digits, '_', '-' and '.'; got {name!r}. Rename the file"
+            f"{path}: expected a name of at most {LONGEST_NAME} letters, digits, '_', '-' and '.'; got "
+            f"{name!r}. Rename the file"
         )
 
 
 def check_names_of_networks(experiment: Experiment) -> None:
     """Names of networks are part of the names of files."""
     for name in experiment.networks:
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.]*", name):
-            raise InputError(f"networks: a name must be letters, digits, '_' and '.'; got {name!r}")
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.]*", name) or len(name) > LONGEST_NAME:
+            raise InputError(
+                f"networks: a name must be at most {LONGEST_NAME} letters, digits, '_' and '.'; got {name!r}"
+            )
 
 
 def check_trainings_of_networks(experiment: Experiment) -> None:

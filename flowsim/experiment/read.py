@@ -6,6 +6,7 @@ on.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,48 @@ from flowsim.files.atomic import existing
 from flowsim.specification import Settings
 from flowsim.training.settings import OwnTrainBlock, TrainBlock, task_of
 
+LARGEST_FILE = 2**20
+"""Bytes of an experiment file, at most: a longer one is something else."""
+MOST_VALUES = 20_000
+"""Values in an experiment file, at most, once each alias stands for a copy of what it names: a few hundred
+bytes of aliases of aliases are gigabytes otherwise.
+"""
+
 
 class Loader(yaml.SafeLoader):
-    """Plain YAML in which no key may come twice."""
+    """Plain YAML in which no key may come twice, and aliases name a modest number of values."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and values_in(node) > MOST_VALUES:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"more than {MOST_VALUES:,} values, with what its aliases name", node.start_mark
+            )
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        twice = sorted(key for key, count in keys.items() if count > 1)
         if twice:
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {twice[0]!r} comes twice", node.start_mark
             )
         return super().construct_mapping(node, deep)
+
+
+def values_in(node: yaml.Node) -> float:
+    """How many values there are in a YAML document if each alias is a copy; infinite if one is in itself."""
+    known: dict[int, float] = {}
+
+    def count(one: yaml.Node) -> float:
+        if id(one) not in known:
+            known[id(one)] = float("inf")  # while it is being counted: an alias of it within it has no end
+            inner = one.value if isinstance(one, yaml.CollectionNode) else []
+            parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+            known[id(one)] = 1 + sum(map(count, parts))
+        return known[id(one)]
+
+    return count(node)
 
 
 def read(path: str | Path) -> Experiment:
@@ -44,8 +75,18 @@ def read(path: str | Path) -> Experiment:
     """
     path = existing(path, "an experiment file (YAML)")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_FILE + 1)
+        if len(text) > LARGEST_FILE:
+            raise InputError(
+                f"{path}: expected an experiment file of at most 1 MB; this one is longer. Check the path"
+            )
+        content = yaml.load(text.decode("utf-8"), Loader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it: {error.strerror}; change its permissions") from None
+    except RecursionError:
+        raise InputError(f"{path}: expected YAML with a few levels; it is nested too deeply") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: expected YAML; {' '.join(str(error).split())}") from None
     try:
         experiment = specification.validate(Experiment, content, "")

@@ -7,11 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flowsim.recording.settings import RecordBlock
-from flowsim.specification import Block, Count, Settings
+from flowsim.specification import Block, Settings
 from flowsim.training.settings import TrainBlock
 
 Recorded = Literal["test", "sweep", "probe", "control"]
 """Splits that can be recorded."""
+
+MOST_SEEDS = 1000
+"""Each is several jobs for each network."""
+MOST_NETWORKS = 200
+"""A report has a column for each."""
 
 
 class StimulusBlock(Block):
@@ -48,11 +53,11 @@ class Experiment(Block):
     """Whether `snakemake all` runs it; false for what needs outside data, or days."""
     stimulus: StimulusBlock
     """What networks see."""
-    networks: Annotated[dict[str, Settings], Field(min_length=1)]
+    networks: Annotated[dict[str, Settings], Field(min_length=1, max_length=MOST_NETWORKS)]
     """Networks by names of your choice, the reference first. Each is a ``model``, arguments of its ``build``,
     and ``train`` where its training differs from that of the others.
     """
-    seeds: Count = 2
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = 2
     """How often each network is trained, from other first weights."""
     train: TrainBlock = TrainBlock()
     """How every network is trained."""

@@ -53,10 +53,19 @@ LONG_NAME = 13
 
 
 def subplots(*arguments: Any, **options: Any) -> tuple[Figure, Any]:
-    """`matplotlib.pyplot.subplots`."""
+    """`matplotlib.pyplot.subplots` in our style, whatever the style around it."""
+    import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    return plt.subplots(*arguments, **options)
+    with mpl.rc_context(STYLE):
+        return plt.subplots(*arguments, **options)
+
+
+def figure(figsize: tuple[float, float]) -> Figure:
+    """`matplotlib.pyplot.figure` whose axes make room for each other and for their labels."""
+    import matplotlib.pyplot as plt
+
+    return plt.figure(figsize=figsize, layout="constrained")
 
 
 def networks(results: xr.Dataset | xr.DataArray) -> list[str]:

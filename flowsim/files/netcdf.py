@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import h5netcdf
+import h5py
 import numpy as np
 import xarray as xr
 from xarray.backends import H5NetCDFStore
@@ -204,16 +205,7 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
         dataset = xr.open_dataset(path, engine="h5netcdf", chunks={})
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise damaged(path, error) from None
-    if int(dataset.attrs.get("format", FORMAT)) != FORMAT:
-        raise InputError(
-            f"{path}: expected a file of format {FORMAT}; this one is of format {dataset.attrs['format']}, "
-            "by another version of flowsim. Use that version, or make the file again"
-        )
-    if dataset.attrs.get("stage", stage) != stage:
-        raise InputError(
-            f"{path}: expected a file of stage {stage}; this one is of stage {dataset.attrs['stage']}. Check "
-            "the path"
-        )
+    _check_stage(path, stage, dataset.attrs)
     for name, dims in (variables or {}).items():
         if name not in dataset or dataset[name].dims != tuple(dims):
             got = "nothing of that name"
@@ -221,6 +213,41 @@ def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | 
                 got = f"({', '.join(map(str, dataset[name].dims))})"
             raise InputError(f"{path}: expected {name} ({', '.join(dims)}); found {got}")
     return dataset
+
+
+def read_attributes(path: str | Path, stage: str) -> dict[str, Any]:
+    """The attributes of a file alone, which is much faster than to `read` it.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or of another stage or format.
+    """
+    path = existing(path, f"a file of stage {stage}")
+    try:
+        with h5py.File(path, "r") as file:
+            attrs = {name: _single(value) for name, value in file.attrs.items()}
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise damaged(path, error) from None
+    _check_stage(path, stage, attrs)
+    return attrs
+
+
+def _single(value: Any) -> Any:
+    """An attribute as xarray reads it: the only one of an array is the value."""
+    return value[0] if isinstance(value, np.ndarray) and value.shape == (1,) else value
+
+
+def _check_stage(path: Path, stage: str, attrs: Mapping[Any, Any]) -> None:
+    if int(attrs.get("format", FORMAT)) != FORMAT:
+        raise InputError(
+            f"{path}: expected a file of format {FORMAT}; this one is of format {attrs['format']}, by "
+            "another version of flowsim. Use that version, or make the file again"
+        )
+    if attrs.get("stage", stage) != stage:
+        raise InputError(
+            f"{path}: expected a file of stage {stage}; this one is of stage {attrs['stage']}. Check the path"
+        )
 
 
 def damaged(path: str | Path, error: Exception) -> InputError:

@@ -23,7 +23,9 @@ PROVENANCE = {
 """Attributes that say where results come from; the others are of the analysis."""
 
 
-def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
+def side_by_side(
+    paths: Sequence[str | Path], analysis: str, not_made: Mapping[Path, str] | None = None
+) -> xr.Dataset:
     """Results of one analysis for several runs, along ``run``, with coordinates ``network``, ``seed`` and
     ``partial``.
 
@@ -39,6 +41,8 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
         Results of one run each.
     analysis : str
         Name of the analysis.
+    not_made : mapping of path to str, optional
+        Those of the paths that are not there, and why; such a run counts as one that could not be judged.
 
     Raises
     ------
@@ -50,12 +54,15 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
     """
     results = []
     for path in paths:
+        if Path(path) in (not_made or {}):
+            results.append(xr.Dataset())
+            continue
         result = load(read(path, "analysis"), path)
         named_analysis = json.loads(result.attrs.get("specification", "{}")).get("analysis", analysis)
         if named_analysis != analysis:
             raise InputError(f"{path}: expected results of {analysis}; these are of {named_analysis}")
         results.append(result)
-    every = every_run(paths)
+    every = every_run(paths, not_made)
     judged = np.flatnonzero(every.refused.values == "")
     refused = {
         str(run): str(why) for run, why in zip(every.run.values, every.refused.values, strict=True) if why
@@ -85,12 +92,17 @@ def side_by_side(paths: Sequence[str | Path], analysis: str) -> xr.Dataset:
     return together
 
 
-def every_run(paths: Sequence[str | Path]) -> xr.Dataset:
+def every_run(paths: Sequence[str | Path], not_made: Mapping[Path, str] | None = None) -> xr.Dataset:
     """Names of the runs whose results these are, as coordinates over ``run``: ``network``, ``seed``,
-    ``partial``, and ``refused``, why a run could not be judged; "" where it was.
+    ``partial``, and ``refused``, why a run could not be judged; "" where it was. A run that is ``not_made``
+    is named by its path.
     """
     rows = []
     for path in paths:
+        if Path(path) in (not_made or {}):
+            network, _, seed = Path(path).stem.rpartition("-seed")
+            rows.append((Path(path).stem, network, seed, "", (not_made or {})[Path(path)]))
+            continue
         with read(path, "analysis") as result:
             attrs = result.attrs
         network, seed = attrs.get("network", Path(path).stem), attrs.get("seed", "")

@@ -17,7 +17,7 @@ each containing the one before. All but the first are fitted to, and all are jud
 components of the features, taken over all flows so that no flow leads out of them.
 
 The roll is the candidate (0 or the velocity of a flow of the probe) at which a linear operator predicts best:
-by R^2 on groups of the trials that are left out in turn. Where candidates do equally well, 0 comes first. A
+by R² on groups of the trials that are left out in turn. Where candidates do equally well, 0 comes first. A
 state most of which lags can, over few frames, be given a roll that is not its own.
 
 Operators that predict best are no good for comparing them with each other. What is not carried along, such

@@ -12,13 +12,13 @@ and Wolf. What all conditions of one repeat have in common, such as what was sho
 differences and is no noise to them: it is taken out of the noise too. Counted as noise, content of 1 and of 3
 times its size made distances 0.5 and 0.1 of the true ones.
 
-Agreement is Spearman's rho_a, the mean of rho over random orders of tied values: unlike rho or Kendall's
+Agreement is Spearman's ρₐ, the mean of rho over random orders of tied values: unlike rho or Kendall's
 tau_b it does not favour models that predict ties (as that of identity does), and unlike Kendall's tau_a it
 is quick to compute.
 
 Sources: Walther et al. (2016), NeuroImage 137 (crossnobis); Ledoit and Wolf (2004), J. Multivar. Anal. 88,
 eq. 7 to 14; Nili et al. (2014),
-PLoS Comput. Biol. 10 (ties, noise ceiling); Schuett et al. (2023), eLife 12 (rho_a, bootstrap).
+PLoS Comput. Biol. 10 (ties, noise ceiling); Schuett et al. (2023), eLife 12 (ρₐ, bootstrap).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def crossnobis_mean(terms: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks along the last axis, ties sharing their mean, scaled so that the dot product of two is rho_a.
+    """Ranks along the last axis, ties sharing their mean, scaled so that the dot product of two is ρₐ.
 
     NaN has no rank, and is NaN again; so are all where all known values are the same.
     """
@@ -171,7 +171,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def agreement(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Spearman's rho_a along the last axis.
+    """Spearman's ρₐ along the last axis.
 
     Distances of ``one`` that are NaN are left out. The result is NaN where those of ``two`` are, where all of
     one of them are the same, or where there are fewer than two.
@@ -184,7 +184,7 @@ def agreement(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 def rank_matrices(values: np.ndarray, one: np.ndarray, two: np.ndarray, conditions: int) -> np.ndarray:
     """Ranks of RDMs (..., pair) of the conditions ``one`` and ``two`` (pair), as matrices (..., condition,
-    condition) whose dot product is rho_a.
+    condition) whose dot product is ρₐ.
 
     They are 0 for other pairs, and where a distance is NaN; NaN where nothing can be ranked.
     """

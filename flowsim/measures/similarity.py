@@ -3,7 +3,7 @@ r"""How alike are two sets of states under the same conditions, from their Gram 
     debiased CKA      <K~, L~> / (|K~| |L~|)            K~, L~ U-centred Gram matrices (condition, condition)
     Procrustes angle  arccos( |X'Y|_* / (|X| |Y|) )     X, Y centred states (condition, unit), or their
                                                         components
-    predictivity      cross-validated R^2 of Y by ridge regression on X
+    predictivity      cross-validated R² of Y by ridge regression on X
 
 <K~, L~> is the unbiased estimator of HSIC up to a factor that cancels. It is unbiased for independent
 conditions, which those of one trial are not: codes that have nothing in common but a course over time, or
@@ -75,10 +75,10 @@ def procrustes(one: np.ndarray, two: np.ndarray) -> float:
 
 
 def predictivity(source: np.ndarray, target: np.ndarray, group: np.ndarray) -> float:
-    """R^2 of all components of the target (condition, component), predicted from the first `COMPONENTS` of
+    """R² of all components of the target (condition, component), predicted from the first `COMPONENTS` of
     the source on groups left out.
 
-    Not even the source itself is predicted with an R^2 of 1, if it has more components or its groups differ:
+    Not even the source itself is predicted with an R² of 1, if it has more components or its groups differ:
     compare with ``predictivity(target, target, group)``. The penalty is chosen in the same way, on groups
     that are left out of those that are fitted.
 

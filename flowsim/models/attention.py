@@ -18,7 +18,7 @@ from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State
-from flowsim.specification import Count, FrameShape, checked
+from flowsim.specification import Count, Few, FrameShape, checked
 
 
 class Attention(Network):
@@ -80,11 +80,11 @@ class Attention(Network):
 def build(
     frame_shape: FrameShape,
     *,
-    patch: Count = 4,
+    patch: Few = 4,
     channels: Count = 32,
-    heads: Count = 4,
-    layers: Count = 2,
-    memory: Count = 16,
+    heads: Few = 4,
+    layers: Few = 2,
+    memory: Few = 16,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

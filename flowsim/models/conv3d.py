@@ -21,7 +21,7 @@ from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.readout import class_logits
 from flowsim.network import Network, State, Step
-from flowsim.specification import Count, FrameShape, checked
+from flowsim.specification import Count, Few, FrameShape, checked
 
 
 class Conv3D(Network):
@@ -85,8 +85,8 @@ def build(
     frame_shape: FrameShape,
     *,
     channels: Count = 16,
-    kernel: Count = 3,
-    layers: Count = 3,
+    kernel: Few = 3,
+    layers: Few = 3,
     classes: Count = 10,
 ) -> Network:
     """Build one for frames (y, x), with odd kernels of the same size in time and space.

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from flowsim.models import fernn
 from flowsim.network import Network
-from flowsim.specification import Count, FrameShape, Whole, checked
+from flowsim.specification import Count, Few, FewOrNone, FrameShape, checked
 
 
 @checked
 def build(
     frame_shape: FrameShape,
     *,
-    layers: Count = 1,
+    layers: Few = 1,
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`."""

@@ -26,7 +26,7 @@ from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
 from flowsim.network import Network, State
-from flowsim.specification import Count, FrameShape, Whole, checked
+from flowsim.specification import Count, Few, FewOrNone, FrameShape, WholeSpeed, checked
 
 
 class FERNN(Network):
@@ -166,16 +166,16 @@ class FusedFERNN(FERNN):
 def build(
     frame_shape: FrameShape,
     *,
-    max_speed: Whole = 2,
+    max_speed: WholeSpeed = 2,
     velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
     cell: Literal["rnn", "gru", "lstm"] = "rnn",
     activation: Literal["relu", "tanh", "linear"] = "relu",
-    layers: Count = 1,
+    layers: Few = 1,
     encoder: list[Count] | None = None,
     pool: Literal["max", "mean", "sum"] = "max",
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -24,7 +24,7 @@ from flowsim.layers.circular import CircularConv2d, check_kernel, convolve
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
 from flowsim.network import Network, State
-from flowsim.specification import Count, FrameShape, Whole, checked
+from flowsim.specification import Count, Few, FewOrNone, FrameShape, Whole, WholeSpeed, checked
 
 
 class FERNNMixing(Network):
@@ -110,12 +110,12 @@ def nearest(w: Velocity, v: Velocity, period: Velocity | None) -> Velocity:
 def build(
     frame_shape: FrameShape,
     *,
-    max_speed: Whole = 1,
+    max_speed: WholeSpeed = 1,
     velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
     radius: Whole | None = None,
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -15,9 +15,10 @@ is a control of flowsim's own.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from flowsim.flows.velocity_grid import translation_grid
@@ -26,7 +27,7 @@ from flowsim.layers.padded_gather import inward, joined, outward
 from flowsim.layers.readout import Readout
 from flowsim.models.fernn import FusedFERNN
 from flowsim.network import Network, State
-from flowsim.specification import Count, FrameShape, Whole, checked
+from flowsim.specification import Count, Few, FewOrNone, FrameShape, checked
 
 
 class PermutedFERNN(FusedFERNN):
@@ -56,10 +57,10 @@ class PermutedFERNN(FusedFERNN):
 def build(
     frame_shape: FrameShape,
     *,
-    max_speed: Count = 2,
+    max_speed: Annotated[int, Field(ge=1, le=32)] = 2,
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`.

@@ -36,7 +36,7 @@ from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.readout import class_logits
 from flowsim.layers.velocity_channels import lift, pool_max
 from flowsim.network import Network, State
-from flowsim.specification import Amount, Count, FrameShape, Positive, Whole, checked
+from flowsim.specification import Amount, Count, Few, FewOrNone, FrameShape, Positive, Whole, checked
 
 
 class PolarConv(nn.Conv2d):
@@ -121,8 +121,8 @@ def build(
     rings: Annotated[int, Field(ge=2)] = 20,
     angles: Annotated[int, Field(ge=2)] = 36,
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -31,7 +31,7 @@ from flowsim.layers.fused_recurrence import recur
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.velocity_channels import lift, pool_max
 from flowsim.network import Network, State, Step, within_range
-from flowsim.specification import Count, FrameShape, Whole, checked
+from flowsim.specification import Count, Few, FewOrNone, FrameShape, WholeSpeed, checked
 
 ENCODER = (32, 64)
 """Channels of the action classifier's first two encoding layers."""
@@ -191,10 +191,10 @@ def published_velocities(max_speed: int) -> tuple[tuple[int, int], ...]:
 def build(
     frame_shape: FrameShape,
     *,
-    max_speed: Whole = 2,
+    max_speed: WholeSpeed = 2,
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x): the translation network, or with ``classes`` the action classifier.

@@ -30,7 +30,7 @@ from flowsim.layers.circular import check_kernel
 from flowsim.layers.readout import class_logits
 from flowsim.layers.steerable import Angles, SteerableConv
 from flowsim.network import Network, State
-from flowsim.specification import Amount, Count, FrameShape, Positive, Whole, checked
+from flowsim.specification import Amount, Count, Few, FewOrNone, FrameShape, Positive, checked
 
 RIM = 2.0
 """Over this many px the edge of the disc fades; a sharp one would turn raggedly."""
@@ -127,8 +127,8 @@ def build(
     velocities: list[float] | Literal["closed"] | None = None,
     orientations: Count = 12,
     channels: Count = 4,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -18,7 +18,7 @@ from flowsim.layers.circular import check_kernel, convolve_each
 from flowsim.layers.readout import Readout
 from flowsim.models.fernn import FERNN
 from flowsim.network import Network, State
-from flowsim.specification import Count, FrameShape, Whole, checked
+from flowsim.specification import Count, Few, FewOrNone, FrameShape, WholeSpeed, checked
 
 
 class GRNNPlus(FERNN):
@@ -43,10 +43,10 @@ class GRNNPlus(FERNN):
 def build(
     frame_shape: FrameShape,
     *,
-    max_speed: Whole = 2,
+    max_speed: WholeSpeed = 2,
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x); for the arguments see `flowsim.models.fernn`."""

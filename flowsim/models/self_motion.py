@@ -31,7 +31,7 @@ from flowsim.layers.circular import CircularConv2d, check_kernel
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
 from flowsim.network import Network, State
-from flowsim.specification import Count, FrameShape, Whole, checked
+from flowsim.specification import Count, Few, FewOrNone, FrameShape, WholeSpeed, checked
 
 
 class SelfMotion(Network):
@@ -97,11 +97,11 @@ def build(
     frame_shape: FrameShape,
     *,
     world: FrameShape | None = None,
-    max_speed: Whole = 2,
+    max_speed: WholeSpeed = 2,
     velocities: list[tuple[float, float]] | Literal["closed"] | None = None,
     channels: Count = 16,
-    kernel: Count = 3,
-    decoder_layers: Whole = 4,
+    kernel: Few = 3,
+    decoder_layers: FewOrNone = 4,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from flowsim.experiment.plan import jobs
 from flowsim.files.atomic import exclusive
 from flowsim.pipeline.estimate import Cost, costs, duration
 from flowsim.pipeline.follow import Lines, Run
+from flowsim.pipeline.group import running
 from flowsim.pipeline.shipped import experiment_file, home, profile
 from flowsim.pipeline.show import Display
 
@@ -47,6 +47,8 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     ------
     InputError
         If the experiment would fail, or a job did.
+    KeyboardInterrupt
+        If this process is asked to end (Ctrl-C, SIGTERM, SIGHUP); all jobs have then ended too.
     """
     file = experiment_file(given)
     print(f"checking {file}", file=sys.stderr, flush=True)
@@ -65,8 +67,10 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
         expected = costs(plan, report.parent)
         used = cores or available_cores()
         under_way = Run(Lines(events))
+        began = time.time_ns()
         status = follow(command, log, under_way, expected, used, dry)
-        explain(status, under_way, log, dry)
+        is_new = report.is_file() and report.stat().st_mtime_ns > began
+        explain(status, under_way, log, dry, report if is_new else None)
     if dry:
         print_dry_run(under_way, expected, used)
     return report
@@ -106,27 +110,20 @@ def follow(
         raise InputError(
             f"cannot write {log}: {error.strerror}; work in a folder that can be written to"
         ) from None
-    with output, Display("jobs") as display:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            ended, announced = False, dry
-            while not ended:
-                ended = process.poll() is not None
-                for change in under_way.changes():
-                    if not announced:
-                        display.line(start_in_words(under_way, seconds, cores, log))
-                        announced = True
-                    if not dry:
-                        display.tell(change, under_way, under_way.left(seconds, cores))
+    with output, Display("jobs") as display, running(command, output) as process:
+        ended, announced = False, dry
+        while not ended:
+            ended = process.poll() is not None
+            for change in under_way.changes():
+                if not announced:
+                    display.line(start_in_words(under_way, seconds, cores, log))
+                    announced = True
                 if not dry:
-                    display.status(under_way, under_way.left(seconds, cores))
-                time.sleep(0 if ended else EVERY)
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            process.wait()
-        return process.returncode
+                    display.tell(change, under_way, under_way.left(seconds, cores))
+            if not dry:
+                display.status(under_way, under_way.left(seconds, cores))
+            time.sleep(0 if ended else EVERY)
+    return process.returncode
 
 
 def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log: Path) -> str:
@@ -135,13 +132,14 @@ def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log
     return f"{under_way.total} jobs on {cores} cores, estimated at about {left}; the full log is {log}"
 
 
-def explain(status: int, under_way: Run, log: Path, dry: bool) -> None:
-    """Raise InputError if a run did not end well."""
+def explain(status: int, under_way: Run, log: Path, dry: bool, incomplete: Path | None = None) -> None:
+    """Raise InputError if a run did not end well; ``incomplete`` is then the report of what there is."""
     if under_way.failed:
         names = ", ".join(job.name for job in under_way.failed)
+        others = f". Of what there is: {incomplete.absolute().as_uri()}" if incomplete else ""
         raise InputError(
             f"{len(under_way.failed)} of {under_way.total} jobs failed: {names}. Mend what they say and run "
-            "the same command: what is done stays done"
+            f"the same command: what is done stays done{others}"
         )
     if status:
         text = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]

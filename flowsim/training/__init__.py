@@ -7,5 +7,6 @@ task        what a network is trained to do, and its loss
 objective   one batch through a network: noise, warm-up, loss
 batches     sequences of a file, or a stream that never repeats
 weights     files of weights and checkpoints, and which training a checkpoint belongs to
+contents    what such a file holds, by key and type
 devices     which device, several processes, memory
 """

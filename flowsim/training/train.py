@@ -162,13 +162,23 @@ class Training:
         saved = devices.from_the_first(lambda: load_checkpoint(checkpoint, identity))
         if saved is None:
             return
-        self.network.load_state_dict(saved["network"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.schedule.load_state_dict(saved["schedule"])
+        try:
+            self.network.load_state_dict(saved["best"])
+            self.network.load_state_dict(saved["network"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.schedule.load_state_dict(saved["schedule"])
+            self.losses = [*saved["losses"].to(next(self.network.parameters()).device)]
+            if saved["schedule"]["last_epoch"] != saved["step"]:
+                raise ValueError("steps and learning rate are not of the same moment")
+        except Exception as error:  # torch raises many kinds for what is not of this training
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{checkpoint}: expected the checkpoint of this training; it does not fit ({reason}). Move "
+                "it away to train from the start"
+            ) from None
         self.curve = Curve(**saved["curve"])
         self.best = saved["best"]
         self.step = saved["step"]
-        self.losses = [*saved["losses"].to(next(self.network.parameters()).device)]
         self.seconds = saved["seconds"]
 
     def steps(self, source: Source, valid: Sequences, seed: int, report: Report) -> Iterator[bool]:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -16,6 +16,7 @@ from flowsim.errors import InputError
 from flowsim.files.atomic import existing, whole
 from flowsim.files.identify import described
 from flowsim.network import Network, build_from_settings
+from flowsim.training.contents import check_content
 
 FORMAT = 2
 Kind = Literal["weights", "checkpoint"]
@@ -97,8 +98,16 @@ def load(path: str | Path, kind: Kind) -> dict[str, Any]:
         raise InputError(
             f"{path}: expected {kind} of format {FORMAT}; this is another file, or of another version"
         )
+    if content.get("kind") not in get_args(Kind):
+        raise InputError(f"{path}: expected {kind} by flowsim; this is another file. Check the path")
     if content["kind"] != kind:
         raise WrongKind(f"{path}: expected {kind}; this is a file of {content['kind']}", content["kind"])
+    try:
+        check_content(content, kind)
+    except InputError as error:
+        raise InputError(
+            f"{path}: expected {kind} by flowsim, with all that belongs to them; {error}; {again}"
+        ) from None
     return content
 
 
@@ -149,8 +158,9 @@ def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:
     height, width = content["frame_shape"]
     try:
         network = build_from_settings(settings, (height, width))
+        network.load_state_dict(content["last"])
         network.load_state_dict(content["best"])
-    except (InputError, RuntimeError) as error:
+    except (InputError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path}: these weights do not fit the network as it is now ({reason}); train again"

@@ -2,6 +2,7 @@
 
 report       one page for an experiment
 lead         the sentence and the numbers that a report opens with
+drawing      the figure of one analysis, as SVG, PNG and CSV
 networks     the table of what was compared
 player       what the player of a report shows
 dots         few seeds as dots

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
@@ -19,6 +19,7 @@ from flowsim.docstrings import described_arguments
 from flowsim.errors import InputError
 from flowsim.files.atomic import whole
 from flowsim.views import preview
+from flowsim.views.words import values_in_words
 
 WITHHELD = {"moving_kth": "No picture is shown, since the videos may not be passed on."}
 """What the page says instead of a picture that must not be published."""
@@ -43,14 +44,6 @@ python -m flowsim preview experiments/digits.yaml --split train --into look.png
 ```
 
 {contents}"""
-TYPES = {
-    "integer": "integer",
-    "number": "number",
-    "boolean": "true or false",
-    "string": "text",
-    "null": "null",
-}
-"""Types of a JSON schema in words."""
 REFERENCE = re.compile(r"As in `stimuli\.(\w+)`([.;,]?)")
 
 
@@ -162,37 +155,3 @@ def with_links(text: str) -> str:
 def one_line(text: str) -> str:
     """Text of a docstring as one line of Markdown."""
     return " ".join(text.split()).replace("``", "`")
-
-
-def values_in_words(schema: Mapping[str, Any], plural: bool = False) -> str:
-    """The values that a JSON schema allows, in words."""
-    if "anyOf" in schema:
-        words = [values_in_words(one) for one in schema["anyOf"]]
-        return f"{', '.join(words[:-1])}, or {words[-1]}"
-    if "const" in schema or "enum" in schema:
-        *values, last = [f"`{json.dumps(value)}`" for value in schema.get("enum", [schema.get("const")])]
-        return f"{', '.join(values)} or {last}" if values else last
-    if schema.get("type") == "array" and schema.get("prefixItems"):
-        return f"[{', '.join(values_in_words(one) for one in schema['prefixItems'])}]"
-    if schema.get("type") == "array":
-        return f"{'lists' if plural else 'list'} of {values_in_words(schema.get('items', {}), plural=True)}"
-    word = TYPES.get(schema.get("type", ""), "anything")
-    if word not in ("integer", "number"):
-        return word
-    return f"{word}{'s' if plural else ''} {_bounds(schema)}".rstrip()
-
-
-def _bounds(schema: Mapping[str, Any]) -> str:
-    """The range of a number, such as "in [0, 1)" or "≥ 1"; "" if it has none."""
-    low, high = schema.get("minimum"), schema.get("maximum")
-    sign_low, bracket_low = (">", "(") if low is None else ("≥", "[")
-    sign_high, bracket_high = ("<", ")") if high is None else ("≤", "]")
-    low = schema.get("exclusiveMinimum") if low is None else low
-    high = schema.get("exclusiveMaximum") if high is None else high
-    if low is not None and high is not None:
-        return f"in {bracket_low}{low:g}, {high:g}{bracket_high}"
-    if low is not None:
-        return f"{sign_low} {low:g}"
-    if high is not None:
-        return f"{sign_high} {high:g}"
-    return ""

@@ -14,17 +14,10 @@ from flowsim.docstrings import described_arguments
 from flowsim.network import begin
 from flowsim.specification import model_of
 from flowsim.views.model_table import law_and_source
+from flowsim.views.words import values_in_words
 
 WIDTH = 100
 """Characters of a line."""
-NUMBERS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "above {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "below {}",
-    "minItems": "at least {} of them",
-}
-"""Bounds of a JSON schema in words."""
 KEYS = {
     "stimuli": "stimulus: {{family: {name}, all: {{...}}}}",
     "flowsim.models": "networks: {{a_name: {{model: {name}, ...}}}}",
@@ -66,12 +59,13 @@ def arguments(
 ) -> str:
     """The settings of a function as a table; those of ``common`` are the last."""
     schema = model_of(function, given, common).model_json_schema()
+    definitions = schema.get("$defs", {})
     meanings = described_arguments(common) if common else {}
     meanings |= described_arguments(function)
     rows = [
         {
             "argument": name,
-            "type": "\n".join(textwrap.wrap(in_words(of, schema.get("$defs", {})), 30)),
+            "type": "\n".join(textwrap.wrap(values_in_words(of, definitions).replace("`", ""), 30)),
             "default": "needed" if name in schema.get("required", []) else yaml_value(of.get("default")),
             "meaning": "\n".join(textwrap.wrap(meanings.get(name, ""), 52)),
         }
@@ -85,21 +79,3 @@ def yaml_value(value: Any) -> str:
     plain = {None: "null", True: "true", False: "false"}
     text = plain[value] if value is None or isinstance(value, bool) else str(value)
     return "\n".join(textwrap.wrap(text, 20))
-
-
-def in_words(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """What a JSON schema allows, such as "integer, at least 1"."""
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rpartition("/")[-1]]
-    if "anyOf" in schema:
-        return " or ".join(in_words(one, definitions) for one in schema["anyOf"])
-    if "enum" in schema or "const" in schema:
-        return " or ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
-    words = [str(schema.get("type", "anything"))]
-    if "prefixItems" in schema:
-        inner = [in_words(one, definitions) for one in schema["prefixItems"]]
-        return f"list of {len(inner)}: {'; '.join(dict.fromkeys(inner))}"
-    if schema.get("items"):
-        words = [f"list of ({in_words(schema['items'], definitions)})"]
-    words += [text.format(schema[key]) for key, text in NUMBERS.items() if key in schema]
-    return ", ".join(words)

@@ -48,7 +48,7 @@ def methods(experiment: Experiment, networks: Sequence[NetworkRow], provenance: 
     paragraphs = [
         _stimulus(experiment),
         _networks(networks),
-        _training(experiment),
+        _training(experiment, networks),
         "Networks are compared over seeds: differences of means, or ratios of geometric means where errors "
         "differ by factors, with Welch's intervals (1947), paired from five common seeds on; p-values and "
         "intervals of all comparisons together are corrected by Holm's procedure (1979).",
@@ -92,13 +92,13 @@ def _networks(rows: Sequence[NetworkRow]) -> str:
     words = [
         f"{row.name} ({row.model}"
         + (f", V = {row.velocities}" if row.velocities else "")
-        + f", {row.parameters:,} parameters)"
+        + (f", {row.parameters:,} parameters)" if row.seeds else ")")
         for row in rows
     ]
     return f"Networks are {enumerated(words)}."
 
 
-def _training(experiment: Experiment) -> str:
+def _training(experiment: Experiment, networks: Sequence[NetworkRow]) -> str:
     train = experiment.train
     if train.task == "predict":
         task = f"predicts {train.horizon} frames after {train.context} that it sees"
@@ -116,7 +116,18 @@ def _training(experiment: Experiment) -> str:
     return (
         f"Each network {task}, and is trained on {train.sequences:,} sequences, {train.batch} at a time, "
         f"with Adam (learning rate {number(train.learning_rate, 2)}, {train.schedule}; gradients no longer "
-        f"than {train.clip:g}){also}, from {experiment.seeds} {seeds} each."
+        f"than {train.clip:g}){also}, from {experiment.seeds} {seeds} each.{_hardware(networks)}"
+    )
+
+
+def _hardware(networks: Sequence[NetworkRow]) -> str:
+    """On what networks were trained: the same seed gives the same weights on the same hardware only."""
+    known = list(dict.fromkeys(row.hardware for row in networks if row.hardware))
+    return (
+        f" Training ran on {enumerated(known)}; another device, or another number of threads, rounds "
+        "differently and gives other weights."
+        if known
+        else ""
     )
 
 

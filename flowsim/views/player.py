@@ -53,10 +53,10 @@ def scene(title: str, recordings: Mapping[str, Path]) -> dict[str, Any] | None:
     dict
         ``times``, ``context``, names of ``flows`` and ``trials``, ``frames`` (a `Picture`) and, for each of
         ``networks``, its ``name``, ``prediction``, ``mse`` (flow, trial, time) and ``state``; None for what
-        was not recorded. None alone if the recordings have no frames to show.
+        was not recorded. None alone if there are no recordings, or they have no frames to show.
     """
     opened = {name: netcdf.read(path, "recording") for name, path in list(recordings.items())[:NETWORKS]}
-    if any("frames" not in recording for recording in opened.values()):
+    if not opened or any("frames" not in recording for recording in opened.values()):
         return None
     trials, times = _kept(list(opened.values()))
     while True:

@@ -233,7 +233,12 @@ class Section:
         }
 
 
-def page(experiment_file: str | Path, results: Path, into: Path) -> None:
+def page(
+    experiment_file: str | Path,
+    results: Path,
+    into: Path,
+    not_made: Mapping[str, Mapping[Path, str]] | None = None,
+) -> None:
     """Write the page.
 
     Parameters
@@ -243,26 +248,29 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         The experiment's folder, with its ``analyses``, ``figures`` and ``benchmarks``.
     into : path
         The HTML file; it appears whole or not at all.
+    not_made : mapping of analysis to mapping of path to str, optional
+        Results that are not there, and why. The page names them, and is of the others.
 
     Raises
     ------
     InputError
-        If a result or figure is missing.
+        If another result, or a figure, is missing.
     """
     experiment = read(experiment_file)
+    missing = {path: why for of_analysis in (not_made or {}).values() for path, why in of_analysis.items()}
     paths = {
         name: [results / "analyses" / name / f"{run}.h5" for run in runs(experiment)]
         for name in experiment.analyse
     }
-    every = {name: every_run(of_analysis) for name, of_analysis in paths.items()}
-    answers, broken = _every_answer(paths, every)
+    every = {name: every_run(of_analysis, missing) for name, of_analysis in paths.items()}
+    answers, broken = _every_answer(paths, every, missing)
     found = findings(answers)
     sections = [
         _section(name, names, answers, found, results, broken.get(name, "")) for name, names in every.items()
     ]
-    provenance = collected_provenance(experiment, results)
-    recordings = recordings_of(experiment, results)
-    networks = network_rows(experiment, recordings)
+    provenance = collected_provenance(experiment, results, missing)
+    states_first = _states_first(experiment)[0]
+    networks = network_rows(experiment, recordings_of(experiment, results, states_first, missing))
     rows = [row for section in sections for row in section.rows if row.judged]
     html = _template().render(
         title=experiment.title,
@@ -280,7 +288,8 @@ def page(experiment_file: str | Path, results: Path, into: Path) -> None:
         standardised=STANDARDISED,
         provenance=provenance,
         methods=methods(experiment, networks, provenance),
-        scenes=scenes(experiment, results),
+        scenes=scenes(experiment, results, missing),
+        missing=missing_in_words(missing),
         specification=Path(experiment_file).read_text(encoding="utf-8"),
         rules=benchmarks(results / "benchmarks", runs(experiment)),
         open_sections=OPEN_SECTIONS,
@@ -310,18 +319,16 @@ def read_by_analyses(experiment: Experiment) -> list[Recorded]:
     return [split for split in experiment.record if split in needed]
 
 
-def recordings_of(experiment: Experiment, results: Path) -> dict[str, list[Path]]:
-    """One recording of each seed of each network, with its states if any has."""
-    splits = _states_first(experiment)[:1]
-    return {
-        network: [
-            results / "recordings" / run / f"{split}.h5"
-            for run, (name, _) in runs(experiment).items()
-            if name == network
-            for split in splits
-        ]
-        for network in experiment.networks
-    }
+def recordings_of(
+    experiment: Experiment, results: Path, split: str, not_made: Collection[Path] = ()
+) -> dict[str, list[Path]]:
+    """The recordings of one split, one of each seed of each network, of which there are results."""
+    readers = [name for name in experiment.analyse if split == ideas.load("analysis", name).READS]
+    recordings: dict[str, list[Path]] = {network: [] for network in experiment.networks}
+    for run, (network, _) in runs(experiment).items():
+        if any(results / "analyses" / name / f"{run}.h5" not in not_made for name in readers):
+            recordings[network].append(results / "recordings" / run / f"{split}.h5")
+    return recordings
 
 
 def _states_first(experiment: Experiment) -> list[Recorded]:
@@ -330,20 +337,18 @@ def _states_first(experiment: Experiment) -> list[Recorded]:
     return sorted(splits, key=lambda split: "state" not in experiment.record[split].sites)
 
 
-def scenes(experiment: Experiment, results: Path) -> list[dict[str, Any]]:
+def scenes(experiment: Experiment, results: Path, not_made: Collection[Path] = ()) -> list[dict[str, Any]]:
     """What the player shows: each recorded split, by the first seed of networks."""
-    made = [
-        scene(
-            f"{split}: {SCENES[split]}",
-            {name: results / "recordings" / f"{name}-seed0" / f"{split}.h5" for name in experiment.networks},
-        )
-        for split in _states_first(experiment)
-    ]
+    made = []
+    for split in _states_first(experiment):
+        recordings = recordings_of(experiment, results, split, not_made)
+        firsts = {network: paths[0] for network, paths in recordings.items() if paths}
+        made.append(scene(f"{split}: {SCENES[split]}", firsts))
     return [one for one in made if one is not None]
 
 
 def _every_answer(
-    paths: Mapping[str, Sequence[Path]], every: Mapping[str, xr.Dataset]
+    paths: Mapping[str, Sequence[Path]], every: Mapping[str, xr.Dataset], not_made: Mapping[Path, str]
 ) -> tuple[dict[Key, xr.DataArray], dict[str, str]]:
     """The answers of all analyses, and why those analyses of the user's give none that fail.
 
@@ -357,7 +362,7 @@ def _every_answer(
         file = ideas.load("analysis", name).__file__
         try:
             with ideas.blamed(file):
-                given = answers_of(name, side_by_side(of_analysis, name))
+                given = answers_of(name, side_by_side(of_analysis, name, not_made))
                 own = {(name, n): without_rounding(for_every_run(v, every[name])) for n, v in given.items()}
                 if ideas.is_own(str(file)):
                     _rehearse(own)
@@ -788,19 +793,30 @@ def _estimate(numbers: Mapping[str, Any], name: str, seeds: int, sign: str = "")
     return Estimate(value, f"{number(low, digits=2)} to {number(high, digits=2)}{paired}")
 
 
-def collected_provenance(experiment: Experiment, results: Path) -> dict[str, Any]:
+def missing_in_words(not_made: Mapping[Path, str]) -> list[str]:
+    """Which runs lack results, with the reason, runs with the same one together."""
+    of_reason: dict[str, list[str]] = {}
+    for path, why in not_made.items():
+        of_reason.setdefault(why, []).append(path.stem)
+    return [f"{enumerated(list(dict.fromkeys(names)))}: {why}" for why, names in of_reason.items()]
+
+
+def collected_provenance(
+    experiment: Experiment, results: Path, not_made: Collection[Path] = ()
+) -> dict[str, Any]:
     """Commits, versions and checksums in the files of an experiment, from stimuli to analyses.
 
-    A recording that no analysis reads is left out: no job makes it.
+    A recording that no analysis reads is left out: no job makes it. So is what is not made.
     """
-    attributes = [netcdf.read(path, "stimulus").attrs for path in sorted(results.glob("stimuli/*.h5"))]
-    for run in runs(experiment):
-        for split in read_by_analyses(experiment):
-            path = results / "recordings" / run / f"{split}.h5"
-            attributes.append(netcdf.read(path, "recording").attrs)
-        for name in experiment.analyse:
-            path = results / "analyses" / name / f"{run}.h5"
-            attributes.append(netcdf.read(path, "analysis").attrs)
+    paths = [("stimulus", path) for path in sorted(results.glob("stimuli/*.h5"))]
+    for split in read_by_analyses(experiment):
+        recordings = recordings_of(experiment, results, split, not_made)
+        paths += [("recording", path) for of_network in recordings.values() for path in of_network]
+    every = [
+        results / "analyses" / name / f"{run}.h5" for run in runs(experiment) for name in experiment.analyse
+    ]
+    paths += [("analysis", path) for path in every if path not in not_made]
+    attributes = [netcdf.read_attributes(path, stage) for stage, path in paths]
     checksums: dict[str, str] = {}
     for attrs in attributes:
         checksums |= json.loads(attrs.get("inputs", "{}"))

@@ -232,3 +232,13 @@ def test_units_without_space(recording, rng):
         others = result.sel(law=["transport", "shift", "transport+shift"])
         assert others.error.isnull().all()
         assert (others.coverage == 0).all()
+
+
+def test_the_reference_agrees_with_itself_and_is_no_evidence(recording, rng):
+    """So the largest error over flows is NaN, not 0, where no flow that moves has a law."""
+    states = rng.standard_normal((4, 2, 5, 1, 2, 3, 4))
+    largest = equivariance_error.analyse(recording(states, FLOWS)).max(("flow", "time"))
+    assert np.isnan(largest.error.sel(law=["shift", "transport+shift"])).all()
+    assert (largest.error.sel(law=["invariant", "transport"]) > 1).all()
+    assert np.isnan(largest.error_velocity.sel(law="shift")).all()
+    assert np.isnan(largest.error_channel.sel(law="shift")).all()

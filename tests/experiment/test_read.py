@@ -46,3 +46,41 @@ def test_a_network_changes_its_own_training_only(written):
         InputError, match="networks.grnn.train: unknown key 'horizon'; expected one of: learning_rate"
     ):
         train_block(refused, "grnn")
+
+
+ALIASES = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)
+)
+"""Less than 500 bytes that stand for 9^9 values."""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (ALIASES, "more than 20,000 values, with what its aliases name"),
+        ("a: &a [*a]\n", "more than 20,000 values, with what its aliases name"),
+        ("[" * 20_000, "a few levels; it is nested too deeply"),
+        ("title: a\n" + "".join(f"k{i}: 1\n" for i in range(30_000)), "more than 20,000 values"),
+        ("title: " + "a" * 2**20, "an experiment file of at most 1 MB"),
+        ("? [1, 2]\n: 3\n", "YAML; while constructing a mapping"),
+    ],
+)
+def test_files_that_would_take_up_the_machine(text, reason, tmp_path):
+    (tmp_path / "bomb.yaml").write_text(text)
+    with pytest.raises(InputError, match=f"bomb.yaml: expected .*{reason}"):
+        read(tmp_path / "bomb.yaml")
+
+
+def test_an_alias_may_save_repetition(written, tmp_path):
+    file = tmp_path / "alias.yaml"
+    file.write_text(
+        written()
+        .read_text()
+        .replace("networks:", "networks:\n  first: &first {model: fernn}\n  same: *first", 1)
+    )
+    assert read(file).networks["same"] == {"model": "fernn"}
+
+
+def test_more_seeds_than_anybody_trains(written):
+    with pytest.raises(InputError, match="seeds: input should be less than or equal to 1000; got 1000000000"):
+        read(written("seeds", 10**9))

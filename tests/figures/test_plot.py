@@ -54,3 +54,10 @@ def test_axes_stay_where_the_layout_puts_them(tmp_path):
     plot.save(saved, tmp_path / "b.png")
     for ours, theirs in zip(saved.axes, left_alone.axes, strict=True):
         np.testing.assert_allclose(ours.get_position().bounds, theirs.get_position().bounds, atol=2e-6)
+
+
+@pytest.mark.parametrize("made", [lambda: plot.subplots()[0], lambda: plot.figure(figsize=(3, 2))])
+def test_labels_have_room_whatever_the_style_around(made):
+    with mpl.rc_context(mpl.rcParamsDefault):
+        figure = made()
+    assert isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)

@@ -1,6 +1,7 @@
 """Datasets are read back as they were written, and damaged or wrong files are named."""
 
 import h5py
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -89,3 +90,18 @@ def test_a_recording_of_another_version(recording_file):
         InputError, match="expected a file of format 1; this one is of format 7, by another version"
     ):
         open_recording(recording_file)
+
+
+def test_attributes_alone_are_those_of_the_whole_file(recording_file):
+    alone = netcdf.read_attributes(recording_file, "recording")
+    whole = netcdf.read(recording_file, "recording").attrs
+    assert alone.keys() >= whole.keys()
+    assert all(np.array_equal(alone[name], value) for name, value in whole.items())
+
+
+def test_attributes_of_another_or_a_broken_file(recording_file):
+    with pytest.raises(InputError, match="expected a file of stage analysis; this one is of stage recording"):
+        netcdf.read_attributes(recording_file, "analysis")
+    recording_file.write_bytes(recording_file.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="expected a whole HDF5 file, but it cannot be read"):
+        netcdf.read_attributes(recording_file, "recording")

@@ -5,12 +5,13 @@ import torch
 
 from flowsim import InputError
 from flowsim.training.weights import Identity, load, load_network, save
+from tests.known.weights import trained
 
 
 def test_damaged_weights(tmp_path):
     file = tmp_path / "run.pt"
-    save({"x": torch.zeros(1000)}, file, "weights")
-    assert load(file, "weights")["x"].shape == (1000,)
+    save(trained(hardware="an abacus"), file, "weights")
+    assert load(file, "weights")["hardware"] == "an abacus"
     with pytest.raises(InputError, match="run.pt: expected checkpoint; this is a file of weights"):
         load(file, "checkpoint")
     whole = file.read_bytes()
@@ -31,12 +32,7 @@ def test_damaged_weights(tmp_path):
 
 
 def test_weights_of_a_changed_network_are_told(tmp_path, network, fit):
-    content = {
-        "specification": '{"network": {"model": "fernn", "channels": 3}}',
-        "frame_shape": [8, 9],
-        "best": {},
-    }
-    save(content, tmp_path / "a.pt", "weights")
+    save(trained(best={"other": torch.zeros(3)}), tmp_path / "a.pt", "weights")
     with pytest.raises(
         InputError, match=r"a.pt: these weights do not fit the network as it is now \(.*Missing key"
     ):

@@ -2,11 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
 
 import pytest
 from PIL import Image
-from pydantic import Field, TypeAdapter
 
 from flowsim import InputError
 from flowsim.__main__ import main
@@ -58,29 +56,6 @@ def test_the_page_is_written_with_its_pictures(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="moving_kth: expected the KTH action videos"):
         gallery.write(["moving_kth"], tmp_path / "other.md")
     assert not (tmp_path / "other.md").exists()
-
-
-@pytest.mark.parametrize(
-    ("annotation", "words"),
-    [
-        (Annotated[int, Field(ge=1)], "integer ≥ 1"),
-        (Annotated[float, Field(gt=0)], "number > 0"),
-        (Annotated[float, Field(le=2)], "number ≤ 2"),
-        (Annotated[float, Field(lt=2)], "number < 2"),
-        (Annotated[float, Field(ge=0, lt=1)], "number in [0, 1)"),
-        (Annotated[float, Field(gt=0, le=0.5)], "number in (0, 0.5]"),
-        (float, "number"),
-        (bool, "true or false"),
-        (str | None, "text, or null"),
-        (Literal["a", "b", "c"], '`"a"`, `"b"` or `"c"`'),
-        (Literal[1], "`1`"),
-        (list[tuple[float, int]] | Literal["real"] | None, 'list of [number, integer], `"real"`, or null'),
-        (Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)], "list of numbers ≥ 0"),
-        (dict[str, int], "anything"),
-    ],
-)
-def test_allowed_values_in_words(annotation, words):
-    assert gallery.values_in_words(TypeAdapter(annotation).json_schema()) == words
 
 
 def test_descriptions_come_from_the_docstring():
