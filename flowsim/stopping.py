@@ -107,7 +107,7 @@ def deferred() -> Iterator[None]:
 
 def uninterrupted(function: Function) -> Function:
     """A function, called by a library that cannot bear errors, during which signals wait."""
-    _uninterrupted.add(function.__code__)  # type: ignore[attr-defined]
+    _uninterrupted.add(function.__code__)
     return function
 
 
