@@ -168,8 +168,10 @@ class Training:
             self.optimiser.load_state_dict(saved["optimiser"])
             self.schedule.load_state_dict(saved["schedule"])
             self.losses = [*saved["losses"].to(next(self.network.parameters()).device)]
-            if saved["schedule"]["last_epoch"] != saved["step"]:
-                raise ValueError("steps and learning rate are not of the same moment")
+            step = saved["step"]
+            began = bool(saved["seconds"]) <= bool(step) and len(self.losses) <= step
+            if saved["schedule"]["last_epoch"] != step or not began:
+                raise ValueError("steps, losses and learning rate are not of the same moment")
         except Exception as error:  # torch raises many kinds for what is not of this training
             reason = " ".join(str(error).split())[:200]
             raise InputError(
