@@ -78,6 +78,14 @@ def said(command: str) -> int:
     return 128 + number
 
 
+def wait_for_another() -> None:
+    """Let nothing but another signal interrupt what has to be done now that the command stops."""
+    global _request
+    answer()
+    number, _request = _request.signal, _Request()
+    _request.signal = number
+
+
 def leave() -> None:
     """The command has said that it stops: another signal ends the process at once."""
     answer()
@@ -99,7 +107,7 @@ def deferred() -> Iterator[None]:
 
 def uninterrupted(function: Function) -> Function:
     """A function, called by a library that cannot bear errors, during which signals wait."""
-    _uninterrupted.add(function.__code__)  # type: ignore[attr-defined]
+    _uninterrupted.add(function.__code__)
     return function
 
 

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     },
     "pipeline": {
         *("errors", "ideas", "specification", "experiment", "files", "scenes"),
-        *("network", "training", "recording"),
+        *("network", "training", "recording", "stopping"),
     },
     "skeletons": {"errors", "experiment", "files", "ideas"},
     "stimuli": {"errors", "flows", "scenes", "specification", "splits"},

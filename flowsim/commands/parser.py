@@ -148,7 +148,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if stopping.requested() or isinstance(error, KeyboardInterrupt):
             return stopping.said(command)
-        raise
+        if not isinstance(error, MemoryError | RuntimeError) or not memory.is_lack_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:160] or "an allocation failed"
+        output.say(
+            f"{command}: error: expected to need no more memory than there is ({reason}); ask for less: "
+            "fewer trials, frames, channels or velocities"
+        )
+        return 2
     return 0
 
 

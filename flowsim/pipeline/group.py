@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO, Any
 
+from flowsim import stopping
+
 GRACE = 30.0
 """Seconds in which processes may end by themselves; then they are killed."""
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -43,6 +45,7 @@ def running(command: Sequence[str], output: IO[Any]) -> Iterator[subprocess.Pope
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask all processes of a group to end; kill those that do not."""
     try:
+        stopping.wait_for_another()
         _signal(process, signal.SIGTERM)
         process.wait(GRACE)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):

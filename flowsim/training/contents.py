@@ -95,6 +95,8 @@ class CheckpointContent(_Content):
     curve: Course
     best: Annotated[Tensors, Field(min_length=1)]
     step: Whole
+    losses: Tensor
+    seconds: Finite
 
 
 CONTENTS: dict[str, type[_Content]] = {"weights": WeightsContent, "checkpoint": CheckpointContent}

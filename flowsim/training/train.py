@@ -167,8 +167,11 @@ class Training:
             self.network.load_state_dict(saved["network"])
             self.optimiser.load_state_dict(saved["optimiser"])
             self.schedule.load_state_dict(saved["schedule"])
-            if saved["schedule"]["last_epoch"] != saved["step"]:
-                raise ValueError("steps and learning rate are not of the same moment")
+            self.losses = [*saved["losses"].to(next(self.network.parameters()).device)]
+            step = saved["step"]
+            began = bool(saved["seconds"]) <= bool(step) and len(self.losses) <= step
+            if saved["schedule"]["last_epoch"] != step or not began:
+                raise ValueError("steps, losses and learning rate are not of the same moment")
         except Exception as error:  # torch raises many kinds for what is not of this training
             reason = " ".join(str(error).split())[:200]
             raise InputError(
@@ -178,7 +181,6 @@ class Training:
         self.curve = Curve(**saved["curve"])
         self.best = saved["best"]
         self.step = saved["step"]
-        self.losses = [*saved["losses"].to(next(self.network.parameters()).device)]
         self.seconds = saved["seconds"]
 
     def steps(self, source: Source, valid: Sequences, seed: int, report: Report) -> Iterator[bool]:

@@ -37,5 +37,7 @@ def checkpoint(network=None, **changes):
         "curve": {"sequences": [], "train_loss": [], "valid_loss": [], "seconds": []},
         "best": network.state_dict(),
         "step": 0,
+        "losses": torch.zeros(0),
+        "seconds": 0.0,
     }
     return whole | changes
