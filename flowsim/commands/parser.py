@@ -178,13 +178,4 @@ def _run(argv: Sequence[str]) -> None:
             setattr(arguments, name, value.expanduser())
     memory.limit()
     _pass_on_data(getattr(arguments, "data", None))
-    try:
-        verb.run(arguments)
-    except (MemoryError, RuntimeError) as error:
-        if not memory.is_lack_of_memory(error):
-            raise
-        reason = " ".join(str(error).split())[:160] or "an allocation failed"
-        raise InputError(
-            f"expected to need no more memory than there is ({reason}); ask for less: fewer trials, frames, "
-            "channels or velocities"
-        ) from None
+    verb.run(arguments)

@@ -80,11 +80,11 @@ class Attention(Network):
 def build(
     frame_shape: FrameShape,
     *,
-    patch: Few = 4,
+    patch: Count = 4,
     channels: Count = 32,
     heads: Few = 4,
     layers: Few = 2,
-    memory: Few = 16,
+    memory: Count = 16,
     classes: Count | None = None,
 ) -> Network:
     """Build one for frames (y, x).

@@ -83,6 +83,10 @@ def values_in_words(
     return f"{word}{'s' if plural else ''} {_bounds(schema)}".rstrip()
 
 
+NOBODY_MEANS = 10**7
+"""Upper bounds from here on only stop slips of the finger, and are not worth a reader's time."""
+
+
 def _bounds(schema: Mapping[str, Any]) -> str:
     """The range of a number, such as "in [0, 1)" or "≥ 1"; "" if it has none."""
     low, high = schema.get("minimum"), schema.get("maximum")
@@ -90,6 +94,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
     sign_high, bracket_high = ("<", ")") if high is None else ("≤", "]")
     low = schema.get("exclusiveMinimum") if low is None else low
     high = schema.get("exclusiveMaximum") if high is None else high
+    high = None if low is not None and high is not None and high >= NOBODY_MEANS else high
     if low is not None and high is not None:
         return f"in {bracket_low}{low:g}, {high:g}{bracket_high}"
     if low is not None:
