@@ -58,6 +58,11 @@ def kept_open() -> Iterator[None]:
         ) from None
 
 
+def one_line(text: str) -> str:
+    """A text in which what would end the line, such as a line break in a name, is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def say(text: str) -> None:
     """Print a line on stderr, if anybody is there to read it."""
     with contextlib.suppress(OSError, ValueError):

@@ -33,3 +33,15 @@ def test_no_stderr():
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "flowsim doctor" in done.stdout
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called():
+    done = subprocess.run(
+        [sys.executable, "-m", "flowsim", "inspect", "a\nb\x1b[31m\u202e.h5"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("flowsim inspect: error: a\\nb\\x1b[31m\\u202e.h5: ")
+    assert done.returncode == 2

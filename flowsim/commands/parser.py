@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, output.one_line(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
 
 
 def verbs() -> dict[str, ModuleType]:
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         if stopping.requested():
             return stopping.said(f"{command}: {error}" if stopping.answered() else command)
-        output.say(f"{command}: error: {error}")
+        output.say(output.one_line(f"{command}: error: {error}"))
         return 2
     except BaseException as error:
         if stopping.requested() or isinstance(error, KeyboardInterrupt):

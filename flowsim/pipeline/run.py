@@ -143,10 +143,9 @@ def explain(status: int, under_way: Run, log: Path, dry: bool, incomplete: Path 
         )
     if status:
         text = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]
-        where = "" if dry else f" ({log})"
-        raise InputError(
-            f"Snakemake did not end well; its log{where} ends with\n" + "\n".join(f"    {t}" for t in text)
-        )
+        print("Snakemake's log ends with", *(f"    {line}" for line in text), sep="\n", file=sys.stderr)
+        where = "" if dry else f"; all of it is in {log}"
+        raise InputError(f"expected Snakemake to end well; its log ends as above{where}")
     if not under_way.total:
         print("nothing to do: all files are up to date", file=sys.stderr)
 

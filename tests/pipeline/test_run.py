@@ -56,11 +56,10 @@ def test_a_failed_job_is_told_with_the_end_of_its_log(tmp_path, monkeypatch, cap
     ]
 
 
-def test_snakemake_itself_fails(tmp_path, monkeypatch):
-    with pytest.raises(
-        InputError, match=r"Snakemake did not end well; its log .*run.log\) ends with\n    no such"
-    ):
+def test_snakemake_itself_fails(tmp_path, monkeypatch, capsys):
+    with pytest.raises(InputError, match=r"expected Snakemake to end well; .* all of it is in .*run.log$"):
         followed(tmp_path, monkeypatch, "import sys; sys.exit('no such rule')")
+    assert capsys.readouterr().err.endswith("Snakemake's log ends with\n    no such rule\n")
 
 
 def test_nothing_to_do(tmp_path, monkeypatch, capsys):

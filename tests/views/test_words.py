@@ -29,6 +29,8 @@ def test_few_seeds_are_named_and_many_have_a_range():
     ("annotation", "words"),
     [
         (Annotated[int, Field(ge=1)], "integer ≥ 1"),
+        (Annotated[int, Field(ge=1, le=10**7)], "integer ≥ 1"),
+        (Annotated[int, Field(ge=1, le=100)], "integer in [1, 100]"),
         (Annotated[float, Field(gt=0)], "number > 0"),
         (Annotated[float, Field(le=2)], "number ≤ 2"),
         (Annotated[float, Field(lt=2)], "number < 2"),
