@@ -1,4 +1,5 @@
-# `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make bench` measures
+# `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make faults` disturbs
+# commands, files and settings at random, for hours, and counts what came of it, `make bench` measures
 # speed and memory, `make calibration` how often p-values and intervals are what they say, `make reference` what this
 # machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days),
 # `make docs` the pages (docs/_build/index.html), `make links` asks the web for the addresses in them, `make lint` checks
@@ -13,7 +14,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: run test test-all bench calibration reference docs links lint format release
+.PHONY: run test test-all faults bench calibration reference docs links lint format release
 run: .venv/ready
 	@$(BIN)/flowsim run digits
 
@@ -23,6 +24,11 @@ test: .venv/ready
 
 test-all: .venv/ready
 	$(BIN)/pytest
+
+faults: .venv/ready
+	$(BIN)/python -m tests.faults.hostile_settings --tries 1500
+	$(BIN)/python -m tests.faults.corruptions --tries 210
+	$(BIN)/python -m tests.faults.kills --tries 10
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.speed
