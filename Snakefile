@@ -70,6 +70,8 @@ def plan(experiment):
     return json.loads(jobs)
 
 
+STOPPED = ("processes on user request", "finishing currently running jobs")
+"""What Snakemake writes to its log when it is told to end: at Ctrl-C, and at SIGTERM."""
 reports = set()
 """Experiments whose report this run is to end in."""
 
@@ -247,8 +249,10 @@ rule report:
 
 
 onerror:
-    # A report of what there is: it names the runs that failed, and is written anew once they do not.
-    for name in sorted(reports):
+    # A report of what there is: it names the runs that failed, and is written anew once they do not. Who stops
+    # a run does not wait for one.
+    stopped = log and any(words in Path(log).read_text() for words in STOPPED)
+    for name in () if stopped else sorted(reports):
         folder = f"results/{name}"
         command = [
             *(sys.executable, "-m", "flowsim", "report", file_of(name), "--results"),
