@@ -147,8 +147,8 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
         If the file is not written completely for another reason.
     """
     dataset = storable(dataset.assign_attrs(attrs, format=FORMAT))
-    encoding = {
-        name: {**COMPRESSED, "chunksizes": chunks(dict(v.sizes), v.dtype.itemsize)}
+    encoding: dict[str, dict[str, Any]] = {
+        str(name): {**COMPRESSED, "chunksizes": chunks(dict(v.sizes), v.dtype.itemsize)}
         for name, v in dataset.data_vars.items()
         if v.size > 1 and v.ndim and v.dtype.kind in "fiu"
     }
