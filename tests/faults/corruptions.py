@@ -13,7 +13,6 @@ import random
 import signal
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import dask
@@ -26,6 +25,7 @@ from flowsim import InputError, build, open_recording, record
 from flowsim.files import netcdf
 from flowsim.training import weights
 from stimuli import moving_digits
+from tests.faults.tally import Tally
 from tests.known.weights import checkpoint, trained
 
 ENDS = ("detected", "harmless", "silent", "traceback", "crash", "hang")
@@ -154,16 +154,25 @@ def outcome_apart(path, kind, expected):
 
 
 def tries(files, count, seed, judge=outcome):
-    """Damage each file ``count`` times, in each kind of place alike; yields (kind, place, damage, outcome)."""
+    """Damage each file ``count`` times, in each kind of place alike.
+
+    Yields
+    ------
+    (name of the try, kind of file, place, damage, function that gives the outcome)
+    """
     chance = random.Random(seed)
     for kind, path in files.items():
         whole, expected, spans = path.read_bytes(), content(path, kind), places(path)
         target = path.with_name(f"damaged{path.suffix}")
         for place, where in spans.items():
-            for _ in range(count // len(spans)):
+            for number in range(count // len(spans)):
                 changed, how = damaged(whole, where, chance)
-                target.write_bytes(changed)
-                yield kind, place, how, judge(target, kind, expected)
+
+                def judged(changed=changed, target=target, kind=kind, expected=expected):
+                    target.write_bytes(changed)
+                    return judge(target, kind, expected)
+
+                yield f"seed {seed}, {kind}, {place}, try {number}", kind, place, how, judged
 
 
 def main():
@@ -171,22 +180,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=210, help="of each kind of file")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log", type=Path, help="go on where a run with this file was stopped")
     arguments = parser.parse_args()
+    tally = Tally(ENDS, arguments.log)
     with tempfile.TemporaryDirectory() as folder:
         files = make(Path(folder), 12)
-        found = Counter()
-        for kind, place, how, end in tries(files, arguments.tries, arguments.seed, outcome_apart):
-            found[kind, place, end] += 1
-            if end not in ENDS[:2]:
-                print(kind, place, how, end, flush=True)
-    print(f"{'file, place':40}{'tries':>7}" + "".join(f"{end:>11}" for end in ENDS))
-    rows = list(dict.fromkeys((kind, place) for kind, place, _ in found))
-    for row in rows:
-        counts = [found[(*row, end)] for end in ENDS]
-        print(f"{', '.join(row):40}{sum(counts):7}" + "".join(f"{count:11}" for count in counts))
-    sums = [sum(found[(*row, end)] for row in rows) for end in ENDS]
-    print(f"{'all':40}{sum(sums):7}" + "".join(f"{count:11}" for count in sums))
-    return int(any(sums[2:]))
+        for name, kind, place, how, judged in tries(files, arguments.tries, arguments.seed, outcome_apart):
+            if not tally.has(name):
+                tally.note(name, f"{kind}, {place}", judged(), how)
+    print(tally)
+    return int(tally.faults > 0)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flowsim import ideas
+from tests.faults.tally import Tally
 
 SECONDS = 60.0
 """Of processor time that one try may take."""
@@ -53,8 +53,10 @@ HOSTILE: list[Any] = [
     ),
     *([[0, float("nan")]], {"count": 10**12}, {"": 1}, list(range(5000)), "NaN", "1e999", -0.0),
 ]
-FAULTS = ("traceback", "crash", "hang", "memory", "long", "not a number", "silent")
-"""Outcomes that are faults; "long": an error of more than one line, "silent": exit status not 0 and no word."""
+FAULTS = ("traceback", "crash", "hang", "memory", "long", "not a number", "silent", "planted")
+"""Outcomes that are faults. "long": an error of more than one line; "silent": exit status not 0 and no word; "planted": a
+command that was hidden in a setting ran.
+"""
 STIMULUS = {"trials": 2, "frames": 5}
 EXPERIMENT = """
 title: Tiny
@@ -430,33 +432,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tries", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kind", help="of this kind only")
+    parser.add_argument("--log", type=Path, help="go on where a run with this file was stopped")
     arguments = parser.parse_args()
-    counts: dict[str, Counter[str]] = {}
+    tally = Tally(["done", "refused", *FAULTS], arguments.log)
     with tempfile.TemporaryDirectory() as folder:
         in_a_fork(prepare, Path(folder))
-        stream = tries(arguments.seed)
-        for number in range(arguments.tries):
-            one = next(t for t in stream if not arguments.kind or t.kind == arguments.kind)
-            came, text = outcome(one, Path(folder))
-            counts.setdefault(one.kind, Counter())[came] += 1
-            if came in (*FAULTS, "planted"):
-                print(
-                    f"{number} {came}: {one.shown()}\n    " + "\n    ".join(text.splitlines()[-4:]),
-                    flush=True,
-                )
+        for number, one in zip(range(arguments.tries), tries(arguments.seed), strict=False):
+            name = f"seed {arguments.seed}, try {number}"
+            if not tally.has(name):
+                came, text = outcome(one, Path(folder))
+                tally.note(name, one.kind, came, f"{one.shown()}\n{text}")
             if number % 100 == 99:
                 print(f"{number + 1} tries", file=sys.stderr, flush=True)
-    return table(counts)
-
-
-def table(counts: dict[str, Counter[str]]) -> int:
-    """Print what came of all tries by kind; 1 if there was a fault."""
-    columns = ["done", "refused", *FAULTS, "planted"]
-    print(f"{'':14}{'tries':>7}" + "".join(f"{name:>14}" for name in columns))
-    for kind, came in sorted(counts.items()):
-        print(f"{kind:14}{came.total():7}" + "".join(f"{came[name]:14}" for name in columns))
-    return int(any(came[name] for came in counts.values() for name in (*FAULTS, "planted")))
+    print(tally)
+    return int(tally.faults > 0)
 
 
 if __name__ == "__main__":

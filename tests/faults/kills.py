@@ -32,13 +32,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
+
+from tests.faults.tally import Tally
 
 OUTCOMES = ("detected", "harmless", "silent", "traceback", "hang", "crash", "left")
 DISTURBANCES = ["SIGTERM", "SIGINT", "SIGKILL", "file size", "full disk"]
@@ -117,32 +118,6 @@ class Disturbance:
     signal: int | None = None
     after: float = 0.0
     bytes: int | None = None
-
-
-@dataclass
-class Table:
-    """Counts of outcomes by verb and disturbance, and the text of what went wrong."""
-
-    counts: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-
-    def note(self, verb: str, disturbance: Disturbance, outcome: str, text: str) -> None:
-        """Count one try."""
-        self.counts.setdefault((verb, disturbance.name), Counter())[outcome] += 1
-        if outcome not in ("detected", "harmless"):
-            self.faults.append(f"{verb}, {disturbance}: {outcome}\n{text[-600:]}")
-
-    def __str__(self) -> str:
-        heads = ["verb", "disturbance", "tries", *OUTCOMES]
-        rows = [[*key, str(c.total()), *(str(c[o]) for o in OUTCOMES)] for key, c in self.counts.items()]
-        total: Counter[str] = sum(self.counts.values(), Counter())
-        rows.append(["all", "", str(total.total()), *(str(total[o]) for o in OUTCOMES)])
-        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (heads, *rows)
-        ]
-        return "\n".join(lines)
 
 
 def run(arguments: Sequence[str], folder: Path, disturbance: Disturbance | None = None) -> Ended:
@@ -239,7 +214,6 @@ class Bench:
     """Commands that are disturbed in a folder, and what undisturbed ones make there."""
 
     folder: Path
-    table: Table = field(default_factory=Table)
     makes: dict[str, dict[str, object]] = field(default_factory=dict)
     takes: dict[str, float] = field(default_factory=dict)
     largest: dict[str, int] = field(default_factory=dict)
@@ -264,8 +238,8 @@ class Bench:
         """All files, hidden ones too; locks are not counted as left where they are part of the design."""
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
 
-    def attempt(self, verb: str, disturbance: Disturbance) -> str:
-        """Disturb one command; returns the outcome."""
+    def attempt(self, verb: str, disturbance: Disturbance) -> tuple[str, str]:
+        """Disturb one command; returns the outcome, and what the command said."""
         arguments, outputs = VERBS[verb]
         self.clear(verb)
         before = self.names()
@@ -285,8 +259,7 @@ class Bench:
                 outcome, text = "left", f"{text}\n{sorted(stray)}"
         for name in self.names() - before:
             (self.folder / name).unlink()
-        self.table.note(verb, disturbance, outcome, text)
-        return outcome
+        return outcome, text
 
     def judge(self, verb: str, disturbance: Disturbance, ended: Ended) -> str:
         """The outcome of one try, before it is repeated."""
@@ -303,7 +276,7 @@ class Bench:
             return "silent"
         return "detected"
 
-    def once(self, verb: str, disturbance: Disturbance) -> None:
+    def once(self, verb: str, disturbance: Disturbance) -> tuple[str, str]:
         """One try that is not repeated, since its disk stays full."""
         before = self.names()
         ended = run(VERBS[verb][0], self.folder)
@@ -311,7 +284,7 @@ class Bench:
         stray = {name for name in self.names() - before if name not in VERBS[verb][1]}
         if outcome in ("detected", "harmless") and stray:
             outcome, text = "left", f"{text}\n{sorted(stray)}"
-        self.table.note(verb, disturbance, outcome, text)
+        return outcome, text
 
     def is_as_undisturbed(self, verb: str) -> bool:
         """Whether all that the command should make is there, as an undisturbed one makes it."""
@@ -320,19 +293,20 @@ class Bench:
         except OSError:
             return False
 
-    def disturb(self, verb: str, kind: str, tries: int, moments: random.Random) -> None:
-        """Disturb a command in one way, so many times."""
-        for number in range(tries):
-            size = self.largest[verb] * number // tries
-            if kind == "full disk":
-                self.on_small_disk(verb, size)
-            elif kind == "file size":
-                self.attempt(verb, Disturbance(kind, bytes=size))
-            else:
-                after = moments.uniform(0.01, 1.05 * self.takes[verb])
-                self.attempt(verb, Disturbance(kind, signal=getattr(signal, kind), after=after))
+    def disturb(self, verb: str, kind: str, number: int, tries: int, moment: float) -> tuple[str, str] | None:
+        """Disturb a command in one way, for the so-manieth time of so many; ``moment`` is from 0 to 1.
 
-    def on_small_disk(self, verb: str, free: int) -> None:
+        Returns None where it cannot be done: a small disk can be mounted by few.
+        """
+        size = self.largest[verb] * number // tries
+        if kind == "full disk":
+            return self.on_small_disk(verb, size)
+        if kind == "file size":
+            return self.attempt(verb, Disturbance(kind, bytes=size))
+        after = 0.01 + moment * 1.05 * self.takes[verb]
+        return self.attempt(verb, Disturbance(kind, signal=getattr(signal, kind), after=after))
+
+    def on_small_disk(self, verb: str, free: int) -> tuple[str, str] | None:
         """One try in a copy of the folder on a disk of memory with so many bytes free, if it may be mounted."""
         mounted = Path(tempfile.mkdtemp())
         try:
@@ -340,11 +314,11 @@ class Bench:
             size = sum(-(-each // 4096) * 4096 for each in files) + 65536 + free
             mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(mounted)]
             if subprocess.run(mount, capture_output=True).returncode:
-                return
+                return None
             try:
                 shutil.copytree(self.folder, mounted, dirs_exist_ok=True)
-                disk = Bench(mounted, self.table, self.makes, self.takes, self.largest)
-                disk.once(verb, Disturbance("full disk", bytes=free))
+                disk = Bench(mounted, self.makes, self.takes, self.largest)
+                return disk.once(verb, Disturbance("full disk", bytes=free))
             finally:
                 subprocess.run(["umount", str(mounted)], check=True)
         finally:
@@ -370,8 +344,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--verbs", nargs="+", choices=list(VERBS), default=list(VERBS))
     parser.add_argument("--disturbances", nargs="+", choices=DISTURBANCES, default=DISTURBANCES)
+    parser.add_argument("--log", type=Path, help="go on where a run with this file was stopped")
     arguments = parser.parse_args()
-    moments = random.Random(arguments.seed)
+    tally = Tally(OUTCOMES, arguments.log)
     folder = Path(tempfile.mkdtemp())  # no TemporaryDirectory: forked processes would remove it at their end
     if arguments.verbs == ["stimulus"]:  # which reads nothing, and needs no torch
         import stimuli.moving_digits  # noqa: F401
@@ -383,12 +358,16 @@ def main() -> int:
     for verb in arguments.verbs:
         bench.learn(verb)
         for kind in arguments.disturbances:
-            bench.disturb(verb, kind, arguments.tries, moments)
-        print(f"{bench.table}\n", file=sys.stderr, flush=True)
+            for number in range(arguments.tries):
+                name = f"seed {arguments.seed}, {verb}, {kind}, try {number}"
+                if not tally.has(name):
+                    moment = random.Random(name).random()
+                    ended = bench.disturb(verb, kind, number, arguments.tries, moment)
+                    if ended:
+                        tally.note(name, f"{verb}, {kind}", *ended)
     shutil.rmtree(folder)
-    print("\n\n".join(bench.table.faults))
-    print(bench.table)
-    return len(bench.table.faults)
+    print(tally)
+    return tally.faults
 
 
 if __name__ == "__main__":

@@ -12,4 +12,7 @@ def test_a_few_kills():
     command = [sys.executable, "-m", "tests.faults.kills", "--tries", "1", "--verbs", "stimulus"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("stimulus")]
+    rows = [line for line in done.stdout.splitlines() if line.startswith("stimulus, ")]
+    assert {"stimulus, SIGTERM", "stimulus, SIGKILL", "stimulus, file size"} <= {
+        " ".join(row.split()[: 2 + ("size" in row)]) for row in rows
+    }
