@@ -4,7 +4,6 @@ The names below are loaded when first used, so that importing flowsim does nothi
 """
 
 from importlib import import_module
-from typing import Any
 
 __version__ = "0.1.0"
 
@@ -27,7 +26,7 @@ HOMES = {
 __all__ = [*HOMES]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):  # type: ignore[no-untyped-def]  # of any type
     if name not in HOMES:
         raise AttributeError(f"module 'flowsim' has no attribute {name!r}")
     return getattr(import_module(f"flowsim.{HOMES[name]}"), name)

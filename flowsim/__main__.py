@@ -19,6 +19,8 @@ def main(argv: list[str] | None = None) -> int:
 
     if argv is None:
         stopping.listen()
+    else:
+        stopping.forget()
     try:
         from flowsim.commands.parser import main as run
 

@@ -53,6 +53,13 @@ def listen() -> None:
             signal.signal(number, _stop)
 
 
+def forget() -> None:
+    """A command begins in a process that ran others: a signal that stopped one of them is not for it."""
+    global _request
+    _request.answered = True
+    _request = _Request()
+
+
 def requested() -> int | None:
     """The number of the signal that asked this command to stop, if one did."""
     return _request.signal

@@ -9,7 +9,9 @@ import time
 import pytest
 
 START = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, as in the background of a shell
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from flowsim import stopping
 from flowsim.commands import parser
 def verb(arguments):

@@ -48,7 +48,7 @@ def test_the_default_experiment_is_as_promised():
         (
             "networks",
             {"a-seed0": {"model": "fernn"}},
-            "a name must be letters, digits, '_' and '.'; got 'a-seed0'",
+            "a name must be at most 60 letters, digits, '_' and '.'; got 'a-seed0'",
         ),
         (
             "stimulus.family",
@@ -224,6 +224,6 @@ def test_sites_that_a_network_has_not(written):
 
 @pytest.mark.parametrize("name", ["two digits", "a[1]", "ä", "a;b"])
 def test_names_that_commands_cannot_carry_are_refused(name):
-    with pytest.raises(InputError, match="expected a name of letters, digits.*Rename the file"):
+    with pytest.raises(InputError, match="expected a name of at most 60 letters, digits.*Rename the file"):
         check_name_of_experiment(f"experiments/{name}.yaml")
     check_name_of_experiment("experiments/two_digits-1.b.yaml")

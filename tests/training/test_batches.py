@@ -125,7 +125,7 @@ def test_a_stream_by_the_specification_of_a_file(stimulus_file, small):
     with pytest.raises(InputError, match="made.h5: to stream, expected a file of split train"):
         training_source(file, settings, 5, torch.device("cpu"))
     with pytest.raises(InputError, match="made.h5: to stream, expected a file by .*, with its specification"):
-        training_source(stimulus_file(), settings, 5, torch.device("cpu"))
+        training_source(stimulus_file(specification=""), settings, 5, torch.device("cpu"))
     file = stimulus_file(specification=spec)
     with pytest.raises(InputError, match="made.h5: expected at least 9 frames"):
         training_source(file, settings.model_copy(update={"context": 5}), 5, torch.device("cpu"))

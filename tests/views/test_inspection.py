@@ -136,10 +136,17 @@ def test_figures(folder, capsys):
 
 
 def test_files_written_from_python(tmp_path, capsys):
-    """They have no specification, and say so; a network of somebody else's has no law."""
+    """A stimulus says what it was made from, unless somebody took that away; a network of somebody else's has no
+    law.
+    """
     made = moving_digits.generate("test", np.random.default_rng(0), height=9, width=8, trials=2, frames=4)
     made.to_netcdf(tmp_path / "made.h5", engine="h5netcdf")
     text = inspected(tmp_path / "made.h5", capsys=capsys)
+    assert ": stimulus (moving_digits), " in text.splitlines()[0]
+    assert "height 9" in text
+    del made.attrs["specification"]
+    made.to_netcdf(tmp_path / "bare.h5", engine="h5netcdf")
+    text = inspected(tmp_path / "bare.h5", capsys=capsys)
     assert ": stimulus, " in text.splitlines()[0]
     assert "not said in this file" in text
     gru = torch.nn.GRU(72, 5, batch_first=True)

@@ -90,7 +90,7 @@ def test_few_trials_whatever_is_asked_for(split, rows, monkeypatch):
         return real(*positional, **arguments | {"trials": 3})
 
     monkeypatch.setattr(moving_digits, "generate", spied)
-    asked = {"trials": 10**9, "frames": 200, "sweep_speed": 5, "probe_speed": 2}
+    asked = {"trials": 10**7, "frames": 200, "sweep_speed": 5, "probe_speed": 2}
     few = preview.sample("moving_digits", split, asked)
     assert made == [3 if split == "train" else 1]
     assert few.frames.shape == (rows, preview.FRAMES, 16, 16)
