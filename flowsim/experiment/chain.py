@@ -35,7 +35,7 @@ def require_chain(experiment: Experiment, results: Path, missing: Collection[Pat
     results : Path
         The experiment's folder.
     missing : collection of Path
-        Results that were not made now, whatever is there.
+        Results that were not made now, whatever is there; what only they were made from is not asked for.
     """
     sum_of = cache(checksum)
     stimuli = {split: results / "stimuli" / f"{split}.h5" for split in splits(experiment)}
@@ -44,19 +44,21 @@ def require_chain(experiment: Experiment, results: Path, missing: Collection[Pat
             _require(path, _attributes(path, "stimulus"), _stimulus(experiment, split), [], sum_of)
     analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
     for run, (network, seed) in runs(experiment).items():
+        found = {name: results / "analyses" / name / f"{run}.h5" for name in analyses}
+        used = {module.READS for name, module in analyses.items() if found[name] not in missing}
         model = results / "models" / f"{run}.pt"
-        if model.is_file():
+        if model.is_file() and (used or not analyses):
             content = weights.load(model, "weights")
             made_as = {"specification": _training(experiment, network), "seed": str(seed)}
             _require(model, content, made_as, [stimuli["train"], stimuli["valid"]], sum_of)
         recordings = {split: results / "recordings" / run / f"{split}.h5" for split in experiment.record}
-        for split in {module.READS for module in analyses.values()} & set(recordings):
+        for split in used & set(recordings):
             path = recordings[split]
             if path.is_file():
                 made_as = {"specification": experiment.record[split].model_dump()}
                 _require(path, _attributes(path, "recording"), made_as, [model, stimuli[split]], sum_of)
         for name, module in analyses.items():
-            path = results / "analyses" / name / f"{run}.h5"
+            path = found[name]
             if path in missing or not path.is_file():
                 continue
             given = specification.arguments(

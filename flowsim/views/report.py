@@ -272,8 +272,10 @@ def page(
         _section(name, names, answers, found, results, broken.get(name, "")) for name, names in every.items()
     ]
     provenance = collected_provenance(experiment, results, missing)
-    states_first = _states_first(experiment)[0]
-    networks = network_rows(experiment, recordings_of(experiment, results, states_first, missing))
+    recordings: dict[str, list[Path]] = {name: [] for name in experiment.networks}
+    for split in _states_first(experiment)[:1]:  # none where nothing is analysed
+        recordings = recordings_of(experiment, results, split, missing)
+    networks = network_rows(experiment, recordings)
     rows = [row for section in sections for row in section.rows if row.judged]
     html = _template().render(
         title=experiment.title,

@@ -6,6 +6,7 @@ Each row copies files over others and runs one command, which must end with one 
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -228,3 +229,31 @@ def test_files_in_their_places_and_those_that_say_nothing_are_taken(made, tmp_pa
         own.to_netcdf(path, engine="h5netcdf")
     for command in (train(T), record("grnn-seed0", "test", "own.h5"), analyse(F, T)):
         assert run(command) == 0, command
+
+
+def test_a_run_that_was_not_made_anew_is_missing_and_nothing_of_it_is_asked_for(
+    made, tmp_path, monkeypatch, capsys
+):
+    """Its training was to be repeated and failed: what was recorded of the old weights is still there."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    Path("models/grnn-seed1.pt").unlink()
+    shutil.copy("recordings/grnn-seed0/test.h5", "recordings/grnn-seed1/test.h5")
+    Path("logs/train").mkdir(parents=True)
+    Path("logs/train/grnn-seed1.log").write_text("flowsim train: error: the training diverged: loss nan\n")
+    assert run([*REPORT, "--incomplete"]) == 0, capsys.readouterr().err
+    html = Path(REPORT[REPORT.index("--into") + 1]).read_text(encoding="utf-8")
+    assert "grnn-seed1: its training failed: the training diverged: loss nan" in html
+    assert "grnn-seed1" not in Path("figures/prediction_error.csv").read_text()
+    assert "grnn-seed0" in Path("figures/prediction_error.csv").read_text()
+    shutil.rmtree("models")
+    assert run([*REPORT, "--incomplete"]) == 2
+    assert "expected the results of one run at least" in capsys.readouterr().err
+
+
+def test_an_experiment_without_analyses_has_a_report(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    text = Path("tiny.yaml").read_text()
+    Path("tiny.yaml").write_text(text[: text.index("analyse:")] + "analyse: {}\n")
+    assert run(REPORT) == 0
