@@ -23,6 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Print the description of each file; those that cannot be read do not keep others from being read."""
     from flowsim.errors import InputError
+    from flowsim.output import one_line
     from flowsim.views.inspection import describe
 
     wrong: list[InputError] = []
@@ -32,7 +33,7 @@ def run(arguments: Namespace) -> None:
         except InputError as error:
             wrong.append(error)
             if len(arguments.files) > 1:
-                print(error)
+                print(one_line(str(error)))
     if len(arguments.files) == 1 and wrong:
         raise wrong[0]
     if wrong:

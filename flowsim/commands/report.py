@@ -50,7 +50,7 @@ def _drawn_without_missing(arguments: Namespace) -> dict[str, dict[Path, str]]:
     experiment, results = read(arguments.experiment), arguments.results
     missing = not_made(experiment, results)
     every = list(runs(experiment))
-    if all(len(of_analysis) == len(every) for of_analysis in missing.values()):
+    if missing and all(len(of_analysis) == len(every) for of_analysis in missing.values()):
         reasons = [f"{path.stem}: {why}" for paths in missing.values() for path, why in paths.items()]
         raise InputError(f"{results}: expected the results of one run at least; {reasons[0]}")
     for name, paths in missing.items():

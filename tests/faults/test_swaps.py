@@ -257,3 +257,4 @@ def test_an_experiment_without_analyses_has_a_report(made, tmp_path, monkeypatch
     text = Path("tiny.yaml").read_text()
     Path("tiny.yaml").write_text(text[: text.index("analyse:")] + "analyse: {}\n")
     assert run(REPORT) == 0
+    assert run([*REPORT, "--incomplete"]) == 0

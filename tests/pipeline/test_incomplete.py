@@ -1,12 +1,15 @@
 """A run that failed costs the experiment that run, and not its report."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
+from snakemake.scheduling import job_scheduler
 
 from flowsim.experiment.schema import Experiment
 from flowsim.pipeline.incomplete import not_made, steps
-from tests.known.small_project import EXPERIMENT, jobs, project, snakemake
+from tests.known.small_project import EXPERIMENT, ROOT, jobs, project, snakemake
 
 RUNS = ("a-seed0", "b-seed0")
 
@@ -70,6 +73,13 @@ def test_what_is_older_than_its_source_is_not_made(experiment, results):
     os.utime(results / "models" / "a-seed0.pt", (2000, 2000))
     why = {"a-seed0": "its recording of test was not begun"}
     assert lost(experiment, results)["prediction_error"] == why
+
+
+def test_snakemake_says_that_it_was_told_to_end_in_the_words_that_are_looked_for():
+    """Else a report would be made for somebody who stops a run."""
+    words = re.search(r'^STOPPED = \((".*")\)$', (ROOT / "Snakefile").read_text(), re.MULTILINE)[1]
+    said = Path(job_scheduler.__file__).read_text()
+    assert [text in said for text in re.findall(r'"(.*?)"', words)] == [True, True]
 
 
 @pytest.mark.slow

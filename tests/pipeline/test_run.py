@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from flowsim import InputError
 from flowsim.__main__ import main
+from flowsim.files.atomic import exclusive
 from flowsim.pipeline import run as pipeline
 from flowsim.pipeline.follow import Lines, Run
 from tests.known.small_project import ALL, EXPERIMENT
@@ -54,6 +57,24 @@ def test_a_failed_job_is_told_with_the_end_of_its_log(tmp_path, monkeypatch, cap
         "[1/1] train fernn-seed0: failed. Its log, a.log, ends with",
         "    flowsim train: error: too long",
     ]
+
+
+def test_a_second_run_of_an_experiment_waits_for_the_first(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "jobs", lambda file: {})
+    monkeypatch.setattr(pipeline, "costs", lambda plan, folder: {})
+    began = []
+    monkeypatch.setattr(pipeline, "follow", lambda *_: began.append(time.monotonic()) or 0)
+    Path("tiny.yaml").write_text(EXPERIMENT)
+    second = threading.Thread(target=pipeline.run, args=(Path("tiny.yaml"),))
+    with exclusive(Path("results/tiny")):
+        second.start()
+        time.sleep(0.5)
+        assert not began
+        ended = time.monotonic()
+    second.join(20)
+    assert began[0] >= ended
+    assert "another process is making results/tiny; waiting for it to end" in capfd.readouterr().err
 
 
 def test_snakemake_itself_fails(tmp_path, monkeypatch, capsys):

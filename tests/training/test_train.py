@@ -19,6 +19,14 @@ def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
+def assert_equal_trainings(one, other):
+    """Two trainings (network, curve, best weights) are the same to the bit."""
+    assert same(one[0].state_dict(), other[0].state_dict())
+    assert same(one[2], other[2])
+    assert one[1].valid_loss == other[1].valid_loss
+    assert one[1].train_loss == other[1].train_loss
+
+
 def test_loss_falls_and_the_best_weights_are_kept(data, network, fit, small, mean_error):
     net, settings = network(), small.model_copy(update={"sequences": 400})
     before = mean_error(net, settings, data[1])
@@ -46,11 +54,8 @@ def test_resumed_training_equals_an_undisturbed_one(data, tmp_path, stop_after, 
     with pytest.raises(KeyboardInterrupt):
         fit(network(), small, data, seed=3, checkpoint=file, identity="a", report=killed)
     again = network()
-    resumed, best_again = fit(again, small, data, seed=3, checkpoint=file, identity="a")
-    assert same(again.state_dict(), undisturbed.state_dict())
-    assert same(best_again, best)
-    assert resumed.valid_loss == curve.valid_loss
-    assert resumed.train_loss == curve.train_loss
+    resumed = fit(again, small, data, seed=3, checkpoint=file, identity="a")
+    assert_equal_trainings((again, *resumed), (undisturbed, curve, best))
 
 
 @pytest.fixture
@@ -103,11 +108,8 @@ def test_a_signal_leaves_a_checkpoint_of_the_moment(
             fit(network(), small, data, seed=3, checkpoint=file, identity="a", **named)
     assert weights.load(file, "checkpoint")["step"] >= 4
     again = network()
-    resumed, best_again = fit(again, small, data, seed=3, checkpoint=file, identity="a")
-    assert same(again.state_dict(), undisturbed.state_dict())
-    assert same(best_again, best)
-    assert resumed.valid_loss == curve.valid_loss
-    assert resumed.train_loss == curve.train_loss
+    resumed = fit(again, small, data, seed=3, checkpoint=file, identity="a")
+    assert_equal_trainings((again, *resumed), (undisturbed, curve, best))
 
 
 def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path, network, fit, small):
