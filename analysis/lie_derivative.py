@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import xarray as xr
 
 from flowsim.figures import panels, plot
@@ -42,6 +41,7 @@ from flowsim.measures.law_error import Comparison, Moments, eps_of, predicted
 from flowsim.specification import checked
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -252,6 +252,8 @@ def _load(
     A unit without space is a channel of one pixel. Only the state must be finite: a prediction is NaN
     where there was none.
     """
+    import torch
+
     chosen = recording[site][flow, trial].load()
     values = torch.from_numpy(
         recorded.in_float64(chosen) if site == "state" else np.asarray(chosen.values, np.float64)

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import torch
 import xarray as xr
 from pydantic import Field
 
@@ -43,6 +42,7 @@ from flowsim.measures import orbit, recorded, statistics, tuning
 from flowsim.specification import Count, Seed, checked
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import SubplotSpec
@@ -216,6 +216,8 @@ def _in_frames(points: torch.Tensor, probed: Probed, time: int) -> Iterator[tupl
 
 def _stabilised(points: torch.Tensor, flows: list[Flow], time: float) -> torch.Tensor:
     """Each point (flow, velocity, channel, ..., y, x) carried back along its flow."""
+    import torch
+
     with_orientation = points.ndim == len(("flow", "velocity", "channel", "orientation", "y", "x"))
     moved = []
     for point, flow in zip(points, flows, strict=True):

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import xarray as xr
 
 from flowsim.errors import InputError
@@ -30,6 +29,7 @@ from flowsim.measures.law_error import Moments, carried, eps_of, relative
 from flowsim.specification import checked
 
 if TYPE_CHECKING:
+    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -187,6 +187,8 @@ def _stabilised(
     channels: list[int | None],
 ) -> Iterator[Maps]:
     """Maps of each of these trials under each flow that has a channel, carried back along it."""
+    import torch
+
     for trial in trials:
         rest = _load(state[0, trial, :, channels[0]])
         for j, flow in enumerate(flows):
@@ -200,6 +202,8 @@ def _load(state: xr.DataArray) -> torch.Tensor:
     """One trial and velocity channel in float64 (1, time, channel, orientation, y, x), of one orientation if
     it has none.
     """
+    import torch
+
     values = torch.from_numpy(recorded.in_float64(state))[None]
     return values if "orientation" in state.dims else values.unsqueeze(3)
 

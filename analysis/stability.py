@@ -36,7 +36,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import xarray as xr
 
 from flowsim.figures import panels, plot
@@ -230,6 +229,8 @@ def _images(variable: xr.DataArray, trials: np.ndarray, times: np.ndarray) -> np
 
 def _transported(reference: np.ndarray, rollout: Rollout) -> np.ndarray:
     """The prediction under the reference, moved by each of the other flows (flow, trial, time, 1, y, x)."""
+    import torch
+
     times = rollout.recording.time.values[rollout.after].tolist()
     frames = torch.from_numpy(reference)
     return np.stack([flow.transport(frames, times).numpy() for flow in rollout.flows[1:]])

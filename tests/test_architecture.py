@@ -1,6 +1,8 @@
 """Who may import whom: `MAY_IMPORT` is the whole table. docs/architecture.md tells it in words."""
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -158,6 +160,22 @@ def test_flows_need_only_torch():
             )
         }
         assert sources <= {"flowsim", "torch", *STANDARD}, path
+
+
+def test_figures_need_no_torch():
+    """Groups, analyses and drawing do without it until frames are moved: to import it takes seconds, for every
+    figure of a report.
+    """
+    analyses = ", ".join(f"analysis.{path.stem}" for path in sorted((ROOT / "analysis").glob("*.py")))
+    code = f"""
+import sys, flowsim.views.drawing, {analyses}
+from flowsim.flows.find_groups import flow_groups
+assert "translation" in flow_groups()
+assert "torch" not in sys.modules
+import flowsim.layers.cells
+assert "torch" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_a_wing_says_what_is_in_it_and_nothing_else():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, final
 
 from flowsim.errors import InputError
 from flowsim.flows.group import FlowGroup, Velocity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @final
@@ -20,6 +20,7 @@ class Flow:
 
     Examples
     --------
+    >>> import torch
     >>> from flowsim import Translation
     >>> frame = torch.tensor([[1.0, 0.0, 0.0]])
     >>> Flow(Translation(), (0, 1)).act(frame, 2)
@@ -59,6 +60,8 @@ def transport(
     act: Callable[[Tensor, float], Tensor], frames: Tensor, times: Sequence[float] | None = None
 ) -> Tensor:
     """Each frame (trial, time, ..., y, x) moved by ``act(frame, t)``; see `Flow.transport`."""
+    import torch
+
     times = range(frames.shape[1]) if times is None else times
     if len(times) != frames.shape[1]:
         raise InputError(f"transport needs a time for each of {frames.shape[1]} frames; got {len(times)}")

@@ -17,12 +17,13 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from flowsim.errors import InputError
 from flowsim.flows.resampling import shift
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Velocity = tuple[float, ...]
 

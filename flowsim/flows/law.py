@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, final
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import Flow, transport
 from flowsim.flows.velocity_grid import VelocityGrid
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ORIENTED = 7
 """Dimensions of a state with orientations, (trial, time, velocity, channel, orientation, y, x)."""
@@ -75,6 +75,8 @@ class Law:
         -------
         Tensor of the same shape, NaN in channels that have no partner (only where the law shifts).
         """
+        import torch
+
         if self.transport:
             act = flow.act_oriented if state.ndim == ORIENTED else flow.act
             state = transport(act, state, times)

@@ -20,13 +20,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, final
 
 from flowsim.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FINER = 4
 """Pixels are read at this many times as many rings and angles, to be averaged over receptive fields."""
@@ -78,6 +77,8 @@ class LogPolar:
         """Frames (..., y, x) on the log-polar grid, (..., rho, theta); theta turns counter-clockwise from the
         right.
         """
+        import torch
+
         if frames.shape[-2:] != self.frame_shape:
             expected = "x".join(map(str, self.frame_shape))
             raise InputError(f"expected frames of {expected} px; got {tuple(frames.shape[-2:])}")
@@ -97,6 +98,8 @@ class LogPolar:
         """Back from (..., rho, theta) to (..., y, x): fading to 0 over the last px within the rim; the
         innermost ring's value within it.
         """
+        import torch
+
         if polar.shape[-2:] != (self.rings, self.angles):
             raise InputError(
                 f"expected {self.rings} rings and {self.angles} angles; got {tuple(polar.shape[-2:])}"
@@ -114,6 +117,8 @@ class LogPolar:
 
     def expand(self, polar: Tensor, rings: int) -> Tensor:
         """Expansion by growth^rings: a shift along rho, nothing coming in at the centre."""
+        import torch
+
         moved = torch.roll(polar, rings, -2)
         index = torch.arange(self.rings, device=polar.device)
         entered = index < rings if rings > 0 else index >= self.rings + rings
@@ -122,6 +127,9 @@ class LogPolar:
 
 def _sample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Bicubic samples of (..., y, x) at fractional rows and columns, in float32 at least."""
+    import torch
+    import torch.nn.functional as F
+
     height, width = images.shape[-2:]
     flat = images.reshape(1, -1, height, width).to(torch.promote_types(images.dtype, torch.float32))
     grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1).to(flat)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
-
-from torch import Tensor
+from typing import TYPE_CHECKING, final
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import transport
 from flowsim.flows.group import FlowGroup, Velocity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @final

@@ -7,12 +7,12 @@ give these their meaning as flows.
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def shift(x: Tensor, dy: float | Tensor, dx: float | Tensor) -> Tensor:
@@ -26,6 +26,8 @@ def shift(x: Tensor, dy: float | Tensor, dx: float | Tensor) -> Tensor:
     x : Tensor (..., y, x)
     dy, dx : float, or Tensor (...) that broadcasts with the leading dimensions of ``x``
     """
+    import torch
+
     height, width = x.shape[-2:]
     down = torch.as_tensor(dy, dtype=x.dtype, device=x.device)[..., None, None]
     right = torch.as_tensor(dx, dtype=x.dtype, device=x.device)[..., None, None]
@@ -37,6 +39,8 @@ def shift(x: Tensor, dy: float | Tensor, dx: float | Tensor) -> Tensor:
 
 def _phase(frequency: Tensor, displacement: Tensor) -> Tensor:
     """The factor of each Fourier mode that shifts by ``displacement``."""
+    import torch
+
     nyquist = frequency.abs() == 0.5
     angle = -2 * torch.pi * torch.where(nyquist, 0.0, frequency * displacement)
     return torch.polar(torch.where(nyquist, torch.cos(torch.pi * displacement), 1.0).expand_as(angle), angle)
@@ -49,25 +53,34 @@ def about_centre(x: Tensor, angle: float, scale: float) -> Tensor:
     All images move alike, and so by one sparse matrix, made once for each amount and frame: for many maps
     several times as fast as `turn`, whose gradient is ten times as slow.
     """
+    import torch
+
     exact = torch.promote_types(x.dtype, torch.float32)
     matrices = _about_centre_matrices((x.shape[-2], x.shape[-1]), angle % 360, scale, exact, x.device)
     with torch.autocast(x.device.type, enabled=False):
-        moved: Tensor = _Sampled.apply(x.to(exact).reshape(-1, x.shape[-2] * x.shape[-1]), *matrices)
+        moved: Tensor = _sampled().apply(x.to(exact).reshape(-1, x.shape[-2] * x.shape[-1]), *matrices)
     return moved.to(x.dtype).reshape(x.shape)
 
 
-class _Sampled(torch.autograd.Function):
-    """Images (image, pixel) times a sparse matrix (pixel, source), whose transpose the gradient takes."""
+@cache
+def _sampled() -> type[torch.autograd.Function]:
+    """What multiplies images (image, pixel) by a sparse matrix (pixel, source), whose transpose the gradient
+    takes.
+    """
+    import torch
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
-        ctx.matrices = matrix, transposed
-        return (matrix @ x.T.contiguous()).T.contiguous()
+    class Sampled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
+            ctx.matrices = matrix, transposed
+            return (matrix @ x.T.contiguous()).T.contiguous()
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        matrix, transposed = ctx.matrices
-        return _Sampled.apply(gradient, transposed, matrix), None, None
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+            matrix, transposed = ctx.matrices
+            return Sampled.apply(gradient, transposed, matrix), None, None
+
+    return Sampled
 
 
 @lru_cache(256)
@@ -75,6 +88,8 @@ def _about_centre_matrices(
     shape: tuple[int, int], angle: float, scale: float, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """The weights with which pixels are sampled (pixel, source), and transposed, both sparse by rows."""
+    import torch
+
     amounts = torch.tensor([[angle], [scale]], dtype=torch.float64)
     source, weight = bicubic(sources(shape, amounts[0], amounts[1])[0], shape)
     pixel = torch.arange(len(source))[:, None].expand_as(source)
@@ -96,6 +111,8 @@ def bicubic(grid: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     Both are (place, pixel), pixels counted row by row; a pixel outside the frame has weight 0. Cubic
     convolution (Keys, 1981) with the slope -0.75 of `torch.nn.functional.grid_sample`.
     """
+    import torch
+
     indices, weights = [], []
     for side, place in zip(shape, (grid[..., 1].flatten(), grid[..., 0].flatten()), strict=True):
         at = ((place + 1) * side - 1) / 2
@@ -112,6 +129,9 @@ def bicubic(grid: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 def turn(x: Tensor, grid: Tensor, interpolation: str = "bicubic") -> Tensor:
     """``x`` (item, channel, y, x) sampled at a ``grid`` of `sources`, 0 outside, in float32 at least."""
+    import torch
+    import torch.nn.functional as F
+
     exact = torch.promote_types(x.dtype, torch.float32)
     moved = F.grid_sample(
         x.to(exact), grid.expand(len(x), -1, -1, -1), mode=interpolation, align_corners=False
@@ -141,6 +161,8 @@ def sources(
     Tensor (item, y, x, 2)
         As `torch.nn.functional.grid_sample` takes it.
     """
+    import torch
+
     height, width = shape
     angle = torch.deg2rad(angle)
     cos = torch.cos(angle)[:, None, None] / scale[:, None, None]

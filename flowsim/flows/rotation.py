@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, final
 
 from flowsim.flows.group import FlowGroup, Velocity
 from flowsim.flows.resampling import about_centre
 from flowsim.flows.translation import Translation
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @final
@@ -29,6 +29,8 @@ class Rotation(FlowGroup):
     units = ("deg/frame",)
 
     def act(self, x: Tensor, element: Velocity) -> Tensor:
+        import torch
+
         (angle,) = element
         quarters, rest = divmod(angle, 90)
         if rest == 0 and (x.shape[-2] == x.shape[-1] or quarters % 2 == 0):

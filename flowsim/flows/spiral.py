@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
-
-from torch import Tensor
+from typing import TYPE_CHECKING, final
 
 from flowsim.flows.group import FlowGroup, Velocity
 from flowsim.flows.resampling import about_centre
 from flowsim.flows.rotation import Rotation, turn_orientations
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @final

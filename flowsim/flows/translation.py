@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, final
 
 from flowsim.flows.group import FlowGroup, Velocity
 from flowsim.flows.resampling import shift
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @final
@@ -29,6 +29,8 @@ class Translation(FlowGroup):
     units = ("px/frame", "px/frame")
 
     def act(self, x: Tensor, element: Velocity) -> Tensor:
+        import torch
+
         dy, dx = element
         if float(dy).is_integer() and float(dx).is_integer():
             return torch.roll(x, (int(dy), int(dx)), (-2, -1))

@@ -16,16 +16,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, final
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, final
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import Flow
 from flowsim.flows.group import FlowGroup, Velocity
 from flowsim.flows.rotation import Rotation
 from flowsim.flows.translation import Translation
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @final
@@ -116,6 +116,8 @@ class VelocityGrid:
         dim : int
             Position of the velocity dimension.
         """
+        import torch
+
         if state.shape[dim] != len(self):
             raise InputError(
                 f"expected {len(self)} velocity channels along dimension {dim}; got {state.shape[dim]}"

@@ -8,16 +8,19 @@ yet, is left out. A state without space is one pixel, and stays where it is.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 
 from flowsim.errors import InputError
 from flowsim.files import coordinates
 from flowsim.flows.flow import Flow, transport
 from flowsim.flows.group import Velocity
 from flowsim.measures.recorded import in_float64
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HERE = (0, 0)
 LAGS = [HERE, *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != HERE)]
@@ -65,6 +68,8 @@ class States:
     """
 
     def __init__(self, recording: xr.Dataset, features: int, pixels: int, seed: int) -> None:
+        import torch
+
         rng = np.random.default_rng(seed)
         state = coordinates.variable(
             recording, "state", coordinates.STATE, coordinates.ORIENTED, coordinates.UNITS
@@ -109,6 +114,8 @@ class States:
         InputError
             If it contains NaN or infinity.
         """
+        import torch
+
         values = torch.from_numpy(in_float64(self.state.isel(flow=flow, trial=trial)))
         return values if self.spatial else values[:, None, :, None, None]
 
@@ -140,6 +147,8 @@ class States:
             Lags in the order of `LAGS`, so that each pixel's own components come first; without space there
             are no others.
         """
+        import torch
+
         components = torch.einsum("tfyx,fc->tcyx", activity.flatten(1, -3), torch.from_numpy(basis))
         lags = LAGS if self.spatial else [HERE]
         return np.concatenate([self.rows(torch.roll(components, lag, (-2, -1))) for lag in lags], 1)

@@ -16,15 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from flowsim.flows.flow import Flow
 from flowsim.flows.law import ORIENTED, Law
 from flowsim.flows.velocity_grid import VelocityGrid
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LAST_DIGITS = 4
 """Standard deviations below so many units in the last place of the mean are rounding, not variation."""
@@ -94,6 +95,8 @@ def missed(
     array (law, flow, time, velocity, channel)
         0 where a law says nothing.
     """
+    import torch
+
     flows, trials, frames, velocities, channels = states.shape[:5]
     sums = np.zeros((len(comparison.laws), flows, frames, velocities, channels))
     for trial, frame in np.ndindex(trials, frames):

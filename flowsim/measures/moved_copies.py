@@ -29,7 +29,6 @@ Adelson (1994), Representing moving images with layers, for the idea of layers.
 from __future__ import annotations
 
 import numpy as np
-import torch
 import xarray as xr
 
 from flowsim.errors import InputError
@@ -85,6 +84,8 @@ def moved(
     """Frames (trial, y, x), each moved for so long at the velocity (trial, component) of its trial; by
     translation if no group is given.
     """
+    import torch
+
     result = np.empty(frames.shape, np.float64)
     for v in np.unique(velocity, axis=0):
         chosen = (velocity == v).all(1)

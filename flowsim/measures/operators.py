@@ -32,14 +32,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from flowsim.errors import CannotJudge
 from flowsim.flows.group import Velocity
 from flowsim.measures.comoving import LAGS, States
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OPERATORS = ("permutation", "orthogonal", "linear", "convolution")
 PENALTIES = 10.0 ** np.arange(-8, 2)
@@ -319,6 +321,8 @@ def reference_rows(
     rows : array (row, feature)
     rows_with_neighbours : array (row, lag * component)
     """
+    import torch
+
     activity = states.activity(trial, 0)
     feature_shape = activity.shape[1:-2]
     centred = activity - torch.from_numpy(mean).view(feature_shape)[..., None, None]
@@ -365,6 +369,8 @@ def _best_rolls(states: States, trials: Sequence[int], mean: np.ndarray, basis: 
     Judged on the `ROLL_COMPONENTS` leading components of groups of trials that are left out in turn (with one
     trial, of the trial itself), each roll at its best penalty.
     """
+    import torch
+
     flows = len(states.flows) - 1
     if len(states.rolls) == 1:
         return states.rolls * flows
@@ -399,6 +405,8 @@ def _components_or_features(states: States, trial: int, mean: np.ndarray, basis:
     """Activity under each flow but the reference, about its ``mean`` (flow, feature): its components (time,
     component, y, x), or its features where orientations turn as they move.
     """
+    import torch
+
     activities = []
     for flow in range(1, len(states.flows)):
         activity = states.activity(trial, flow)

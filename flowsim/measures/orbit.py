@@ -14,12 +14,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from flowsim.measures import recorded
 
 if TYPE_CHECKING:
+    import torch
+
     from flowsim.flows.flow import Flow
     from flowsim.flows.group import Velocity
     from flowsim.flows.law import Law
@@ -55,6 +56,8 @@ def orbits(state: xr.DataArray) -> Iterator[tuple[int, int, torch.Tensor]]:
     InputError
         If states contain NaN or infinity.
     """
+    import torch
+
     orbit_bytes = 8 * state.size // (state.sizes["trial"] * state.sizes["time"])
     frames_at_once = max(1, BLOCK_BYTES // orbit_bytes)
     for trial in range(state.sizes["trial"]):
@@ -311,6 +314,8 @@ def tangent_angles(
     coverage : float
         Share of the velocity channels that the law predicts under all the flows used; others are left out.
     """
+    import torch
+
     weights = differences(np.array([flow.velocity for flow in flows], float))
     generators = len(weights)
     if not generators:
