@@ -165,7 +165,7 @@ rule train:
         "results/{experiment}/logs/train/{run}.log",
     benchmark:
         "results/{experiment}/benchmarks/train/{run}.tsv"
-    priority: 1
+    priority: 3  # the longest jobs first; then what is nearest to something to look at
     threads: lambda w: max(1, workflow.cores // len(plan(w.experiment)["runs"]))
     resources:
         gpu=lambda w: plan(w.experiment)["gpu"],
@@ -207,6 +207,7 @@ rule analyse:
         "results/{experiment}/logs/analyse/{analysis}-{run}.log",
     benchmark:
         "results/{experiment}/benchmarks/analyse/{analysis}-{run}.tsv"
+    priority: 1
     params:
         spec=field("analyses", "analysis", "spec"),
         code=field("analyses", "analysis", "code"),
@@ -225,6 +226,7 @@ rule figure:
         "results/{experiment}/logs/figure/{analysis}.log",
     benchmark:
         "results/{experiment}/benchmarks/figure/{analysis}.tsv"
+    priority: 2
     params:
         code=field("analyses", "analysis", "figure_code"),
     shell:
