@@ -13,6 +13,8 @@
 # job gets its own slice of the specification and the hash of its code as params, so that a change reruns what
 # depends on it and a comment reruns nothing.
 
+import atexit
+import contextlib
 import functools
 import json
 import shlex
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import yaml
 
+from flowsim.files.atomic import exclusive
 from flowsim.splits import SPLIT_OF
 
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
@@ -60,6 +63,27 @@ def planned(experiment):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     return None if done.returncode else done.stdout, done.stderr.strip()
+
+
+held = contextlib.ExitStack()
+atexit.register(held.close)
+
+
+@functools.cache
+def wait_for_other_runs(experiment):
+    """Let one run at a time make files of an experiment; the next finds what it has made, and goes on from there.
+
+    A run that only says what it would do waits for nobody, and `flowsim run` has waited already.
+    """
+    executes = workflow.executor_plugin is not None and not workflow.dryrun
+    if workflow.is_main_process and executes and "plan" not in config:
+        held.enter_context(exclusive(Path("results") / experiment))
+
+
+def once_others_end(w):
+    """Nothing, as the input of the jobs that all others come from: it is asked for before files are looked at."""
+    wait_for_other_runs(w.experiment)
+    return []
 
 
 @functools.cache
@@ -139,6 +163,8 @@ rule all:
 
 
 rule stimulus:
+    input:
+        once_others_end,
     output:
         "results/{experiment}/stimuli/{split}.h5",
     log:

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from subprocess import PIPE, STDOUT
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
+from flowsim.files.atomic import exclusive
 from tests.known.small_project import ALL, command, jobs, project, snakemake
 
 RELATIVE = "relative(sums.by_time, by_time)"
@@ -90,6 +92,21 @@ def test_one_command_makes_everything(finished):
             "results/tiny/models/fernn-seed0.pt",
             "results/tiny/stimuli/probe.h5",
         }
+
+
+@pytest.mark.slow
+def test_of_two_runs_at_once_one_waits_and_takes_what_the_other_made(tmp_path):
+    folder, target = project(tmp_path), "results/tiny/stimuli/valid.h5"
+    run = [sys.executable, "-m", "snakemake", "--cores", "1", target]
+    runs = [subprocess.Popen(run, cwd=folder, stdout=PIPE, stderr=STDOUT, text=True) for _ in range(2)]
+    told = sorted(run.communicate(timeout=300)[0] for run in runs)
+    assert [run.returncode for run in runs] == [0, 0], told
+    assert sorted("localrule stimulus" in text for text in told) == [False, True]
+    (second,) = [text for text in told if "another process is making results/tiny; waiting" in text]
+    assert "Nothing to be done" in second
+    assert not [*folder.glob("results/.*")]
+    with exclusive(folder / "results" / "tiny"):  # who only asks what there is to do does not wait
+        assert jobs(folder)["stimulus"] == 3
 
 
 def test_the_report_is_self_contained(finished):
