@@ -39,8 +39,7 @@ def run(arguments: Namespace) -> None:
     from flowsim.training.settings import RunBlock
 
     checkpoint = arguments.into.with_suffix(".ckpt")
-    before = arguments.into.with_suffix(".ckpt.before")
-    written = ((arguments.into, "weights"), (checkpoint, "a checkpoint"), (before, "a checkpoint"))
+    written = ((arguments.into, "weights"), (checkpoint, "a checkpoint"))
     protect(*written, read=[arguments.train, arguments.valid])
     devices.keep_freed_memory()
     with devices.processes(devices.pick_device(arguments.device)) as device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -154,20 +155,30 @@ def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
     """The checkpoint of a training of this identity; None where there is none at ``path``.
 
     A checkpoint of another training (settings, code or stimuli have changed) may have cost hours: it is not
-    overwritten, but renamed to end in ``.before``.
+    overwritten, but set aside under a name of its own (`aside`), where who goes back to that training finds
+    it.
 
     Raises
     ------
     InputError
         If the checkpoint is damaged.
     """
-    if path is None or not path.exists():
+    if path is None:
         return None
-    saved = load(path, "checkpoint")
-    if saved["identity"] == identity:
-        return saved
-    path.replace(path.with_name(f"{path.name}.before"))
-    return None
+    if path.exists():
+        saved = load(path, "checkpoint")
+        if saved["identity"] == identity:
+            return saved
+        path.replace(aside(path, saved["identity"]))
+    if not aside(path, identity).exists():
+        return None
+    aside(path, identity).replace(path)
+    return load(path, "checkpoint")
+
+
+def aside(path: Path, identity: str) -> Path:
+    """Where the checkpoint of a training of this identity lies while another one has its place."""
+    return path.with_suffix(f".{hashlib.sha256(identity.encode()).hexdigest()[:8]}{path.suffix}")
 
 
 def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:

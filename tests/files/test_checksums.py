@@ -144,4 +144,5 @@ def test_blocks_of_any_size(file, fernn, rng):
     """Chunks of a block that begin within a chunk, and a last block that is smaller."""
     stimulus = moving_digits.generate("probe", rng, height=9, width=8, trials=41, frames=5, probe_speed=0)
     record(fernn, stimulus, file)
-    open_recording(file, verify=True)
+    recorded = open_recording(file, verify=True)
+    np.testing.assert_array_equal(recorded.frames, stimulus.frames)

@@ -112,14 +112,23 @@ def test_a_signal_leaves_a_checkpoint_of_the_moment(
     assert_equal_trainings((again, *resumed), (undisturbed, curve, best))
 
 
-def test_a_checkpoint_of_another_training_is_not_resumed(data, tmp_path, network, fit, small):
-    file, fresh, other = tmp_path / "run.ckpt", network(), network()
+def test_a_checkpoint_of_another_training_is_set_aside_and_found_again(data, tmp_path, network, fit, small):
+    file, fresh = tmp_path / "run.ckpt", network()
     fit(network(), small, data, seed=0, checkpoint=file, identity="a")
     fit(fresh, small, data, seed=1)
-    before = file.read_bytes()
-    fit(other, small, data, seed=1, checkpoint=file, identity="b")
-    assert same(fresh.state_dict(), other.state_dict())
-    assert (tmp_path / "run.ckpt.before").read_bytes() == before
+    first = file.read_bytes()
+    for identity in "bc":
+        other = network()
+        fit(other, small, data, seed=1, checkpoint=file, identity=identity)
+        assert same(fresh.state_dict(), other.state_dict())
+    assert weights.aside(file, "a").read_bytes() == first
+    assert len([*tmp_path.glob("run.*.ckpt")]) == 2
+    again = weights.load_checkpoint(file, "a")
+    assert again["identity"] == "a"
+    assert file.read_bytes() == first
+    assert not weights.aside(file, "a").exists()
+    assert weights.aside(file, "c").exists()
+    assert weights.load_checkpoint(file, "d") is None
 
 
 @pytest.mark.parametrize("budget", [BudgetBlock(sequences=24), BudgetBlock(minutes=1e-9)])
