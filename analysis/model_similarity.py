@@ -34,7 +34,7 @@ the package dsa-metric).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, product
+from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -239,8 +239,8 @@ def summary(results: xr.Dataset) -> xr.Dataset:
         for name, value in symmetric.items():
             table[name][i, j] = value
             table[name][j, i] = value
-    for i, j in product(alive, alive):
-        table["predictivity"][i, j] = similarity.predictivity(points[i], points[j], image)
+    for i in alive:
+        table["predictivity"][i, alive] = similarity.predictivity(points[i], list(points.values()), image)
     table["predicted"] = table["predictivity"] / _positive(table["predictivity"].diagonal())
     coords = {"run": results["run"], "network": results["network"], "other": results["run"].values}
     return xr.Dataset({name: (("run", "other"), values) for name, values in table.items()}, coords)

@@ -17,6 +17,8 @@ Sources: Song et al. (2012), JMLR 13, eq. 5 (unbiased HSIC); Szekely & Rizzo (20
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from math import factorial
 from typing import Any
@@ -74,33 +76,37 @@ def procrustes(one: np.ndarray, two: np.ndarray) -> float:
     return float(np.arccos(min(1.0, float(overlap))))
 
 
-def predictivity(source: np.ndarray, target: np.ndarray, group: np.ndarray) -> float:
-    """R² of all components of the target (condition, component), predicted from the first `COMPONENTS` of
-    the source on groups left out.
+def predictivity(source: np.ndarray, targets: Sequence[np.ndarray], group: np.ndarray) -> np.ndarray:
+    """R² (target) of all components of each target (condition, component), predicted from the first
+    `COMPONENTS` of the source on groups left out.
 
     Not even the source itself is predicted with an R² of 1, if it has more components or its groups differ:
-    compare with ``predictivity(target, target, group)``. The penalty is chosen in the same way, on groups
-    that are left out of those that are fitted.
+    compare with a target's own, ``predictivity(target, [target], group)``. The penalty is chosen in the same
+    way, on groups that are left out of those that are fitted.
 
     Parameters
     ----------
-    source, target : array (condition, component)
+    source : array (condition, component)
         Principal components, as from `scores`.
+    targets : sequence of array (condition, component)
+        What does not depend on them is done once for all.
     group : array (condition)
         Trials, or groups of trials that are not independent. NaN is returned for fewer than three.
     """
     if len(np.unique(group)) < 3:
-        return np.nan
+        return np.full(len(targets), np.nan)
     predictors = source[:, :COMPONENTS] * np.sqrt(len(source))
-    missed = 0.0
-    spread = 0.0
+    missed, spread = np.zeros((2, len(targets)))
     for train, test in _folds(group):
-        x, y = predictors[train], target[train]
-        inner = np.sum([_ridge_errors(x[a], y[a], x[b], y[b]) for a, b in _folds(group[train])], 0)
-        errors = _ridge_errors(x, y, predictors[test], target[test])
-        missed += float(errors[np.argmin(inner)])
-        spread += np.square(target[test] - y.mean(0)).sum()
-    return float(1 - missed / spread)
+        x = predictors[train]
+        outer = Ridge.between(x, predictors[test])
+        inner = [(Ridge.between(x[a], x[b]), a, b) for a, b in _folds(group[train])]
+        for i, target in enumerate(targets):
+            y = target[train]
+            within = np.sum([ridge.errors(y[a], y[b]) for ridge, a, b in inner], 0)
+            missed[i] += outer.errors(y, target[test])[np.argmin(within)]
+            spread[i] += np.square(target[test] - y.mean(0)).sum()
+    return 1 - missed / spread
 
 
 def _folds(group: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -111,22 +117,35 @@ def _folds(group: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return list(folds.split(group, groups=group))
 
 
-def _ridge_errors(x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray) -> np.ndarray:
-    """Sum of squared errors (penalty) of ridge regression of y (condition, component) on x, for each of
-    `RIDGES`, on other conditions.
+@dataclass(frozen=True)
+class Ridge:
+    """Ridge regression on x (condition, component), for each of `RIDGES`, judged on other conditions.
 
     In the eigenvectors of x'x, where the prediction is Z D B with diagonal D, the error is |y|^2 - 2 tr(y' Z
     D B) + |Z D B|^2.
     """
-    test_x, test_y, x, y = test_x - x.mean(0), test_y - y.mean(0), x - x.mean(0), y - y.mean(0)
-    values, vectors = np.linalg.eigh(x.T @ x)
-    fitted = vectors.T @ (x.T @ y)
-    shown = test_x @ vectors
-    overlap = np.einsum("ck,ck->c", shown.T @ test_y, fitted)
-    products = (shown.T @ shown) * (fitted @ fitted.T)
-    weights = 1 / (np.maximum(values, 0) + RIDGES[:, None])
-    explained = 2 * weights @ overlap - np.einsum("ai,ij,aj->a", weights, products, weights)
-    return np.square(test_y).sum() - explained
+
+    x: np.ndarray
+    vectors: np.ndarray
+    shown: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def between(cls, x: np.ndarray, test_x: np.ndarray) -> Ridge:
+        """From x to other conditions of the same components."""
+        test_x, x = test_x - x.mean(0), x - x.mean(0)
+        values, vectors = np.linalg.eigh(x.T @ x)
+        return cls(x, vectors, test_x @ vectors, 1 / (np.maximum(values, 0) + RIDGES[:, None]))
+
+    def errors(self, y: np.ndarray, test_y: np.ndarray) -> np.ndarray:
+        """Sum of squared errors (penalty) of y (condition, component), which is regressed on x."""
+        test_y, y = test_y - y.mean(0), y - y.mean(0)
+        fitted = self.vectors.T @ (self.x.T @ y)
+        overlap = np.einsum("ck,ck->c", self.shown.T @ test_y, fitted)
+        products = (self.shown.T @ self.shown) * (fitted @ fitted.T)
+        explained = 2 * self.weights @ overlap
+        explained -= np.einsum("ai,ij,aj->a", self.weights, products, self.weights)
+        return np.square(test_y).sum() - explained
 
 
 def chance(one: np.ndarray, two: np.ndarray, trial: np.ndarray) -> float:

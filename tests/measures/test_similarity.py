@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes as scipy_procrustes
+from sklearn import linear_model
+from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from flowsim import (
     InputError,
 )
 from flowsim.measures.similarity import (
     RIDGES,
-    _ridge_errors,
+    Ridge,
     above_chance,
     above_chance_error,
     chance,
@@ -52,7 +54,7 @@ def test_rotation_scaling_and_offset_are_not_seen(rng, scale):
     two = scale * one @ rotation(rng, 6) + 3
     assert cka(u_centred(gram(one)), u_centred(gram(two))) == pytest.approx(1, abs=1e-12)
     assert procrustes(scores(gram(one)), scores(gram(two))) < 1e-6
-    assert predictivity(scores(gram(one)), scores(gram(two) / scale**2), trial) > 1 - 1e-6
+    assert predictivity(scores(gram(one)), [scores(gram(two) / scale**2)], trial) > 1 - 1e-6
 
 
 def test_only_regression_is_blind_to_other_linear_maps(rng):
@@ -61,7 +63,29 @@ def test_only_regression_is_blind_to_other_linear_maps(rng):
     assert cka(u_centred(gram(one)), u_centred(gram(two))) < 0.9
     assert procrustes(scores(gram(one)), scores(gram(two))) > 0.2
     for source, target in ((one, two), (two, one)):
-        assert predictivity(scores(gram(source)), scores(gram(target)), trial) > 1 - 1e-4
+        assert predictivity(scores(gram(source)), [scores(gram(target))], trial) > 1 - 1e-4
+
+
+def test_predictivity_of_several_targets_is_that_of_each_written_out(rng):
+    """Several targets at once are each as alone, and as by a regression that is written out."""
+    source, trial = latent(rng, trials=4)
+    targets = [source @ rng.standard_normal((6, n)) + rng.standard_normal((40, n)) for n in (3, 5)]
+    together = predictivity(source, targets, trial)
+    for target, found in zip(targets, together, strict=True):
+        assert predictivity(source, [target], trial) == found
+        missed = spread = 0.0
+        x = source * np.sqrt(len(source))
+        for train, test in GroupKFold(4).split(x, groups=trial):
+            search = GridSearchCV(
+                linear_model.Ridge(solver="svd"),
+                {"alpha": RIDGES},
+                cv=list(GroupKFold(3).split(x[train], groups=trial[train])),
+                scoring=lambda model, x, y: -np.square(model.predict(x) - y).sum(),
+            )
+            predicted = search.fit(x[train], target[train]).predict(x[test])
+            missed += np.square(target[test] - predicted).sum()
+            spread += np.square(target[test] - target[train].mean(0)).sum()
+        assert found == pytest.approx(1 - missed / spread, abs=1e-9)
 
 
 def test_independent_states_are_not_alike_although_plain_cka_is_high(rng):
@@ -70,7 +94,7 @@ def test_independent_states_are_not_alike_although_plain_cka_is_high(rng):
         one, two = rng.standard_normal((2, 60, 300))
         found.append(cka(u_centred(gram(one)), u_centred(gram(two))))
         plain.append(np.vdot(gram(one), gram(two)) / np.linalg.norm(gram(one)) / np.linalg.norm(gram(two)))
-        predicted.append(predictivity(scores(gram(one)), scores(gram(two)), np.repeat(np.arange(6), 10)))
+        predicted.append(predictivity(scores(gram(one)), [scores(gram(two))], np.repeat(np.arange(6), 10)))
     assert abs(np.mean(found)) < 0.02
     assert np.mean(plain) > 0.8
     assert np.mean(predicted) < 0.02
@@ -174,11 +198,10 @@ def test_above_chance_is_0_by_chance_and_1_for_the_same(rng):
 
 
 def test_ridge_errors_are_those_of_sklearn(rng):
-    from sklearn.linear_model import Ridge
-
     x, y, test_x, test_y = (rng.standard_normal(size) for size in ((30, 5), (30, 7), (9, 5), (9, 7)))
-    expected = [np.square(test_y - Ridge(alpha).fit(x, y).predict(test_x)).sum() for alpha in RIDGES]
-    np.testing.assert_allclose(_ridge_errors(x, y, test_x, test_y), expected)
+    fitted = [linear_model.Ridge(alpha).fit(x, y) for alpha in RIDGES]
+    expected = [np.square(test_y - model.predict(test_x)).sum() for model in fitted]
+    np.testing.assert_allclose(Ridge.between(x, test_x).errors(y, test_y), expected)
 
 
 def test_all_exchanges_of_few_trials():
