@@ -25,11 +25,26 @@ from benchmarks.paper.verdicts import (
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 TEMPLATE = Path(__file__).with_name("paper.md.j2")
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 def command(experiment: str) -> str:
     """What runs an experiment."""
     return f"snakemake --cores all results/{experiment}/report.html --config data=FOLDER"
+
+
+def not_trained(table: pd.DataFrame, experiment: str) -> list[str]:
+    """Networks of an experiment that lack seeds in the table, in words; its file says how many it has."""
+    file = EXPERIMENTS / f"{experiment}.yaml"
+    if not file.is_file():
+        return []
+    asked = yaml.safe_load(file.read_text(encoding="utf-8"))
+    made = table[table.experiment == experiment].groupby("network").seed.nunique()
+    return [
+        f"`{network}` ({asked['seeds'] - made.get(network, 0)} of {asked['seeds']} seeds)"
+        for network in asked["networks"]
+        if made.get(network, 0) < asked["seeds"]
+    ]
 
 
 def write(table: pd.DataFrame, into: Path) -> None:
@@ -63,6 +78,7 @@ def write(table: pd.DataFrame, into: Path) -> None:
         accuracies={name: accuracies(table, name) for name in classifying},
         origins={name: origin(table[table.experiment == name]) for name in experiments},
         compared={name: compared(table, name, published["controls"]) for name in predicting},
+        not_trained={name: not_trained(table, name) for name in experiments},
         smallest={name: smallest_ratio(table, name) for name in predicting},
         figures={
             name: sorted(path.name for path in into.parent.glob(f"{name}-*.png")) for name in experiments

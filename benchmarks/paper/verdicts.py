@@ -191,7 +191,8 @@ def _reached(sequences: pd.Series[float]) -> str:
     """Mean of the sequences that seeds needed, and how many of them reached the goal."""
     known = sequences.dropna()
     of = f"{len(known)} of {len(sequences)}" if len(known) < len(sequences) else f"{len(known)}"
-    return f"{known.mean():,.0f} ({of} seeds)" if len(known) else f"never (0 of {len(sequences)} seeds)"
+    seeds = "seed" if len(sequences) == 1 else "seeds"
+    return f"{known.mean():,.0f} ({of} {seeds})" if len(known) else f"never (0 of {len(sequences)} {seeds})"
 
 
 def ratio(

@@ -12,6 +12,7 @@ import yaml
 from scipy import stats
 
 from benchmarks.paper import __main__ as command
+from benchmarks.paper import page
 from benchmarks.paper.collect import collected, final_error, measures, sequences_until
 from benchmarks.paper.page import PUBLISHED, write
 from benchmarks.paper.verdicts import (
@@ -154,7 +155,7 @@ def test_seeds_that_never_reach_the_goal_are_counted():
     assert some["ours"] == "grnn 8,000 (1 of 2 seeds), fernn 400 (2 seeds)"
     assert some["verdict"] == "as published: grnn needs at least 20 times the sequences of fernn"
     none = speed(table({("grnn", SPEED): [nan], ("fernn", SPEED): [400]}), "e")
-    assert none["ours"].startswith("grnn never (0 of 1 seeds)")
+    assert none["ours"].startswith("grnn never (0 of 1 seed)")
     assert none["verdict"] == "no verdict: no seed of grnn reaches it"
 
 
@@ -432,3 +433,20 @@ def test_a_page_from_a_table_alone(tmp_path):
     }
     write(table(values), tmp_path / "paper.md")
     assert "| `grnn` |" in (tmp_path / "paper.md").read_text()
+
+
+def test_networks_without_their_seeds_are_named(tmp_path, monkeypatch):
+    (tmp_path / "small.yaml").write_text("networks: {fernn: {}, grnn: {}, gated: {}}\nseeds: 2\n")
+    monkeypatch.setattr(page, "EXPERIMENTS", tmp_path)
+    made = pd.DataFrame(
+        [("small", "fernn", 0), ("small", "fernn", 1), ("small", "grnn", 1)],
+        columns=["experiment", "network", "seed"],
+    )
+    assert page.not_trained(made, "small") == ["`grnn` (1 of 2 seeds)", "`gated` (2 of 2 seeds)"]
+    assert (
+        page.not_trained(
+            pd.concat([made, made.assign(network="gated"), made.assign(network="grnn")]), "small"
+        )
+        == []
+    )
+    assert page.not_trained(made, "of which there is no file") == []
