@@ -18,6 +18,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import isfile  # which no name makes fail
 from pathlib import Path
 from types import ModuleType
 
@@ -82,7 +83,7 @@ def load(package: str, name: str) -> ModuleType:
         if name not in names(package):
             raise _unknown(package, name)
         return importlib.import_module(f"{package}.{name}")
-    files = [folder / f"{name}.py" for folder in folders(package) if (folder / f"{name}.py").is_file()]
+    files = [file for folder in folders(package) if isfile(file := folder / f"{name}.py")]
     if not files or not name.isidentifier():
         raise _unknown(package, name)
     if len({file.read_bytes() for file in files}) > 1:
@@ -181,7 +182,7 @@ def _file_in(folder: Path, parts: list[str]) -> Path | None:
     """The file of a module, or of a package, in a folder."""
     path = folder.joinpath(*parts)
     candidates = [path.with_name(f"{path.name}.py")] if parts else []
-    return next((file for file in [*candidates, path / "__init__.py"] if file.is_file()), None)
+    return next((file for file in [*candidates, path / "__init__.py"] if isfile(file)), None)
 
 
 def _same(one: str | Path, other: str | Path) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -232,9 +233,9 @@ def test_a_folder_of_analyses_adds_to_ours(working_directory):
     assert ideas.load("analysis", "mine_for_ideas").READS == "probe"
 
 
+@pytest.mark.parametrize("name", ["nothing", "a" * 300, "a\0b", "../a"])
 @pytest.mark.parametrize(("package", "kind"), KINDS.items())
-def test_an_unknown_name(package, kind):
-    with pytest.raises(
-        InputError, match=f"unknown {kind} 'nothing'; expected one of: {ideas.names(package)[0]}"
-    ):
-        ideas.load(package, "nothing")
+def test_an_unknown_name(package, kind, name):
+    message = f"unknown {kind} {name!r}; expected one of: {ideas.names(package)[0]}"
+    with pytest.raises(InputError, match=re.escape(message)):
+        ideas.load(package, name)

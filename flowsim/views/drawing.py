@@ -20,6 +20,9 @@ from flowsim.figures import plot
 from flowsim.files.atomic import whole
 from flowsim.files.results import answers_of, side_by_side, write_tidy
 
+NAMED = 3
+"""Runs that could not be judged that a figure names, at most; the report names all."""
+
 
 def draw(name: str, paths: Sequence[Path], into: Path, not_made: Mapping[Path, str] | None = None) -> str:
     """Draw the figure and write it, and the numbers in it.
@@ -77,10 +80,17 @@ def _draw(
         )
     if results.attrs["refused"]:
         title = figure.get_suptitle()
-        missing = f"could not be judged: {', '.join(results.attrs['refused'])}"
+        missing = f"could not be judged: {_some(list(results.attrs['refused']))}"
         figure.suptitle(f"{title}\n{missing}" if title else missing, fontsize=8)
     plot.save(figure, into.with_suffix(".png"))
     plot.save(figure, into)
+
+
+def _some(runs: Sequence[str]) -> str:
+    """Names of runs, of which a line above a figure has room for few."""
+    if len(runs) <= NAMED:
+        return ", ".join(runs)
+    return f"{', '.join(runs[:NAMED])} and {len(runs) - NAMED} more"
 
 
 def _write_reason(reason: str, into: Path) -> None:

@@ -350,9 +350,8 @@ def _judged(one: Try, status: int, stopped: bool, text: str) -> str:
         return "crash"
     if "Traceback (most recent call last)" in text:
         return "memory" if "MemoryError" in text or "can't allocate memory" in text else "traceback"
-    errors = [
-        line for line in text.splitlines() if line.strip() and not re.match(r"\$ |.*: \d+/\d+ |wrote ", line)
-    ]
+    told = r"\$ |.*: \d+/\d+ |wrote |training .* on "
+    errors = [line for line in text.splitlines() if line.strip() and not re.match(told, line)]
     if status:
         return "silent" if not errors else "refused" if len(errors) == 1 else "long"
     return "not a number" if _is_no_number(one.hostile) else "done"
