@@ -15,7 +15,7 @@ from flowsim.errors import InputError
 from flowsim.experiment.places import from_json, require_place, said_by
 from flowsim.experiment.read import architecture, runs, splits, train_block
 from flowsim.experiment.schema import Experiment
-from flowsim.files import netcdf
+from flowsim.files.netcdf import read_attributes
 from flowsim.files.provenance import checksum
 from flowsim.splits import SEEDS
 from flowsim.training import weights
@@ -41,7 +41,7 @@ def require_chain(experiment: Experiment, results: Path, missing: Collection[Pat
     stimuli = {split: results / "stimuli" / f"{split}.h5" for split in splits(experiment)}
     for split, path in stimuli.items():
         if path.is_file():
-            _require(path, _attributes(path, "stimulus"), _stimulus(experiment, split), [], sum_of)
+            _require(path, read_attributes(path, "stimulus"), _stimulus(experiment, split), [], sum_of)
     analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
     for run, (network, seed) in runs(experiment).items():
         found = {name: results / "analyses" / name / f"{run}.h5" for name in analyses}
@@ -56,7 +56,7 @@ def require_chain(experiment: Experiment, results: Path, missing: Collection[Pat
             path = recordings[split]
             if path.is_file():
                 made_as = {"specification": experiment.record[split].model_dump()}
-                _require(path, _attributes(path, "recording"), made_as, [model, stimuli[split]], sum_of)
+                _require(path, read_attributes(path, "recording"), made_as, [model, stimuli[split]], sum_of)
         for name, module in analyses.items():
             path = found[name]
             if path in missing or not path.is_file():
@@ -65,12 +65,7 @@ def require_chain(experiment: Experiment, results: Path, missing: Collection[Pat
                 module.analyse, experiment.analyse[name], f"analyse.{name}", given=("recording",)
             )
             made_as = {"specification": {"analysis": name, **given}}
-            _require(path, _attributes(path, "analysis"), made_as, [recordings[module.READS]], sum_of)
-
-
-def _attributes(path: Path, stage: str) -> dict[str, Any]:
-    with netcdf.read(path, stage) as opened:
-        return dict(opened.attrs)
+            _require(path, read_attributes(path, "analysis"), made_as, [recordings[module.READS]], sum_of)
 
 
 def _stimulus(experiment: Experiment, split: str) -> dict[str, Any]:

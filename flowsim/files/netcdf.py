@@ -298,7 +298,9 @@ def read_attributes(path: str | Path, stage: str) -> dict[str, Any]:
 
 
 def _single(value: Any) -> Any:
-    """An attribute as xarray reads it: the only one of an array is the value."""
+    """An attribute as xarray reads it: the only one of an array is the value, nothing is an empty text."""
+    if isinstance(value, h5py.Empty):
+        return ""
     return value[0] if isinstance(value, np.ndarray) and value.shape == (1,) else value
 
 

@@ -14,7 +14,7 @@ import xarray as xr
 from flowsim import ideas
 from flowsim.errors import CannotJudge, InputError
 from flowsim.files.atomic import whole
-from flowsim.files.netcdf import load, read
+from flowsim.files.netcdf import load, read, read_attributes
 
 PROVENANCE = {
     *("stage", "format", "specification", "inputs", "versions", "commit"),
@@ -136,8 +136,7 @@ def every_run(paths: Sequence[str | Path], not_made: Mapping[Path, str] | None =
             name, _, number = Path(path).stem.rpartition("-seed")
             rows.append((Path(path).stem, name, number, "", (not_made or {})[Path(path)]))
             continue
-        with read(path, "analysis") as result:
-            attrs = result.attrs
+        attrs = read_attributes(path, "analysis")
         network, seed = attrs.get("network", Path(path).stem), attrs.get("seed", "")
         rows.append(
             (f"{network}-seed{seed}", network, seed, attrs.get("partial", ""), attrs.get("refused", ""))

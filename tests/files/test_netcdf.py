@@ -99,6 +99,13 @@ def test_attributes_alone_are_those_of_the_whole_file(recording_file):
     assert all(np.array_equal(alone[name], value) for name, value in whole.items())
 
 
+def test_an_attribute_without_text_is_read_alike_alone(tmp_path):
+    file = tmp_path / "a.h5"
+    netcdf.write(xr.Dataset({"mse": ("time", [1.0])}), file, {"stage": "analysis", "partial": ""})
+    assert netcdf.read(file, "analysis").attrs["partial"] == ""
+    assert netcdf.read_attributes(file, "analysis")["partial"] == ""
+
+
 def test_attributes_of_another_or_a_broken_file(recording_file):
     with pytest.raises(InputError, match="expected a file of stage analysis; this one is of stage recording"):
         netcdf.read_attributes(recording_file, "analysis")
