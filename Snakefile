@@ -281,9 +281,8 @@ onerror:
     # a run does not wait for one.
     stopped = log and any(words in Path(log).read_text() for words in STOPPED)
     for name in () if stopped else sorted(reports):
-        folder = shlex.quote(f"results/{name}")
-        command = (
-            f"{FLOWSIM} report {shlex.quote(file_of(name))} --results {folder} "
-            f"{DATA} --incomplete --into {folder}/report.html"
-        )
-        subprocess.run(command, shell=True)
+        folder = f"results/{name}"
+        command = [sys.executable, "-m", "flowsim", "report", file_of(name)]
+        command += ["--results", folder, *shlex.split(DATA), "--incomplete"]
+        command += ["--into", f"{folder}/report.html"]
+        subprocess.run(command)

@@ -78,7 +78,7 @@ def write(table: pd.DataFrame, into: Path) -> None:
         accuracies={name: accuracies(table, name) for name in classifying},
         origins={name: origin(table[table.experiment == name]) for name in experiments},
         compared={name: compared(table, name, published["controls"]) for name in predicting},
-        not_trained={name: not_trained(table, name) for name in experiments},
+        not_trained={name: not_trained(table, name) for name in predicting},
         smallest={name: smallest_ratio(table, name) for name in predicting},
         figures={
             name: sorted(path.name for path in into.parent.glob(f"{name}-*.png")) for name in experiments

@@ -128,6 +128,7 @@ class Ridge:
     x: np.ndarray
     vectors: np.ndarray
     shown: np.ndarray
+    products: np.ndarray
     weights: np.ndarray
 
     @classmethod
@@ -135,14 +136,15 @@ class Ridge:
         """From x to other conditions of the same components."""
         test_x, x = test_x - x.mean(0), x - x.mean(0)
         values, vectors = np.linalg.eigh(x.T @ x)
-        return cls(x, vectors, test_x @ vectors, 1 / (np.maximum(values, 0) + RIDGES[:, None]))
+        shown = test_x @ vectors
+        return cls(x, vectors, shown, shown.T @ shown, 1 / (np.maximum(values, 0) + RIDGES[:, None]))
 
     def errors(self, y: np.ndarray, test_y: np.ndarray) -> np.ndarray:
         """Sum of squared errors (penalty) of y (condition, component), which is regressed on x."""
         test_y, y = test_y - y.mean(0), y - y.mean(0)
         fitted = self.vectors.T @ (self.x.T @ y)
         overlap = np.einsum("ck,ck->c", self.shown.T @ test_y, fitted)
-        products = (self.shown.T @ self.shown) * (fitted @ fitted.T)
+        products = self.products * (fitted @ fitted.T)
         explained = 2 * self.weights @ overlap
         explained -= np.einsum("ai,ij,aj->a", self.weights, products, self.weights)
         return np.square(test_y).sum() - explained

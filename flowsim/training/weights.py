@@ -173,12 +173,12 @@ def load_checkpoint(path: Path | None, identity: str) -> dict[str, Any] | None:
     if not aside(path, identity).exists():
         return None
     aside(path, identity).replace(path)
-    return load(path, "checkpoint")
+    return load_checkpoint(path, identity)  # it is believed for what it holds, not for its name
 
 
 def aside(path: Path, identity: str) -> Path:
     """Where the checkpoint of a training of this identity lies while another one has its place."""
-    return path.with_suffix(f".{hashlib.sha256(identity.encode()).hexdigest()[:8]}{path.suffix}")
+    return path.with_suffix(f".{hashlib.sha256(identity.encode()).hexdigest()[:16]}{path.suffix}")
 
 
 def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:

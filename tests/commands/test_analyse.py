@@ -8,7 +8,6 @@ import xarray as xr
 
 from flowsim.__main__ import main
 from flowsim.files import netcdf
-from flowsim.views import drawing
 
 
 def run(*arguments):
@@ -96,9 +95,3 @@ def test_a_mistake_in_the_settings_still_stops(folder, tmp_path, capsys):
     wrong = ("--recording", folder / "probe.h5", "--into", tmp_path / "out.h5")
     assert run("analyse", "equivariance_error", *wrong) == 2
     assert not (tmp_path / "out.h5").exists()
-
-
-def test_a_figure_names_few_of_many_runs_that_are_missing():
-    runs = [f"grnn-seed{n}" for n in range(9)]
-    assert drawing._some(runs[:3]) == "grnn-seed0, grnn-seed1, grnn-seed2"
-    assert drawing._some(runs) == "grnn-seed0, grnn-seed1, grnn-seed2 and 6 more"

@@ -129,6 +129,9 @@ def test_a_checkpoint_of_another_training_is_set_aside_and_found_again(data, tmp
     assert not weights.aside(file, "a").exists()
     assert weights.aside(file, "c").exists()
     assert weights.load_checkpoint(file, "d") is None
+    weights.aside(file, "c").rename(weights.aside(file, "e"))
+    assert weights.load_checkpoint(file, "e") is None
+    assert weights.aside(file, "c").exists()
 
 
 @pytest.mark.parametrize("budget", [BudgetBlock(sequences=24), BudgetBlock(minutes=1e-9)])
