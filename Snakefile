@@ -279,7 +279,9 @@ rule report:
 onerror:
     # A report of what there is: it names the runs that failed, and is written anew once they do not. Who stops
     # a run does not wait for one.
-    stopped = log and any(words in Path(log).read_text() for words in STOPPED)
+    logs = [log] if isinstance(log, str) else log or []
+    said = "".join(Path(file).read_text(encoding="utf-8") for file in logs)
+    stopped = any(words in said for words in STOPPED)
     for name in () if stopped else sorted(reports):
         folder = f"results/{name}"
         command = [sys.executable, "-m", "flowsim", "report", file_of(name)]

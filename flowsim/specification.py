@@ -35,9 +35,13 @@ WholeSpeed = Annotated[int, Field(ge=0, le=32)]
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# So has every quantity, and a lower one where zero makes no sense: powers and quotients of what is beyond are no
+# numbers.
+Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, le=1e6)]
+
+AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -199,7 +203,7 @@ def validate(model: type[Model], spec: Any, where: str) -> Model:
     """``spec`` as an instance of ``model``.
 
     It is checked as JSON, the form in which specifications are passed on: lists may stand for tuples and
-    whole numbers for decimals; nothing else is converted.
+    whole numbers for decimals; minus zero is zero; nothing else is converted.
 
     Raises
     ------
@@ -208,13 +212,18 @@ def validate(model: type[Model], spec: Any, where: str) -> Model:
     """
     opening = f"{where}: " if where else ""
     try:
-        text = json.dumps(spec, default=_plain)
+        plain = json.loads(json.dumps(spec, default=_plain), parse_float=_number)
     except (TypeError, ValueError):
         raise InputError(f"{opening}{_not_plain(spec)}") from None
     try:
-        return model.model_validate_json(text)
+        return model.model_validate_json(json.dumps(plain))
     except ValidationError as error:
-        raise InputError(f"{opening}{_first_error(error, model, json.loads(text))}") from None
+        raise InputError(f"{opening}{_first_error(error, model, plain)}") from None
+
+
+def _number(text: str) -> float:
+    """A number that is no whole one; zero has no sign, which would turn a range around."""
+    return float(text) + 0.0
 
 
 def _plain(value: Any) -> Any:

@@ -35,7 +35,7 @@ def generate(
     height: Pixels = 24,
     width: Pixels = 24,
     objects: Few = 2,
-    step: Annotated[float, Field(gt=0, le=1)] = 0.05,
+    step: Annotated[float, Field(ge=1e-4, le=1)] = 0.05,
     max_rate: Rate = 0.1,
     sweep_rate: Rate = 0.15,
     probe_rate: Rate = 0.05,

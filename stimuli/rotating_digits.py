@@ -33,7 +33,7 @@ def generate(
     source: Source = "bundled",
     padding: Whole = 4,
     objects: Few = 2,
-    step: Annotated[float, Field(gt=0, le=180)] = 10.0,
+    step: Annotated[float, Field(ge=0.01, le=180)] = 10.0,
     max_speed: Angle = 20.0,
     sweep_speed: Angle = 40.0,
     probe_speed: Angle = 20.0,

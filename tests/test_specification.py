@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flowsim import InputError, build, open_recording, record
 from flowsim.specification import Block, Count, arguments, checked, from_json, validate
-from stimuli import moving_digits
+from stimuli import moving_digits, optic_flow
 
 
 def draw(
@@ -31,6 +31,12 @@ def test_defaults_are_filled_in():
     assert arguments(draw, {}, "here", given=("split",)) == {"size": 8, "speeds": (1.0,), "name": "a"}
     chosen = arguments(draw, {"size": 4, "speeds": [1, 2.5]}, "here", given=("split",))
     assert chosen == {"size": 4, "speeds": (1.0, 2.5), "name": "a"}
+
+
+def test_zero_has_no_sign():
+    """A range from 0.0 to -0.0 would be upside down."""
+    found = optic_flow.generate("train", np.random.default_rng(0), max_rotation=-0.0, trials=2, frames=2)
+    assert float(found.velocity_omega.max()) == 0
 
 
 def test_numbers_of_numpy_are_numbers():

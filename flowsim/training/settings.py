@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flowsim.specification import Block, Count, Positive, Settings, Whole
+from flowsim.specification import AboveZero, Block, Count, Positive, Settings, Whole
 from flowsim.training.task import TASKS, Task
 
 
@@ -60,13 +60,13 @@ class TrainBlock(Block):
     """How many it sees in all."""
     batch: Count = 16
     """How many of them at a time."""
-    learning_rate: Positive = 1e-3
+    learning_rate: AboveZero = 1e-3
     """The largest, of Adam."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """The learning rate rises briefly and then falls to 0 along half a cosine over all sequences, or is
     constant, as published.
     """
-    clip: Positive = 1.0
+    clip: AboveZero = 1.0
     """The largest norm of a gradient."""
     noise: Annotated[float, Field(ge=0)] = 0.0
     """Standard deviation of what is added to every frame that the network takes in."""
@@ -105,7 +105,7 @@ class OwnTrainBlock(Block):
     networks.
     """
 
-    learning_rate: Positive | None = None
+    learning_rate: AboveZero | None = None
     """The largest, of Adam."""
     own_predictions: Whole | None = None
     """As for all networks."""
