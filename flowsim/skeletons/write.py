@@ -27,6 +27,7 @@ PACKAGE = {"stimulus": "stimuli", "network": "flowsim.models", "analysis": "anal
 KINDS = ("experiment", *PACKAGE)
 SCHEMA = Path("experiments") / "experiment.schema.json"
 """Beside the experiments, which name it in their first line, so that editors check and complete them."""
+LONGEST_NAME = 100
 SIZE = {"height": 16, "width": 16}
 SPLITS: dict[str, dict[str, int]] = {
     "train": {"trials": 256, "frames": 12},
@@ -52,10 +53,10 @@ def write(kind: str, name: str) -> list[Path]:
     InputError
         If the name is none that Python takes, or there is an idea or a file of this name.
     """
-    if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii():
+    if not name.isidentifier() or keyword.iskeyword(name) or not name.isascii() or len(name) > LONGEST_NAME:
         raise InputError(
-            f"expected a name of letters, digits and '_' that does not begin with a digit, and is no word of "
-            f"Python; got {name!r}"
+            f"expected a name of at most {LONGEST_NAME} letters, digits and '_' that does not begin with a "
+            f"digit, and is no word of Python; got {name!r}"
         )
     if kind in PACKAGE and name in ideas.names(PACKAGE[kind]):
         raise InputError(f"expected a name that is new; there is a {kind} {name!r}. Choose another one")

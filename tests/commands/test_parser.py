@@ -215,3 +215,37 @@ def test_the_shell_completes(line, expected, tmp_path):
     }
     subprocess.run([sys.executable, "-m", "flowsim"], env={**os.environ, **asked}, check=True)
     assert expected in answer.read_text()
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("stimulus", "moving_digits", "test", "--into", LONG),
+        ("stimulus", "moving_kth", "test", "--spec", f'{{"folder": "{LONG}"}}', "--into", "b.h5"),
+        ("stimulus", "moving_digits", "test", "--data", LONG, "--spec", '{"source": "mnist"}', "--into", "b.h5"),
+        ("train", "--train", LONG, "--valid", "b.h5", "--into", "b.pt"),
+        ("record", "--model", LONG, "--stimulus", "b.h5", "--into", "c.h5"),
+        ("analyse", "equivariance_error", "--recording", LONG, "--into", "b.h5"),
+        ("figure", "equivariance_error", "--results", LONG, "--into", "b.svg"),
+        ("export", LONG, "--as", "numpy", "--into", "b.npz"),
+        ("inspect", LONG),
+        ("plan", LONG),
+        ("validate", LONG),
+        ("run", LONG),
+        ("report", LONG, "--results", ".", "--into", "b.html"),
+        ("preview", "moving_digits", "--into", f"{LONG}.png"),
+        ("schema", "--into", LONG),
+        ("new", "stimulus", LONG),
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(LONG, "LONG")[:40],
+)
+def test_names_that_no_file_can_have(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("$ ")]
+    assert len(error) == 1
+    assert error[0].startswith(f"flowsim {arguments[0]}: error: ")
+    assert not list(tmp_path.iterdir())

@@ -110,6 +110,7 @@ def tries(seed: int) -> Iterator[Try]:
         lambda: _experiment(chance, stimuli, models, analyses),
         lambda: _text(chance),
         lambda: _command_line(chance),
+        lambda: _path(chance),
     ]
     while True:
         yield chance.choice(kinds)()
@@ -279,12 +280,78 @@ def _command_line(chance: random.Random) -> Try:
     return Try("command line", arguments, None, EXPERIMENT)
 
 
+PATHS = (
+    *(
+        "a" * 300,
+        f"{'a' * 300}/b",
+        "/".join(["a" * 200] * 30),
+        "model.pt/b",
+        "",
+        ".",
+        "..",
+        "/",
+        "/dev/null",
+        "/dev/full",
+    ),
+    *(
+        "/proc/x",
+        "/proc/self/mem",
+        "~nobody/x",
+        "\u202e",
+        "a\nb",
+        "-",
+        "round",
+        "no/such/folder/x",
+        "probe.h5",
+        "model.pt",
+    ),
+)
+"""Paths of which few are of any use; "round" is a link to itself."""
+WHOLE_COMMANDS = (
+    ("stimulus", "moving_digits", "probe", "--spec", '{"trials": 2, "frames": 4}', "--into", "<out.h5>"),
+    (
+        "stimulus",
+        "moving_digits",
+        "probe",
+        "--data",
+        "<.>",
+        "--spec",
+        '{"source": "mnist"}',
+        "--into",
+        "<out.h5>",
+    ),
+    ("train", "--train", "<train.h5>", "--valid", "<valid.h5>", "--into", "<out.pt>"),
+    ("record", "--model", "<model.pt>", "--stimulus", "<probe.h5>", "--device", "cpu", "--into", "<out.h5>"),
+    ("analyse", "equivariance_error", "--recording", "<probe-recording.h5>", "--into", "<out.h5>"),
+    ("figure", "equivariance_error", "--results", "<error.h5>", "--into", "<out.svg>"),
+    ("export", "<probe-recording.h5>", "--as", "numpy", "--into", "<out.npz>"),
+    ("inspect", "<probe.h5>"),
+    ("plan", "<e.yaml>", "--data", "<.>"),
+    ("validate", "<e.yaml>"),
+    ("report", "<e.yaml>", "--results", "<.>", "--into", "<out.html>"),
+    ("preview", "moving_digits", "--spec", '{"trials": 2, "frames": 4}', "--into", "<out.png>"),
+    ("schema", "--into", "<out.json>"),
+    ("new", "stimulus", "<mine>"),
+    ("run", "<e.yaml>", "--dry-run"),
+)
+"""Each verb as it should be; what is in brackets is a path."""
+
+
+def _path(chance: random.Random) -> Try:
+    """A whole command in which one path is hostile."""
+    arguments = list(chance.choice(WHOLE_COMMANDS))
+    changed = chance.choice([place for place, word in enumerate(arguments) if word.startswith("<")])
+    arguments[changed] = chance.choice(PATHS)
+    return Try("path", [word.strip("<>") for word in arguments], None, EXPERIMENT)
+
+
 def outcome(one: Try, template: Path) -> tuple[str, str]:
     """Run one try in a fork; what came of it, and what it said."""
     with tempfile.TemporaryDirectory() as folder:
         for file in template.iterdir():
             (Path(folder) / file.name).write_bytes(file.read_bytes())
         (Path(folder) / "e.yaml").write_text(one.content, encoding="utf-8")
+        (Path(folder) / "round").symlink_to("round")
         said = Path(folder) / "said.txt"
         process = os.fork()
         if not process:
@@ -424,6 +491,8 @@ def prepare(folder: Path) -> None:
             "--into",
             str(folder / f"{split}-recording.h5"),
         )
+    recording, error = (str(folder / name) for name in ("probe-recording.h5", "error.h5"))
+    done("analyse", "equivariance_error", "--recording", recording, "--into", error)
 
 
 def main() -> int:

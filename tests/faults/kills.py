@@ -179,7 +179,8 @@ def content(path: Path) -> object:
     """What is in a file, to be compared."""
     if path.suffix in (".h5", ".nc"):
         with h5py.File(path) as file:
-            return {name: np.asarray(file[name]).tobytes() for name in sorted(file)}
+            arrays = {name: np.asarray(file[name]) for name in sorted(file)}
+        return {name: a.tolist() if a.dtype.kind == "O" else a.tobytes() for name, a in arrays.items()}
     if path.suffix == ".nwb":
         return path.stat().st_size
     if path.suffix in (".pt", ".ckpt"):

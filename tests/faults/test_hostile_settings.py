@@ -13,7 +13,16 @@ from tests.faults.hostile_settings import Try, _judged, tries
 def test_the_same_seed_gives_the_same_tries():
     one, other, third = (list(islice(tries(seed), 200)) for seed in (0, 0, 1))
     assert [t.arguments for t in one] == [t.arguments for t in other] != [t.arguments for t in third]
-    assert {t.kind for t in one} == {"stimulus", "train", "record", "analyse", "plan", "text", "command line"}
+    assert {t.kind for t in one} == {
+        "stimulus",
+        "train",
+        "record",
+        "analyse",
+        "plan",
+        "text",
+        "command line",
+        "path",
+    }
 
 
 @pytest.mark.parametrize(
