@@ -92,7 +92,9 @@ def figure(results: xr.Dataset) -> Figure:
     plot.lines(results, "mse", "ahead", ax, geometric=True)
     plot.grey_lines(results, "predictor_mse", "ahead", ax, predictors.representatives(results.predictor_mse))
     ax.axvline(shared(results, "horizon"), color="0.3", ls="--", lw=0.8)
-    ax.set(yscale="log", xlabel="predicted frame", ylabel="MSE per pixel")
+    ax.set(xlabel="predicted frame", ylabel="MSE per pixel")
+    plot.logarithmic(ax.yaxis)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
     plot.legend_below(results, ax)
     return fig

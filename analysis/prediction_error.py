@@ -160,7 +160,9 @@ def _draw_errors(ax: Axes, results: xr.Dataset) -> None:
     """Error by predicted frame, with predictors that learn nothing in grey."""
     plot.lines(results, "mse", "ahead", ax, geometric=True)
     plot.grey_lines(results, "predictor_mse", "ahead", ax, predictors.representatives(results.predictor_mse))
-    ax.set(xlabel="predicted frame", ylabel="MSE per pixel", yscale="log")
+    ax.set(xlabel="predicted frame", ylabel="MSE per pixel")
+    plot.logarithmic(ax.yaxis)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title(f"n = {results.sizes['trial']} trials, {plot.seeds(results)}", fontsize=8)
 
 

@@ -93,13 +93,14 @@ def figure(results: xr.Dataset) -> Figure:
     """Validation error against sequences seen, and the goal."""
     fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.6 + 0.06 * len(plot.networks(results))))
     plot.lines(results, "valid_loss", "sequences", ax, geometric=True)
-    ax.set(yscale="log", xlabel="sequences seen", ylabel=results.valid_loss.attrs["long_name"])
+    ax.set(xlabel="sequences seen", ylabel=results.valid_loss.attrs["long_name"])
     title = plot.seeds(results)
     goal = _goal(results)
     if np.isfinite(goal):
         reached = int((results.valid_loss <= goal).any("sequences").sum())
         ax.axhline(goal, color="0.5", ls="--", lw=0.8, label=f"goal, {goal:g}")
         title = f"{title}; {reached} of {results.sizes['run']} runs reach the goal"
+    plot.logarithmic(ax.yaxis)
     ax.set_title(title, fontsize=8)
     plot.legend_below(results, ax)
     return fig

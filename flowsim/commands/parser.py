@@ -151,7 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.filename is not None:
             path, reason = os.fsdecode(error.filename), error.strerror or type(error).__name__
             output.say(
-                output.one_line(f"{command}: error: {path}: expected a path that can be used; {reason}. Check it")
+                output.one_line(
+                    f"{command}: error: {path}: expected a path that can be used; {reason}. Check it"
+                )
             )
             return 2
         if not isinstance(error, MemoryError | RuntimeError) or not memory.is_lack_of_memory(error):

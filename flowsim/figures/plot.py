@@ -19,6 +19,7 @@ from flowsim.files.outputs import MARK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 STYLE: Any = {
@@ -125,7 +126,8 @@ def mean_over_seeds(values: xr.DataArray, geometric: bool = False) -> xr.DataArr
     means = []
     for name in networks(values):
         seeds_of = scaled.isel(run=np.flatnonzero(values["network"].values == name))
-        means.append(seeds_of.dropna("run", how="all").mean("run", skipna=False))
+        known = seeds_of.dropna("run", how="all")
+        means.append((known if known.sizes["run"] else seeds_of).mean("run", skipna=False))
     together = xr.concat(means, xr.DataArray(networks(values), dims="network", name="network"))
     return together.copy(data=np.exp(together.values)) if by_factors else together
 
@@ -150,6 +152,18 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes, geometric: bool 
     means = mean_over_seeds(results[variable], geometric)
     sns.lineplot(_rows(means, variable), **common)
     sns.lineplot(_rows(results[variable], variable), **common, units="run", lw=0.6, alpha=0.6)
+
+
+def logarithmic(axis: Axis) -> None:
+    """Make an axis on which everything is drawn logarithmic, with plain numbers that do not overlap."""
+    from matplotlib.ticker import LogLocator
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = axis.get_view_interval()
+    if high < 150 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high < 5 * low else (1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def grey_lines(results: xr.Dataset, variable: str, x: str, ax: Axes, names: Sequence[str]) -> None:

@@ -54,12 +54,12 @@ def _lines(results: xr.Dataset, variable: str, inside: xr.DataArray, label: str,
         ax.axvspan(low, high, color="0.92", lw=0, label="" if number else "trained")
     plot.lines(results, variable, component, ax, geometric=not percent)
     ax.set(xlabel=_axis_label(results, component), ylabel=label)
+    if "chance" in results:
+        ax.axhline(float(results.chance.mean()), color="0.3", ls="--", lw=0.8, label="chance")
     if percent:
         ax.set(ylim=(0, 1))
     else:
-        ax.set(yscale="log")
-    if "chance" in results:
-        ax.axhline(float(results.chance.mean()), color="0.3", ls="--", lw=0.8, label="chance")
+        plot.logarithmic(ax.yaxis)
     plot.legend_below(results, ax)
     return fig
 
@@ -175,17 +175,11 @@ def _discs(cells: xr.DataArray, inside: np.ndarray, norm: Normalize, ax: Axes, d
 
 def _scale_of_means(ax: Axes, label: str, percent: bool) -> None:
     """Label and scale of the axis that the means of each seed are on."""
-    from matplotlib.ticker import LogLocator
-
     ax.set(xlabel=label)
     if percent:
         ax.set(xlim=(0, 1))
-        return
-    ax.set(xscale="log")
-    low, high = ax.get_xlim()
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high < 15 * low else (1,)))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter("")
+    else:
+        plot.logarithmic(ax.xaxis)
 
 
 def _by_training(results: xr.Dataset, variable: str, ax: Axes) -> None:

@@ -225,7 +225,17 @@ LONG = "a" * 300
     [
         ("stimulus", "moving_digits", "test", "--into", LONG),
         ("stimulus", "moving_kth", "test", "--spec", f'{{"folder": "{LONG}"}}', "--into", "b.h5"),
-        ("stimulus", "moving_digits", "test", "--data", LONG, "--spec", '{"source": "mnist"}', "--into", "b.h5"),
+        (
+            "stimulus",
+            "moving_digits",
+            "test",
+            "--data",
+            LONG,
+            "--spec",
+            '{"source": "mnist"}',
+            "--into",
+            "b.h5",
+        ),
         ("train", "--train", LONG, "--valid", "b.h5", "--into", "b.pt"),
         ("record", "--model", LONG, "--stimulus", "b.h5", "--into", "c.h5"),
         ("analyse", "equivariance_error", "--recording", LONG, "--into", "b.h5"),

@@ -4,7 +4,7 @@ A small experiment runs with real Snakemake and is stopped after some seconds, t
 end; then it begins anew, until all kills are made. What a kill did is one of
 
 harmless    every finished file is what an undisturbed run makes, bit for bit, and none that was there is lost
-lost        a finished file of before is gone
+lost        a finished file of before is gone, which no job of this run was to make anew
 silent      a finished file is not what it should be
 traceback   something printed one
 hang        the processes did not end, or the run that follows does not
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -100,10 +101,14 @@ class Run:
 
 
 def _compared(
-    before: dict[str, object], now: dict[str, object], undisturbed: dict[str, object]
+    before: dict[str, object], now: dict[str, object], undisturbed: dict[str, object], text: str = ""
 ) -> tuple[str, str]:
-    """The outcome of a kill, by the files before and after it, and which files are not as they should be."""
-    if lost := before.keys() - now.keys():
+    """The outcome of a kill, by the files before and after it, and which files are not as they should be.
+
+    Snakemake takes away what a job is to make anew, as after a kill that came before it had noted the job's end.
+    """
+    anew = ", ".join(re.findall(r"^ +output: (.*)$", text, re.MULTILINE)).split(", ")
+    if lost := before.keys() - now.keys() - {path.removeprefix("results/tiny/") for path in anew}:
         return "lost", f"lost: {sorted(lost)}"
     wrong = sorted(name for name, made in now.items() if undisturbed.get(name) != made)
     return ("silent", f"not as undisturbed: {wrong}") if wrong else ("harmless", "")
@@ -148,7 +153,7 @@ def kills(
         number, last = number + 1, way
         ended = run.stop(way)
         now = finished_files(folder)
-        outcome, why = _compared(before, now, undisturbed)
+        outcome, why = _compared(before, now, undisturbed, run.text)
         if not ended or "Traceback (most recent call last)" in run.text:
             outcome = "traceback" if ended else "hang"
         yield f"seed {seed}, kill {number}", way, outcome, f"after {moment:.2f} s\n{run.text}\n{why}"

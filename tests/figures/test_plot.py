@@ -1,9 +1,13 @@
 """A figure is written to the byte as it was before."""
 
+import warnings
+from itertools import pairwise
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from flowsim.figures import plot
@@ -61,3 +65,35 @@ def test_labels_have_room_whatever_the_style_around(made):
     with mpl.rc_context(mpl.rcParamsDefault):
         figure = made()
     assert isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (0.02, 0.04, ["0.02", "0.03"]),
+        (0.015, 0.5, ["0.02", "0.05", "0.1", "0.2", "0.5"]),
+        (1e-6, 1.0, [rf"$\mathdefault{{10^{{{power}}}}}$" for power in (-6, -4, -2, 0)]),
+    ],
+)
+def test_numbers_on_logarithmic_axes_do_not_overlap(low, high, labels):
+    fig, ax = plot.subplots(figsize=(plot.COLUMN, 2.0))
+    ax.plot([0, 1], [low, high])
+    ax.margins(0)
+    plot.logarithmic(ax.yaxis)
+    fig.canvas.draw()
+    bottom, top = ax.get_ylim()
+    shown = [
+        t
+        for t in ax.get_yticklabels(which="both")
+        if t.get_text() and bottom / 1.001 <= t.get_position()[1] <= top * 1.001
+    ]
+    assert [text.get_text() for text in shown] == labels
+    boxes = sorted((text.get_window_extent() for text in shown), key=lambda box: box.y0)
+    assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
+
+
+def test_a_network_without_any_number_has_no_mean_and_no_warning():
+    values = xr.DataArray([[1.0, 2.0], [np.nan, np.nan]], {"network": ("run", ["a", "b"])}, ("run", "x"))
+    with warnings.catch_warnings(action="error"):
+        means = plot.mean_over_seeds(values)
+    np.testing.assert_array_equal(means, [[1, 2], [np.nan, np.nan]])

@@ -79,7 +79,11 @@ def test_an_experiment_in_an_empty_folder_uses_what_we_have(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("stimulus", "my stimulus", "expected a name of at most 100 letters, digits and '_'.*; got 'my stimulus'"),
+        (
+            "stimulus",
+            "my stimulus",
+            "expected a name of at most 100 letters, digits and '_'.*; got 'my stimulus'",
+        ),
         ("network", "class", "no word of Python; got 'class'"),
         ("analysis", "../up", "got '../up'"),
         ("network", "fernn", "expected a name that is new; there is a network 'fernn'"),
