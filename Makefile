@@ -28,7 +28,8 @@ test-all: .venv/ready
 faults: .venv/ready
 	-$(BIN)/python -m tests.faults.corruptions --tries 210 --log .faults/corruptions.jsonl
 	-$(BIN)/python -m tests.faults.hostile_settings --tries 1500 --log .faults/hostile_settings.jsonl
-	$(BIN)/python -m tests.faults.kills --tries 10 --log .faults/kills.jsonl
+	-$(BIN)/python -m tests.faults.kills --tries 10 --log .faults/kills.jsonl
+	$(BIN)/python -m tests.faults.pipeline_kills --kills 50 --log .faults/pipeline_kills.jsonl
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.speed
