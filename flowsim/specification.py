@@ -37,9 +37,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # So has every quantity, and a lower one where zero makes no sense: powers and quotients of what is beyond are
 # no numbers.
-Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
+Positive = Annotated[float, Field(ge=1e-6, le=1e7)]
 
-Amount = Annotated[float, Field(ge=0, le=1e6)]
+Amount = Annotated[float, Field(ge=0, le=1e7)]
 
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -84,7 +84,9 @@ def values_in_words(
 
 
 NOBODY_MEANS = 10**7
-"""Upper bounds from here on only stop slips of the finger, and are not worth a reader's time."""
+"""Upper bounds from here on, and lower ones up to 10 / `NOBODY_MEANS`, only stop slips of the finger, and are
+not worth a reader's time.
+"""
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
@@ -98,7 +100,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
     if low is not None and high is not None:
         return f"in {bracket_low}{low:g}, {high:g}{bracket_high}"
     if low is not None:
-        return f"{sign_low} {low:g}"
+        return "> 0" if 0 < low <= 10 / NOBODY_MEANS else f"{sign_low} {low:g}"
     if high is not None:
         return f"{sign_high} {high:g}"
     return ""

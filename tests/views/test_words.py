@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import Field, TypeAdapter
 
+from flowsim.specification import Amount, Positive
 from flowsim.views.words import capital, enumerated, seeds_in_words, sign, values_in_words
 
 
@@ -35,6 +36,8 @@ def test_few_seeds_are_named_and_many_have_a_range():
         (Annotated[float, Field(le=2)], "number ≤ 2"),
         (Annotated[float, Field(lt=2)], "number < 2"),
         (Annotated[float, Field(ge=0, lt=1)], "number in [0, 1)"),
+        (Positive, "number > 0"),
+        (Amount, "number ≥ 0"),
         (Annotated[float, Field(gt=0, le=0.5)], "number in (0, 0.5]"),
         (float, "number"),
         (bool, "true or false"),
