@@ -269,11 +269,12 @@ class Bench:
             return "hang"
         if "Traceback" in ended.text or "Exception ignored" in ended.text:
             return "traceback"
-        if ended.status < 0 and ended.status != -signal.SIGKILL:
+        if ended.status < 0 and -ended.status not in (signal.SIGKILL, sent):
             return "crash"
         if ended.status == 0:
             return "harmless" if self.is_as_undisturbed(verb) else "silent"
-        if sent in (signal.SIGTERM, signal.SIGINT) and ended.status != 128 + sent:
+        # at the very end of a process, whose work is done, the signal itself ends it
+        if sent in (signal.SIGTERM, signal.SIGINT) and ended.status not in (128 + sent, -sent):
             return "silent"
         return "detected"
 
