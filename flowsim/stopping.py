@@ -51,6 +51,7 @@ def listen() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    sys.unraisablehook = _unraisable
 
 
 def forget() -> None:
@@ -130,6 +131,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
         return
     _remind(number, AGAIN)
     raise Stopped
+
+
+def _unraisable(unraisable: Any) -> None:
+    """Say what went wrong where no error can be raised (as while an object is forgotten), unless it comes of
+    the stop: `Stopped` itself, which comes again, or an object that was stopped while it was made.
+    """
+    if _request.signal is None:
+        sys.__unraisablehook__(unraisable)
 
 
 def _is_uninterrupted(frame: FrameType | None) -> bool:

@@ -40,6 +40,22 @@ try:
 except BaseException:
     raise ImportError("numpy failed to import")
 """,
+    "while an object is forgotten": """
+class Forgotten:
+    def __del__(self):
+        time.sleep(1)
+Forgotten()
+time.sleep(60)
+""",
+    "an object that is half made": """
+class Half:
+    def __init__(self):
+        time.sleep(60)
+        self.whole = True
+    def __del__(self):
+        self.whole
+Half()
+""",
     "deferred": """
 with stopping.deferred():
     time.sleep(0.5)

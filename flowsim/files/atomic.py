@@ -42,12 +42,20 @@ _held = _Held()
 
 def lock_of(path: Path) -> Path:
     """The lock of a file that is being made."""
-    return path.with_name(f".{path.name}.flowsim.lock")
+    return _beside(path, "lock")
 
 
 def temporary_of(path: Path) -> Path:
     """Where a file lies until it is whole."""
-    return path.with_name(f".{path.name}.flowsim.tmp")
+    return _beside(path, "tmp")
+
+
+def _beside(path: Path, ending: str) -> Path:
+    if not path.name:
+        raise InputError(
+            f"{path}: expected a place for a file; this is a folder. Give the name of a file in it"
+        )
+    return path.with_name(f".{path.name}.flowsim.{ending}")
 
 
 @contextmanager
@@ -128,7 +136,7 @@ def exclusive(path: Path) -> Iterator[None]:
         If the lock cannot be made.
     """
     file = lock_of(path)
-    key = file.parent.resolve() / file.name
+    key = Path(os.path.realpath(file.parent)) / file.name
     if key in _held.files:
         yield
         return
@@ -185,7 +193,7 @@ def _sweep(folder: Path) -> None:
         return
     for path in {folder / match["name"] for match in found if match}:
         file = lock_of(path)
-        if file.parent.resolve() / file.name in _held.files:
+        if Path(os.path.realpath(file.parent)) / file.name in _held.files:
             continue
         lock = FileLock(file, fallback_to_soft=False)
         try:

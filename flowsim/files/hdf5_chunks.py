@@ -238,7 +238,7 @@ class ChunkReader:
 
     def __init__(self, path: str | Path, name: str, seal: Seal | None = None) -> None:
         self.seal = seal
-        self.path = str(Path(path).resolve())
+        self.path = os.path.realpath(path)
         self.name = name
         self._open_variable: h5py.Dataset | None = None
         variable = self.variable

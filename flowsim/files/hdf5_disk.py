@@ -20,6 +20,9 @@ from flowsim.stopping import uninterrupted
 class Disk(io.RawIOBase):
     """A file that HDF5 writes: ``h5py.File(disk, "w")`` and ``h5netcdf.File(disk, "w")`` take it.
 
+    Once the file is closed nothing more is written: where a signal ends a command between opening and closing
+    a file, the library closes it when Python forgets it, which is later.
+
     Attributes
     ----------
     error : OSError, optional
@@ -49,7 +52,7 @@ class Disk(io.RawIOBase):
         view = memoryview(content).cast("B")
         done = 0
         try:
-            while done < len(view):
+            while done < len(view) and not self.file.closed:
                 done += _write_at(self.file, view[done:], self.place + done)
         except OSError as error:
             self.error = self.error or error
@@ -61,10 +64,11 @@ class Disk(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read from the present place on; zeros beyond the end."""
         view = memoryview(buffer).cast("B")
-        self.file.seek(self.place)
         got = 0
-        while got < len(view) and (count := self.file.readinto(view[got:])):
-            got += count
+        if not self.file.closed:
+            self.file.seek(self.place)
+            while got < len(view) and (count := self.file.readinto(view[got:])):
+                got += count
         view[got:] = bytes(len(view) - got)
         for start, content in self.beyond:
             first, last = max(start, self.place), min(start + len(content), self.place + len(view))
@@ -84,7 +88,8 @@ class Disk(io.RawIOBase):
         """Set where the file ends."""
         size = self.place if size is None else size
         try:
-            self.file.truncate(size)
+            if not self.file.closed:
+                self.file.truncate(size)
         except OSError as error:
             self.error = self.error or error
         return size
@@ -102,7 +107,8 @@ class Disk(io.RawIOBase):
     def size(self) -> int:
         """Bytes in the file and beyond it."""
         ends = [start + len(content) for start, content in self.beyond]
-        return max(os.fstat(self.file.fileno()).st_size, *ends, 0)
+        there = 0 if self.file.closed else os.fstat(self.file.fileno()).st_size
+        return max(there, *ends, 0)
 
     def readable(self) -> bool:
         """True."""

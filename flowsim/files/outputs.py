@@ -58,7 +58,7 @@ def _is_same(path: Path, other: Path) -> bool:
             return True
     except OSError:  # one of them is not there
         pass
-    return path.resolve() == other.resolve()
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _check_kind(path: Path, kind: str) -> None:

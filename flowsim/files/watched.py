@@ -6,6 +6,7 @@ ends in checksums (`flowsim.files.checksums`) is known to be whole; any other is
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def whole_hdf5(path: Path) -> Seal | None:
     """
     seal = sealed(path)
     status = path.stat()
-    key = str(path.resolve()), status.st_mtime_ns, status.st_size
+    key = os.path.realpath(path), status.st_mtime_ns, status.st_size
     if seal is not None or key in _seen or not _begins_as_hdf5(path):
         return seal
     try:

@@ -14,6 +14,7 @@ import pytest
 from flowsim import __version__
 from flowsim.__main__ import main
 from flowsim.commands.parser import verbs
+from tests.known.small_project import EXPERIMENT
 
 
 def run(*arguments):
@@ -259,3 +260,38 @@ def test_names_that_no_file_can_have(arguments, tmp_path, monkeypatch, capsys):
     assert len(error) == 1
     assert error[0].startswith(f"flowsim {arguments[0]}: error: ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["", ".", "/", "a.h5/b"])
+@pytest.mark.parametrize(
+    "verb", [("schema",), ("stimulus", "moving_digits", "test"), ("report", "e.yaml", "--results", ".")]
+)
+def test_places_where_no_file_can_be(verb, place, tmp_path, monkeypatch, capsys):
+    """Folders, and what would lie in a file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.h5").write_text("")
+    (tmp_path / "e.yaml").write_text(EXPERIMENT)
+    assert run(*verb, "--into", place) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("$ ")]
+    assert len(error) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"a.h5", "e.yaml"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "round"),
+        ("figure", "equivariance_error", "--results", "round", "--into", "b.svg"),
+        ("export", "round", "--as", "numpy", "--into", "b.npz"),
+        ("report", "round", "--results", ".", "--into", "b.html"),
+        ("train", "--train", "round", "--valid", "b.h5", "--into", "b.pt"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_link_to_itself_is_no_file(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "round").symlink_to("round")
+    assert run(*arguments) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("$ ")]
+    assert len(error) == 1
+    assert "round: expected" in error[0]

@@ -417,7 +417,10 @@ def _judged(one: Try, status: int, stopped: bool, text: str) -> str:
         return "crash"
     if "Traceback (most recent call last)" in text:
         return "memory" if "MemoryError" in text or "can't allocate memory" in text else "traceback"
-    told = r"\$ |.*: \d+/\d+ |wrote |training .* on "
+    text = text.removeprefix(
+        f"$ python -m flowsim {shlex.join(one.arguments)}\n"
+    )  # names may hold line breaks
+    told = r"\$ |.*: \d+/\d+ |wrote |training .* on |checking "
     errors = [line for line in text.splitlines() if line.strip() and not re.match(told, line)]
     if status:
         return "silent" if not errors else "refused" if len(errors) == 1 else "long"

@@ -313,7 +313,7 @@ class Bench:
         mounted = Path(tempfile.mkdtemp())
         try:
             files = [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
-            size = sum(-(-each // 4096) * 4096 for each in files) + 65536 + free
+            size = sum(-(-each // 4096) * 4096 for each in files) + 4096 + free
             mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(mounted)]
             if subprocess.run(mount, capture_output=True).returncode:
                 return None
@@ -325,6 +325,11 @@ class Bench:
                 subprocess.run(["umount", str(mounted)], check=True)
         finally:
             mounted.rmdir()
+
+
+def listen_to_interrupts() -> None:
+    """Let SIGINT reach what is started from here: shells make what they start in the background deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def import_everything() -> None:
@@ -348,6 +353,7 @@ def main() -> int:
     parser.add_argument("--disturbances", nargs="+", choices=DISTURBANCES, default=DISTURBANCES)
     parser.add_argument("--log", type=Path, help="go on where a run with this file was stopped")
     arguments = parser.parse_args()
+    listen_to_interrupts()
     tally = Tally(OUTCOMES, arguments.log)
     folder = Path(tempfile.mkdtemp())  # no TemporaryDirectory: forked processes would remove it at their end
     if arguments.verbs == ["stimulus"]:  # which reads nothing, and needs no torch

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.kills import content
+from tests.faults.kills import content, listen_to_interrupts
 from tests.faults.tally import Tally
 from tests.known.small_project import command, project
 
@@ -185,6 +185,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=Path, help="gets a line for each try")
     arguments = parser.parse_args()
+    listen_to_interrupts()
     tally = Tally(OUTCOMES, arguments.log)
     with tempfile.TemporaryDirectory() as temporary:
         whole = project(Path(temporary) / "whole")

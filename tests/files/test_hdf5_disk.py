@@ -5,6 +5,7 @@ import gc
 
 import dask
 import dask.array as da
+import h5netcdf
 import numpy as np
 import pytest
 import xarray as xr
@@ -90,3 +91,18 @@ def test_what_did_not_fit_can_be_read_again(tmp_path, monkeypatch):
         assert disk.size == 12
         assert disk.seek(0, 2) == 12
     assert path.read_bytes() == b"0123456789"
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_file_that_the_library_closes_too_late(tmp_path):
+    """As after a signal between opening a file and the block that closes it."""
+    path = tmp_path / "a.h5"
+    path.touch()
+    with hdf5_disk.on_disk(path) as disk:
+        file = h5netcdf.File(disk, "w")
+        file.dimensions = {"x": 3}
+        file.create_variable("values", ("x",), data=np.arange(3.0))
+    size = path.stat().st_size
+    del file
+    gc.collect()
+    assert path.stat().st_size == size
