@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flowsim.specification import AboveZero, Block, Count, Positive, Settings, Whole
+from flowsim.specification import AboveZero, Block, Count, Settings, Whole
 from flowsim.training.task import TASKS, Task
 
 
@@ -33,7 +33,7 @@ class BudgetBlock(Block):
 
     sequences: Count | None = None
     """Sequences seen; no such bound if not given."""
-    minutes: Positive | None = None
+    minutes: AboveZero | None = None
     """Minutes of training; no such bound if not given."""
 
 
