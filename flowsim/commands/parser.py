@@ -184,6 +184,8 @@ def _run(argv: Sequence[str]) -> None:
     for name, value in vars(arguments).items():
         if isinstance(value, Path):
             setattr(arguments, name, value.expanduser())
+            if name == "into" and not value.name:
+                raise InputError(f"--into: expected the name of a file; got the folder {value}")
     memory.limit()
     _pass_on_data(getattr(arguments, "data", None))
     verb.run(arguments)

@@ -264,7 +264,13 @@ def test_names_that_no_file_can_have(arguments, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("place", ["", ".", "/", "a.h5/b"])
 @pytest.mark.parametrize(
-    "verb", [("schema",), ("stimulus", "moving_digits", "test"), ("report", "e.yaml", "--results", ".")]
+    "verb",
+    [
+        ("schema",),
+        ("stimulus", "moving_digits", "test"),
+        ("train", "--train", "a.h5", "--valid", "a.h5"),
+        ("report", "e.yaml", "--results", "."),
+    ],
 )
 def test_places_where_no_file_can_be(verb, place, tmp_path, monkeypatch, capsys):
     """Folders, and what would lie in a file."""

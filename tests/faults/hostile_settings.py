@@ -420,7 +420,7 @@ def _judged(one: Try, status: int, stopped: bool, text: str) -> str:
     text = text.removeprefix(
         f"$ python -m flowsim {shlex.join(one.arguments)}\n"
     )  # names may hold line breaks
-    told = r"\$ |.*: \d+/\d+ |wrote |training .* on |checking "
+    told = r"\$ |.*: \d+/\d+ |wrote |training .* on |recording frames |checking "
     errors = [line for line in text.splitlines() if line.strip() and not re.match(told, line)]
     if status:
         return "silent" if not errors else "refused" if len(errors) == 1 else "long"
