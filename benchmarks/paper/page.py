@@ -17,6 +17,7 @@ from benchmarks.paper.verdicts import (
     judged,
     origin,
     parts,
+    reference_of,
     rows_of,
     smallest_ratio,
     stated,
@@ -61,11 +62,7 @@ def write(table: pd.DataFrame, into: Path) -> None:
     table = table.assign(value=pd.to_numeric(table.value, errors="coerce"))
     experiments = list(dict.fromkeys(table.experiment))
     ablations = {name: row for name, row in published["ablations"].items() if name in experiments}
-    predicting = [
-        name
-        for name in experiments
-        if name not in ablations and not rows_of(table, name, "fernn", "mse").empty
-    ]
+    predicting = [name for name in experiments if name not in ablations and reference_of(table, name)]
     classifying = [name for name in experiments if not rows_of(table, name, "fernn", "accuracy").empty]
     page = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
         TEMPLATE.read_text(encoding="utf-8")
@@ -79,6 +76,7 @@ def write(table: pd.DataFrame, into: Path) -> None:
         origins={name: origin(table[table.experiment == name]) for name in experiments},
         compared={name: compared(table, name, published["controls"]) for name in predicting},
         not_trained={name: not_trained(table, name) for name in predicting},
+        references={name: reference_of(table, name) for name in predicting},
         smallest={name: smallest_ratio(table, name) for name in predicting},
         figures={
             name: sorted(path.name for path in into.parent.glob(f"{name}-*.png")) for name in experiments

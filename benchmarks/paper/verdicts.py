@@ -44,6 +44,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def as_factor(value: float) -> str:
+    """Two digits, and no power of ten."""
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+
+
 def measured(value: float) -> str:
     """Three digits, or nothing where an experiment does not measure it."""
     return number(value) if math.isfinite(value) else ""
@@ -71,6 +76,12 @@ def over_seeds(table: pd.DataFrame, experiment: str, measure: str) -> xr.DataArr
 def rows_of(table: pd.DataFrame, experiment: str, network: str, measure: str) -> pd.DataFrame:
     """The rows of one network in one experiment, of one measure; one per seed."""
     return table[(table.experiment == experiment) & (table.network == network) & (table.measure == measure)]
+
+
+def reference_of(table: pd.DataFrame, experiment: str) -> str:
+    """The network that others are compared with: the FERNN, or that with gates if it alone was run; or ""."""
+    run = (name for name in ("fernn", "fernn_gru") if not rows_of(table, experiment, name, "mse").empty)
+    return next(run, "")
 
 
 def diverged(*measurements: pd.Series[float]) -> str:
@@ -142,7 +153,8 @@ def growth(table: pd.DataFrame, experiment: str, over: list[str]) -> dict[str, s
         for measure in (first, second)
     )
     names = [name for name in STATED if len(before[name]) and len(after[name])]
-    if not {"grnn", "fernn"} <= set(names):
+    judged_alone = second == NOVEL  # the velocities of a part are not those beyond it
+    if "grnn" not in names or not any(n == "fernn" if judged_alone else n.startswith("fernn") for n in names):
         return None
     if lost := diverged(*(values[name] for name in names for values in (before, after))):
         return {"ours": "", "verdict": lost}
@@ -152,7 +164,7 @@ def growth(table: pd.DataFrame, experiment: str, over: list[str]) -> dict[str, s
         for name in names
     ]
     best = min((name for name in names if name.startswith("fernn")), key=lambda name: after[name].mean())
-    if second == NOVEL:  # the velocities of a part are not those beyond it
+    if judged_alone:
         best = "fernn"
     holds, grows = factor[best] < HOLDS, factor["grnn"] >= HOLDS
     times = after["grnn"].mean() / after[best].mean()
@@ -250,10 +262,11 @@ def stated(table: pd.DataFrame, row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Every network of an experiment against fernn, with the sequences that each has seen."""
-    reference = rows_of(table, experiment, "fernn", "mse")
+    """Every network of an experiment against `reference_of` it, with the sequences that each has seen."""
+    first = reference_of(table, experiment)
+    reference = rows_of(table, experiment, first, "mse")
     finite = over_seeds(table, experiment, "mse")
-    effects = differences(finite.where(np.isfinite(finite)), "fernn", ratio=True)
+    effects = differences(finite.where(np.isfinite(finite)), first, ratio=True)
     says = {row["network"]: row["says"] for row in controls}
     rows = []
     for name in dict.fromkeys(table[table.experiment == experiment].network):
@@ -263,9 +276,10 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
             for measure in ("mse_1h", "mse_7h", "law_error", "best_law_error")
         }
         law = means["law_error"]
+        no_probe = rows_of(table, experiment, name, "best_law_error").empty
         effect = effects.loc[name]
-        ratio = 1.0 if name == "fernn" else effect.effect if np.isfinite(errors.value).all() else math.nan
-        verdict = "" if name == "fernn" else against_reference(ratio)
+        ratio = 1.0 if name == first else effect.effect if np.isfinite(errors.value).all() else math.nan
+        verdict = "" if name == first else against_reference(ratio)
         interval = ""
         if math.isfinite(effect.effect_low):
             interval = f" ({effect.effect_low:.2g} to {effect.effect_high:.2g})"
@@ -282,8 +296,8 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
                 "ratio": f"{ratio:.2g}{interval}",
                 "mse_1h": measured(means["mse_1h"]),
                 "mse_7h": measured(means["mse_7h"]),
-                "law": "no partner" if math.isnan(law) else number(law),
-                "best": number(means["best_law_error"]),
+                "law": "" if no_probe else "no partner" if math.isnan(law) else number(law),
+                "best": measured(means["best_law_error"]),
                 "verdict": verdict if math.isfinite(ratio) else "diverged",
                 "from": origin(errors),
             }
@@ -292,16 +306,17 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
 
 
 def unlearned(table: pd.DataFrame, experiment: str, tracked: str | None) -> list[dict[str, str]]:
-    """Errors over the trained horizon of what learns nothing, and how many times that of fernn each is.
+    """Errors over the trained horizon of what learns nothing, and how many times that of the reference.
 
     Also of the G-RNN of the experiment ``tracked``, before whom one object stands still.
     """
-    reference = rows_of(table, experiment, "fernn", "mse").value.mean()
-    errors = {name: rows_of(table, experiment, "fernn", f"mse of {name}").value for name in PREDICTORS}
+    first = reference_of(table, experiment)
+    reference = rows_of(table, experiment, first, "mse").value.mean()
+    errors = {name: rows_of(table, experiment, first, f"mse of {name}").value for name in PREDICTORS}
     if tracked:
         errors["`grnn`, one object tracked (oracle)"] = rows_of(table, tracked, "grnn", "mse").value
     return [
-        {"predictor": name, "mse": number(over.mean()), "ratio": f"{over.mean() / reference:.2g}"}
+        {"predictor": name, "mse": number(over.mean()), "ratio": as_factor(over.mean() / reference)}
         for name, over in errors.items()
         if len(over)
     ]
@@ -332,10 +347,10 @@ def parts(table: pd.DataFrame, experiment: str, adds: dict[str, str]) -> list[di
 
 
 def smallest_ratio(table: pd.DataFrame, experiment: str) -> str:
-    """Which ratio of test MSE to that of fernn the seeds of an experiment can tell from 1; "" if none."""
+    """Which ratio of test MSE to that of the reference the seeds can tell from 1; "" if none."""
     values = over_seeds(table, experiment, "mse")
     known = values.where(np.isfinite(values))
-    ratio = smallest_effect(known, "fernn", ratio=True)
+    ratio = smallest_effect(known, reference_of(table, experiment), ratio=True)
     if math.isnan(ratio):
         return ""
     counts = known.groupby("network").count().values
@@ -348,7 +363,7 @@ def smallest_ratio(table: pd.DataFrame, experiment: str) -> str:
 
 
 def against_reference(ratio: float) -> str:
-    """A word for so many times the error of fernn."""
+    """A word for so many times the error of the reference."""
     if ratio < 1:
         return "better"
     return "close" if ratio < FAR else "far"

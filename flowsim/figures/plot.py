@@ -158,7 +158,8 @@ def logarithmic(axis: Axis) -> None:
     """Make an axis on which everything is drawn logarithmic, with plain numbers that do not overlap."""
     from matplotlib.ticker import LogLocator
 
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    set_scale = axis.axes.set_yscale if axis is axis.axes.yaxis else axis.axes.set_xscale
+    set_scale("log")
     low, high = axis.get_view_interval()
     if high < 150 * low:
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high < 5 * low else (1, 2, 5)))

@@ -24,6 +24,7 @@ from benchmarks.paper.verdicts import (
     ordering,
     parts,
     ratio,
+    reference_of,
     smallest_ratio,
     speed,
     spread,
@@ -120,6 +121,25 @@ def test_growth_is_judged_of_the_best_fernn():
     novel = {(name, "mse_novel" if m == "b" else m): v for (name, m), v in found.items()}
     verdict = growth(table(novel), "e", ["a", "mse_novel"])["verdict"]
     assert verdict.startswith("not as published: fernn does not hold")
+
+
+def test_where_only_the_gated_fernn_was_run_it_is_the_reference():
+    pairs = {"fernn_gru": (1, 1.1), "grnn": (100, 900)}
+    found = {(name, m): [v] for name, pair in pairs.items() for m, v in zip("ab", pair, strict=True)}
+    assert growth(table(found), "e", ["a", "b"])["verdict"].startswith("as published: fernn_gru holds")
+    novel = {(name, "mse_novel" if m == "b" else m): v for (name, m), v in found.items()}
+    assert growth(table(novel), "e", ["a", "mse_novel"]) is None
+    errors = {
+        ("fernn_gru", "mse"): [1.0],
+        ("grnn", "mse"): [28.0],
+        ("fernn_gru", "mse of last frame"): [140.0],
+    }
+    assert [reference_of(table(e), "e") for e in (errors, {("grnn", "mse"): [1.0]})] == ["fernn_gru", ""]
+    rows = compared(table(errors), "e", [])
+    assert [(r["network"], r["ratio"], r["law"], r["best"]) for r in rows] == [
+        ("fernn_gru", "1", "", ""), ("grnn", "28", "", ""),
+    ]  # fmt: skip
+    assert unlearned(table(errors), "e", None)[0]["ratio"] == "140"
 
 
 def curve(*errors):
