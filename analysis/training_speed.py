@@ -101,6 +101,7 @@ def figure(results: xr.Dataset) -> Figure:
         ax.axhline(goal, color="0.5", ls="--", lw=0.8, label=f"goal, {goal:g}")
         title = f"{title}; {reached} of {results.sizes['run']} runs reach the goal"
     plot.logarithmic(ax.yaxis)
+    ax.xaxis.get_major_locator().set_params(nbins=5)
     ax.set_title(title, fontsize=8)
     plot.legend_below(results, ax)
     return fig

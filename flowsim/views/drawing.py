@@ -22,6 +22,8 @@ from flowsim.files.results import answers_of, side_by_side, write_tidy
 
 NAMED = 3
 """Runs that could not be judged that a figure names, at most; the report names all."""
+LETTERS_PER_INCH = 14
+"""Of what is written above a figure."""
 
 
 def draw(name: str, paths: Sequence[Path], into: Path, not_made: Mapping[Path, str] | None = None) -> str:
@@ -79,11 +81,18 @@ def _draw(
             f"{type(figure).__name__}"
         )
     if results.attrs["refused"]:
-        title = figure.get_suptitle()
-        missing = f"could not be judged: {_some(list(results.attrs['refused']))}"
-        figure.suptitle(f"{title}\n{missing}" if title else missing, fontsize=8)
+        say_missing(figure, list(results.attrs["refused"]))
     plot.save(figure, into.with_suffix(".png"))
     plot.save(figure, into)
+
+
+def say_missing(figure: Figure, runs: Sequence[str]) -> None:
+    """Name above a figure, below its title, the runs that are not in it, in lines no wider than it."""
+    title = figure.get_suptitle()
+    missing = textwrap.fill(
+        f"could not be judged: {_some(runs)}", int(LETTERS_PER_INCH * figure.get_figwidth())
+    )
+    figure.suptitle(f"{title}\n{missing}" if title else missing, fontsize=8)
 
 
 def _some(runs: Sequence[str]) -> str:
