@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if stopping.requested() or isinstance(error, KeyboardInterrupt):
             return stopping.said(command)
-        if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
             path, reason = os.fsdecode(error.filename), error.strerror or type(error).__name__
             output.say(
                 output.one_line(
