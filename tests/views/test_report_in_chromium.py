@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from flowsim.figures import plot
 from flowsim.views.inline_svg import inlined
@@ -176,10 +176,11 @@ def test_sections_fold_and_a_link_opens_them(opened):
     sections = page.locator("section > details")
     assert sections.evaluate_all(folded) == [True] * 4 + [False] * 2
     page.get_by_role("navigation").get_by_role("link", name="Question 5?").click()
-    assert sections.evaluate_all(folded)[5]
+    expect(sections.nth(5)).to_have_attribute("open", "")  # once the browser has followed the link
     assert page.evaluate("location.hash") == "#part5"
     assert page.locator("nav").bounding_box()["y"] >= 0  # contents stay in view
-    assert opened(address="#part4").locator("section > details").evaluate_all(folded)[4]
+    linked = opened(address="#part4").locator("section > details")
+    expect(linked.nth(4)).to_have_attribute("open", "")
     assert not page.locator("section details.effects[open]").count()
 
 
