@@ -255,6 +255,7 @@ LONG = "a" * 300
 )
 def test_names_that_no_file_can_have(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLOWSIM_DATA", "")  # --data sets it, and must not for the tests that follow
     assert run(*arguments) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("$ ")]
     assert len(error) == 1
