@@ -41,6 +41,7 @@ Positive = Annotated[float, Field(ge=1e-6, le=1e7)]
 
 Amount = Annotated[float, Field(ge=0, le=1e7)]
 
+# What has no scale of its own, such as a learning rate.
 AboveZero = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -97,6 +97,14 @@ def test_one_line_and_a_status(where, number):
     assert stopped(BODIES[where], number) == (128 + number, "", SAID[number])
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["an object that is half made", pytest.param("while an object is forgotten", marks=pytest.mark.slow)],
+)
+def test_what_cannot_be_raised_is_not_told(where):
+    assert stopped(BODIES[where], signal.SIGTERM) == (143, "", SAID[signal.SIGTERM])
+
+
 @pytest.mark.parametrize("where", ["deferred", "within HDF5"])
 def test_what_must_not_be_half_done_is_done(where):
     assert stopped(BODIES[where], signal.SIGTERM) == (143, "done\n", SAID[signal.SIGTERM])

@@ -153,8 +153,9 @@ def growth(table: pd.DataFrame, experiment: str, over: list[str]) -> dict[str, s
         for measure in (first, second)
     )
     names = [name for name in STATED if len(before[name]) and len(after[name])]
-    judged_alone = second == NOVEL  # the velocities of a part are not those beyond it
-    if "grnn" not in names or not any(n == "fernn" if judged_alone else n.startswith("fernn") for n in names):
+    # at novel velocities the plain one alone: the velocities of a part are not those beyond it
+    candidates = [name for name in names if name == "fernn" or (name.startswith("fernn") and second != NOVEL)]
+    if "grnn" not in names or not candidates:
         return None
     if lost := diverged(*(values[name] for name in names for values in (before, after))):
         return {"ours": "", "verdict": lost}
@@ -163,9 +164,7 @@ def growth(table: pd.DataFrame, experiment: str, over: list[str]) -> dict[str, s
         f"{name} {number(before[name].mean())} to {number(after[name].mean())} (× {factor[name]:.2g})"
         for name in names
     ]
-    best = min((name for name in names if name.startswith("fernn")), key=lambda name: after[name].mean())
-    if judged_alone:
-        best = "fernn"
+    best = min(candidates, key=lambda name: after[name].mean())
     holds, grows = factor[best] < HOLDS, factor["grnn"] >= HOLDS
     times = after["grnn"].mean() / after[best].mean()
     verdict = "as published" if holds and grows and times > 1 else "not as published"

@@ -161,7 +161,7 @@ def logarithmic(axis: Axis) -> None:
     set_scale = axis.axes.set_yscale if axis is axis.axes.yaxis else axis.axes.set_xscale
     set_scale("log")
     low, high = axis.get_view_interval()
-    if high < 150 * low:
+    if high < 150 * low:  # powers of ten alone would be two numbers or fewer
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high < 5 * low else (1, 2, 5)))
         axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")

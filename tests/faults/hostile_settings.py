@@ -417,9 +417,8 @@ def _judged(one: Try, status: int, stopped: bool, text: str) -> str:
         return "crash"
     if "Traceback (most recent call last)" in text:
         return "memory" if "MemoryError" in text or "can't allocate memory" in text else "traceback"
-    text = text.removeprefix(
-        f"$ python -m flowsim {shlex.join(one.arguments)}\n"
-    )  # names may hold line breaks
+    # the command is repeated as it was given, with the line breaks of its names
+    text = text.removeprefix(f"$ python -m flowsim {shlex.join(one.arguments)}\n")
     told = r"\$ |.*: \d+/\d+ |wrote |training .* on |recording frames |checking "
     errors = [line for line in text.splitlines() if line.strip() and not re.match(told, line)]
     if status:
