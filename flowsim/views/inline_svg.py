@@ -37,8 +37,11 @@ def inlined(svg: str, name: str, title: str, description: str) -> str:
 
 
 def _shorter(body: str) -> str:
-    """The same drawing in fewer characters: coordinates to a hundredth of a point, no empty lines."""
-    body = re.sub(r"(\d+\.\d{2})\d+", r"\1", body)
+    """The same drawing in fewer characters: coordinates to a hundredth of a point, comments and empty lines
+    left out. What is written between the tags, numbers too, stays as it is.
+    """
+    body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), body)
     return re.sub(r"\n\s*", "\n", body)
 
 

@@ -1,5 +1,6 @@
 """Figures inside a page have names of their own, a title and a description."""
 
+import re
 from xml.etree import ElementTree
 
 from flowsim.figures import plot
@@ -28,6 +29,27 @@ def test_a_figure_is_named_scales_and_clashes_with_none(tmp_path):
     assert root.find("desc").text == 'what "it" shows'
     for gone in ("<style", "<metadata", "<?xml", "<!DOCTYPE"):
         assert gone not in one
+
+
+def test_coordinates_are_shortened_and_numbers_that_are_read_are_not(tmp_path):
+    fig, ax = plot.subplots(figsize=(3, 2))
+    ax.plot([0, 1], [1 / 3, 1 / 7], label="goal, 0.0049 (1.2345 to 6.7891)")
+    ax.legend()
+    ax.set_yticks([0.125, 0.3125], ["0.125", "0.3125"])
+    plot.save(fig, tmp_path / "a.svg")
+    svg = (tmp_path / "a.svg").read_text()
+    inside = inlined(svg, "a", "", "")
+    texts = [e.text for e in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert [
+        e.text for e in ElementTree.fromstring(inside.replace("xlink:href", "href")).iter("text")
+    ] == texts
+    assert {"goal, 0.0049 (1.2345 to 6.7891)", "0.3125"} <= set(texts)
+    paths = " ".join(
+        e.get("d") for e in ElementTree.fromstring(inside.replace("xlink:href", "href")).iter("path")
+    )
+    assert re.search(r"\d\.\d\d", paths)
+    assert not re.search(r"\d\.\d{3}", paths)
+    assert "<!--" not in inside
 
 
 def test_the_width_that_was_meant_is_read(tmp_path):
