@@ -127,3 +127,12 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.close()
+
+
+def duration(seconds: float) -> str:
+    """A duration in words: "8 s", "12 min", "3.5 h", "4 days"."""
+    for unit, size, digits in (("s", 1, 0), ("min", 60, 0), ("h", 3600, 1), ("days", 86400, 0)):
+        count = round(seconds / size, digits)
+        if count < {"s": 91, "min": 91, "h": 48}.get(unit, float("inf")):
+            return f"{count:.{digits}f} {unit}"
+    raise AssertionError("every duration has a unit")

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     },
     "pipeline": {
         *("errors", "ideas", "specification", "experiment", "files", "scenes"),
-        *("network", "training", "recording", "stopping"),
+        *("network", "training", "recording", "stopping", "progress"),
     },
     "skeletons": {"errors", "experiment", "files", "ideas"},
     "stimuli": {"errors", "flows", "scenes", "specification", "splits"},

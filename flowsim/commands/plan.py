@@ -7,7 +7,10 @@ from argparse import ArgumentParser, Namespace
 
 from flowsim.commands.parser import add_data, add_experiment
 
-HELP = "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file only."
+HELP = (
+    "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file; writes the jobs to "
+    "the cache, and takes them from there as long as nothing changes."
+)
 ECHO = False
 
 
@@ -19,6 +22,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Print the jobs."""
-    from flowsim.experiment.plan import jobs
+    from flowsim.experiment.remembered import remembered_jobs
 
-    print(json.dumps(jobs(arguments.experiment)))
+    print(json.dumps(remembered_jobs(arguments.experiment)))

@@ -8,4 +8,5 @@ check          everything that would fail later on
 contract_kept  whether what the user's own ideas make is what their kind has to make
 json_schema    the blocks and all arguments of ideas, for editors
 plan           jobs for the Snakefile
+remembered     the plan of an experiment that has passed its checks, until something changes
 """

@@ -24,6 +24,7 @@ from flowsim.experiment.check import FEW, draw_few_trials, frame_shape_of
 from flowsim.experiment.read import architecture, runs, splits, train_block
 from flowsim.experiment.schema import Experiment
 from flowsim.network import Network, build_from_settings
+from flowsim.progress import duration
 from flowsim.recording.settings import RecordBlock
 from flowsim.training.settings import TrainBlock, task_of
 from flowsim.training.train import last_step
@@ -199,12 +200,3 @@ def cost_in_words(expected: Mapping[str, Cost]) -> str:
         f"estimated at {hours} of one core ({origin} by arithmetic, which can be wrong by a factor of 3; a "
         f"GPU trains faster), and at most {room} of stimuli and recordings before compression"
     )
-
-
-def duration(seconds: float) -> str:
-    """A duration in words: "8 s", "12 min", "3.5 h", "4 days"."""
-    for unit, size, digits in (("s", 1, 0), ("min", 60, 0), ("h", 3600, 1), ("days", 86400, 0)):
-        count = round(seconds / size, digits)
-        if count < {"s": 91, "min": 91, "h": 48}.get(unit, float("inf")):
-            return f"{count:.{digits}f} {unit}"
-    raise AssertionError("every duration has a unit")

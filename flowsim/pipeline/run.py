@@ -7,18 +7,20 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flowsim.errors import InputError
-from flowsim.experiment.plan import jobs
+from flowsim.experiment.remembered import remembered_jobs
 from flowsim.files.atomic import exclusive
-from flowsim.pipeline.estimate import Cost, costs, duration
 from flowsim.pipeline.follow import Lines, Run
 from flowsim.pipeline.group import running
 from flowsim.pipeline.shipped import experiment_file, home, profile
 from flowsim.pipeline.show import Display
+from flowsim.progress import duration
 
 EVERY = 0.2
 """Seconds between two looks at a run."""
@@ -52,7 +54,7 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     """
     file = experiment_file(given)
     print(f"checking {file}", file=sys.stderr, flush=True)
-    plan = jobs(file)
+    plan = remembered_jobs(file)
     report = Path("results") / file.stem / "report.html"
     alone = nullcontext() if dry else exclusive(report.parent)  # the second then finds what the first made
     with alone, tempfile.TemporaryDirectory() as folder:
@@ -64,7 +66,7 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
             *arguments(file, planned, cores, dry),
             str(report.as_posix()),
         ]
-        expected = costs(plan, report.parent)
+        expected = cache(lambda: seconds_expected(plan, report.parent))
         used = cores or available_cores()
         under_way = Run(Lines(events))
         began = time.time_ns()
@@ -98,11 +100,25 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def seconds_expected(plan: Mapping[str, Any], results: Path) -> dict[str, float]:
+    """How long each job of a plan may take, by its name."""
+    from flowsim.pipeline.estimate import costs
+
+    return {name: cost.seconds for name, cost in costs(plan, results).items()}
+
+
 def follow(
-    command: list[str], log: Path, under_way: Run, expected: Mapping[str, Cost], cores: int, dry: bool
+    command: list[str],
+    log: Path,
+    under_way: Run,
+    expected: Callable[[], Mapping[str, float]],
+    cores: int,
+    dry: bool,
 ) -> int:
-    """Run Snakemake, whose own output goes to ``log``, and tell what it does; returns its exit status."""
-    seconds = {name: cost.seconds for name, cost in expected.items()}
+    """Run Snakemake, whose own output goes to ``log``, and tell what it does; returns its exit status.
+
+    What the jobs are expected to take is asked for only if there are any.
+    """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         output = log.open("w", encoding="utf-8")
@@ -116,12 +132,12 @@ def follow(
             ended = process.poll() is not None
             for change in under_way.changes():
                 if not announced:
-                    display.line(start_in_words(under_way, seconds, cores, log))
+                    display.line(start_in_words(under_way, expected(), cores, log))
                     announced = True
                 if not dry:
-                    display.tell(change, under_way, under_way.left(seconds, cores))
-            if not dry:
-                display.status(under_way, under_way.left(seconds, cores))
+                    display.tell(change, under_way, under_way.left(expected(), cores))
+            if announced and not dry:
+                display.status(under_way, under_way.left(expected(), cores))
             time.sleep(0 if ended else EVERY)
     return process.returncode
 
@@ -150,11 +166,11 @@ def explain(status: int, under_way: Run, log: Path, dry: bool, incomplete: Path 
         print("nothing to do: all files are up to date", file=sys.stderr)
 
 
-def print_dry_run(under_way: Run, expected: Mapping[str, Cost], cores: int) -> None:
+def print_dry_run(under_way: Run, expected: Callable[[], Mapping[str, float]], cores: int) -> None:
     """Print what there is to do, on stdout."""
     if not under_way.total:
         return
     counts = ", ".join(f"{verb} {count}" for verb, count in under_way.planned.items())
     under_way.running.clear()
-    left = under_way.left({name: cost.seconds for name, cost in expected.items()}, cores)
+    left = under_way.left(expected(), cores)
     print(f"{under_way.total} jobs to do ({counts}), estimated at about {duration(left)} on {cores} cores")

@@ -9,8 +9,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from flowsim.pipeline.estimate import duration
 from flowsim.pipeline.follow import Change, Job, Run
+from flowsim.progress import duration
 
 SILENCE = 30.0
 """Seconds without a line after which a log is told what is running."""

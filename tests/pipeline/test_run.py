@@ -36,13 +36,13 @@ sys.exit(1)
 """
 
 
-def followed(folder, monkeypatch, source, *arguments):
+def followed(folder, monkeypatch, source, *arguments, expected=dict):
     """What is said of a process that takes the place of Snakemake."""
     monkeypatch.chdir(folder)
     events, log = folder / "events", folder / "run.log"
     under_way = Run(Lines(events))
     command = [sys.executable, "-c", source, str(events), *arguments]
-    status = pipeline.follow(command, log, under_way, {}, cores=2, dry=False)
+    status = pipeline.follow(command, log, under_way, expected, cores=2, dry=False)
     pipeline.explain(status, under_way, log, dry=False)
 
 
@@ -61,8 +61,7 @@ def test_a_failed_job_is_told_with_the_end_of_its_log(tmp_path, monkeypatch, cap
 
 def test_a_second_run_of_an_experiment_waits_for_the_first(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pipeline, "jobs", lambda file: {})
-    monkeypatch.setattr(pipeline, "costs", lambda plan, folder: {})
+    monkeypatch.setattr(pipeline, "remembered_jobs", lambda file: {})
     began = []
     monkeypatch.setattr(pipeline, "follow", lambda *_: began.append(time.monotonic()) or 0)
     Path("tiny.yaml").write_text(EXPERIMENT)
@@ -84,7 +83,7 @@ def test_snakemake_itself_fails(tmp_path, monkeypatch, capsys):
 
 
 def test_nothing_to_do(tmp_path, monkeypatch, capsys):
-    followed(tmp_path, monkeypatch, "")
+    followed(tmp_path, monkeypatch, "", expected=lambda: pytest.fail("there is nothing to estimate"))
     assert capsys.readouterr().err == "nothing to do: all files are up to date\n"
 
 
