@@ -8,8 +8,8 @@ from argparse import ArgumentParser, Namespace
 from flowsim.commands.parser import add_data, add_experiment
 
 HELP = (
-    "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file; writes the jobs to "
-    "the cache, and takes them from there as long as nothing changes."
+    "Check an experiment file and print its jobs as JSON, for the Snakefile. Reads the file; writes the jobs "
+    "to the cache, and takes them from there as long as nothing changes."
 )
 ECHO = False
 
