@@ -61,6 +61,7 @@ READING = (
 )
 MODELS = ("identity", "velocity", "position", "pixels", "motion energy")
 DISTANCES = ("correlation", "crossnobis")
+DATA = "drawn"  # what the figure shows of results that hold every distance
 REACH = 2
 """Motion energy is taken at whole velocities of at most so many px/frame, or as many as the fastest flow."""
 
@@ -370,8 +371,32 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
+def drawn(results: xr.Dataset) -> xr.Dataset:
+    """Agreement as in ``results``, and for all distances in them the noise ceiling of each run's network.
+
+    Returns
+    -------
+    Dataset
+        ``ceiling`` (run, bound, distance, time), with the bounds ``lower`` and ``upper``; NaN for a network
+        with one seed (`flowsim.measures.rdm.noise_ceiling`).
+    """
+    dims = ("run", "bound", "distance", "time")
+    bounds = xr.DataArray(
+        np.full((results.sizes["run"], 2, len(DISTANCES), results.sizes["time"]), np.nan),
+        {"run": results.run, "bound": ["lower", "upper"], "distance": list(DISTANCES), "time": results.time},
+        dims,
+    )
+    for _, _, runs in panels.each_network(results):
+        for distance in DISTANCES:
+            lower_and_upper = rdm.noise_ceiling(runs[distance].transpose("run", "time", ...).values)
+            bounds.loc[runs.run.values, :, distance] = np.stack(lower_and_upper)
+    of_pairs = [name for name, c in results.coords.items() if {"pair", "flow_pair"} & set(c.dims)]
+    return results.drop_vars([*DISTANCES, *of_pairs]).assign(ceiling=bounds)
+
+
 def figure(results: xr.Dataset) -> Figure:
     """Agreement with each model by frame, for both distances."""
+    shown = drawn(results)
     fig, axes = plot.subplots(len(DISTANCES), len(MODELS), figsize=(plot.PAGE, 4.6), sharex=True, sharey=True)
     for row, distance in zip(axes, DISTANCES, strict=True):
         for ax, model in zip(row, MODELS, strict=True):
@@ -379,7 +404,7 @@ def figure(results: xr.Dataset) -> Figure:
                 ax.axis("off")
                 plot.legend(results, ax, loc="center", fontsize=8)
             else:
-                _draw_agreement(ax, results.sel(distance=distance, model=model), distance)
+                _draw_agreement(ax, shown.sel(distance=distance, model=model), distance)
                 ax.set_title(model)
     _label_outside(axes)
     fig.suptitle(_title(results), fontsize=9)
@@ -395,7 +420,7 @@ def _draw_agreement(ax: Axes, agreement: xr.Dataset, distance: str) -> None:
     for _, colour, runs in panels.each_network(agreement):
         interval = runs[["low", "high"]].mean("run")
         panels.band(ax, runs.time, interval.low, interval.high, colour, alpha=0.15)
-        lower, upper = rdm.noise_ceiling(runs[distance].transpose("run", "time", ...).values)
+        lower, upper = runs.ceiling.isel(run=0).transpose("bound", "time").values
         ax.fill_between(runs.time, lower, upper, facecolor="none", edgecolor=colour, ls=":", lw=0.9)
     ax.plot(agreement.time, agreement.null.mean("run"), color="0.4", ls="--", lw=0.8)
     plot.lines(agreement, "rho", "time", ax)

@@ -5,7 +5,9 @@ import pytest
 
 from analysis import representational_similarity
 from flowsim import InputError
-from flowsim.files import coordinates
+from flowsim.files import coordinates, netcdf
+from flowsim.files.results import side_by_side, tidy
+from flowsim.measures.rdm import noise_ceiling
 
 FLOWS = [(0, 0), (1, 0), (0, -1), (1, 2), (-1, 1)]
 SHAPE, TIMES, TRIALS = (6, 5), 3, 8
@@ -163,3 +165,30 @@ def test_only_conditions_of_different_trials_are_compared(world, rng):
     result = representational_similarity.analyse(world(noise(rng)))
     assert (result.pair_one % TRIALS != result.pair_two % TRIALS).all()
     assert result.sizes["pair"] == TRIALS * (TRIALS - 1) // 2 * len(FLOWS) ** 2
+
+
+def test_the_table_of_the_figure_has_the_ceilings_and_no_distances(world, rng, tmp_path):
+    """Distances are many, and in the results; a table of them would be a hundred times as large as all else."""
+    shared_by_seeds = noise(rng)
+    paths = []
+    for network, seed in (("a", 0), ("a", 1), ("b", 0)):
+        made = world(shared_by_seeds + noise(rng))
+        paths.append(tmp_path / f"{network}{seed}.h5")
+        netcdf.write(
+            representational_similarity.analyse(made, permutations=9),
+            paths[-1],
+            {"stage": "analysis", "network": network, "seed": str(seed)},
+        )
+    results = side_by_side(paths, "representational_similarity")
+    shown = representational_similarity.drawn(results)
+    two = results.correlation.isel(run=[0, 1]).transpose("run", "time", "pair").values
+    expected = noise_ceiling(two)
+    for run in ("a-seed0", "a-seed1"):
+        found = shown.ceiling.sel(run=run, distance="correlation").transpose("bound", "time")
+        np.testing.assert_array_equal(found, expected)
+    assert (expected[0] > 0).all()
+    assert (expected[0] < expected[1]).all()
+    assert shown.ceiling.sel(run="b-seed0").isnull().all()
+    assert {"correlation", "crossnobis"}.isdisjoint(shown.data_vars)
+    assert {"rho", "low", "high", "p", "null", "silent"} <= set(shown.data_vars)
+    assert len(tidy(shown)) < 2 * results.correlation[0].size
