@@ -37,13 +37,13 @@ def run(arguments: Namespace) -> None:
     """Analyse the recording and write the results with their provenance."""
     from flowsim import ideas, specification
     from flowsim.errors import CannotJudge, Damaged, InputError
-    from flowsim.experiment.contract_kept import results_of
     from flowsim.experiment.places import Said, require_place, require_split, said_by
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
     from flowsim.files.code_hash import own_sources
     from flowsim.files.outputs import protect
     from flowsim.files.provenance import provenance
+    from flowsim.files.results import results_of
     from flowsim.progress import Progress, listening
     from flowsim.recording.open import open_recording
 

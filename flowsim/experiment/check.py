@@ -22,10 +22,10 @@ import xarray as xr
 
 from flowsim import ideas, specification
 from flowsim.errors import InputError
-from flowsim.experiment.contract_kept import check_analysis, check_network, check_stimulus, results_of
+from flowsim.experiment.contract_kept import check_analysis, check_network, check_stimulus
 from flowsim.experiment.read import architecture, read, splits, train_block
 from flowsim.experiment.schema import Experiment
-from flowsim.files.results import answers_of
+from flowsim.files.results import answers_of, results_of
 from flowsim.network import Network, build_from_settings
 from flowsim.recording.open import open_recording
 from flowsim.recording.record import record

@@ -16,7 +16,7 @@ import xarray as xr
 from flowsim import ideas
 from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
-from flowsim.files.results import answers_of, side_by_side
+from flowsim.files.results import answers_of, results_of, side_by_side
 from flowsim.flows.flow import Flow
 from flowsim.network import Network
 from flowsim.scenes.frame_values import checked_values
@@ -134,26 +134,3 @@ def check_analysis(
             f"{ideas.file_of(analysis)}: expected figure(results) to return a Figure of matplotlib; got "
             f"{type(figure).__name__}"
         )
-
-
-def results_of(analysis: ModuleType, recording: xr.Dataset, arguments: dict[str, Any]) -> xr.Dataset:
-    """What ``analyse`` makes of a recording, computed.
-
-    Raises
-    ------
-    InputError
-        If it is no Dataset, or has a variable that no file can hold.
-    """
-    results = analysis.analyse(recording, **arguments)
-    if not isinstance(results, xr.Dataset):
-        raise InputError(
-            f"{ideas.file_of(analysis)}: expected analyse to return an xarray.Dataset; got "
-            f"{type(results).__name__}"
-        )
-    objects = [str(name) for name, values in results.data_vars.items() if values.dtype.kind == "O"]
-    if objects:
-        raise InputError(
-            f"{ideas.file_of(analysis)}: expected results of numbers or text; got objects of Python in "
-            f"{', '.join(objects)}"
-        )
-    return results.compute()

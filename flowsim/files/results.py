@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,29 @@ PROVENANCE = {
     *("network", "seed", "partial", "refused", "stimulus"),
 }
 """Attributes that say where results come from; the others are of the analysis."""
+
+
+def results_of(analysis: ModuleType, recording: xr.Dataset, arguments: dict[str, Any]) -> xr.Dataset:
+    """What ``analyse`` makes of a recording, computed.
+
+    Raises
+    ------
+    InputError
+        If it is no Dataset, or has a variable that no file can hold.
+    """
+    results = analysis.analyse(recording, **arguments)
+    if not isinstance(results, xr.Dataset):
+        raise InputError(
+            f"{ideas.file_of(analysis)}: expected analyse to return an xarray.Dataset; got "
+            f"{type(results).__name__}"
+        )
+    objects = [str(name) for name, values in results.data_vars.items() if values.dtype.kind == "O"]
+    if objects:
+        raise InputError(
+            f"{ideas.file_of(analysis)}: expected results of numbers or text; got objects of Python in "
+            f"{', '.join(objects)}"
+        )
+    return results.compute()
 
 
 def side_by_side(

@@ -2,12 +2,18 @@
 user's fails.
 """
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from flowsim.__main__ import main
 from flowsim.files import netcdf
+from flowsim.ideas import ROOT
 
 
 def run(*arguments):
@@ -95,3 +101,29 @@ def test_a_mistake_in_the_settings_still_stops(folder, tmp_path, capsys):
     wrong = ("--recording", folder / "probe.h5", "--into", tmp_path / "out.h5")
     assert run("analyse", "equivariance_error", *wrong) == 2
     assert not (tmp_path / "out.h5").exists()
+
+
+def test_torch_is_imported_only_by_what_computes_with_it(folder, tmp_path):
+    """It takes longer to import than many analyses take."""
+    spec = json.dumps({"height": 8, "width": 9, "trials": 4, "frames": 6})
+    run("stimulus", "moving_digits", "test", "--spec", spec, "--into", tmp_path / "test.h5")
+    run(
+        "record",
+        "--model",
+        folder / "a.pt",
+        "--stimulus",
+        tmp_path / "test.h5",
+        "--into",
+        tmp_path / "rec.h5",
+    )
+    script = (
+        "import sys; from flowsim.__main__ import main; "
+        "assert main(['analyse', 'training_speed', '--recording', 'rec.h5', '--into', 'a.h5']) == 0; "
+        "assert main(['figure', 'training_speed', '--results', 'a.h5', '--into', 'a.svg']) == 0; "
+        "print([name for name in ('torch', 'sklearn') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "[]\n", done.stderr
