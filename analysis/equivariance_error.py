@@ -317,6 +317,10 @@ def _draw_error(ax: Axes, of_law: xr.Dataset, left: bool, bottom: bool) -> None:
     ax.set_yticks([FLOOR, 1e-6, 1e-3, 1], ["0", "$10^{-6}$", "$10^{-3}$", "1"])
     ax.minorticks_off()
     ax.axhline(FLOOR * 10, color="0.8", lw=0.6, ls=":")  # below it, the axis goes to 0
+    if not bool(of_law.error.notnull().any()):
+        ax.text(0.5, 0.5, "does not apply", transform=ax.transAxes, ha="center", va="center", fontsize=8)
+    first, last = float(of_law.time.min()), float(of_law.time.max())
+    ax.set_xlim(first - 0.05 * (last - first or 1), last + 0.05 * (last - first or 1))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title(str(of_law.law.values), fontsize=8)
     ax.tick_params(labelleft=left, labelbottom=bottom)
@@ -331,4 +335,4 @@ def _draw_coverage(ax: Axes, of_law: xr.Dataset, left: bool) -> None:
     label = str(of_law.law.values).replace("+", "\n+")
     ax.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=[0, 1], xlabel=label)
     ax.tick_params(labelsize=8, labelleft=left)
-    ax.xaxis.label.set_size(8)
+    ax.xaxis.label.set_size(7)

@@ -325,6 +325,7 @@ def _share_of_own(results: xr.Dataset) -> xr.DataArray:
 def figure(results: xr.Dataset) -> Figure:
     """Per network: responses of three units, preferred directions of all, and shares of tuned units."""
     rows = len(plot.networks(results))
+    most_selective = max(float((1 - results.circular_variance).fillna(0).max()), 1e-3)
     fig = plot.figure(figsize=(plot.PAGE, 1.45 * rows + 0.5))
     grid = fig.add_gridspec(rows, EXAMPLES + 2, width_ratios=[*[1] * EXAMPLES, 1.25, 1.35])
     for row, (name, colour, runs) in enumerate(panels.each_network(results)):
@@ -338,11 +339,16 @@ def figure(results: xr.Dataset) -> Figure:
                 continue
             group = coordinates.group(runs, "flow")
             _draw_curve(ax, units[column])
-            ax.set_xlabel(group.plane_label if last else "", fontsize=8)
+            in_the_middle = column == min(EXAMPLES, len(units)) // 2
+            ax.set_xlabel(group.plane_label if last and in_the_middle else "", fontsize=8)
             if -1j in group.plane and bool(units[column].up.any()):
-                ax.yaxis.set_major_formatter(lambda up, _: f"{-up or 0:g}")  # positive is down
+                ax.yaxis.set_major_formatter(
+                    lambda up, _: f"{-up or 0:g}".replace("-", "−")
+                )  # positive is down
             ax.tick_params(labelsize=7, labelbottom=last)
-        _draw_directions(fig.add_subplot(grid[row, EXAMPLES], projection="polar"), runs, colour)
+        _draw_directions(
+            fig.add_subplot(grid[row, EXAMPLES], projection="polar"), runs, colour, most_selective
+        )
         ax = fig.add_subplot(grid[row, EXAMPLES + 1])
         _draw_shares(ax, runs, colour)
         ax.set_xlabel("tuned units (%)" if last else "")
@@ -398,7 +404,9 @@ def _draw_curve(ax: Axes, unit: xr.Dataset) -> None:
     best, own = response.argmax(), unit.own_flow.values == 1
     ax.plot(right[best], height[best], "x", ms=7, color="black")
     ax.plot(right[own], height[own], "o", ms=9, color="none", mec="white" if is_plane else "black", mew=1.5)
-    ax.set_title(f"channel {int(unit.channel)}\nreliability {float(unit.reliability):.2f}", fontsize=7)
+    reliability = float(unit.reliability)
+    known = "unknown" if np.isnan(reliability) else f"{reliability:.2f}"
+    ax.set_title(f"channel {int(unit.channel)}\nreliability {known}", fontsize=7)
 
 
 def _draw_plane(ax: Axes, right: np.ndarray, up: np.ndarray, response: np.ndarray) -> None:
@@ -415,8 +423,10 @@ def _draw_plane(ax: Axes, right: np.ndarray, up: np.ndarray, response: np.ndarra
     ax.pcolormesh(columns, rows, cells, shading="nearest", cmap="viridis")
 
 
-def _draw_directions(ax: Axes, runs: xr.Dataset, colour: panels.Colour) -> None:
-    """Preferred direction and selectivity of each unit of all seeds."""
+def _draw_directions(ax: Axes, runs: xr.Dataset, colour: panels.Colour, most_selective: float) -> None:
+    """Preferred direction and selectivity of each unit of all seeds, to the scale of all networks."""
+    from matplotlib.ticker import MaxNLocator
+
     angle = np.deg2rad(runs.direction.values.ravel())
     selectivity = 1 - runs.circular_variance.values.ravel()
     tuned = runs.tuned.sel(test="direction").values.ravel() == 1
@@ -424,9 +434,9 @@ def _draw_directions(ax: Axes, runs: xr.Dataset, colour: panels.Colour) -> None:
         ax.scatter(
             angle[chosen], selectivity[chosen], s=9, lw=0.6, edgecolor=[colour], facecolor=face, alpha=0.7
         )
-    top = max(np.nanmax(selectivity, initial=0) * 1.05, 1e-3)
-    ax.set_ylim(0, top)
-    ax.set_rticks([top / 2, top], [f"{top / 2:.1g}", f"{top:.1g}"], fontsize=6)
+    rings = [ring for ring in MaxNLocator(2, steps=[1, 2, 5, 10]).tick_values(0, most_selective) if ring > 0]
+    ax.set_ylim(0, 1.03 * max(rings[-1], most_selective))
+    ax.set_rticks(rings, [f"{ring:g}" for ring in rings], fontsize=6)
     ax.set_xticks(np.deg2rad([0, 90, 180, 270]), [])
     units = int(runs.channel.notnull().sum())
     ax.set_title(f"{np.isfinite(angle).sum()} of {units} units\nprefer a direction", fontsize=7)

@@ -150,8 +150,12 @@ def lines(results: xr.Dataset, variable: str, x: str, ax: Axes, geometric: bool 
     }
     common = {"x": x, "y": variable, **by_network, "estimator": None, "legend": False, "ax": ax}
     means = mean_over_seeds(results[variable], geometric)
-    sns.lineplot(_rows(means, variable), **common)
-    sns.lineplot(_rows(results[variable], variable), **common, units="run", lw=0.6, alpha=0.6)
+    for rows, options in (
+        (_rows(means, variable), {}),
+        (_rows(results[variable], variable), {"units": "run", "lw": 0.6, "alpha": 0.6}),
+    ):
+        if len(rows):  # seaborn warns of colours for nothing
+            sns.lineplot(rows, **common, **options)
 
 
 def logarithmic(axis: Axis) -> None:
