@@ -1,5 +1,17 @@
 """Errors that a person can put right. The message is one line: what was expected, what came, what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def did_you_mean(name: object, known: Sequence[str]) -> str:
+    """The end of an error about an unknown name: the known one that is most like it, if one is alike."""
+    from difflib import get_close_matches
+
+    alike = get_close_matches(str(name), known, 1)
+    return f". Did you mean {alike[0]}?" if alike else ""
+
 
 class InputError(ValueError):
     """Something that a person gave (a file, a specification, an argument) cannot be used.

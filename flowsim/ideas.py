@@ -22,7 +22,7 @@ from os.path import isfile  # which no name makes fail
 from pathlib import Path
 from types import ModuleType
 
-from flowsim.errors import InputError
+from flowsim.errors import InputError, did_you_mean
 from flowsim.splits import SPLIT_OF
 
 KINDS = {
@@ -163,7 +163,14 @@ def fault(file: Path, error: Exception) -> str:
 
 
 def _unknown(package: str, name: str) -> InputError:
-    return InputError(f"unknown {KINDS[package]} {name!r}; expected one of: {', '.join(names(package))}")
+    known = names(package)
+    where = (
+        f" (yours are looked for in {FOLDERS[package]}/ of the working directory)"
+        if package in FOLDERS and not own(package)
+        else ""
+    )
+    expected = f"expected one of: {', '.join(known)}{where}{did_you_mean(name, known)}"
+    return InputError(f"unknown {KINDS[package]} {name!r}; {expected}")
 
 
 def _our_folder(package: str) -> Path:

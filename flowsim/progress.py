@@ -136,3 +136,8 @@ def duration(seconds: float) -> str:
         if count < {"s": 91, "min": 91, "h": 48}.get(unit, float("inf")):
             return f"{count:.{digits}f} {unit}"
     raise AssertionError("every duration has a unit")
+
+
+def counted(count: int, what: str) -> str:
+    """A number and what it is of: "1 core", "2 cores"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

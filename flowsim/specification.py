@@ -17,7 +17,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
-from flowsim.errors import InputError
+from flowsim.errors import InputError, did_you_mean
 
 # Every number of things has an upper bound. Beyond it is a slip of the finger, on which a machine would work
 # until it has no memory left.
@@ -259,12 +259,19 @@ def _first_error(error: ValidationError, model: type[BaseModel], spec: Any) -> s
     Alternatives of a union are errors of their own: of those, the ones that came furthest count.
     """
     errors = [(_place(one, spec), one) for one in error.errors(include_url=False)]
+    missing = {place[:-1] for place, one in errors if one["type"] == "missing"}
+    errors.sort(  # a key that is missing may be there, misspelt
+        key=lambda found: not (found[1]["type"] == "extra_forbidden" and found[0][:-1] in missing)
+    )
     start = errors[0][0]
     along = [(place, one) for place, one in errors if place[: len(start)] == start]
     place, first = max(along, key=lambda found: len(found[0]))
     name = ".".join(map(str, place))
     if first["type"] == "extra_forbidden":
-        text = f"unknown key {name!r}; expected one of: {', '.join(_allowed_keys(model, first['loc']))}"
+        allowed = _allowed_keys(model, first["loc"])
+        text = (
+            f"unknown key {name!r}; expected one of: {', '.join(allowed)}{did_you_mean(place[-1], allowed)}"
+        )
     elif first["type"] == "missing":
         text = f"{name!r} is missing; add it"
     else:

@@ -239,3 +239,13 @@ def test_an_unknown_name(package, kind, name):
     message = f"unknown {kind} {name!r}; expected one of: {ideas.names(package)[0]}"
     with pytest.raises(InputError, match=re.escape(message)):
         ideas.load(package, name)
+
+
+def test_an_unknown_idea_says_what_is_alike_and_where_ones_own_are_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=r"\(yours are looked for in analysis/ of .*\. Did you mean stability\?$"
+    ):
+        ideas.load("analysis", "stabilty")
+    with pytest.raises(InputError, match=r"in stimuli/ of the working directory\)$"):
+        ideas.load("stimuli", "xyz")

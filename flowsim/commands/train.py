@@ -83,7 +83,7 @@ def train_and_write(training: Run, checkpoint: Path, into: Path) -> None:
     import torch
 
     from flowsim.files.atomic import exclusive
-    from flowsim.progress import Progress
+    from flowsim.progress import Progress, counted
     from flowsim.training import devices
     from flowsim.training.settings import task_of
     from flowsim.training.weights import save
@@ -92,7 +92,7 @@ def train_and_write(training: Run, checkpoint: Path, into: Path) -> None:
     together = f" in {devices.count()} processes" if devices.count() > 1 else ""
     print(
         f"training {training.name} on {training.device}{together}: {training.parameters} parameters, "
-        f"{torch.get_num_threads()} threads",
+        f"{counted(torch.get_num_threads(), 'thread')}",
         file=sys.stderr,
     )
     note = ""

@@ -6,6 +6,7 @@ on.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,13 @@ class Loader(yaml.SafeLoader):
                 None, None, f"the key {twice[0]!r} comes twice", node.start_mark
             )
         return super().construct_mapping(node, deep)
+
+
+Loader.add_implicit_resolver(  # YAML 1.1, which PyYAML reads, takes 1e-3 for text
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+"),
+    list("-+.0123456789"),
+)
 
 
 def values_in(node: yaml.Node) -> float:

@@ -25,7 +25,8 @@ PROVENANCE = {
 
 
 def results_of(analysis: ModuleType, recording: xr.Dataset, arguments: dict[str, Any]) -> xr.Dataset:
-    """What ``analyse`` makes of a recording, computed.
+    """What ``analyse`` makes of a recording, computed, and without saying that it is a recording: xarray may
+    have passed on the attributes.
 
     Raises
     ------
@@ -44,7 +45,8 @@ def results_of(analysis: ModuleType, recording: xr.Dataset, arguments: dict[str,
             f"{ideas.file_of(analysis)}: expected results of numbers or text; got objects of Python in "
             f"{', '.join(objects)}"
         )
-    return results.compute()
+    own = {key: value for key, value in results.attrs.items() if key not in PROVENANCE}
+    return results.drop_attrs(deep=False).assign_attrs(own).compute()
 
 
 def side_by_side(

@@ -73,6 +73,11 @@ class Job:
         """Since it was started."""
         return time.monotonic() - self.started
 
+    def unjudged(self) -> list[str]:
+        """What its log says could not be judged, and why: such a job ends well, with reasons for results."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
+        return [line for line in text.splitlines() if " could not be judged: " in line]
+
     def tail(self) -> list[str]:
         """The end of its log that says what went wrong: the line of an error, else the last lines."""
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""

@@ -20,7 +20,7 @@ from flowsim.pipeline.follow import Lines, Run
 from flowsim.pipeline.group import running
 from flowsim.pipeline.shipped import experiment_file, home, profile
 from flowsim.pipeline.show import Display
-from flowsim.progress import duration
+from flowsim.progress import counted, duration
 
 EVERY = 0.2
 """Seconds between two looks at a run."""
@@ -145,7 +145,8 @@ def follow(
 def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log: Path) -> str:
     """How many jobs there are, on how many cores, for about how long."""
     left = duration(under_way.left(seconds, cores))
-    return f"{under_way.total} jobs on {cores} cores, estimated at about {left}; the full log is {log}"
+    jobs = f"{counted(under_way.total, 'job')} on {counted(cores, 'core')}"
+    return f"{jobs}, estimated at about {left}; the full log is {log}"
 
 
 def explain(status: int, under_way: Run, log: Path, dry: bool, incomplete: Path | None = None) -> None:
@@ -173,4 +174,7 @@ def print_dry_run(under_way: Run, expected: Callable[[], Mapping[str, float]], c
     counts = ", ".join(f"{verb} {count}" for verb, count in under_way.planned.items())
     under_way.running.clear()
     left = under_way.left(expected(), cores)
-    print(f"{under_way.total} jobs to do ({counts}), estimated at about {duration(left)} on {cores} cores")
+    print(
+        f"{counted(under_way.total, 'job')} to do ({counts}), estimated at about {duration(left)} on "
+        f"{counted(cores, 'core')}"
+    )

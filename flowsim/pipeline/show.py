@@ -53,6 +53,8 @@ class Display:
         elif change.kind == "finished":
             rest = f", about {duration(left)} left" if run.total > ended else ""
             self.line(f"{self._count(ended, run)} {job.name}: {duration(job.ended)}{rest}")
+            for text in job.unjudged():
+                self.line(f"    {text}")
         elif change.kind == "failed":
             self.line(f"{self._count(ended, run)} {job.name}: failed. Its log, {job.log}, ends with")
             for text in job.tail():

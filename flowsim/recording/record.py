@@ -133,6 +133,11 @@ def record(
     """
     into = Path(into)
     protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"expected a network that is a torch.nn.Module; got {type(network).__name__}. Give a function a "
+            "module whose forward calls it"
+        )
     if isinstance(network, torch.jit.ScriptModule):
         network = Compiled(network)
     stimulus, flows = _as_stimulus(stimulus, flows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,8 @@ def _velocities(flows: Any, group: FlowGroup) -> list[Velocity]:
             f"flows: expected a list of velocities ({', '.join(group.components)}), such as "
             f"{[_rest(group), tuple(range(1, 1 + len(group.components)))]}; got {flows!r}"
         ) from None
+    if not all(math.isfinite(component) for velocity in velocities for component in velocity):
+        raise InputError(f"flows: expected finite velocities; got {flows!r}")
     twice = [v for i, v in enumerate(velocities) if v in velocities[:i]]
     if twice or not any(any(v) for v in velocities):
         what = f"{twice[0]} comes twice" if twice else f"none of {velocities} moves anything"

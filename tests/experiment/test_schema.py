@@ -42,3 +42,35 @@ def test_mistakes_of_form(written, place, value, message):
         read(file)
     assert str(error.value).startswith(f"{file}: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_missing(written):
+    file = written()
+    file.write_text(file.read_text().replace("networks:", "netwroks:"))
+    with pytest.raises(
+        InputError,
+        match=r"unknown key 'netwroks'; .*\. Did you mean networks\? \(and 1 more\)$",
+    ):
+        read(file)
+
+
+def test_a_name_like_no_other_is_not_guessed(written):
+    with pytest.raises(InputError, match="unknown key 'colour'") as error:
+        read(written("colour", "red"))
+    assert "Did you mean" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e-3", 1e-3), ("2E-4", 2e-4), ("1.5e0", 1.5), (".5e-2", 5e-3)]
+)
+def test_numbers_may_be_written_as_in_python(written, text, number):
+    """YAML 1.1 takes 1e-3 for text."""
+    file = written("train.learning_rate", 0.75)
+    file.write_text(file.read_text().replace("0.75", text))
+    assert read(file).train.learning_rate == number
+
+
+def test_text_that_only_looks_like_a_number_stays_text(written):
+    file = written("title", "seven")
+    file.write_text(file.read_text().replace("seven", "e-3"))
+    assert read(file).title == "e-3"

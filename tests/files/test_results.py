@@ -1,5 +1,7 @@
 """Results of several runs are put side by side, and in a table with one row per value."""
 
+from types import ModuleType
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ import xarray as xr
 from flowsim import InputError
 from flowsim.errors import CannotJudge
 from flowsim.files import netcdf
-from flowsim.files.results import shared, side_by_side, tidy, write_tidy
+from flowsim.files.results import results_of, shared, side_by_side, tidy, write_tidy
 
 
 def test_runs_are_put_side_by_side(tmp_path):
@@ -168,3 +170,14 @@ def test_runs_side_by_side_become_one_table(tmp_path):
     ]
     with pytest.raises(InputError, match="expected a file of stage analysis, found no such file"):
         side_by_side([tmp_path / "2.h5"], "any")
+
+
+def test_results_do_not_pass_for_a_recording():
+    """xarray hands on the attributes of the recording from which results are computed."""
+    recording = xr.Dataset({"state": ("unit", [1.0, 3.0])}, attrs={"stage": "recording", "horizon": 6})
+    analysis = ModuleType("analysis.mine")
+    analysis.analyse = lambda recording: recording.mean(keep_attrs=True).assign_attrs(note="mine")
+    found = results_of(analysis, recording, {})
+    assert found.attrs == {"horizon": 6, "note": "mine"}
+    assert float(found.state) == 2
+    assert recording.attrs["stage"] == "recording"

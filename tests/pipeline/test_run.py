@@ -52,7 +52,7 @@ def test_a_failed_job_is_told_with_the_end_of_its_log(tmp_path, monkeypatch, cap
     ):
         followed(tmp_path, monkeypatch, FAILING, json.dumps(JOB))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("1 jobs on 2 cores, estimated at about")
+    assert lines[0].startswith("1 job on 2 cores, estimated at about")
     assert lines[1:] == [
         "[1/1] train fernn-seed0: failed. Its log, a.log, ends with",
         "    flowsim train: error: too long",
@@ -137,3 +137,19 @@ def test_one_command_from_an_empty_folder_to_the_report(tmp_path):
     again, err = flowsim(here, "run", str(file))
     assert again == out
     assert "nothing to do: all files are up to date" in err
+
+
+def test_what_could_not_be_judged_is_told(tmp_path, monkeypatch, capsys):
+    """Such a job ends well: its results are the reason."""
+    reason = "a/probe.h5 could not be judged: analysis/mine.py, line 7: KeyError: 'mine'"
+    source = (
+        FAILING.replace("job_error", "job_finished").replace("jobid=1", "job_id=1").replace("sys.exit(1)", "")
+    )
+    job = {**JOB, "rule_name": "analyse", "wildcards": {"analysis": "mine", "run": "fernn-seed0"}}
+    followed(
+        tmp_path,
+        monkeypatch,
+        source.replace("flowsim train: error: too long", reason),
+        json.dumps(job),
+    )
+    assert f"    {reason}" in capsys.readouterr().err.splitlines()

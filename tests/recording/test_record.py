@@ -139,3 +139,11 @@ def test_an_error_of_the_network_is_its_own(conv, probe, file, conv_sites):
     with pytest.raises(FileNotFoundError, match="lookup_table"):
         record(conv, probe, file, sites=conv_sites, feed=feed)
     assert not file.exists()
+
+
+def test_a_function_is_no_network(probe, tmp_path):
+    with pytest.raises(
+        InputError, match=r"expected a network that is a torch\.nn\.Module; got function\. Give"
+    ):
+        record(lambda frames: frames, probe, tmp_path / "a.h5")
+    assert not list(tmp_path.iterdir())

@@ -119,6 +119,11 @@ REFUSED = [
         r"flows: expected a list of velocities \(vy, vx\), such as \[\(0, 0\), \(1, 2\)\]; got 2",
     ),
     (SMALL, {"flows": [1, 2]}, r"list of velocities \(vy, vx\), .*; got \[1, 2\]"),
+    (
+        SMALL,
+        {"flows": [(0, 0), (0, np.nan)]},
+        r"flows: expected finite velocities; got \[\(0, 0\), \(0, nan\)",
+    ),
     (SMALL, {"length": 4}, "length: expected 1 to 3 frames, as many as a trial has; got 4"),
     (SMALL, {"frame_shape": (0, 4)}, "frame_shape: expected a height and a width"),
     (SMALL, {"truth": {"label": [1]}}, "expected label with a value for each of 2 trials; got the shape"),
