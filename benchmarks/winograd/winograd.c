@@ -1,0 +1,471 @@
+/* Circular 3x3 convolutions of states that move by whole pixels, by Winograd's F(4x4, 3x3).
+ *
+ * States lie in memory as (velocity, trial, y, x, channel), float, channels in blocks of BLOCK. Height and
+ * width are multiples of 4. The output is cut into tiles of 4x4 pixels; the grid of tiles of each velocity has
+ * an origin of its own, so that the grid can be attached to the picture that moves (an exact law to the bit).
+ * A tile is computed from 6x6 pixels of the input, which are read circularly and displaced by the velocity:
+ * neither padding nor moving copies anything.
+ *
+ *     out = A' [ sum_c (G w_c G') . (B' d_c B) ] A          (Lavin and Gray 2016)
+ *
+ * at the points 0, P, -P, Q, -Q, infinity: P = 5/8 and Q = 3/2 round half as much as the usual 1 and 2, and all
+ * their products below are exact in float.
+ *
+ * For TILES tiles at a time: B' d B of all channels, 36 matrix products (tile x input) (input x output), A' . A.
+ * Scratch is (frequency, block of channels, tile, channel in the block), so that rows lie BLOCK floats apart,
+ * whatever the number of channels. Every tile is summed in the same order wherever it stands in its batch.
+ */
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 16        /* floats of a vector */
+#define ROWS 14         /* tiles of a matrix product that are summed in registers at once, or half as many */
+#define MAX_SIDE 1024   /* pixels */
+#define P 0.625f
+#define Q 1.5f
+#define PP (P * P)
+#define QQ (Q * Q)
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float vec __attribute__((vector_size(4 * BLOCK), aligned(4 * BLOCK)));
+typedef float loose __attribute__((vector_size(4 * BLOCK), aligned(4), may_alias)); /* of torch, anywhere */
+typedef int whole __attribute__((vector_size(4 * BLOCK)));
+typedef ptrdiff_t size;
+
+INLINE vec load(const float *from) { return *(const loose *)from; }
+INLINE void store(float *to, vec x) { *(loose *)to = x; }
+
+/* Where tiles lie in the frames of one velocity, in floats from the start of a frame. */
+typedef struct {
+    size in_row[MAX_SIDE + 2], in_column[MAX_SIDE + 2]; /* of the first of 6 pixels of tile i: entry 4 i */
+    size out_row[MAX_SIDE], out_column[MAX_SIDE];       /* of the first of 4 */
+} Places;
+
+typedef struct {
+    int velocities, trials, height, width, inputs, outputs;
+    const int *moves;   /* (velocity, 2): the input moves by (y, x) before it is convolved */
+    const int *origins; /* (velocity, 2): a corner of a tile of the output */
+} Shape;
+
+typedef struct {
+    size image;    /* velocity * trials + trial */
+    int row, column; /* first entries of the places */
+} Tile;
+
+INLINE int wrapped(int x, int period) { return ((x % period) + period) % period; }
+
+static void along(size *in, size *out, int period, int move, int origin, size in_step, size out_step) {
+    for (int i = 0; i < period + 2; i++) in[i] = wrapped(origin + i - 1 - move, period) * in_step;
+    for (int i = 0; i < period; i++) out[i] = wrapped(origin + i, period) * out_step;
+}
+
+static void place(Places *places, const Shape *shape, int velocity) {
+    const int *move = shape->moves + 2 * velocity, *origin = shape->origins + 2 * velocity;
+    along(places->in_row, places->out_row, shape->height, move[0], origin[0],
+          (size)shape->width * shape->inputs, (size)shape->width * shape->outputs);
+    along(places->in_column, places->out_column, shape->width, move[1], origin[1], shape->inputs, shape->outputs);
+}
+
+/* B' d B of 6x6 pixels, BLOCK channels, into to[frequency * step]. Two rows of frequencies at a time, so that
+ * what lies between the two sides of the product stays in registers; pixels are read twice or thrice instead. */
+INLINE void rows_of_frequencies(float *to, size step, const vec *x, int row) {
+    vec even = x[4] - QQ * x[2], odd = x[3] - QQ * x[1];
+    vec even2 = x[4] - PP * x[2], odd2 = x[3] - PP * x[1];
+    to += 6 * row * step;
+    store(to, PP * QQ * x[0] - (PP + QQ) * x[2] + x[4]);
+    store(to + step, even + P * odd);
+    store(to + 2 * step, even - P * odd);
+    store(to + 3 * step, even2 + Q * odd2);
+    store(to + 4 * step, even2 - Q * odd2);
+    store(to + 5 * step, PP * QQ * x[1] - (PP + QQ) * x[3] + x[5]);
+}
+
+INLINE void input_transform(float *to, size step, const float *frame, const size *row, const size *column) {
+    vec x[6], y[6];
+    for (int j = 0; j < 6; j++) {
+        const float *at = frame + column[j];
+        vec even = load(at + row[4]) - QQ * load(at + row[2]), odd = load(at + row[3]) - QQ * load(at + row[1]);
+        x[j] = even + P * odd;
+        y[j] = even - P * odd;
+    }
+    rows_of_frequencies(to, step, x, 1);
+    rows_of_frequencies(to, step, y, 2);
+    for (int j = 0; j < 6; j++) {
+        const float *at = frame + column[j];
+        vec even = load(at + row[4]) - PP * load(at + row[2]), odd = load(at + row[3]) - PP * load(at + row[1]);
+        x[j] = even + Q * odd;
+        y[j] = even - Q * odd;
+    }
+    rows_of_frequencies(to, step, x, 3);
+    rows_of_frequencies(to, step, y, 4);
+    for (int j = 0; j < 6; j++) {
+        const float *at = frame + column[j];
+        x[j] = PP * QQ * load(at + row[0]) - (PP + QQ) * load(at + row[2]) + load(at + row[4]);
+        y[j] = PP * QQ * load(at + row[1]) - (PP + QQ) * load(at + row[3]) + load(at + row[5]);
+    }
+    rows_of_frequencies(to, step, x, 0);
+    rows_of_frequencies(to, step, y, 5);
+}
+
+/* A' m of one row of frequencies. */
+INLINE void four_of_six(vec *out, const float *m, size step) {
+    vec m1 = load(m + step), m2 = load(m + 2 * step), m3 = load(m + 3 * step), m4 = load(m + 4 * step);
+    vec even = m1 + m2, odd = m1 - m2, even2 = m3 + m4, odd2 = m3 - m4;
+    out[0] = load(m) + even + even2;
+    out[1] = P * odd + Q * odd2;
+    out[2] = PP * even + QQ * even2;
+    out[3] = load(m + 5 * step) + P * PP * odd + Q * QQ * odd2;
+}
+
+/* A' m A: 4x4 pixels from 36 frequencies at from[frequency * step]. */
+INLINE void output_transform(vec pixel[4][4], const float *from, size step) {
+    vec a[4], b[4];
+    four_of_six(a, from + 6 * step, step);
+    four_of_six(b, from + 12 * step, step);
+    for (int j = 0; j < 4; j++) {
+        vec even = a[j] + b[j], odd = a[j] - b[j];
+        pixel[0][j] = even;
+        pixel[1][j] = P * odd;
+        pixel[2][j] = PP * even;
+        pixel[3][j] = P * PP * odd;
+    }
+    four_of_six(a, from + 18 * step, step);
+    four_of_six(b, from + 24 * step, step);
+    for (int j = 0; j < 4; j++) {
+        vec even = a[j] + b[j], odd = a[j] - b[j];
+        pixel[0][j] += even;
+        pixel[1][j] += Q * odd;
+        pixel[2][j] += QQ * even;
+        pixel[3][j] += Q * QQ * odd;
+    }
+    four_of_six(a, from, step);
+    four_of_six(b, from + 30 * step, step);
+    for (int j = 0; j < 4; j++) {
+        pixel[0][j] += a[j];
+        pixel[3][j] += b[j];
+    }
+}
+
+/* m[tile] = sum over inputs of v[tile, input] u[input], of a number of tiles and BLOCK outputs. */
+INLINE void product(float *m, const float *v, const float *u, int blocks, size step, const int rows) {
+    vec sum[ROWS] = {0};
+    for (int block = 0; block < blocks; block++, v += step)
+        for (int k = 0; k < BLOCK; k++, u += BLOCK) {
+            vec weight = *(const vec *)u;
+#pragma GCC unroll 14
+            for (int r = 0; r < rows; r++) sum[r] += v[r * BLOCK + k] * weight;
+        }
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) *(vec *)(m + r * BLOCK) = sum[r];
+}
+
+/* `tiles` is how many fit into scratch, `now` how many there are; some beyond them are multiplied, too. */
+static void products(float *m, const float *v, const float *u, const Shape *shape, int tiles, int now) {
+    int in = shape->inputs / BLOCK, out = shape->outputs / BLOCK, row;
+    size step = (size)tiles * BLOCK;
+    for (int frequency = 0; frequency < 36; frequency++, v += in * step)
+        for (int block = 0; block < out; block++, m += step, u += in * BLOCK * BLOCK) {
+            for (row = 0; row + ROWS / 2 < now; row += ROWS)
+                product(m + row * BLOCK, v + row * BLOCK, u, in, step, ROWS);
+            if (row < now) product(m + row * BLOCK, v + row * BLOCK, u, in, step, ROWS / 2);
+        }
+}
+
+/* Go on to the next tile; true where a new velocity begins. */
+INLINE int next(Tile *tile, const Shape *shape) {
+    if ((tile->column += 4) < shape->width) return 0;
+    tile->column = 0;
+    if ((tile->row += 4) < shape->height) return 0;
+    tile->row = 0;
+    return ++tile->image % shape->trials == 0;
+}
+
+/* out = activation(kernel * moved state + drive).
+ *
+ * kernel: (frequency, block of outputs, input, output in the block), transformed, aligned to a vector.
+ * drive: (velocity or 1, trial, y, x, output), or NULL for none. scratch: of floats as `scratch_size` says.
+ */
+void convolve_moved(float *out, const float *state, const float *kernel, const float *drive, int drives, int relu,
+                    const Shape *shape, int tiles, float *scratch) {
+    Places places;
+    int in = shape->inputs / BLOCK, outs = shape->outputs / BLOCK;
+    size frame = (size)shape->height * shape->width;
+    size count = (size)shape->velocities * shape->trials * (frame / 16);
+    size in_step = (size)in * tiles * BLOCK, out_step = (size)outs * tiles * BLOCK;
+    float *v = scratch, *m = scratch + 36 * in_step;
+    Tile tile = {0, 0, 0}, last;
+    place(&places, shape, 0);
+    Places out_places = places;
+    last = tile;
+    for (size done = 0; done < count; done += tiles) {
+        int now = count - done < tiles ? (int)(count - done) : tiles;
+        for (int t = 0; t < now; t++) {
+            const float *from = state + tile.image * frame * shape->inputs;
+            for (int block = 0; block < in; block++)
+                input_transform(v + (block * tiles + t) * BLOCK, in_step, from + block * BLOCK,
+                                places.in_row + tile.row, places.in_column + tile.column);
+            if (next(&tile, shape) && done + t + 1 < count) place(&places, shape, tile.image / shape->trials);
+        }
+        products(m, v, kernel, shape, tiles, now);
+        for (int t = 0; t < now; t++) {
+            float *to = out + last.image * frame * shape->outputs;
+            const float *driven =
+                drive + (drives == 1 ? last.image % shape->trials : last.image) * frame * shape->outputs;
+            const size *row = out_places.out_row + last.row, *column = out_places.out_column + last.column;
+            for (int block = 0; block < outs; block++) {
+                vec pixel[4][4];
+                output_transform(pixel, m + (block * tiles + t) * BLOCK, out_step);
+                for (int i = 0; i < 4; i++)
+                    for (int j = 0; j < 4; j++) {
+                        size at = row[i] + column[j] + block * BLOCK;
+                        vec x = pixel[i][j];
+                        if (drive) x += load(driven + at);
+                        if (relu) x = (vec)(~(x < 0) & (whole)x); /* NaN stays NaN */
+                        store(to + at, x);
+                    }
+            }
+            if (next(&last, shape) && done + t + 1 < count) place(&out_places, shape, last.image / shape->trials);
+        }
+    }
+}
+
+/* A h A' of 4x4 pixels, the transpose of `output_transform`: two rows of frequencies. */
+INLINE void six_of_four(float *to, size step, const vec *h) {
+    vec even = h[0] + PP * h[2], odd = P * (h[1] + PP * h[3]);
+    vec even2 = h[0] + QQ * h[2], odd2 = Q * (h[1] + QQ * h[3]);
+    store(to, h[0]);
+    store(to + step, even + odd);
+    store(to + 2 * step, even - odd);
+    store(to + 3 * step, even2 + odd2);
+    store(to + 4 * step, even2 - odd2);
+    store(to + 5 * step, h[3]);
+}
+
+INLINE void gradient_transform(float *to, size step, const float *frame, const size *row, const size *column) {
+    vec h[4][4], x[4], y[4];
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) h[i][j] = load(frame + row[i] + column[j]);
+    six_of_four(to, step, h[0]);
+    six_of_four(to + 30 * step, step, h[3]);
+    for (int j = 0; j < 4; j++) {
+        vec even = h[0][j] + PP * h[2][j], odd = P * (h[1][j] + PP * h[3][j]);
+        x[j] = even + odd;
+        y[j] = even - odd;
+    }
+    six_of_four(to + 6 * step, step, x);
+    six_of_four(to + 12 * step, step, y);
+    for (int j = 0; j < 4; j++) {
+        vec even = h[0][j] + QQ * h[2][j], odd = Q * (h[1][j] + QQ * h[3][j]);
+        x[j] = even + odd;
+        y[j] = even - odd;
+    }
+    six_of_four(to + 18 * step, step, x);
+    six_of_four(to + 24 * step, step, y);
+}
+
+/* sums[input, output] += sum over tiles of v[tile, input] h[tile, output], of BLOCK inputs and outputs. */
+INLINE void outer_product(float *sums, const float *v, const float *h, int tiles) {
+    vec sum[BLOCK] = {0};
+    for (int t = 0; t < tiles; t++, v += BLOCK, h += BLOCK) {
+        vec x = *(const vec *)h;
+#pragma GCC unroll 16
+        for (int k = 0; k < BLOCK; k++) sum[k] += v[k] * x;
+    }
+#pragma GCC unroll 16
+    for (int k = 0; k < BLOCK; k++) *(vec *)(sums + k * BLOCK) += sum[k];
+}
+
+static void outer_products(float *sums, const float *v, const float *h, const Shape *shape, int tiles, int now) {
+    int in = shape->inputs / BLOCK, out = shape->outputs / BLOCK;
+    size step = (size)tiles * BLOCK;
+    for (int frequency = 0; frequency < 36; frequency++, h += out * step)
+        for (int from = 0; from < in; from++, v += step)
+            for (int to = 0; to < out; to++, sums += BLOCK * BLOCK) outer_product(sums, v, h + to * step, now);
+}
+
+/* What a step hands back, from the gradient of its activation's input.
+ *
+ *     to_state = kernel * moved gradient,     sums += (B' gradient B) (A state A'), the kernel's gradient
+ *
+ * kernel: of the adjoint, as for `convolve_moved`. to_state, sums: NULL where they are not wanted.
+ * sums: (frequency, block of inputs, block of outputs, input in the block, output in the block), aligned.
+ */
+void convolve_back(float *to_state, float *sums, const float *gradient, const float *state, const float *kernel,
+                   const Shape *shape, int tiles, float *scratch) {
+    Places places;
+    int in = shape->inputs / BLOCK, outs = shape->outputs / BLOCK;
+    size frame = (size)shape->height * shape->width;
+    size count = (size)shape->velocities * shape->trials * (frame / 16);
+    size in_step = (size)in * tiles * BLOCK, out_step = (size)outs * tiles * BLOCK;
+    float *v = scratch, *m = scratch + 36 * in_step;
+    Tile tile = {0, 0, 0}, last = tile;
+    place(&places, shape, 0);
+    Places out_places = places;
+    for (size done = 0; done < count; done += tiles) {
+        int now = count - done < tiles ? (int)(count - done) : tiles;
+        for (int t = 0; t < now; t++) {
+            const float *from = gradient + tile.image * frame * shape->inputs;
+            for (int block = 0; block < in; block++)
+                input_transform(v + (block * tiles + t) * BLOCK, in_step, from + block * BLOCK,
+                                places.in_row + tile.row, places.in_column + tile.column);
+            if (next(&tile, shape) && done + t + 1 < count) place(&places, shape, tile.image / shape->trials);
+        }
+        if (to_state) products(m, v, kernel, shape, tiles, now);
+        for (int t = 0; t < now; t++) {
+            size image = last.image * frame * shape->outputs;
+            const size *row = out_places.out_row + last.row, *column = out_places.out_column + last.column;
+            for (int block = 0; block < outs; block++) {
+                float *own = m + (block * tiles + t) * BLOCK;
+                if (to_state) {
+                    vec pixel[4][4];
+                    output_transform(pixel, own, out_step);
+                    for (int i = 0; i < 4; i++)
+                        for (int j = 0; j < 4; j++)
+                            store(to_state + image + block * BLOCK + row[i] + column[j], pixel[i][j]);
+                }
+                if (sums) gradient_transform(own, out_step, state + image + block * BLOCK, row, column);
+            }
+            if (next(&last, shape) && done + t + 1 < count) place(&out_places, shape, last.image / shape->trials);
+        }
+        if (sums) outer_products(sums, v, m, shape, tiles, now);
+    }
+}
+
+/* The passes over a state that are not convolutions, a row of a frame at a time: what all velocities of a row
+ * share stays in the cache. `width * channels` floats make a row. */
+
+typedef short narrow __attribute__((vector_size(2 * BLOCK), aligned(2), may_alias));
+
+INLINE vec chosen(whole mask, vec yes, vec no) { return (vec)((mask & (whole)yes) | (~mask & (whole)no)); }
+
+/* highest = max(highest, moved state), winner = the number of the first velocity to attain it.
+ *
+ * highest, winner: (trial, y, x, channel); winner is NULL where it is not wanted. first: the number of the first
+ * of these velocities; velocity 0 begins. shape->inputs: channels.
+ */
+void take_maximum(float *highest, short *winner, const float *state, int first, const Shape *shape) {
+    int height = shape->height, channels = shape->inputs;
+    size line = (size)shape->width * channels;
+    for (int trial = 0; trial < shape->trials; trial++)
+        for (int y = 0; y < height; y++)
+            for (int v = 0; v < shape->velocities; v++) {
+                const int *move = shape->moves + 2 * v;
+                size to = ((size)trial * height + y) * line;
+                size from = (((size)v * shape->trials + trial) * height + wrapped(y - move[0], height)) * line;
+                size turn = (size)wrapped(move[1], shape->width) * channels; /* where column 0 of the state goes */
+                short number = (short)(first + v);
+                for (int part = 0; part < 2; part++) {
+                    float *best = highest + to + (part ? 0 : turn);
+                    short *who = winner + to + (part ? 0 : turn);
+                    const float *at = state + from + (part ? line - turn : 0);
+                    size length = part ? turn : line - turn;
+                    for (size i = 0; i < length; i += BLOCK) {
+                        vec x = load(at + i);
+                        if (!number) {
+                            store(best + i, x);
+                            if (winner) *(narrow *)(who + i) = (narrow){0};
+                            continue;
+                        }
+                        vec old = load(best + i);
+                        whole higher = x > old;
+                        store(best + i, chosen(higher | (x != x), x, old));
+                        if (winner) {
+                            narrow mask = __builtin_convertvector(higher, narrow);
+                            narrow *own = (narrow *)(who + i);
+                            *own = (mask & number) | (~mask & *own);
+                        }
+                    }
+                }
+            }
+}
+
+/* The gradient of the input of a ReLU: that of its output, and of the maximum where this velocity holds it.
+ *
+ * gradient: of the output, or NULL. to_highest: of the maximum (trial, y, x, channel), or NULL.
+ * drive: (trial, y, x, channel), += the sum over velocities; NULL where it is not wanted.
+ */
+void gradient_inside(float *inner, float *drive, const float *gradient, const float *output, const float *to_highest,
+                     const short *winner, int first, const Shape *shape) {
+    int height = shape->height, channels = shape->inputs;
+    size line = (size)shape->width * channels;
+    for (int trial = 0; trial < shape->trials; trial++)
+        for (int y = 0; y < height; y++)
+            for (int v = 0; v < shape->velocities; v++) {
+                const int *move = shape->moves + 2 * v;
+                size sum = ((size)trial * height + y) * line;
+                size own = (((size)v * shape->trials + trial) * height + y) * line;
+                size high = ((size)trial * height + wrapped(y + move[0], height)) * line;
+                size turn = (size)wrapped(move[1], shape->width) * channels;
+                short number = (short)(first + v);
+                for (int part = 0; part < 2; part++) {
+                    size shift = part ? line - turn : 0, there = high + (part ? 0 : turn);
+                    size length = part ? turn : line - turn;
+                    for (size i = 0; i < length; i += BLOCK) {
+                        vec x = gradient ? load(gradient + own + shift + i) : (vec){0};
+                        if (to_highest) {
+                            narrow mask = *(const narrow *)(winner + there + i) == number;
+                            x += (vec)(__builtin_convertvector(mask, whole) & (whole)load(to_highest + there + i));
+                        }
+                        x = (vec)(~(load(output + own + shift + i) <= 0) & (whole)x);
+                        store(inner + own + shift + i, x);
+                        if (drive) store(drive + sum + shift + i, load(drive + sum + shift + i) + x);
+                    }
+                }
+            }
+}
+
+/* A step and what it hands back, for some trials: few trials and one velocity at a time, so that what a pass
+ * writes is in the cache when the next one reads it. Trials are independent (`sums` is each caller's own), so
+ * that threads may share them out. */
+
+static Shape part_of(const Shape *shape, int velocity, int trials) {
+    Shape part = *shape;
+    part.velocities = 1;
+    part.trials = trials;
+    part.moves = shape->moves + 2 * velocity;
+    if (shape->origins) part.origins = shape->origins + 2 * velocity;
+    return part;
+}
+
+/* State after, and its moved maximum unless highest is NULL: `convolve_moved` with ReLU, and `take_maximum`. */
+void step(float *after, float *highest, short *winner, const float *state, const float *kernel, const float *drive,
+          int drives, int number, const Shape *shape, int from, int to, int chunk, int tiles, float *scratch) {
+    size in = (size)shape->height * shape->width * shape->inputs;
+    size out = (size)shape->height * shape->width * shape->outputs;
+    for (int trial = from; trial < to; trial += chunk)
+        for (int v = 0; v < shape->velocities; v++) {
+            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk);
+            size image = (size)v * shape->trials + trial;
+            convolve_moved(after + image * out, state + image * in, kernel,
+                           drive + (drives == 1 ? trial : image) * out, 1, 1, &part, tiles, scratch);
+            part.inputs = shape->outputs;
+            if (highest)
+                take_maximum(highest + trial * out, winner ? winner + trial * out : NULL, after + image * out,
+                             number + v, &part);
+        }
+}
+
+/* `gradient_inside` and `convolve_back`. moves: those of the step. inner: the gradient before the ReLU, for all
+ * velocities and trials, or NULL where drive is enough; it is then kept in scratch. */
+void step_back(float *to_state, float *sums, float *drive, float *inner, const float *gradient,
+               const float *to_highest, const short *winner, const float *output, const float *state,
+               const float *kernel, int number, const Shape *shape, int from, int to, int chunk, int tiles,
+               float *scratch) {
+    size in = (size)shape->height * shape->width * shape->inputs;
+    size out = (size)shape->height * shape->width * shape->outputs;
+    for (int trial = from; trial < to; trial += chunk)
+        for (int v = 0; v < shape->velocities; v++) {
+            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk);
+            size image = (size)v * shape->trials + trial;
+            float *own = inner ? inner + image * in : scratch;
+            gradient_inside(own, drive ? drive + trial * in : NULL, gradient ? gradient + image * in : NULL,
+                            output + image * in, to_highest ? to_highest + trial * in : NULL,
+                            winner + trial * in, number + v, &part);
+            int back[2] = {-part.moves[0], -part.moves[1]};
+            part.moves = back;
+            convolve_back(to_state ? to_state + image * out : NULL, sums, own, state + image * out, kernel, &part,
+                          tiles, scratch + chunk * in);
+        }
+}
