@@ -339,7 +339,16 @@ def begin(
 ) -> None:
     """Give a new network what any network may be given; see `build`.
 
-    ``where`` begins an error's message.
+    Parameters
+    ----------
+    network : Network
+    where : str
+        The beginning of an error.
+    initial : {"usual", "identity"}
+        Recurrent weights begin as PyTorch begins them, or near the identity, so that the state is a memory
+        before anything is learned.
+    bounded : bool
+        Keeps predictions within [0, 1], as luminance is; the gradient passes.
 
     Raises
     ------

@@ -197,8 +197,12 @@ def build(
         prediction.
     pool : {"max", "mean", "sum"}
         Over v, before the readout.
-    channels, kernel, decoder_layers : int
-        Width of the state, odd size of the kernels W and U, hidden layers of the decoder.
+    channels : int
+        Of the state, at each velocity.
+    kernel : int
+        Odd size of the kernels W and U, in px.
+    decoder_layers : int
+        Hidden layers of the decoder.
     classes : int, optional
         Adds the readout for classification: pooled over v, averaged over space, linear.
 

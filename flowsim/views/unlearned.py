@@ -18,15 +18,17 @@ from scipy import stats
 from flowsim.effects import LEVEL, ROUNDING
 
 SIDES = ("better", "worse")
+FEWEST_SEEDS = 3
+"""Of which there is an interval."""
 
 
 @dataclass(frozen=True)
 class Compared:
     """A network against what needs no learning.
 
-    ``mean`` over seeds and the ends of its interval, NaN where there is none; by side ("better", "worse"),
-    the names that the interval leaves out (``borne_out``), and those that every seed lies on that side of
-    (``in_seeds``); ``astride``, those that lie between seeds.
+    ``mean`` over seeds and the ends of its interval, NaN where there is none (`FEWEST_SEEDS`); by side
+    ("better", "worse"), the names that the interval leaves out (``borne_out``), and those that every seed
+    lies on that side of (``in_seeds``); ``astride``, those that lie between seeds.
     """
 
     network: str
@@ -80,8 +82,10 @@ def compared(
 
 
 def _half_width(x: np.ndarray, ratio: bool, level: float) -> float:
-    """Half the width of the interval of the mean of seeds; NaN for one, or for several that do not differ."""
+    """Half the width of the interval of the mean of seeds; NaN for fewer than `FEWEST_SEEDS`, of which it
+    would span orders of magnitude, and for seeds that do not differ.
+    """
     rounding = ROUNDING if ratio else ROUNDING * float(abs(x).max())
-    if len(x) < 2 or x.max() - x.min() <= rounding:
+    if len(x) < FEWEST_SEEDS or x.max() - x.min() <= rounding:
         return np.nan
     return float(stats.t.ppf((1 + level) / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))

@@ -221,6 +221,16 @@ def test_seeds_on_one_side_are_no_proof():
     assert unlearned(mse=values(attrs=attrs, a=[np.nan])) == []
 
 
+def test_two_seeds_have_no_interval_and_three_have():
+    """Of two, it spans orders of magnitude: described are the seeds."""
+    attrs = RATIO | {"baseline": {"mean frame": 1e9}, "headroom": {}}
+    (row,) = unlearned(mse=values(attrs=attrs, a=[1.0, 1.1]))
+    assert row.described == ["a: better than mean frame 1e+09."]
+    assert row.borne_out == []
+    (row,) = unlearned(mse=values(attrs=attrs, a=[1.0, 1.1, 0.9]))
+    assert row.borne_out[0].startswith("a (0.997, ")
+
+
 @pytest.mark.parametrize(("seeds", "reports"), [(3, 40), pytest.param(5, 400, marks=LONG)])
 def test_networks_as_good_as_what_needs_no_learning_are_seldom_told_apart(seeds, reports, rng, calibration):
     """In at most 5 % of reports, and 2 standard errors; at every level that is far off, always."""
