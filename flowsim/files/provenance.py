@@ -14,6 +14,7 @@ from typing import Any
 
 from flowsim import __version__
 
+DISTRIBUTION = "flowsim-rnn"
 VERSIONS_OF = ("torch", "numpy", "xarray", "h5netcdf", "scikit-learn")
 
 
@@ -58,8 +59,8 @@ def checksum(path: Path) -> str:
 
 @cache
 def commit() -> str:
-    """Commit of the flowsim that runs, with "+changes" if its files differ from it; "" if it is not a git
-    checkout.
+    """Commit of the flowsim that runs: of its git checkout, with "+changes" if its files differ from it, or
+    the one from which pip installed it; else "".
     """
     is_tracked = ["ls-files", "--error-unmatch", Path(__file__).name]
     describe = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
@@ -69,7 +70,20 @@ def commit() -> str:
                 ["git", *command], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20
             )
         except (OSError, subprocess.TimeoutExpired):
-            return ""
+            return _installed_commit()
         if done.returncode:
-            return ""
+            return _installed_commit()
     return done.stdout.strip()
+
+
+def _installed_commit() -> str:
+    """The commit that pip noted when it installed this flowsim from a git address (PEP 610), or ""."""
+    try:
+        installed = importlib.metadata.distribution(DISTRIBUTION)
+        noted = json.loads(installed.read_text("direct_url.json") or "{}")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return ""
+    here = (
+        Path(__file__).resolve() == Path(str(installed.locate_file("flowsim/files/provenance.py"))).resolve()
+    )
+    return str(noted.get("vcs_info", {}).get("commit_id", "")) if here else ""
