@@ -24,6 +24,8 @@ KEPT = 100
 """Plans in the cache; the oldest give way."""
 OURS = ("flowsim", "stimuli", "analysis")
 """Folders of our code."""
+SOURCES = ("mnist", "kth")
+"""Folders of data in ``FLOWSIM_DATA``."""
 GPUS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """Variables that hide a GPU, which a plan asks for where there is one."""
 
@@ -93,24 +95,28 @@ def _installed() -> list[str]:
 
 
 def _data() -> Iterator[str]:
-    """The folder of MNIST and KTH, and its files with their sizes and times."""
+    """What lies in the folder of MNIST and KTH and in those of that name in it, with sizes and times; deeper,
+    where a disk full of data may lie, is not looked.
+    """
     folder = os.environ.get(DATA, "")
     yield folder
-    for parent, folders, files in os.walk(Path(folder).expanduser()) if folder else ():
-        folders.sort()
-        for name in sorted(files):
-            with suppress(OSError):
-                about = os.stat(os.path.join(parent, name))
-                yield f"{parent}/{name} {about.st_size} {about.st_mtime_ns}"
+    for name in ("", *SOURCES) if folder else ():
+        with suppress(OSError):
+            for file in sorted((Path(folder).expanduser() / name).iterdir()):
+                about = file.stat()
+                yield f"{file}" if file.is_dir() else f"{file} {about.st_size} {about.st_mtime_ns}"
 
 
 def _code(here: Path) -> Iterator[Path]:
-    """Our files, and those of the working directory that may be or hold the user's ideas."""
-    own = [here / folder for folder in ideas.FOLDERS.values()]
-    for folder in dict.fromkeys([*(ideas.ROOT / name for name in OURS), *own]):
+    """Our files, and those of the working directory that may be or hold the user's ideas (not what else lies
+    there, such as weights).
+    """
+    for folder in (ideas.ROOT / name for name in OURS):
         yield from sorted(
             file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts
         )
+    for own in ideas.FOLDERS.values():
+        yield from sorted((here / own).rglob("*.py"))
     yield from sorted(here.glob("*.py"))
 
 

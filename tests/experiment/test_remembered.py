@@ -86,6 +86,18 @@ def test_what_an_idea_of_the_users_imports_is_watched(made, monkeypatch):
     assert len(made) == 2
 
 
+def test_what_is_no_code_is_not_read(made, monkeypatch, tmp_path):
+    """A lab's models/ may hold weights, and its disk of data anything."""
+    (tmp_path / "data" / "other").mkdir(parents=True)
+    monkeypatch.setenv("FLOWSIM_DATA", str(tmp_path / "data"))
+    os.mkdir("models")
+    remembered_jobs(TINY)
+    append("models/large.pt", "weights")
+    append(tmp_path / "data" / "other" / "film.avi", "film")
+    remembered_jobs(TINY)
+    assert made == [TINY]
+
+
 def test_data_and_packages_are_watched(made, monkeypatch, tmp_path):
     remembered_jobs(TINY)
     data = tmp_path / "data" / "mnist"
