@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -53,6 +54,7 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
         If this process is asked to end (Ctrl-C, SIGTERM, SIGHUP); all jobs have then ended too.
     """
     file = experiment_file(given)
+    check_name_is_its_own(file, Path("results") / file.stem)
     print(f"checking {file}", file=sys.stderr, flush=True)
     plan = remembered_jobs(file)
     report = Path("results") / file.stem / "report.html"
@@ -76,6 +78,22 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     if dry:
         print_dry_run(under_way, expected, used)
     return report
+
+
+def check_name_is_its_own(file: Path, results: Path) -> None:
+    """Raise InputError if results of this name are those of another experiment file that still exists."""
+    try:
+        with (results / "logs" / "report.log").open(encoding="utf-8", errors="replace") as log:
+            words = shlex.split(log.readline())
+        other = Path(words[words.index("report") + 1])
+        same = not other.is_file() or other.read_bytes() == file.read_bytes()
+    except (OSError, ValueError, IndexError):
+        return
+    if not same and other.resolve() != file.resolve():
+        raise InputError(
+            f"{file}: expected a name of its own; {results} has the results of {other}. Rename one of the "
+            "two files, or work in another folder"
+        )
 
 
 def arguments(file: Path, planned: Path, cores: int | None, dry: bool) -> list[str]:

@@ -153,3 +153,25 @@ def test_what_could_not_be_judged_is_told(tmp_path, monkeypatch, capsys):
         json.dumps(job),
     )
     assert f"    {reason}" in capsys.readouterr().err.splitlines()
+
+
+def test_two_experiments_of_one_name_do_not_share_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path(), Path("x")):
+        folder.mkdir(exist_ok=True)
+        (folder / "tiny.yaml").write_text(f"title: in {folder}\n")
+    logs = Path("results/tiny/logs")
+    pipeline.check_name_is_its_own(Path("tiny.yaml"), logs.parent)  # nothing is there yet
+    logs.mkdir(parents=True)
+    (logs / "report.log").write_text(
+        "$ python -m flowsim report tiny.yaml --results results/tiny --into a.html\n"
+    )
+    pipeline.check_name_is_its_own(tmp_path / "tiny.yaml", logs.parent)
+    with pytest.raises(
+        InputError, match=r"^x/tiny.yaml: .*results/tiny has the results of tiny.yaml\. Rename"
+    ):
+        pipeline.check_name_is_its_own(Path("x/tiny.yaml"), logs.parent)
+    Path("tiny.yaml").rename("moved.yaml")
+    pipeline.check_name_is_its_own(Path("x/tiny.yaml"), logs.parent)
+    (logs / "report.log").write_text("no command")
+    pipeline.check_name_is_its_own(Path("x/tiny.yaml"), logs.parent)
