@@ -90,7 +90,7 @@ def say_missing(figure: Figure, runs: Sequence[str]) -> None:
     """Name above a figure, below its title, the runs that are not in it, in lines no wider than it."""
     title = figure.get_suptitle()
     width = int(LETTERS_PER_INCH * figure.get_figwidth())
-    missing = textwrap.fill(f"could not be judged: {_some(runs)}", width, break_on_hyphens=False)
+    missing = textwrap.fill(f"without results: {_some(runs)}", width, break_on_hyphens=False)
     figure.suptitle(f"{title}\n{missing}" if title else missing, fontsize=8)
 
 

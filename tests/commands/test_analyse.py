@@ -89,7 +89,7 @@ def test_a_network_about_which_nothing_can_be_said_does_not_stop_the_others(
         assert not result.data_vars
     both = (folder / "err.h5", tmp_path / "dead.h5")
     assert run("figure", "equivariance_error", "--results", *both, "--into", tmp_path / "both.svg") == 0
-    assert "could not be judged: dead-seed" in (tmp_path / "both.svg").read_text()
+    assert "without results: dead-seed" in (tmp_path / "both.svg").read_text()
     assert "dead" not in (tmp_path / "both.csv").read_text()
     none = ("--results", tmp_path / "dead.h5", "--into", tmp_path / "none.svg")
     assert run("figure", "equivariance_error", *none) == 0

@@ -20,7 +20,7 @@ def test_their_names_are_not_wider_than_the_figure(width):
     figure.canvas.draw()
     (title,) = figure.texts
     assert " ".join(title.get_text().split()).startswith(
-        "n = 9 could not be judged: a_network_of_some_name-seed0,"
+        "n = 9 without results: a_network_of_some_name-seed0,"
     )
     box = title.get_window_extent()
     assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
