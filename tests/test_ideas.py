@@ -246,6 +246,6 @@ def test_an_unknown_idea_says_what_is_alike_and_where_ones_own_are_looked_for(tm
     with pytest.raises(
         InputError, match=r"\(yours are looked for in analysis/ of .*\. Did you mean stability\?$"
     ):
-        ideas.load("analysis", "stabilty")
+        ideas.load("analysis", "stabilityy")
     with pytest.raises(InputError, match=r"in stimuli/ of the working directory\)$"):
         ideas.load("stimuli", "xyz")

@@ -46,10 +46,10 @@ def test_mistakes_of_form(written, place, value, message):
 
 def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_missing(written):
     file = written()
-    file.write_text(file.read_text().replace("networks:", "netwroks:"))
+    file.write_text(file.read_text().replace("networks:", "networkz:"))
     with pytest.raises(
         InputError,
-        match=r"unknown key 'netwroks'; .*\. Did you mean networks\? \(and 1 more\)$",
+        match=r"unknown key 'networkz'; .*\. Did you mean networks\? \(and 1 more\)$",
     ):
         read(file)
 
