@@ -7,7 +7,7 @@
 #   snakemake ... --config data=FOLDER         with MNIST or KTH from a folder (or set FLOWSIM_DATA)
 #
 # (`flowsim run` names an experiment file of any folder as --config experiment=FILE, and the plan that it has made
-# of it as --config plan=FILE.)
+# of it as --config plan=FILE, with what Snakemake could take for YAML written as in a web address: %3A for a colon.)
 #
 # An experiment is checked as a whole, and cut into jobs, by `python -m flowsim plan`, before its first job. Each
 # job gets its own slice of the specification and the hash of its code as params, so that a change reruns what
@@ -21,6 +21,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import yaml
 
@@ -37,13 +38,13 @@ DATA = (  # where MNIST or KTH lie, for the jobs that read stimuli or the experi
 
 
 def is_given(experiment):
-    return Path(str(config.get("experiment", ""))).stem == experiment
+    return Path(unquote(str(config.get("experiment", "")))).stem == experiment
 
 
 def file_of(experiment):
     """The file of an experiment: the given one, or the one of this name in experiments/."""
     return (
-        str(config["experiment"])
+        unquote(str(config["experiment"]))
         if is_given(experiment)
         else f"experiments/{experiment}.yaml"
     )
@@ -53,7 +54,7 @@ def file_of(experiment):
 def planned(experiment):
     """The jobs of an experiment as JSON, or None, and what is wrong with it."""
     if is_given(experiment) and "plan" in config:
-        return Path(str(config["plan"])).read_text(encoding="utf-8"), ""
+        return Path(unquote(str(config["plan"]))).read_text(encoding="utf-8"), ""
     command = [
         *(sys.executable, "-m", "flowsim", "plan"),
         file_of(experiment),

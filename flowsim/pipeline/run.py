@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from flowsim.errors import InputError
 from flowsim.experiment.remembered import remembered_jobs
@@ -102,7 +103,7 @@ def arguments(file: Path, planned: Path, cores: int | None, dry: bool) -> list[s
         *("--snakefile", str(home() / "Snakefile"), "--workflow-profile", str(profile())),
         *(("--cores", str(cores)) if cores else ()),
         *(("--dry-run",) if dry else ()),
-        *("--config", f"experiment={json.dumps(str(from_here(file)))}", f"plan={json.dumps(str(planned))}"),
+        *("--config", f"experiment={quote(str(from_here(file)))}", f"plan={quote(str(planned))}"),
         "--",
     ]
 
