@@ -21,7 +21,7 @@ from flowsim.files.atomic import whole
 from flowsim.files.results import answers_of, side_by_side, write_tidy
 
 NAMED = 3
-"""Runs that could not be judged that a figure names, at most; the report names all."""
+"""Runs without results that a figure names, at most; the report names all."""
 LETTERS_PER_INCH = 14
 """Of what is written above a figure."""
 
