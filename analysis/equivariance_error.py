@@ -320,7 +320,8 @@ def _draw_error(ax: Axes, of_law: xr.Dataset, left: bool, bottom: bool) -> None:
     if not bool(of_law.error.notnull().any()):
         ax.text(0.5, 0.5, "does not apply", transform=ax.transAxes, ha="center", va="center", fontsize=8)
     first, last = float(of_law.time.min()), float(of_law.time.max())
-    ax.set_xlim(first - 0.05 * (last - first or 1), last + 0.05 * (last - first or 1))
+    margin = 0.05 * (last - first or 1)
+    ax.set_xlim(first - margin, last + margin)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title(str(of_law.law.values), fontsize=8)
     ax.tick_params(labelleft=left, labelbottom=bottom)

@@ -342,9 +342,7 @@ def figure(results: xr.Dataset) -> Figure:
             in_the_middle = column == min(EXAMPLES, len(units)) // 2
             ax.set_xlabel(group.plane_label if last and in_the_middle else "", fontsize=8)
             if -1j in group.plane and bool(units[column].up.any()):
-                ax.yaxis.set_major_formatter(
-                    lambda up, _: f"{-up or 0:g}".replace("-", "−")
-                )  # positive is down
+                ax.yaxis.set_major_formatter(_downwards)
             ax.tick_params(labelsize=7, labelbottom=last)
         _draw_directions(
             fig.add_subplot(grid[row, EXAMPLES], projection="polar"), runs, colour, most_selective
@@ -355,6 +353,11 @@ def figure(results: xr.Dataset) -> Figure:
     trials = f"n = {plot.span(results.resting)} resting trials{_assumed(results)}"
     fig.suptitle(f"{results.sizes['flow']} flows, {trials}, {plot.seeds(results)}", fontsize=9)
     return fig
+
+
+def _downwards(up: float, _: int) -> str:
+    """The number at a tick of an axis on which positive is down."""
+    return f"{-up or 0:g}".replace("-", "−")
 
 
 def _assumed(results: xr.Dataset) -> str:

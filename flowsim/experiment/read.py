@@ -51,7 +51,7 @@ class Loader(yaml.SafeLoader):
 
 Loader.add_implicit_resolver(  # YAML 1.1, which PyYAML reads, takes 1e-3 for text
     "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+"),
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
 )
 
