@@ -107,6 +107,8 @@ class OwnTrainBlock(Block):
 
     learning_rate: AboveZero | None = None
     """The largest, of Adam."""
+    warm_up: Whole | None = None
+    """As for all networks."""
     own_predictions: Whole | None = None
     """As for all networks."""
     budget: BudgetBlock | None = None

@@ -10,7 +10,9 @@ from textwrap import dedent
 from typing import Any
 
 from flowsim import ideas
+from flowsim.experiment.read import train_block
 from flowsim.experiment.schema import Experiment
+from flowsim.training.settings import OwnTrainBlock
 from flowsim.views.networks import NetworkRow
 from flowsim.views.words import enumerated, number
 
@@ -116,8 +118,25 @@ def _training(experiment: Experiment, networks: Sequence[NetworkRow]) -> str:
     return (
         f"Each network {task}, and is trained on {train.sequences:,} sequences, {train.batch} at a time, "
         f"with Adam (learning rate {number(train.learning_rate, 2)}, {train.schedule}; gradients no longer "
-        f"than {train.clip:g}){also}, from {experiment.seeds} {seeds} each.{_hardware(networks)}"
+        f"than {train.clip:g}){also}, from {experiment.seeds} {seeds} each.{_set_apart(experiment)}"
+        f"{_hardware(networks)}"
     )
+
+
+def _set_apart(experiment: Experiment) -> str:
+    """What single networks set for their own training; "" if none does."""
+    of_settings: dict[str, list[str]] = {}
+    for name in experiment.networks:
+        own = train_block(experiment, name)
+        changed = [
+            f"{key} {value:g}"
+            for key in OwnTrainBlock.model_fields
+            if key != "budget" and (value := getattr(own, key)) != getattr(experiment.train, key)
+        ]
+        if changed:
+            of_settings.setdefault(enumerated(changed), []).append(name)
+    words = [f"{settings} for {enumerated(names)}" for settings, names in of_settings.items()]
+    return f" Set apart: {'; '.join(words)}." if words else ""
 
 
 def _hardware(networks: Sequence[NetworkRow]) -> str:

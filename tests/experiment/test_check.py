@@ -91,8 +91,14 @@ def test_the_default_experiment_is_as_promised():
         ),
         (
             "networks.grnn.train",
+            {"warm_up": 2},
+            r"warm_up 2 \+ context 3 \+ horizon 3 must fit in the 6 frames of stimulus.train",
+        ),
+        (
+            "networks.grnn.train",
             {"horizon": 2},
-            "networks.grnn.train: unknown key 'horizon'; expected one of: learning_rate, own_predictions, budget",
+            "networks.grnn.train: unknown key 'horizon'; expected one of: learning_rate, warm_up, "
+            "own_predictions, budget",
         ),
         (
             "record.test.context",
