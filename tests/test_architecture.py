@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "effects": {"errors"},
     "flows": {"errors"},
     "files": {"errors", "flows", "ideas", "stopping", "HOMES", "__version__"},
-    "layers": {"errors", "flows"},
+    "layers": {"errors", "files", "flows"},
     "network": {"errors", "flows", "ideas", "layers", "specification"},
     "models": {"errors", "flows", "layers", "network", "specification"},
     "scenes": {"errors", "flows", "files", "splits", "progress"},

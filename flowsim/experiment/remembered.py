@@ -18,7 +18,8 @@ from typing import Any
 from flowsim import ideas
 from flowsim.errors import InputError
 from flowsim.files.atomic import whole
-from flowsim.scenes.sources.folders import DATA, cache
+from flowsim.files.user_cache import cache
+from flowsim.scenes.sources.folders import DATA
 
 KEPT = 100
 """Plans in the cache; the oldest give way."""

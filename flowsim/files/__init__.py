@@ -11,6 +11,8 @@ watched      HDF5 files looked through apart, before they are opened
 provenance   attributes that say what a file was made from
 code_hash    whether the code that made a file has changed in meaning
 identify     what a file is that is not the expected one
+user_cache   where flowsim keeps what it can make again
+compiled     C sources, compiled once for this machine
 outputs      nothing that is written destroys what is read, or what is somebody else's
 results      results of several runs side by side, and as a table
 """

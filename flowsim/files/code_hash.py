@@ -25,8 +25,8 @@ FOUND_BY_PLACE = {"flowsim.flows.find_groups": "flowsim.flows"}
 def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
     """Hash of the named modules and of all modules of this project that they import.
 
-    It is taken over syntax trees without docstrings. Modules in ``without``, and all modules of packages in
-    it, are left out.
+    It is taken over syntax trees without docstrings, and over C sources that lie beside modules under their
+    names. Modules in ``without``, and all modules of packages in it, are left out.
 
     Raises
     ------
@@ -42,6 +42,9 @@ def code_hash(*modules: str, without: Sequence[str] = ()) -> str:
         if any(f"{name}.".startswith(f"{left_out}.") for left_out in without):
             continue
         digest.update(f"{name}\n{_meaning(file.read_text(encoding='utf-8'))}\n".encode())
+        in_c = file.with_suffix(".c")
+        if in_c.exists():
+            digest.update(in_c.read_bytes())
     return digest.hexdigest()[:16]
 
 

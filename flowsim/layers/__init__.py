@@ -8,4 +8,6 @@ circular           circular convolutions
 steerable          convolutions over orientations
 padded_gather      padding and rolling in one gather
 fused_recurrence   the recurrence with its own gradients, fast
+gated_recurrence   the same with gates
+winograd           convolutions of moving states with fewer multiplications, in C
 """

@@ -10,7 +10,9 @@ copy of the gradient serves both the state and the weights,
 
     dE/dh(v) = psi_1(-v) . W^T * g(v),     dE/dW = sum_v of the correlation of h(v) with psi_1(-v) . g(v),
 
-where g is the gradient before the activation. Forward mode differentiates too (``jvp``).
+where g is the gradient before the activation. Forward mode differentiates too (``jvp``). With ReLU in float32
+on a CPU all of a step happens in C with fewer multiplications, where there is a compiler
+(`flowsim.layers.winograd`); second derivatives and ``jvp`` go the plain way there, too.
 
 Memory is laid out (velocity, trial, y, x, channel), whatever the order of the dimensions. Whole-pixel
 velocities only. `flowsim.layers.velocity_channels.advance` and `flowsim.layers.cells.RNN` do the same in
@@ -30,6 +32,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 from flowsim.flows.group import Velocity
+from flowsim.layers import winograd
 from flowsim.layers.circular import convolve
 from flowsim.layers.padded_gather import (
     adjoint,
@@ -61,6 +64,7 @@ def recur(
     velocities: Sequence[Velocity],
     activation: str,
     pooled: bool = False,
+    time: Tensor | None = None,
 ) -> tuple[Groups, Tensor]:
     """One step: the state after the next frame, from the state before it and the frame's drive.
 
@@ -80,6 +84,8 @@ def recur(
     activation : {"relu", "tanh", "linear"}
     pooled : bool
         Whether the maximum is wanted.
+    time : Tensor (), optional
+        The number of the frame, on the CPU. Without it a law is exact to rounding only, not to the bit.
 
     Returns
     -------
@@ -105,14 +111,17 @@ def recur(
         state = state[0].split(sizes, 1)
     weight, *tensors = as_autocast(weight, *drive, *state)
     pools_now = pooled and len(moves) > 1
+    tensors = [outward(tensor) for tensor in tensors]
     step = _Step(
         drives=len(drive),
         velocities=tuple(members(sizes, moves)),
         activation=activation,
         pooled=pools_now,
         finds_winner=pools_now and differentiated(weight, *tensors),
+        in_c=activation == "relu" and winograd.fits(weight, *reversed(tensors)),
+        time=time,
     )
-    *outputs, highest = _Recurrence.apply(step, weight, *map(outward, tensors))
+    *outputs, highest = _Recurrence.apply(step, weight, *tensors)
     groups = tuple(map(inward, outputs))
     if pools_now:
         return groups, highest.permute(0, 3, 1, 2)
@@ -217,6 +226,10 @@ class _Step:
         Whether the maximum is taken.
     finds_winner : bool
         Whether the velocity that holds the maximum is stored, for derivatives.
+    in_c : bool
+        Whether it is computed by `flowsim.layers.winograd`.
+    time : Tensor () or None
+        The number of the frame.
     """
 
     drives: int
@@ -224,6 +237,13 @@ class _Step:
     activation: str
     pooled: bool
     finds_winner: bool
+    in_c: bool
+    time: Tensor | None
+
+    def ways(self, later: int = 0) -> Iterable[winograd.Way]:
+        """Of each group, so many frames later."""
+        time = later if self.time is None else int(self.time) + later
+        return (winograd.Way.at(time, moves) for moves in self.velocities)
 
     def drive_and_state(self, groups: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """What belongs to the groups of the drive, and what to those of the state, in that order."""
@@ -242,58 +262,26 @@ class _Recurrence(torch.autograd.Function):
         drive, state = step.drive_and_state(groups)
         ctx.step = step
         ctx.shares_drive = step.drives == len(drive[0]) == 1
-        side = weight.shape[-1] // 2
-        highest = Highest(weight, step.finds_winner)
-        outputs = []
-        for number, (group, moves) in enumerate(zip(state, step.velocities, strict=True)):
-            after = convolved(gathered(group, moves, side), weight).contiguous().view(group.shape)
-            IN_PLACE[step.activation](after.add_(drive[number % step.drives]))
-            if step.pooled:
-                highest.take(after, moves)
-            outputs.append(after)
-        winner = highest.winner.to(torch.int16)
+        take = _stepped_in_c if step.in_c else _stepped
+        outputs, highest, winner = take(step, weight, drive, state)
         ctx.save_for_backward(weight, winner, *state, *outputs)
         ctx.save_for_forward(weight, winner, *state, *outputs)
         ctx.set_materialize_grads(False)
         if not step.pooled:
-            ctx.mark_non_differentiable(highest.value)
-        return *outputs, highest.value
+            ctx.mark_non_differentiable(highest)
+        return *outputs, highest
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         step: _Step = ctx.step
-        weight, winner, *groups = ctx.saved_tensors
-        state, output = step.state_and_output(groups)
-        *to_output, to_highest = gradients
         _, needs_weight, *needs_groups = ctx.needs_input_grad
         _, needs_state = step.drive_and_state(needs_groups)
-        side = weight.shape[-1] // 2
-        flipped = adjoint(weight)
-        slope = DERIVATIVES[step.activation]
-        exact = torch.promote_types(weight.dtype, torch.float32)  # to sum in, where the state is shorter
-        winner = winner.float()
-        to_weight = torch.zeros_like(flipped, dtype=exact)
-        to_drive: list[Tensor | None] = [None] * step.drives
-        to_state: list[Tensor | None] = [None] * len(state)
-        for number, (moves, first) in enumerate(_numbered(step.velocities)):
-            gradient = to_output[number]
-            if to_highest is not None:
-                of_winner = handed_back(to_highest, winner, first, moves)
-                gradient = of_winner if gradient is None else of_winner.add_(gradient)
-            if gradient is None:
-                continue
-            inner = slope(gradient, output[number]).contiguous()
-            backwards = gathered(inner, opposite(moves), side)
-            if needs_weight:
-                to_weight += weight_gradient(backwards, state[number].flatten(0, 1), flipped)
-            if needs_state[number]:
-                to_state[number] = convolved(backwards, flipped).contiguous().view(state[number].shape)
-            if ctx.shares_drive:
-                inner = inner.sum(0, keepdim=True, dtype=exact)
-            summed = to_drive[number % step.drives]
-            to_drive[number % step.drives] = inner if summed is None else summed + inner
-        to_drive = [None if gradient is None else gradient.to(weight.dtype) for gradient in to_drive]
-        return None, adjoint(to_weight).to(weight.dtype), *to_drive, *to_state
+        differentiate = _gradients
+        if step.in_c and not torch.is_grad_enabled():  # what C computes cannot be differentiated again
+            differentiate = _gradients_in_c
+        return None, *differentiate(
+            step, ctx.saved_tensors, gradients, ctx.shares_drive, needs_weight, needs_state
+        )
 
     @staticmethod
     def jvp(ctx: Any, _step: None, along_weight: Tensor | None, *along: Any) -> tuple[Tensor | None, ...]:
@@ -315,6 +303,113 @@ class _Recurrence(torch.autograd.Function):
             along_output.append(DERIVATIVES[step.activation](total, output[number]))
         along_highest = winning(along_output, winner, step.velocities) if step.pooled else None
         return *along_output, along_highest
+
+
+def _stepped(
+    step: _Step, weight: Tensor, drive: Sequence[Tensor], state: Sequence[Tensor]
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The state after a step in groups, its maximum, and in int16 which velocity holds it."""
+    side = weight.shape[-1] // 2
+    highest = Highest(weight, step.finds_winner)
+    outputs = []
+    for number, (group, moves) in enumerate(zip(state, step.velocities, strict=True)):
+        after = convolved(gathered(group, moves, side), weight).contiguous().view(group.shape)
+        IN_PLACE[step.activation](after.add_(drive[number % step.drives]))
+        if step.pooled:
+            highest.take(after, moves)
+        outputs.append(after)
+    return outputs, highest.value, highest.winner.to(torch.int16)
+
+
+def _stepped_in_c(
+    step: _Step, weight: Tensor, drive: Sequence[Tensor], state: Sequence[Tensor]
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The same as `_stepped`."""
+    kernel = winograd.transformed(weight)
+    highest = weight.new_empty(state[0].shape[1:] if step.pooled else 0)
+    winner = torch.empty(highest.shape if step.finds_winner else 0, dtype=torch.int16)
+    maximum = (highest if step.pooled else None, winner if step.finds_winner else None)
+    outputs = []
+    for number, (way, (_, first)) in enumerate(zip(step.ways(), _numbered(step.velocities), strict=True)):
+        driven = drive[number % step.drives]
+        outputs.append(winograd.step(state[number], kernel, driven, way, *maximum, first))
+    return outputs, highest, winner
+
+
+def _gradients(
+    step: _Step,
+    saved: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    shares_drive: bool,
+    needs_weight: bool,
+    needs_state: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the weight, and of the groups of the drive and of the state, from those of what `_stepped`
+    returns.
+    """
+    weight, winner, *groups = saved
+    state, output = step.state_and_output(groups)
+    *to_output, to_highest = gradients
+    side = weight.shape[-1] // 2
+    flipped = adjoint(weight)
+    slope = DERIVATIVES[step.activation]
+    exact = torch.promote_types(weight.dtype, torch.float32)  # to sum in, where the state is shorter
+    winner = winner.float()
+    to_weight = torch.zeros_like(flipped, dtype=exact)
+    to_drive: list[Tensor | None] = [None] * step.drives
+    to_state: list[Tensor | None] = [None] * len(state)
+    for number, (moves, first) in enumerate(_numbered(step.velocities)):
+        gradient = to_output[number]
+        if to_highest is not None:
+            of_winner = handed_back(to_highest, winner, first, moves)
+            gradient = of_winner if gradient is None else of_winner.add_(gradient)
+        if gradient is None:
+            continue
+        inner = slope(gradient, output[number]).contiguous()
+        backwards = gathered(inner, opposite(moves), side)
+        if needs_weight:
+            to_weight += weight_gradient(backwards, state[number].flatten(0, 1), flipped)
+        if needs_state[number]:
+            to_state[number] = convolved(backwards, flipped).contiguous().view(state[number].shape)
+        if shares_drive:
+            inner = inner.sum(0, keepdim=True, dtype=exact)
+        summed = to_drive[number % step.drives]
+        to_drive[number % step.drives] = inner if summed is None else summed + inner
+    to_drive = [None if gradient is None else gradient.to(weight.dtype) for gradient in to_drive]
+    return adjoint(to_weight).to(weight.dtype), *to_drive, *to_state
+
+
+def _gradients_in_c(
+    step: _Step,
+    saved: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    shares_drive: bool,
+    needs_weight: bool,
+    needs_state: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """The same as `_gradients`."""
+    weight, winner, *groups = saved
+    state, output = step.state_and_output(groups)
+    *to_output, to_highest = (None if gradient is None else gradient.contiguous() for gradient in gradients)
+    kernel = winograd.transformed(adjoint(weight))
+    sums = winograd.new_sums(weight) if needs_weight else None
+    to_drive: list[Tensor | None] = [None] * step.drives
+    to_state: list[Tensor | None] = [None] * len(state)
+    if shares_drive:
+        to_drive = [torch.zeros_like(output[0][:1])]
+    ways = step.ways(later=-1)  # tiles are those of the state before
+    for number, (way, (_, first)) in enumerate(zip(ways, _numbered(step.velocities), strict=True)):
+        if to_output[number] is None and to_highest is None:
+            continue
+        to_state[number], inner = winograd.step_back(
+            *(to_output[number], to_highest, winner, output[number], state[number], kernel, way, first),
+            *(to_drive[0] if shares_drive else None, sums, needs_state[number]),
+        )
+        if inner is not None:
+            summed = to_drive[number % step.drives]
+            to_drive[number % step.drives] = inner if summed is None else summed + inner
+    to_weight = None if sums is None else adjoint(winograd.kernel_gradient(sums.sum(0)))
+    return to_weight, *to_drive, *to_state
 
 
 class _Maximum(torch.autograd.Function):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flowsim.flows.flow import Flow
+from flowsim.flows.group import Velocity
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.padded_gather import gathered, inward, outward
 
@@ -34,6 +35,11 @@ def advance(state: Tensor, grid: VelocityGrid) -> Tensor:
     if pixels is None:
         flows = (Flow(grid.group, v) for v in grid.velocities)
         return torch.stack([flow.act(x) for flow, x in zip(flows, state.unbind(1), strict=True)], 1)
+    return moved(state, pixels)
+
+
+def moved(state: Tensor, pixels: tuple[Velocity, ...]) -> Tensor:
+    """Each velocity of (trial, velocity, channel, y, x) moved by its own pixels (y, x), in one copy."""
     if not any(map(any, pixels)):
         return state
     return inward(_Moved.apply(outward(state), pixels))
@@ -51,7 +57,7 @@ class _Moved(torch.autograd.Function):
     """Each velocity of (velocity, trial, y, x, channel) moved by its own pixels; the gradient moves back."""
 
     @staticmethod
-    def forward(ctx: Any, state: Tensor, pixels: tuple[tuple[int, int], ...]) -> Tensor:
+    def forward(ctx: Any, state: Tensor, pixels: tuple[Velocity, ...]) -> Tensor:
         ctx.pixels = pixels
         return gathered(state, pixels, 0).permute(0, 2, 3, 1).view(state.shape)
 

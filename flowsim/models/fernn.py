@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid, translation_grid
-from flowsim.layers.cells import CELLS, at_every_velocity, make_cell
+from flowsim.layers.cells import CELLS, GRU, at_every_velocity, make_cell
 from flowsim.layers.circular import CircularConv2d, check_kernel
 from flowsim.layers.fused_recurrence import maximum_when_advanced, recur
+from flowsim.layers.gated_recurrence import recur_gated
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
 from flowsim.layers.velocity_channels import advance, lift
@@ -96,13 +98,14 @@ class FERNN(Network):
 
 
 class FusedFERNN(FERNN):
-    """The same network with the rnn cell and whole-pixel velocities, whose state is never moved in memory.
+    """The same network with rnn or gru cells and whole-pixel velocities.
 
-    `advance` is folded into the step that follows it (`flowsim.layers.fused_recurrence`), so that between the
-    two the state is that of the frame before. At the start it is 0 everywhere, which its size of 1 along
-    velocity, y and x stands for. Carried are, layer by layer, the state in groups of velocities, and last the
-    maximum over velocity of the top layer once it is advanced, from which the prediction is decoded; it is
-    empty after `absorb`.
+    Its state is never moved in memory: `advance` is folded into the step that follows it, in
+    `flowsim.layers.fused_recurrence` and for the gru in `flowsim.layers.gated_recurrence`, so that between
+    the two the state is that of the frame before. At the start it is 0 everywhere, which its size of 1 along
+    velocity, y and x stands for. Carried are, layer by layer, the state in groups of velocities; the maximum
+    over velocity of the top layer once it is advanced, from which the prediction is decoded, empty after
+    `absorb`; and last how many frames were taken in, by which the tiles of convolutions move.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
@@ -113,11 +116,11 @@ class FusedFERNN(FERNN):
         zero = next(self.parameters()).new_zeros(())
         layer = zero.expand(trials, 1, self.channels, 1, 1)
         highest = zero.expand(trials, self.channels, *self.frame_shape)
-        return *(layer for _ in self.cells), highest
+        return *(layer for _ in self.cells), highest, torch.zeros((), dtype=torch.int64)
 
     def groups(self, state: State, layer: int | None = None) -> State:
         """State of a layer, of the top one if none is given, in groups of velocities."""
-        groups_per_layer = (len(state) - 1) // len(self.cells)
+        groups_per_layer = (len(state) - 2) // len(self.cells)
         layer = len(self.cells) - 1 if layer is None else layer
         first = layer * groups_per_layer
         return state[first : first + groups_per_layer]
@@ -131,7 +134,7 @@ class FusedFERNN(FERNN):
     def decode(self, state: State) -> Tensor:
         if not self.readout.pools_by_maximum:
             return self.readout(advance(self.top(state), self.grid))
-        highest = state[-1]
+        highest = state[-2]
         if not highest.numel():
             highest = maximum_when_advanced(self.groups(state), self.grid.velocities)
         return self.readout.decoder(highest)
@@ -146,20 +149,26 @@ class FusedFERNN(FERNN):
         """`update`, or with ``pooled`` false `absorb`, which does not take the maximum over velocity."""
         after: State = ()
         below: State = (lift(frame),)
+        time = state[-1]
         for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
-            recurrent: Any = cell.recurrent
             drive = [at_every_velocity(encoder, group) for group in below]
-            is_top = layer == len(self.cells) - 1
-            below, highest = recur(
-                self.groups(state, layer),
-                recurrent.weight,
-                drive,
-                self.grid.velocities,
-                self.activation,
-                pooled and is_top,
-            )
+            before, pools = self.groups(state, layer), pooled and layer == len(self.cells) - 1
+            if isinstance(cell, GRU):
+                h, highest = recur_gated(before[0], cell, drive[0], self.grid.velocities, pools, time)
+                below = (h,)
+            else:
+                recurrent: Any = cell.recurrent
+                below, highest = recur(
+                    before,
+                    recurrent.weight,
+                    drive,
+                    self.grid.velocities,
+                    self.activation,
+                    pools,
+                    time,
+                )
             after = (*after, *below)
-        return *after, highest
+        return *after, highest, time + 1
 
 
 @checked
@@ -215,7 +224,7 @@ def build(
     grid = translation_grid(frame_shape, max_speed, velocities)
     readout = Readout(channels, decoder_layers, classes, pool)
     whole = all(isinstance(component, int) for v in grid.velocities for component in v)
-    network_type = FusedFERNN if whole and cell == "rnn" else FERNN
+    network_type = FusedFERNN if whole and cell != "lstm" else FERNN
     return network_type(
         frame_shape,
         grid,

@@ -44,13 +44,13 @@ class PermutedFERNN(FusedFERNN):
         self.register_buffer("handed", handed)
 
     def updated(self, state: State, frame: Tensor, pooled: bool) -> State:
-        *groups, empty = super().updated(state, frame, pooled=False)
+        *groups, empty, time = super().updated(state, frame, pooled=False)
         if len(groups) == 1 and groups[0].shape[1] == 1:
-            return *groups, empty  # the same at every velocity
+            return *groups, empty, time  # the same at every velocity
         sizes = [group.shape[1] for group in groups]
         # as the state lies in memory, velocity first, so that whole blocks are copied
         after = inward(outward(joined(groups))[self.handed])
-        return *after.split(sizes, 1), empty
+        return *after.split(sizes, 1), empty, time
 
 
 @checked

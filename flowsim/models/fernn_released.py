@@ -62,10 +62,10 @@ class ReleasedTranslation(Network):
         conv_h: Any = self.cell.conv_h
         weight = conv_h.weight
         rest = weight.new_zeros(()).expand(trials, 1, weight.shape[0], 1, 1)
-        return rest, weight.new_zeros(trials, 1, *self.frame_shape)
+        return rest, torch.zeros((), dtype=torch.int64), weight.new_zeros(trials, 1, *self.frame_shape)
 
     def top(self, state: State) -> Tensor:
-        return joined(state[:-1]).expand(-1, len(self.grid), -1, *self.frame_shape)
+        return joined(state[:-2]).expand(-1, len(self.grid), -1, *self.frame_shape)
 
     def advance(self, state: State) -> State:
         return state  # `recur` moves it on its way
@@ -74,7 +74,9 @@ class ReleasedTranslation(Network):
         conv_h: Any = self.cell.conv_h
         conv_u: Any = self.cell.conv_u
         drive = lift(conv_u(frame))
-        return *recur(state[:-1], conv_h.weight, [drive], self.grid.velocities, "relu")[0], frame
+        *groups, time, _ = state
+        after, _ = recur(groups, conv_h.weight, [drive], self.grid.velocities, "relu", time=time)
+        return *after, time + 1, frame
 
     def decode(self, state: State) -> Tensor:
         return self.decoder_conv(pool_max(self.top(state)))

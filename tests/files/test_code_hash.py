@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowsim.files.code_hash import code_hash, imports
+from flowsim.files.code_hash import _closure, code_hash, imports
 from flowsim.ideas import names
 
 FOLDERS = ("flowsim", "stimuli", "analysis", "benchmarks", "examples", "docs", "tests", "experiments")
@@ -51,6 +51,25 @@ def test_meaning_counts(hash_of):
     assert hash_of(SOURCE.replace("* 2", "* 3")) != before
     assert hash_of(SOURCE.replace('"probe"', '"test"')) != before
     assert hash_of(SOURCE.replace("from flowsim import dataset\n", "")) != before
+
+
+def test_c_sources_beside_modules_count(tmp_path, monkeypatch):
+    """Those of the same name, and no others."""
+    module = tmp_path / "kernels.py"
+    module.write_text("", encoding="utf-8")
+    monkeypatch.setattr("flowsim.files.code_hash._closure", lambda _: {"kernels": module})
+    monkeypatch.setattr("flowsim.ideas.source", lambda _: module)
+    alone = code_hash("kernels")
+    (tmp_path / "others.c").write_text("int x;", encoding="utf-8")
+    assert code_hash("kernels") == alone
+    (tmp_path / "kernels.c").write_text("int x;", encoding="utf-8")
+    with_c = code_hash("kernels")
+    (tmp_path / "kernels.c").write_text("int y;", encoding="utf-8")
+    assert len({alone, with_c, code_hash("kernels")}) == 3
+
+
+def test_the_kernels_of_a_network_count():
+    assert _closure(["flowsim.models.fernn"])["flowsim.layers.winograd"].with_suffix(".c").exists()
 
 
 def test_imported_modules_count():

@@ -37,7 +37,9 @@ def pair(frame_shape, dtype=torch.float64, grid="box", **spec):
         "fernn", frame_shape, channels=3, decoder_layers=1, max_speed=1, velocities=GRIDS[grid], **spec
     )
     assert isinstance(fused, FusedFERNN)
-    kinds = {key: spec[key] for key in ("activation", "layers") if key in spec}
+    kinds = {key: spec[key] for key in ("activation", "layers") if key in spec} | {
+        "kind": spec.get("cell", "rnn")
+    }
     readout = Readout(3, 1, None, spec.get("pool", "max"))
     plain = FERNN(frame_shape, fused.grid, readout, 3, spec.get("kernel", 3), **kinds)
     plain.load_state_dict(fused.state_dict())
@@ -52,6 +54,8 @@ SPECS = [
     {"kernel": 5},
     {"pool": "mean"},
     {"kernel": 1},
+    {"cell": "gru"},
+    {"cell": "gru", "layers": 2},
 ]
 
 
@@ -177,7 +181,7 @@ def test_second_derivatives_of_a_whole_step():
     along = random(1, 9, 3, 5, 6, seed=1).detach()
 
     def step(h):
-        return fused.update((h, h[:, 0]), frame)[0]
+        return fused.update((h, h[:, 0], torch.zeros((), dtype=torch.int64)), frame)[0]
 
     _, found = torch.autograd.functional.jvp(step, state, along)
     expected = (step(state + 1e-6 * along) - step(state - 1e-6 * along)) / 2e-6
@@ -245,7 +249,7 @@ def test_what_is_not_pooled_on_the_way_is_pooled_when_asked():
     state, frames = network.start(2), torch.rand(2, 3, 1, 6, 7, dtype=torch.float64)
     for frame in frames.unbind(1):
         before, state = state, network.absorb(state, frame)
-    assert state[-1].numel() == 0
+    assert state[-2].numel() == 0
     pooled = network.update(before, frame)
     torch.testing.assert_close(network.decode(state), network.decode(pooled), rtol=0, atol=0)
 
@@ -253,7 +257,7 @@ def test_what_is_not_pooled_on_the_way_is_pooled_when_asked():
 def test_the_maximum_is_left_where_nothing_is_predicted(monkeypatch):
     network, _ = pair((6, 7))
     asked = []
-    monkeypatch.setattr("flowsim.models.fernn.recur", lambda *a: asked.append(a[-1]) or recur(*a))
+    monkeypatch.setattr("flowsim.models.fernn.recur", lambda *a: asked.append(a[-2]) or recur(*a))
     list(network.steps(torch.rand(1, 4, 1, 6, 7, dtype=torch.float64), 2, predict_from=4))
     assert asked == [False, False, False, True, True]
 
@@ -310,7 +314,8 @@ def test_only_outputs_are_stored():
     assert 10 * state < sum(sizes.values()) < 13.5 * state
 
 
-def test_real_velocities_and_gates_take_the_plain_way():
+def test_real_velocities_and_the_lstm_take_the_plain_way():
     assert type(build("fernn", (5, 5), velocities=[[0, 0.5]])) is FERNN
-    assert type(build("fernn", (5, 5), cell="gru")) is FERNN
+    assert type(build("fernn", (5, 5), cell="lstm")) is FERNN
+    assert type(build("fernn", (5, 5), cell="gru")) is FusedFERNN
     assert type(build("fernn", (5, 5), max_speed=1)) is FusedFERNN

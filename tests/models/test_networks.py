@@ -196,7 +196,7 @@ def test_a_rollout_takes_in_no_more_frames_than_it_must():
     network.rollout(frames(), 3)
     assert len(taken) == 4 + 2
     steps = list(network.steps(frames(), 3))
-    assert len(steps[-1].carried) == 2
+    assert len(steps[-1].carried) == 3  # the state, its maximum, and how many frames were taken in
     assert len(taken) == 6 + 7
 
 

@@ -1,7 +1,7 @@
-"""Where data that do not come with flowsim are looked for, and where downloads and decoded videos are stored.
+"""Where data that do not come with flowsim are looked for.
 
 A user names a folder of data by the environment variable FLOWSIM_DATA. What is downloaded or decoded goes to
-the folder that FLOWSIM_CACHE names, or to the operating system's usual folder for caches.
+a folder for caches (`flowsim.files.user_cache`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 
 from flowsim.errors import InputError
+from flowsim.files.user_cache import CACHE
 
-DATA, CACHE = "FLOWSIM_DATA", "FLOWSIM_CACHE"
+DATA = "FLOWSIM_DATA"
 
 
 def data_and_cache() -> tuple[str, str]:
@@ -35,12 +36,3 @@ def candidates(data: str) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{DATA}: expected the folder that holds the data; there is no folder {folder}")
     return [folder / data, folder]
-
-
-def cache(data: str) -> Path:
-    """The folder for downloaded or decoded data of this name; it need not exist yet."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE]).expanduser() / data
-    import pooch
-
-    return Path(pooch.os_cache("flowsim")) / data

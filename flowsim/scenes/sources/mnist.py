@@ -16,7 +16,8 @@ import numpy as np
 
 from flowsim.errors import InputError
 from flowsim.files.atomic import exclusive
-from flowsim.scenes.sources.folders import DATA, cache, candidates
+from flowsim.files.user_cache import cache
+from flowsim.scenes.sources.folders import DATA, candidates
 
 FILES = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",

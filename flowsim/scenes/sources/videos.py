@@ -18,8 +18,8 @@ from flowsim.errors import InputError
 from flowsim.files.atomic import exclusive, whole
 from flowsim.files.hdf5_disk import Disk, on_disk
 from flowsim.files.netcdf import damaged
+from flowsim.files.user_cache import cache
 from flowsim.progress import Progress
-from flowsim.scenes.sources.folders import cache
 
 LAYOUT = 1
 """The version of the layout of decoded files; with another one all are decoded again."""

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from flowsim import InputError
-from flowsim.scenes.sources.folders import cache, candidates, data_and_cache
+from flowsim.files.user_cache import cache
+from flowsim.scenes.sources.folders import candidates, data_and_cache
 
 
 def test_no_folder_of_data_is_named():

@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 16        /* floats of a vector */
-#define ROWS 14         /* tiles of a matrix product that are summed in registers at once, or half as many */
+/* BLOCK (floats of a vector) and ROWS (tiles of a matrix product that are summed in registers at once, or half as
+ * many) are given to the compiler: 16 and 14 with AVX-512, 8 and 12 with AVX2. */
 #define MAX_SIDE 1024   /* pixels */
 #define P 0.625f
 #define Q 1.5f
@@ -383,7 +383,7 @@ void take_maximum(float *highest, short *winner, const float *state, int first, 
 
 /* The gradient of the input of a ReLU: that of its output, and of the maximum where this velocity holds it.
  *
- * gradient: of the output, or NULL. to_highest: of the maximum (trial, y, x, channel), or NULL.
+ * output: of the ReLU; NULL where there is none. gradient: of the output, or NULL. to_highest: of the maximum (trial, y, x, channel), or NULL.
  * drive: (trial, y, x, channel), += the sum over velocities; NULL where it is not wanted.
  */
 void gradient_inside(float *inner, float *drive, const float *gradient, const float *output, const float *to_highest,
@@ -408,7 +408,7 @@ void gradient_inside(float *inner, float *drive, const float *gradient, const fl
                             narrow mask = *(const narrow *)(winner + there + i) == number;
                             x += (vec)(__builtin_convertvector(mask, whole) & (whole)load(to_highest + there + i));
                         }
-                        x = (vec)(~(load(output + own + shift + i) <= 0) & (whole)x);
+                        if (output) x = (vec)(~(load(output + own + shift + i) <= 0) & (whole)x);
                         store(inner + own + shift + i, x);
                         if (drive) store(drive + sum + shift + i, load(drive + sum + shift + i) + x);
                     }
@@ -467,5 +467,153 @@ void step_back(float *to_state, float *sums, float *drive, float *inner, const f
             part.moves = back;
             convolve_back(to_state ? to_state + image * out : NULL, sums, own, state + image * out, kernel, &part,
                           tiles, scratch + chunk * in);
+        }
+}
+
+/* The GRU: h' = z h + (1 - z) n with z, r = sigmoid(W * h + drive), n = tanh(W_n * (r h) + drive_n), h moved first.
+ * Gates lie as (y, x, gate z or r, channel). */
+
+INLINE vec bounded(vec x, float low, float high) { /* NaN stays NaN */
+    vec bottom = (vec){0} + low, top = (vec){0} + high;
+    return chosen(x < bottom, bottom, chosen(x > top, top, x));
+}
+
+/* Moshier (Cephes), expf and tanhf. */
+INLINE vec exponential(vec x) {
+    x = bounded(x, -87.0f, 88.0f);
+    vec twos = (x * 1.44269504f + 12582912.0f) - 12582912.0f; /* to the nearest whole number */
+    vec rest = x - twos * 0.693359375f + twos * 2.12194440e-4f;
+    vec sum = ((((1.9875691500e-4f * rest + 1.3981999507e-3f) * rest + 8.3334519073e-3f) * rest + 4.1665795894e-2f) *
+               rest + 1.6666665459e-1f) * rest + 5.0000001201e-1f;
+    return (sum * rest * rest + rest + 1.0f) * (vec)((__builtin_convertvector(twos, whole) + 127) << 23);
+}
+
+INLINE vec sigmoid(vec x) { return 1.0f / (1.0f + exponential(-x)); }
+
+INLINE vec hyperbolic_tangent(vec x) {
+    vec size = chosen(x < 0, -x, x), square = x * x;
+    vec large = 1.0f - 2.0f / (1.0f + exponential(size + size));
+    vec small = ((((-5.70498872745e-3f * square + 2.06390887954e-2f) * square - 5.37397155531e-2f) * square +
+                  1.33314422036e-1f) * square - 3.33332819422e-1f) * square * x + x;
+    return chosen(size < 0.625f, small, chosen(x < 0, -large, large));
+}
+
+/* to = moved from, or to += moved from: frames of shape->inputs channels. */
+INLINE void moved(float *to, const float *from, const Shape *shape, const int *move, int adds) {
+    int height = shape->height, channels = shape->inputs;
+    size line = (size)shape->width * channels, turn = (size)wrapped(move[1], shape->width) * channels;
+    for (int trial = 0; trial < shape->trials; trial++)
+        for (int y = 0; y < height; y++, to += line) {
+            const float *row = from + ((size)trial * height + wrapped(y - move[0], height)) * line;
+            for (int part = 0; part < 2; part++) {
+                float *into = to + (part ? 0 : turn);
+                const float *at = row + (part ? line - turn : 0);
+                size length = part ? turn : line - turn;
+                for (size i = 0; i < length; i += BLOCK) store(into + i, adds ? load(into + i) + load(at + i) : load(at + i));
+            }
+        }
+}
+
+/* The state after, and its moved maximum unless highest is NULL.
+ *
+ * gates (velocity, trial, y, x, gate, channel) and candidate: what a step back needs. kernels: of z and r together,
+ * and of n. drives: for z and r, and for n, (velocity or 1, trial, y, x, .). scratch: besides that of a convolution,
+ * two states of `chunk` trials. */
+void gru_step(float *after, float *gates, float *candidate, float *highest, short *winner, const float *state,
+              const float *kernel_of_gates, const float *kernel, const float *drive_of_gates, const float *drive,
+              int drives, int number, const Shape *shape, int from, int to, int chunk, int tiles, float *scratch) {
+    const int rest[2] = {0, 0};
+    int channels = shape->inputs;
+    size frame = (size)shape->height * shape->width * channels;
+    float *before = scratch, *reset = before + chunk * frame;
+    scratch = reset + chunk * frame;
+    for (int trial = from; trial < to; trial += chunk)
+        for (int v = 0; v < shape->velocities; v++) {
+            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk), of_gates = part;
+            size image = ((size)v * shape->trials + trial) * frame, driven = drives == 1 ? trial * frame : image;
+            float *z = gates + 2 * image, *n = candidate + image, *h = after + image;
+            of_gates.outputs = 2 * channels;
+            convolve_moved(z, state + image, kernel_of_gates, drive_of_gates + 2 * driven, 1, 0, &of_gates, tiles,
+                           scratch);
+            moved(before, state + image, &part, part.moves, 0);
+            size pixels = part.trials * frame / channels;
+            for (size i = 0; i < pixels; i++)
+                for (int c = 0; c < channels; c += BLOCK) {
+                    size at = i * channels + c, gate = at + i * channels;
+                    vec r = sigmoid(load(z + gate + channels));
+                    store(z + gate, sigmoid(load(z + gate)));
+                    store(z + gate + channels, r);
+                    store(reset + at, r * load(before + at));
+                }
+            part.moves = rest;
+            convolve_moved(n, reset, kernel, drive + driven, 1, 0, &part, tiles, scratch);
+            for (size i = 0; i < pixels; i++)
+                for (int c = 0; c < channels; c += BLOCK) {
+                    size at = i * channels + c;
+                    vec new = hyperbolic_tangent(load(n + at));
+                    store(n + at, new);
+                    store(h + at, new + load(z + at + i * channels) * (load(before + at) - new));
+                }
+            part.moves = shape->moves + 2 * v;
+            if (highest)
+                take_maximum(highest + trial * frame, winner ? winner + trial * frame : NULL, h, number + v, &part);
+        }
+}
+
+/* What that hands back. kernels: of the adjoints. to_drive and to_drive_of_gates: += the gradients of the inputs of the
+ * non-linearities, summed over velocities where `drives` is 1. scratch: besides that of a convolution, seven states of
+ * `chunk` trials. */
+void gru_step_back(float *to_state, float *sums_of_gates, float *sums, float *to_drive_of_gates, float *to_drive,
+                   const float *gradient, const float *to_highest, const short *winner, const float *gates,
+                   const float *candidate, const float *state, const float *kernel_of_gates, const float *kernel,
+                   int drives, int number, const Shape *shape, int from, int to, int chunk, int tiles,
+                   float *scratch) {
+    const int rest[2] = {0, 0};
+    int channels = shape->inputs;
+    size frame = (size)shape->height * shape->width * channels, some = chunk * frame;
+    float *before = scratch, *reset = before + some, *to_h = reset + some, *to_n = to_h + some;
+    float *to_reset = to_n + some, *to_gates = to_reset + some;
+    scratch = to_gates + 2 * some;
+    for (int trial = from; trial < to; trial += chunk)
+        for (int v = 0; v < shape->velocities; v++) {
+            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk), of_gates = part;
+            size image = ((size)v * shape->trials + trial) * frame, driven = drives == 1 ? trial * frame : image;
+            const float *z = gates + 2 * image, *n = candidate + image;
+            float *of_drive = to_drive + driven, *of_drive_of_gates = to_drive_of_gates + 2 * driven;
+            gradient_inside(to_h, NULL, gradient ? gradient + image : NULL, NULL,
+                            to_highest ? to_highest + trial * frame : NULL, winner + trial * frame, number + v, &part);
+            moved(before, state + image, &part, part.moves, 0);
+            size pixels = part.trials * frame / channels;
+            for (size i = 0; i < pixels; i++)
+                for (int c = 0; c < channels; c += BLOCK) {
+                    size at = i * channels + c, gate = at + i * channels;
+                    vec keep = load(z + gate), new = load(n + at), h = load(before + at), g = load(to_h + at);
+                    vec to_new = g * (1.0f - keep) * (1.0f - new * new);
+                    vec to_keep = g * (h - new) * keep * (1.0f - keep);
+                    store(to_n + at, to_new);
+                    store(to_gates + gate, to_keep);
+                    store(to_h + at, g * keep);
+                    store(reset + at, load(z + gate + channels) * h);
+                    store(of_drive + at, load(of_drive + at) + to_new);
+                    store(of_drive_of_gates + gate, load(of_drive_of_gates + gate) + to_keep);
+                }
+            part.moves = rest;
+            convolve_back(to_reset, sums, to_n, reset, kernel, &part, tiles, scratch);
+            for (size i = 0; i < pixels; i++)
+                for (int c = 0; c < channels; c += BLOCK) {
+                    size at = i * channels + c, gate = at + i * channels + channels;
+                    vec r = load(z + gate), h = load(before + at), g = load(to_reset + at);
+                    vec of_gate = g * h * r * (1.0f - r);
+                    store(to_gates + gate, of_gate);
+                    store(to_h + at, load(to_h + at) + g * r);
+                    store(of_drive_of_gates + gate, load(of_drive_of_gates + gate) + of_gate);
+                }
+            int back[2] = {-shape->moves[2 * v], -shape->moves[2 * v + 1]};
+            of_gates.inputs = 2 * channels;
+            of_gates.moves = back;
+            convolve_back(to_state + image, sums_of_gates, to_gates, state + image, kernel_of_gates, &of_gates, tiles,
+                          scratch);
+            part.moves = back;
+            moved(to_state + image, to_h, &part, back, 1);
         }
 }

@@ -1,0 +1,378 @@
+"""Circular 3x3 convolutions of moving states with a quarter of the multiplications, by winograd.c.
+
+States are (velocity, trial, y, x, channel) in float32 on a CPU, contiguous. A move is by how many pixels
+(y, x) a velocity displaces its state before it is convolved; an origin is a corner (y, x) of a tile of the
+output. What is rounded depends on where in its tile a pixel lies. Tiles that move with the picture keep the
+law exact to the bit.
+
+Nothing here is differentiated by itself; `flowsim.layers.fused_recurrence` does that, and computes the same
+without this file where `fits` says no.
+
+Source: Lavin and Gray (2016), Fast Algorithms for Convolutional Neural Networks; the points of interpolation
+are 0, ±5/8, ±3/2 and infinity, which round half as much as the usual 0, ±1, ±2 and infinity.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from flowsim.files.compiled import library
+from flowsim.flows.group import Velocity
+
+Pairs = Sequence[Velocity]
+TILE = 4
+LARGEST = 1024
+"""Pixels of a side, as in winograd.c."""
+CHUNK = 2**17
+"""Bytes of one velocity of a state that go through a step at a time."""
+P, Q = 5 / 8, 3 / 2
+"""The points that winograd.c interpolates at, but 0 and infinity."""
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A kind of processor: ``block`` channels of a vector, ``rows`` tiles summed at once, and from how many
+    channels on a step is faster.
+    """
+
+    block: int
+    rows: int
+    fewest_channels: int
+
+
+PROCESSORS = {"AVX512": Processor(16, 14, 16), "AVX2": Processor(8, 12, 32)}
+"""By what `torch.backends.cpu.get_cpu_capability` calls it."""
+
+
+class Shape(ctypes.Structure):
+    """As in winograd.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ("velocities", "trials", "height", "width", "inputs", "outputs")),
+        ("moves", ctypes.c_void_p),
+        ("origins", ctypes.c_void_p),
+    )
+
+
+def fits(weight: Tensor, *states: Tensor) -> bool:
+    """Whether a kernel (output, input, y, x) and states (velocity, trial, y, x, channel) go together here.
+
+    They are in float32 on a processor that gains by it, tiles fill the frame, and nobody counts or imitates
+    what torch does.
+    """
+    outputs, inputs, *size = weight.shape
+    ours = processor()
+    return (
+        ours is not None
+        and size == [3, 3]
+        and min(inputs, outputs) >= ours.fewest_channels
+        and inputs % ours.block == outputs % ours.block == 0
+        and all(side % TILE == 0 and side <= LARGEST for side in states[0].shape[2:4])
+        and all(type(x) in (Tensor, torch.nn.Parameter) for x in (weight, *states))
+        and all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (weight, *states))
+        and 2 * states[0].shape[1] >= torch.get_num_threads()  # which share trials out
+        and not torch.is_autocast_enabled("cpu")
+        and _get_current_dispatch_mode() is None
+        and not torch.compiler.is_compiling()
+        and compiled() is not None
+    )
+
+
+@cache
+def processor() -> Processor | None:
+    """What pays here; None if nothing does."""
+    return PROCESSORS.get(torch.backends.cpu.get_cpu_capability())
+
+
+def compiled() -> ctypes.CDLL | None:
+    """winograd.c for this processor; None where there is no compiler."""
+    ours = processor()
+    source = Path(__file__).with_name("winograd.c")
+    return library(source, f"-DBLOCK={ours.block}", f"-DROWS={ours.rows}") if ours else None
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the velocities of a state move in a step, and where the tiles of its output lie."""
+
+    moves: Pairs
+    origins: Pairs
+
+    @classmethod
+    def at(cls, time: int, velocities: Pairs) -> Way:
+        """That of the step to the state after frame ``time``: tiles move with the picture."""
+        return cls(velocities, [(time * vy % TILE, time * vx % TILE) for vy, vx in velocities])
+
+
+class _Place:
+    """A `Shape`, and the arrays that it points to."""
+
+    def __init__(self, like: Tensor, outputs: int, way: Way) -> None:
+        self._moves, self._origins = _flat(way.moves), _flat(way.origins)
+        pointers = (ctypes.addressof(array) for array in (self._moves, self._origins))
+        self.shape = Shape(*like.shape, outputs, *pointers)
+
+    def by_reference(self) -> Any:
+        """As an argument."""
+        return ctypes.byref(self.shape)
+
+
+def _flat(pairs: Pairs) -> ctypes.Array[ctypes.c_int]:
+    numbers = [int(number) for pair in pairs for number in pair]
+    return (ctypes.c_int * len(numbers))(*numbers)
+
+
+def _powers(at: float, other: float) -> list[float]:
+    return [power / (2 * at**2 * (at**2 - other**2)) for power in (1, at, at**2)]
+
+
+_G = torch.tensor(
+    [[1 / (P * Q) ** 2, 0, 0], _powers(P, Q), _powers(-P, Q), _powers(Q, P), _powers(-Q, P), [0, 0, 1]],
+    dtype=torch.float64,
+)
+FREQUENCIES = torch.kron(_G, _G).float()
+"""From a kernel's 9 weights to its 36 frequencies."""
+
+
+def transformed(weight: Tensor) -> Tensor:
+    """A kernel (output, input, 3, 3) as (frequency, block of outputs, input, output in the block)."""
+    outputs, inputs = weight.shape[:2]
+    block = _block()
+    rows = weight.detach().reshape(outputs // block, block, inputs, 9).permute(3, 0, 2, 1).reshape(9, -1)
+    return (FREQUENCIES @ rows).view(36, outputs // block, inputs, block)
+
+
+def kernel_gradient(sums: Tensor) -> Tensor:
+    """The gradient (output, input, 3, 3) of a kernel, from what `step_back` adds up."""
+    _, inputs, outputs, block, _ = sums.shape
+    rows = (FREQUENCIES.T @ sums.view(36, -1)).view(9, inputs, outputs, block, block)
+    return rows.permute(2, 4, 1, 3, 0).reshape(outputs * block, inputs * block, 3, 3)
+
+
+def new_sums(weight: Tensor) -> Tensor:
+    """Zeros, to which `step_back` adds the gradient of the adjoint of ``weight``; for each thread its own."""
+    outputs, inputs = weight.shape[:2]
+    block = _block()
+    return torch.zeros(torch.get_num_threads(), 36, outputs // block, inputs // block, block, block)
+
+
+def step(
+    state: Tensor,
+    kernel: Tensor,
+    drive: Tensor,
+    way: Way,
+    highest: Tensor | None = None,
+    winner: Tensor | None = None,
+    first: int = 0,
+) -> Tensor:
+    """relu(kernel * moved state + drive): the state after a step.
+
+    Parameters
+    ----------
+    state : Tensor (velocity, trial, y, x, channel)
+    kernel : Tensor
+        See `transformed`.
+    drive : Tensor (velocity or 1, trial, y, x, channel)
+    way : Way
+    highest : Tensor (trial, y, x, channel), optional
+        The maximum over velocity of what comes out, moved once more, is taken into it; the velocity 0 begins.
+    winner : Tensor (trial, y, x, channel), optional
+        In int16: the number of the velocity that holds the maximum, counted from ``first``.
+    first : int
+    """
+    outputs = kernel.shape[1] * kernel.shape[3]
+    after = state.new_empty(*state.shape[:4], outputs)
+    place, chunk, tiles = _Place(state, outputs, way), _chunk(state), _rows()
+    tensors = [*map(_pointer, (after, highest, winner, state, kernel, drive))]
+
+    def trials(_: int, begin: int, end: int) -> None:
+        scratch = torch.empty(36 * tiles * (state.shape[-1] + outputs))
+        limits = (begin, end, min(chunk, end - begin), tiles, _pointer(scratch))
+        _library().step(*tensors, len(drive), first, place.by_reference(), *limits)
+
+    _by_threads(state.shape[1], trials)
+    return after
+
+
+def step_back(
+    gradient: Tensor | None,
+    to_highest: Tensor | None,
+    winner: Tensor,
+    output: Tensor,
+    state: Tensor,
+    kernel: Tensor,
+    way: Way,
+    first: int,
+    to_drive: Tensor | None,
+    sums: Tensor | None,
+    to_state: bool = True,
+) -> tuple[Tensor | None, Tensor | None]:
+    """What a `step` hands back.
+
+    Parameters
+    ----------
+    gradient : Tensor (velocity, trial, y, x, channel), optional
+        Of its output.
+    to_highest : Tensor (trial, y, x, channel), optional
+        Of the maximum, which ``winner`` held; velocities are counted from ``first``.
+    output, state : Tensor (velocity, trial, y, x, channel)
+        After the step and before.
+    kernel : Tensor
+        The adjoint kernel, `transformed`.
+    way : Way
+        The moves of the step, and the origins of the tiles of ``state``.
+    to_drive : Tensor (1, trial, y, x, channel), optional
+        The gradient of the input of the ReLU is summed into it over velocities.
+    sums : Tensor, optional
+        See `new_sums`.
+    to_state : bool
+        Whether the gradient of the state is wanted.
+
+    Returns
+    -------
+    Tensor (velocity, trial, y, x, channel) or None
+        The gradient of the state.
+    Tensor (velocity, trial, y, x, channel) or None
+        That of the input of the ReLU; None where it went into ``to_drive``.
+    """
+    place, chunk, tiles = _Place(output, state.shape[-1], way), _chunk(output), 2 * _rows()
+    before = torch.empty_like(state) if to_state else None
+    inner = torch.empty_like(output) if to_drive is None else None
+    tensors = [*map(_pointer, (to_drive, inner, gradient, to_highest, winner, output, state, kernel))]
+    own = output[0, 0].numel()
+
+    def trials(thread: int, begin: int, end: int) -> None:
+        some = min(chunk, end - begin)
+        scratch = torch.empty(some * own + 36 * tiles * (output.shape[-1] + state.shape[-1]))
+        limits = (begin, end, some, tiles, _pointer(scratch))
+        into = (_pointer(before), _pointer(None if sums is None else sums[thread]))
+        _library().step_back(*into, *tensors, first, place.by_reference(), *limits)
+
+    _by_threads(state.shape[1], trials)
+    return before, inner
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a `gru_step` keeps: ``both`` gates (velocity, trial, y, x, z or r, channel), and the ``candidate``
+    (velocity, trial, y, x, channel).
+    """
+
+    both: Tensor
+    candidate: Tensor
+
+
+def gru_step(
+    state: Tensor,
+    kernels: tuple[Tensor, Tensor],
+    drives: tuple[Tensor, Tensor],
+    way: Way,
+    highest: Tensor | None = None,
+    winner: Tensor | None = None,
+) -> tuple[Tensor, Gates]:
+    """The state after a step of a GRU that is moved first; see `step`.
+
+    ``kernels`` and ``drives`` are those of the gates z and r together, and of the candidate.
+    """
+    after = torch.empty_like(state)
+    gates = Gates(state.new_empty(*state.shape[:4], 2 * state.shape[-1]), torch.empty_like(state))
+    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), _rows()
+    tensors = (after, gates.both, gates.candidate, highest, winner, state, *kernels, *drives)
+    pointers = [*map(_pointer, tensors)]
+
+    def trials(_: int, begin: int, end: int) -> None:
+        some = min(chunk, end - begin)
+        scratch = torch.empty(2 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
+        limits = (begin, end, some, tiles, _pointer(scratch))
+        _library().gru_step(*pointers, len(drives[0]), 0, place.by_reference(), *limits)
+
+    _by_threads(state.shape[1], trials)
+    return after, gates
+
+
+def gru_step_back(
+    gradient: Tensor | None,
+    to_highest: Tensor | None,
+    winner: Tensor,
+    gates: Gates,
+    state: Tensor,
+    kernels: tuple[Tensor, Tensor],
+    way: Way,
+    to_drives: tuple[Tensor, Tensor],
+    sums: tuple[Tensor, Tensor],
+) -> Tensor:
+    """The gradient of the state before a `gru_step`; see `step_back`.
+
+    ``kernels`` are the adjoints, and gradients of the drives are added to ``to_drives``.
+    """
+    before = torch.empty_like(state)
+    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), 2 * _rows()
+    tensors = (gradient, to_highest, winner, gates.both, gates.candidate, state, *kernels)
+    pointers = [*map(_pointer, tensors)]
+
+    def trials(thread: int, begin: int, end: int) -> None:
+        some = min(chunk, end - begin)
+        scratch = torch.empty(7 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
+        limits = (begin, end, some, tiles, _pointer(scratch))
+        into = (before, *(of_all[thread] for of_all in sums), *to_drives)
+        _library().gru_step_back(
+            *map(_pointer, into), *pointers, len(to_drives[0]), 0, place.by_reference(), *limits
+        )
+
+    _by_threads(state.shape[1], trials)
+    return before
+
+
+def _by_threads(trials: int, compute: Callable[[int, int, int], None]) -> None:
+    """Call ``compute`` with the number of a thread, the first trial and the end of its share, in each."""
+    threads = min(torch.get_num_threads(), trials)
+    limits = [trials * thread // threads for thread in range(threads + 1)]
+    shares = [range(threads), limits[:-1], limits[1:]]
+    if threads == 1:
+        compute(0, 0, trials)
+    else:
+        list(_threads(os.getpid(), torch.get_num_threads()).map(compute, *shares))
+
+
+@cache
+def _threads(_process: int, count: int) -> ThreadPoolExecutor:
+    """Threads of this process: those of its parent are not there after a fork."""
+    return ThreadPoolExecutor(count, "winograd")
+
+
+def _library() -> ctypes.CDLL:
+    found = compiled()
+    assert found is not None  # `fits` said so
+    return found
+
+
+def _block() -> int:
+    ours = processor()
+    assert ours is not None
+    return ours.block
+
+
+def _rows() -> int:
+    ours = processor()
+    assert ours is not None
+    return ours.rows
+
+
+def _pointer(x: Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if x is None else x.data_ptr())
+
+
+def _chunk(state: Tensor) -> int:
+    """Trials that go through a step at a time."""
+    return max(1, CHUNK // (state[0, 0].numel() * state.element_size()))
