@@ -7,6 +7,7 @@ a flow-equivariant network is an ordinary one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from flowsim.flows.flow import Flow
 from flowsim.flows.group import Velocity
+from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.padded_gather import gathered, inward, outward
 
@@ -22,7 +24,8 @@ def advance(state: Tensor, grid: VelocityGrid) -> Tensor:
     """psi_1(v) on each velocity channel v: where the state will be one frame later.
 
     Velocities that translate by whole pixels move in one copy, which lies in memory with the velocity first
-    and the channel last; any others one after the other, as `flowsim.Flow.act` does.
+    and the channel last; any that translate in two matrix products; others one after the other, as
+    `flowsim.Flow.act` does.
 
     Parameters
     ----------
@@ -32,6 +35,8 @@ def advance(state: Tensor, grid: VelocityGrid) -> Tensor:
     Source: Keller (2025), the flow-equivariant recurrence.
     """
     pixels = whole_pixels(grid)
+    if pixels is None and isinstance(grid.group, Translation):
+        return shifted(state, grid.velocities)
     if pixels is None:
         flows = (Flow(grid.group, v) for v in grid.velocities)
         return torch.stack([flow.act(x) for flow, x in zip(flows, state.unbind(1), strict=True)], 1)
@@ -51,6 +56,33 @@ def whole_pixels(grid: VelocityGrid) -> tuple[tuple[int, int], ...] | None:
     if any(move is None or any(not float(pixels).is_integer() for pixels in move) for move in moves):
         return None
     return tuple((int(move[0]), int(move[1])) for move in moves if move)
+
+
+def shifted(state: Tensor, velocities: tuple[Velocity, ...]) -> Tensor:
+    """Each velocity of (trial, velocity, channel, y, x) translated by itself, band-limited.
+
+    One matrix product along y and one along x; Fourier transforms take three times as long.
+    """
+    exact = torch.promote_types(state.dtype, torch.float32)
+    down, right = _shifts(velocities, (state.shape[-2], state.shape[-1]), exact, state.device)
+    with torch.autocast(state.device.type, enabled=False):
+        h = outward(state).to(exact)
+        moved = right @ (down @ h.flatten(3)).view(h.shape)
+    return inward(moved.to(state.dtype))
+
+
+@lru_cache(64)
+def _shifts(
+    velocities: tuple[Velocity, ...], shape: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """What translates each velocity along y, (velocity, 1, y, y), and along x, (velocity, 1, 1, x, x)."""
+
+    def along(axis: int) -> Tensor:
+        unit_frames = torch.eye(shape[axis], dtype=torch.float64)[:, :, None]
+        moved = [Translation().act(unit_frames, (velocity[axis], 0.0)) for velocity in velocities]
+        return torch.stack(moved)[..., 0].transpose(1, 2)[:, None].to(device, dtype)
+
+    return along(0), along(1)[:, None]
 
 
 class _Moved(torch.autograd.Function):

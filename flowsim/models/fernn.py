@@ -22,11 +22,11 @@ from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid, translation_grid
 from flowsim.layers.cells import CELLS, GRU, at_every_velocity, make_cell
 from flowsim.layers.circular import CircularConv2d, check_kernel
-from flowsim.layers.fused_recurrence import maximum_when_advanced, recur
+from flowsim.layers.fused_recurrence import maximum_when_advanced, members, recur, uniform
 from flowsim.layers.gated_recurrence import recur_gated
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
-from flowsim.layers.velocity_channels import advance, lift
+from flowsim.layers.velocity_channels import advance, lift, shifted, whole_pixels
 from flowsim.network import Network, State
 from flowsim.specification import Count, Few, FewOrNone, FrameShape, WholeSpeed, checked
 
@@ -98,19 +98,24 @@ class FERNN(Network):
 
 
 class FusedFERNN(FERNN):
-    """The same network with rnn or gru cells and whole-pixel velocities.
+    """The same network with rnn or gru cells, fast.
 
-    Its state is never moved in memory: `advance` is folded into the step that follows it, in
-    `flowsim.layers.fused_recurrence` and for the gru in `flowsim.layers.gated_recurrence`, so that between
-    the two the state is that of the frame before. At the start it is 0 everywhere, which its size of 1 along
+    At whole-pixel velocities its state is never moved in memory: `advance` is folded into the step that
+    follows it, in `flowsim.layers.fused_recurrence` and for the gru in `flowsim.layers.gated_recurrence`, so
+    that between the two the state is that of the frame before. At other velocities it is moved first, and a
+    step moves nothing. At the start it is 0 everywhere, which its size of 1 along
     velocity, y and x stands for. Carried are, layer by layer, the state in groups of velocities; the maximum
     over velocity of the top layer once it is advanced, from which the prediction is decoded, empty after
-    `absorb`; and last how many frames were taken in, by which the tiles of convolutions move.
+    `absorb` and where the state is moved first; and last how many frames were taken in, by which the tiles
+    of convolutions move.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
         super().__init__(*arguments, activation=activation, **named)
         self.activation = activation
+        pixels = whole_pixels(self.grid)
+        self.moves_first = pixels is None
+        self.on_the_way = pixels or ((0, 0),) * len(self.grid)
 
     def start(self, trials: int) -> State:
         zero = next(self.parameters()).new_zeros(())
@@ -129,14 +134,24 @@ class FusedFERNN(FERNN):
         return joined(self.groups(state)).expand(-1, len(self.grid), -1, *self.frame_shape)
 
     def advance(self, state: State) -> State:
-        return state
+        if not self.moves_first:
+            return state
+        *groups, highest, time = state
+        if uniform(groups[0]):
+            return state
+        if len(groups) == len(self.cells):  # one for each layer, which may be the same at every velocity
+            groups = [group.expand(-1, len(self.grid), -1, -1, -1) for group in groups]
+        of_layers = members([group.shape[1] for group in groups], self.grid.velocities * len(self.cells))
+        moved = (shifted(group, own) for group, own in zip(groups, of_layers, strict=True))
+        return *moved, highest, time
 
     def decode(self, state: State) -> Tensor:
         if not self.readout.pools_by_maximum:
-            return self.readout(advance(self.top(state), self.grid))
+            top = self.top(state)
+            return self.readout(top if self.moves_first else advance(top, self.grid))
         highest = state[-2]
-        if not highest.numel():
-            highest = maximum_when_advanced(self.groups(state), self.grid.velocities)
+        if self.moves_first or not highest.numel():
+            highest = maximum_when_advanced(self.groups(state), self.on_the_way)
         return self.readout.decoder(highest)
 
     def update(self, state: State, frame: Tensor) -> State:
@@ -152,9 +167,10 @@ class FusedFERNN(FERNN):
         time = state[-1]
         for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
             drive = [at_every_velocity(encoder, group) for group in below]
-            before, pools = self.groups(state, layer), pooled and layer == len(self.cells) - 1
+            before = self.groups(state, layer)
+            pools = pooled and layer == len(self.cells) - 1 and not self.moves_first
             if isinstance(cell, GRU):
-                h, highest = recur_gated(before[0], cell, drive[0], self.grid.velocities, pools, time)
+                h, highest = recur_gated(before[0], cell, drive[0], self.on_the_way, pools, time)
                 below = (h,)
             else:
                 recurrent: Any = cell.recurrent
@@ -162,7 +178,7 @@ class FusedFERNN(FERNN):
                     before,
                     recurrent.weight,
                     drive,
-                    self.grid.velocities,
+                    self.on_the_way,
                     self.activation,
                     pools,
                     time,
@@ -223,8 +239,7 @@ def build(
     check_kernel(kernel, frame_shape)
     grid = translation_grid(frame_shape, max_speed, velocities)
     readout = Readout(channels, decoder_layers, classes, pool)
-    whole = all(isinstance(component, int) for v in grid.velocities for component in v)
-    network_type = FusedFERNN if whole and cell != "lstm" else FERNN
+    network_type = FERNN if cell == "lstm" else FusedFERNN
     return network_type(
         frame_shape,
         grid,

@@ -15,7 +15,12 @@ from flowsim.layers.velocity_channels import advance
 from flowsim.layers.velocity_channels import pool_max as plain_pool
 from flowsim.models.fernn import FERNN, FusedFERNN
 
-GRIDS = {"one": [(0, 0)], "box": None, "far": [(3, -4), (0, 0), (-7, 11)]}
+GRIDS = {
+    "one": [(0, 0)],
+    "box": None,
+    "far": [(3, -4), (0, 0), (-7, 11)],
+    "real": [(0, 0.5), (-1.25, 2), (1, 0)],
+}
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03}
 FRAME_SHAPES = [(6, 7), (8, 4)]
 GROUPS = [3000, 10**9]
@@ -314,8 +319,7 @@ def test_only_outputs_are_stored():
     assert 10 * state < sum(sizes.values()) < 13.5 * state
 
 
-def test_real_velocities_and_the_lstm_take_the_plain_way():
-    assert type(build("fernn", (5, 5), velocities=[[0, 0.5]])) is FERNN
+def test_the_lstm_takes_the_plain_way():
     assert type(build("fernn", (5, 5), cell="lstm")) is FERNN
-    assert type(build("fernn", (5, 5), cell="gru")) is FusedFERNN
-    assert type(build("fernn", (5, 5), max_speed=1)) is FusedFERNN
+    for spec in ({"cell": "gru"}, {"max_speed": 1}, {"velocities": [[0, 0.5]]}):
+        assert type(build("fernn", (5, 5), **spec)) is FusedFERNN

@@ -219,7 +219,7 @@ def counted(monkeypatch):
         ((8, 12), {"kernel": 5}, torch.float32, False),
         ((8, 12), {"activation": "tanh"}, torch.float32, False),
         ((8, 12), {"cell": "lstm"}, torch.float32, False),
-        ((8, 12), {"velocities": [[0, 0.5]]}, torch.float32, False),
+        ((8, 12), {"velocities": [[0, 0.5]]}, torch.float32, True),
     ],
     ids=str,
 )
