@@ -39,6 +39,17 @@ SUBJECTS: list[tuple[str, Mapping[str, Any]]] = [
     ("flowsim", {}),
     ("flowsim", {"recompute": 4}),
 ]
+WITHOUT_C: tuple[str, Mapping[str, Any]] = ("flowsim", {"compiled": False})
+OTHER_STEPS: dict[str, list[tuple[str, Mapping[str, Any]]]] = {
+    "training step, gru": [("flowsim", {"cell": "gru", "plain": True}), ("flowsim", {"cell": "gru"})],
+    "training step, half pixels": [
+        ("flowsim", {"half_pixels": True, "plain": True}),
+        ("flowsim", {"half_pixels": True}),
+    ],
+    "states without gradient": [("states", {"compiled": False}), ("states", {})],
+}
+"""By what is measured: before, and now."""
+ROTATION = Size(1, 8, 2)
 SUBJECTS_ON_GPU: list[tuple[str, Mapping[str, Any]]] = [
     *SUBJECTS,
     ("flowsim", {"precision": "bfloat16"}),
@@ -57,7 +68,12 @@ def rows(device: torch.device, repeats: int) -> Iterator[list[Row]]:
                 yield compare(measure, [(size, *subject) for subject in SUBJECTS_ON_GPU], repeats, device)
     else:
         for size in CPU:
-            yield compare("training step", [(size, *subject) for subject in SUBJECTS], repeats, device)
+            subjects = [*SUBJECTS, WITHOUT_C]
+            yield compare("training step", [(size, *subject) for subject in subjects], repeats, device)
+        for measure, subjects in OTHER_STEPS.items():
+            yield compare(measure, [(Size(2, 16, 8), *subject) for subject in subjects], repeats, device)
+        (rotation,) = compare("training step, rotation", [(ROTATION, "fernn_rotation", {})], repeats, device)
+        yield [rotation | {"gflops": float("nan")}]
     for measure, sizes in GROWTH.items():
         yield compare(f"growth with {measure}", [(size, "flowsim", {}) for size in sizes], repeats, device)
     yield memory_of_long_sequences(device)

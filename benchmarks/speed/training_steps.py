@@ -1,16 +1,21 @@
-"""What is timed: training steps of the published recurrence and of flowsim's network, at equal sizes."""
+"""What is timed: steps of the published recurrence and of flowsim's networks, at equal sizes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from benchmarks.speed.published_recurrence import Reference
-from flowsim import build
+from flowsim import Network, VelocityGrid, build
+from flowsim.files.compiled import SWITCH
+from flowsim.layers.readout import Readout
+from flowsim.models.fernn import FERNN
 from flowsim.scenes.sequences import Sequences
 from flowsim.training.objective import Batch, losses
 from flowsim.training.settings import TrainBlock
@@ -65,11 +70,17 @@ def flowsim(
     *,
     recompute: int | None = None,
     precision: Literal["float32", "bfloat16"] = "float32",
+    compiled: bool = True,
+    cell: Literal["rnn", "gru"] = "rnn",
+    half_pixels: bool = False,
+    plain: bool = False,
 ) -> Callable[[], None]:
-    """The same step by flowsim: with its rollout and loss, of the horizon alone."""
-    torch.manual_seed(0)
-    shape = (size.pixels, size.pixels)
-    network = build("fernn", shape, max_speed=size.speed, channels=size.channels).to(device)
+    """The same step by flowsim: with its rollout and loss, of the horizon alone.
+
+    ``compiled`` allows code in C, ``half_pixels`` halves all velocities, and ``plain`` moves the state in a
+    step of its own.
+    """
+    network = fernn(size, cell, half_pixels, plain).to(device)
     frames = size.sequences(device)
     settings = TrainBlock(
         context=size.frames,
@@ -84,7 +95,77 @@ def flowsim(
         network.zero_grad()
         losses(network, settings, batch)[0].backward()
 
+    return step if compiled else without_c(step)
+
+
+def states(size: Size, device: torch.device, *, compiled: bool = True) -> Callable[[], None]:
+    """States of all seen frames without gradient, as when they are recorded."""
+    network, frames = fernn(size).to(device), size.sequences(device)[:, : size.frames]
+
+    @torch.no_grad()
+    def step() -> None:
+        for _ in network.steps(frames, predict_from=size.frames):
+            pass
+
+    return step if compiled else without_c(step)
+
+
+def fernn(
+    size: Size, cell: Literal["rnn", "gru"] = "rnn", half_pixels: bool = False, plain: bool = False
+) -> Network:
+    """The network of a size; see `flowsim`."""
+    torch.manual_seed(0)
+    shape = (size.pixels, size.pixels)
+    speeds = range(-size.speed, size.speed + 1)
+    velocities = [(vy / 2, vx / 2) for vy in speeds for vx in speeds] if half_pixels else None
+    network = build(
+        "fernn", shape, max_speed=size.speed, velocities=velocities, channels=size.channels, cell=cell
+    )
+    if not plain:
+        return network
+    grid: VelocityGrid = network.grid
+    moved = FERNN(shape, grid, Readout(size.channels, 4, None), size.channels, 3, kind=cell)
+    moved.load_state_dict(network.state_dict())
+    return moved
+
+
+def without_c(step: Callable[[], None]) -> Callable[[], None]:
+    """A step that uses no code in C."""
+
+    @wraps(step)
+    def switched_off() -> None:
+        before = os.environ.get(SWITCH)
+        os.environ[SWITCH] = "0"
+        try:
+            step()
+        finally:
+            os.environ.pop(SWITCH)
+            if before is not None:
+                os.environ[SWITCH] = before
+
+    return switched_off
+
+
+def fernn_rotation(size: Size, device: torch.device) -> Callable[[], None]:
+    """A training step of the network for rotation, with nine angular velocities and 12 orientations, in as
+    many channels as ``size`` has; its velocities are its own.
+    """
+    torch.manual_seed(0)
+    network = build("fernn_rotation", (size.pixels, size.pixels), channels=size.channels).to(device)
+    frames = size.sequences(device)
+    settings = TrainBlock(context=size.frames, horizon=size.frames, context_weight=0.0)
+    batch = Batch(Sequences(frames), torch.zeros_like(frames), 0)
+
+    def step() -> None:
+        network.zero_grad()
+        losses(network, settings, batch)[0].backward()
+
     return step
 
 
-SUBJECTS = {"reference": reference, "flowsim": flowsim}
+SUBJECTS: dict[str, Callable[..., Callable[[], None]]] = {
+    "reference": reference,
+    "flowsim": flowsim,
+    "states": states,
+    "fernn_rotation": fernn_rotation,
+}

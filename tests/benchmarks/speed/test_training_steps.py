@@ -1,16 +1,20 @@
 """What speed is measured against is the published network, and a measurement is a row of a tidy table."""
 
+import os
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.speed.__main__ import OTHER_STEPS
 from benchmarks.speed.figure_of_speed import draw
 from benchmarks.speed.published_recurrence import Reference
 from benchmarks.speed.shares_of_a_step import BETWEEN, LIMIT, PARTS, REST, one_convolution, part, shares
 from benchmarks.speed.time_and_memory import compare, medians, peak
-from benchmarks.speed.training_steps import SUBJECTS, Size
+from benchmarks.speed.training_steps import SUBJECTS, Size, fernn, without_c
 from flowsim import build
 
 SMALL = Size(1, 2, 2, 3, 8)
@@ -33,7 +37,8 @@ def test_both_steps_do_the_same_arithmetic():
     taken in.
     """
     done = {}
-    for name, subject in SUBJECTS.items():
+    for name in ("reference", "flowsim"):
+        subject = SUBJECTS[name]
         with FlopCounterMode(display=False) as counter:
             subject(SMALL, CPU)()
         done[name] = counter.get_total_flops()
@@ -41,6 +46,32 @@ def test_both_steps_do_the_same_arithmetic():
     assert SMALL.velocities == 9
     assert SMALL.arithmetic == pytest.approx(3 * 6 * 2 * 2 * 9 * 4 * 9 * 64 / 1e9)
     assert SMALL.sequences(CPU).shape == (2, 6, 1, 8, 8)
+
+
+def test_before_and_now_are_the_same_networks():
+    """At a size that is computed in C where that is possible."""
+    size = Size(1, 16, 1, 3, 8)
+    for half_pixels, cell in product((False, True), ("rnn", "gru")):
+        plain, now = (fernn(size, cell, half_pixels, plain) for plain in (True, False))
+        frames = size.sequences(CPU)
+        with torch.no_grad():
+            torch.testing.assert_close(now.rollout(frames, 2), plain.rollout(frames, 2), rtol=1e-4, atol=1e-6)
+        assert any(v % 1 for velocity in now.grid.velocities for v in velocity) == half_pixels
+
+
+def test_code_in_c_is_switched_off_for_a_step_only(monkeypatch):
+    for before in ("1", None):
+        monkeypatch.setenv("FLOWSIM_COMPILE", before) if before else monkeypatch.delenv("FLOWSIM_COMPILE")
+        found = []
+        without_c(lambda found=found: found.append(os.environ["FLOWSIM_COMPILE"]))()
+        assert found == ["0"]
+        assert os.environ.get("FLOWSIM_COMPILE") == before
+
+
+def test_every_other_step_runs():
+    for cases in (*OTHER_STEPS.values(), [("fernn_rotation", {})]):
+        for name, options in cases:
+            SUBJECTS[name](SMALL, CPU, **options)()
 
 
 def test_medians_of_steps_taken_in_turn():
