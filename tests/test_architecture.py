@@ -39,7 +39,7 @@ MAY_IMPORT = {
     },
     "views": {
         *("errors", "ideas", "specification", "effects", "files", "figures", "flows"),
-        *("network", "training", "experiment", "scenes", "docstrings", "__version__"),
+        *("network", "training", "experiment", "scenes", "docstrings", "layers", "__version__"),
     },
     "pipeline": {
         *("errors", "ideas", "specification", "experiment", "files", "scenes"),

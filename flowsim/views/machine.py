@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 
 from flowsim import __version__
+from flowsim.files.compiled import COMPILER, SWITCH
+from flowsim.layers.winograd import processor
 
 PARTS = ("torch", "numpy", "xarray", "h5netcdf", "scikit-learn", "matplotlib", "snakemake")
 """Packages whose versions are of interest."""
@@ -37,7 +39,7 @@ def lines() -> Iterator[tuple[str, str]]:
     yield "python", f"{platform.python_version()} on {platform.platform()}"
     for name in PARTS:
         yield name, version(name) or f"not installed; pip install {name}"
-    yield "compiler", "none is needed"
+    yield "compiler", compiler()
     yield "cores", f"{os.cpu_count()}; torch computes in {torch.get_num_threads()} threads"
     yield "GPU", gpu()
     yield "disk", disk(Path.cwd())
@@ -53,6 +55,17 @@ def version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def compiler() -> str:
+    """Whether the recurrence of a FERNN is computed in C, which needs a compiler once."""
+    slower = "networks train on the CPU all the same, a FERNN at half the speed"
+    if os.environ.get(SWITCH) == "0":
+        return f"not used, since {SWITCH} is 0; {slower}"
+    if processor() is None:
+        return f"not used: the processor has neither AVX-512 nor AVX2; {slower}"
+    found = shutil.which(COMPILER[0])
+    return found or f"{COMPILER[0]} is not there; {slower}. Install gcc or clang"
 
 
 def gpu() -> str:

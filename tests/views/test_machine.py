@@ -28,6 +28,18 @@ def test_what_is_missing_comes_with_its_command(monkeypatch):
     assert found["torch"] == "not installed; pip install torch"
 
 
+def test_whether_c_is_used(monkeypatch):
+    monkeypatch.setattr(machine, "processor", lambda: "AVX2")
+    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert machine.compiler() == "/usr/bin/cc"
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    assert machine.compiler().startswith("cc is not there; networks train on the CPU all the same")
+    monkeypatch.setattr(machine, "processor", lambda: None)
+    assert machine.compiler().startswith("not used: the processor has neither AVX-512 nor AVX2")
+    monkeypatch.setenv("FLOWSIM_COMPILE", "0")
+    assert machine.compiler().startswith("not used, since FLOWSIM_COMPILE is 0")
+
+
 def test_every_extra_is_named():
     """Those that work needs, not those that developers need."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
