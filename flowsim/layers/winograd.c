@@ -50,7 +50,7 @@ typedef struct {
 } Shape;
 
 typedef struct {
-    size image;    /* velocity * trials + trial */
+    size trial;
     int row, column; /* first entries of the places */
 } Tile;
 
@@ -61,11 +61,11 @@ static void along(size *in, size *out, int period, int move, int origin, size in
     for (int i = 0; i < period; i++) out[i] = wrapped(origin + i, period) * out_step;
 }
 
-static void place(Places *places, const Shape *shape, int velocity) {
-    const int *move = shape->moves + 2 * velocity, *origin = shape->origins + 2 * velocity;
-    along(places->in_row, places->out_row, shape->height, move[0], origin[0],
+static void place(Places *places, const Shape *shape) {
+    along(places->in_row, places->out_row, shape->height, shape->moves[0], shape->origins[0],
           (size)shape->width * shape->inputs, (size)shape->width * shape->outputs);
-    along(places->in_column, places->out_column, shape->width, move[1], origin[1], shape->inputs, shape->outputs);
+    along(places->in_column, places->out_column, shape->width, shape->moves[1], shape->origins[1], shape->inputs,
+          shape->outputs);
 }
 
 /* B' d B of 6x6 pixels, BLOCK channels, into to[frequency * step]. Two rows of frequencies at a time, so that
@@ -173,64 +173,6 @@ static void products(float *m, const float *v, const float *u, const Shape *shap
         }
 }
 
-/* Go on to the next tile; true where a new velocity begins. */
-INLINE int next(Tile *tile, const Shape *shape) {
-    if ((tile->column += 4) < shape->width) return 0;
-    tile->column = 0;
-    if ((tile->row += 4) < shape->height) return 0;
-    tile->row = 0;
-    return ++tile->image % shape->trials == 0;
-}
-
-/* out = activation(kernel * moved state + drive).
- *
- * kernel: (frequency, block of outputs, input, output in the block), transformed, aligned to a vector.
- * drive: (velocity or 1, trial, y, x, output), or NULL for none. scratch: of floats as `scratch_size` says.
- */
-void convolve_moved(float *out, const float *state, const float *kernel, const float *drive, int drives, int relu,
-                    const Shape *shape, int tiles, float *scratch) {
-    Places places;
-    int in = shape->inputs / BLOCK, outs = shape->outputs / BLOCK;
-    size frame = (size)shape->height * shape->width;
-    size count = (size)shape->velocities * shape->trials * (frame / 16);
-    size in_step = (size)in * tiles * BLOCK, out_step = (size)outs * tiles * BLOCK;
-    float *v = scratch, *m = scratch + 36 * in_step;
-    Tile tile = {0, 0, 0}, last;
-    place(&places, shape, 0);
-    Places out_places = places;
-    last = tile;
-    for (size done = 0; done < count; done += tiles) {
-        int now = count - done < tiles ? (int)(count - done) : tiles;
-        for (int t = 0; t < now; t++) {
-            const float *from = state + tile.image * frame * shape->inputs;
-            for (int block = 0; block < in; block++)
-                input_transform(v + (block * tiles + t) * BLOCK, in_step, from + block * BLOCK,
-                                places.in_row + tile.row, places.in_column + tile.column);
-            if (next(&tile, shape) && done + t + 1 < count) place(&places, shape, tile.image / shape->trials);
-        }
-        products(m, v, kernel, shape, tiles, now);
-        for (int t = 0; t < now; t++) {
-            float *to = out + last.image * frame * shape->outputs;
-            const float *driven =
-                drive + (drives == 1 ? last.image % shape->trials : last.image) * frame * shape->outputs;
-            const size *row = out_places.out_row + last.row, *column = out_places.out_column + last.column;
-            for (int block = 0; block < outs; block++) {
-                vec pixel[4][4];
-                output_transform(pixel, m + (block * tiles + t) * BLOCK, out_step);
-                for (int i = 0; i < 4; i++)
-                    for (int j = 0; j < 4; j++) {
-                        size at = row[i] + column[j] + block * BLOCK;
-                        vec x = pixel[i][j];
-                        if (drive) x += load(driven + at);
-                        if (relu) x = (vec)(~(x < 0) & (whole)x); /* NaN stays NaN */
-                        store(to + at, x);
-                    }
-            }
-            if (next(&last, shape) && done + t + 1 < count) place(&out_places, shape, last.image / shape->trials);
-        }
-    }
-}
-
 /* A h A' of 4x4 pixels, the transpose of `output_transform`: two rows of frequencies. */
 INLINE void six_of_four(float *to, size step, const vec *h) {
     vec even = h[0] + PP * h[2], odd = P * (h[1] + PP * h[3]);
@@ -285,49 +227,55 @@ static void outer_products(float *sums, const float *v, const float *h, const Sh
             for (int to = 0; to < out; to++, sums += BLOCK * BLOCK) outer_product(sums, v, h + to * step, now);
 }
 
-/* What a step hands back, from the gradient of its activation's input.
+INLINE void next(Tile *tile, const Shape *shape) {
+    if ((tile->column += 4) < shape->width) return;
+    tile->column = 0;
+    if ((tile->row += 4) < shape->height) return;
+    tile->row = 0;
+    tile->trial++;
+}
+
+/* out = activation(kernel * moved in + drive), for one velocity of a shape; and if in is a gradient, and `with` the
+ * input of the convolution that it belongs to, sums += (B' in B) (A with A'), the gradient of that one's kernel.
  *
- *     to_state = kernel * moved gradient,     sums += (B' gradient B) (A state A'), the kernel's gradient
- *
- * kernel: of the adjoint, as for `convolve_moved`. to_state, sums: NULL where they are not wanted.
- * sums: (frequency, block of inputs, block of outputs, input in the block, output in the block), aligned.
- */
-void convolve_back(float *to_state, float *sums, const float *gradient, const float *state, const float *kernel,
-                   const Shape *shape, int tiles, float *scratch) {
+ * out, drive, sums: NULL where they are not wanted. kernel: (frequency, block of outputs, input, output in the block),
+ * transformed. sums: (frequency, block of inputs, block of outputs, input in the block, output in the block). These
+ * and scratch, 36 * tiles * (inputs + outputs) floats, are aligned to a vector. */
+static void convolve(float *out, const float *in, const float *kernel, const float *drive, int relu, float *sums,
+                     const float *with, const Shape *shape, int tiles, float *scratch) {
     Places places;
-    int in = shape->inputs / BLOCK, outs = shape->outputs / BLOCK;
-    size frame = (size)shape->height * shape->width;
-    size count = (size)shape->velocities * shape->trials * (frame / 16);
-    size in_step = (size)in * tiles * BLOCK, out_step = (size)outs * tiles * BLOCK;
+    int ins = shape->inputs / BLOCK, outs = shape->outputs / BLOCK;
+    size frame = (size)shape->height * shape->width, count = (size)shape->trials * (frame / 16);
+    size in_step = (size)ins * tiles * BLOCK, out_step = (size)outs * tiles * BLOCK;
     float *v = scratch, *m = scratch + 36 * in_step;
     Tile tile = {0, 0, 0}, last = tile;
-    place(&places, shape, 0);
-    Places out_places = places;
+    place(&places, shape);
     for (size done = 0; done < count; done += tiles) {
-        int now = count - done < tiles ? (int)(count - done) : tiles;
-        for (int t = 0; t < now; t++) {
-            const float *from = gradient + tile.image * frame * shape->inputs;
-            for (int block = 0; block < in; block++)
+        int now = count - done < (size)tiles ? (int)(count - done) : tiles;
+        for (int t = 0; t < now; t++, next(&tile, shape)) {
+            const float *from = in + tile.trial * frame * shape->inputs;
+            for (int block = 0; block < ins; block++)
                 input_transform(v + (block * tiles + t) * BLOCK, in_step, from + block * BLOCK,
                                 places.in_row + tile.row, places.in_column + tile.column);
-            if (next(&tile, shape) && done + t + 1 < count) place(&places, shape, tile.image / shape->trials);
         }
-        if (to_state) products(m, v, kernel, shape, tiles, now);
-        for (int t = 0; t < now; t++) {
-            size image = last.image * frame * shape->outputs;
-            const size *row = out_places.out_row + last.row, *column = out_places.out_column + last.column;
+        if (out) products(m, v, kernel, shape, tiles, now);
+        for (int t = 0; t < now; t++, next(&last, shape)) {
+            const size *row = places.out_row + last.row, *column = places.out_column + last.column;
             for (int block = 0; block < outs; block++) {
+                size image = last.trial * frame * shape->outputs + block * BLOCK;
                 float *own = m + (block * tiles + t) * BLOCK;
-                if (to_state) {
-                    vec pixel[4][4];
-                    output_transform(pixel, own, out_step);
-                    for (int i = 0; i < 4; i++)
-                        for (int j = 0; j < 4; j++)
-                            store(to_state + image + block * BLOCK + row[i] + column[j], pixel[i][j]);
-                }
-                if (sums) gradient_transform(own, out_step, state + image + block * BLOCK, row, column);
+                vec pixel[4][4];
+                if (out) output_transform(pixel, own, out_step);
+                for (int i = 0; out && i < 4; i++)
+                    for (int j = 0; j < 4; j++) {
+                        size at = image + row[i] + column[j];
+                        vec x = pixel[i][j];
+                        if (drive) x += load(drive + at);
+                        if (relu) x = (vec)(~(x < 0) & (whole)x); /* NaN stays NaN */
+                        store(out + at, x);
+                    }
+                if (sums) gradient_transform(own, out_step, with + image, row, column);
             }
-            if (next(&last, shape) && done + t + 1 < count) place(&out_places, shape, last.image / shape->trials);
         }
         if (sums) outer_products(sums, v, m, shape, tiles, now);
     }
@@ -429,7 +377,7 @@ static Shape part_of(const Shape *shape, int velocity, int trials) {
     return part;
 }
 
-/* State after, and its moved maximum unless highest is NULL: `convolve_moved` with ReLU, and `take_maximum`. */
+/* State after, and its moved maximum unless highest is NULL. */
 void step(float *after, float *highest, short *winner, const float *state, const float *kernel, const float *drive,
           int drives, int number, const Shape *shape, int from, int to, int chunk, int tiles, float *scratch) {
     size in = (size)shape->height * shape->width * shape->inputs;
@@ -438,8 +386,8 @@ void step(float *after, float *highest, short *winner, const float *state, const
         for (int v = 0; v < shape->velocities; v++) {
             Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk);
             size image = (size)v * shape->trials + trial;
-            convolve_moved(after + image * out, state + image * in, kernel,
-                           drive + (drives == 1 ? trial : image) * out, 1, 1, &part, tiles, scratch);
+            convolve(after + image * out, state + image * in, kernel, drive + (drives == 1 ? trial : image) * out, 1,
+                     NULL, NULL, &part, tiles, scratch);
             part.inputs = shape->outputs;
             if (highest)
                 take_maximum(highest + trial * out, winner ? winner + trial * out : NULL, after + image * out,
@@ -447,7 +395,7 @@ void step(float *after, float *highest, short *winner, const float *state, const
         }
 }
 
-/* `gradient_inside` and `convolve_back`. moves: those of the step. inner: the gradient before the ReLU, for all
+/* What that hands back. moves: those of the step. inner: the gradient before the ReLU, for all
  * velocities and trials, or NULL where drive is enough; it is then kept in scratch. */
 void step_back(float *to_state, float *sums, float *drive, float *inner, const float *gradient,
                const float *to_highest, const short *winner, const float *output, const float *state,
@@ -465,8 +413,8 @@ void step_back(float *to_state, float *sums, float *drive, float *inner, const f
                             winner + trial * in, number + v, &part);
             int back[2] = {-part.moves[0], -part.moves[1]};
             part.moves = back;
-            convolve_back(to_state ? to_state + image * out : NULL, sums, own, state + image * out, kernel, &part,
-                          tiles, scratch + chunk * in);
+            convolve(to_state ? to_state + image * out : NULL, own, kernel, NULL, 0, sums, state + image * out, &part,
+                     tiles, scratch + chunk * in);
         }
 }
 
@@ -533,8 +481,8 @@ void gru_step(float *after, float *gates, float *candidate, float *highest, shor
             size image = ((size)v * shape->trials + trial) * frame, driven = drives == 1 ? trial * frame : image;
             float *z = gates + 2 * image, *n = candidate + image, *h = after + image;
             of_gates.outputs = 2 * channels;
-            convolve_moved(z, state + image, kernel_of_gates, drive_of_gates + 2 * driven, 1, 0, &of_gates, tiles,
-                           scratch);
+            convolve(z, state + image, kernel_of_gates, drive_of_gates + 2 * driven, 0, NULL, NULL, &of_gates, tiles,
+                     scratch);
             moved(before, state + image, &part, part.moves, 0);
             size pixels = part.trials * frame / channels;
             for (size i = 0; i < pixels; i++)
@@ -546,7 +494,7 @@ void gru_step(float *after, float *gates, float *candidate, float *highest, shor
                     store(reset + at, r * load(before + at));
                 }
             part.moves = rest;
-            convolve_moved(n, reset, kernel, drive + driven, 1, 0, &part, tiles, scratch);
+            convolve(n, reset, kernel, drive + driven, 0, NULL, NULL, &part, tiles, scratch);
             for (size i = 0; i < pixels; i++)
                 for (int c = 0; c < channels; c += BLOCK) {
                     size at = i * channels + c;
@@ -598,7 +546,7 @@ void gru_step_back(float *to_state, float *sums_of_gates, float *sums, float *to
                     store(of_drive_of_gates + gate, load(of_drive_of_gates + gate) + to_keep);
                 }
             part.moves = rest;
-            convolve_back(to_reset, sums, to_n, reset, kernel, &part, tiles, scratch);
+            convolve(to_reset, to_n, kernel, NULL, 0, sums, reset, &part, tiles, scratch);
             for (size i = 0; i < pixels; i++)
                 for (int c = 0; c < channels; c += BLOCK) {
                     size at = i * channels + c, gate = at + i * channels + channels;
@@ -611,8 +559,8 @@ void gru_step_back(float *to_state, float *sums_of_gates, float *sums, float *to
             int back[2] = {-shape->moves[2 * v], -shape->moves[2 * v + 1]};
             of_gates.inputs = 2 * channels;
             of_gates.moves = back;
-            convolve_back(to_state + image, sums_of_gates, to_gates, state + image, kernel_of_gates, &of_gates, tiles,
-                          scratch);
+            convolve(to_state + image, to_gates, kernel_of_gates, NULL, 0, sums_of_gates, state + image, &of_gates,
+                     tiles, scratch);
             part.moves = back;
             moved(to_state + image, to_h, &part, back, 1);
         }
