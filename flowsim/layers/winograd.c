@@ -17,8 +17,6 @@
  */
 
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* BLOCK (floats of a vector) and ROWS (tiles of a matrix product that are summed in registers at once, or half as
  * many) are given to the compiler: 16 and 14 with AVX-512, 8 and 12 with AVX2. */
