@@ -1,8 +1,8 @@
 """The paper's tables, with what was measured here beside every published number.
 
 ``python -m benchmarks.paper`` collects what the experiments left in ``results/<experiment>`` into
-``results/reference/paper.csv``, one row per run and measure, keeps rows of experiments that are not on this
-machine, and writes ``paper.md`` and its figures from that table. ``--possible`` prints the reports that this
+``results/reference/paper.csv``, one row per run and measure, keeps rows of networks that were not trained on
+this machine, and writes ``paper.md`` and its figures from that table. ``--possible`` prints the reports that this
 machine can make, for ``make reference``.
 """
 
@@ -42,11 +42,15 @@ def possible() -> list[str]:
 
 
 def updated(before: Path, results: Path, experiments: list[str]) -> pd.DataFrame:
-    """The table in the file ``before``, if there is one, with the rows of these experiments measured anew."""
+    """The table in the file ``before``, if there is one, with the rows of what these experiments left in place
+    of those of the same networks.
+    """
     table = pd.DataFrame([row for name in experiments for row in collected(results / name, name)])
     if before.is_file():
         others = read_table(before)
-        others = others[~others.experiment.isin(experiments)]
+        if not table.empty:
+            anew = pd.MultiIndex.from_frame(table[["experiment", "network"]])
+            others = others[~pd.MultiIndex.from_frame(others[["experiment", "network"]]).isin(anew)]
         table = pd.concat([others, table], ignore_index=True)
     if table.empty:
         raise SystemExit(

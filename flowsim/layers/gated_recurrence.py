@@ -64,15 +64,15 @@ def recur_gated(
             (after,) = cell((state,), drive)
             return after, maximum_when_advanced([after], moves) if pooled else after.new_empty(0)
     state = state.expand(-1, len(moves), -1, -1, -1)
-    channels = state.shape[2]
-    weights = cell.gating.weight, cell.recurrent.weight
-    tensors = [outward(state), *(outward(part) for part in drive.split([2 * channels, channels], 2))]
-    if not _fit(weights, tensors):
+    weights, h = (cell.gating.weight, cell.recurrent.weight), outward(state)
+    if not _fit(weights, [h, drive]):
         (after,) = cell((moved(state, moves),), drive)
         return after, maximum_when_advanced([after], moves) if pooled else after.new_empty(0)
     pools_now = pooled and len(moves) > 1
     step = _Step(moves, time, pools_now, pools_now and torch.is_grad_enabled())
-    after, highest = _Gated.apply(step, *weights, *tensors)
+    channels = state.shape[2]
+    drives = (outward(part) for part in drive.split([2 * channels, channels], 2))
+    after, highest = _Gated.apply(step, *weights, h, *drives)
     after = inward(after)
     if pools_now:
         return after, highest.permute(0, 3, 1, 2)

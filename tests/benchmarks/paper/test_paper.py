@@ -420,6 +420,20 @@ def test_collecting_what_an_experiment_left(tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(pd.read_csv("reference/paper.csv"), kept)
 
 
+def test_networks_that_were_not_trained_anew_keep_their_rows(tmp_path, monkeypatch):
+    """All seeds of one that was are replaced, those of other networks and experiments are not."""
+
+    def row(experiment, network, seed, value):
+        return {"experiment": experiment, "network": network, "seed": seed, "commit": "a1", "value": value}
+
+    before = [row("tiny", "fernn", 0, 1), row("tiny", "fernn", 1, 2), row("tiny", "grnn", 0, 3)]
+    pd.DataFrame([*before, row("other", "fernn", 0, 4)]).to_csv(tmp_path / "paper.csv", index=False)
+    monkeypatch.setattr(command, "collected", lambda folder, name: [row(name, "fernn", 0, 5)])
+    found = command.updated(tmp_path / "paper.csv", tmp_path, ["tiny"])
+    assert list(found.value) == [3, 4, 5]
+    assert list(command.updated(tmp_path / "paper.csv", tmp_path, []).value) == [1, 2, 3, 4]
+
+
 def test_accuracy_by_speed():
     speeds = [-2, -1, 0, 1, 2]
     accuracy = xr.DataArray(np.zeros((5, 5)), {"vy": speeds, "vx": speeds}, ("vy", "vx"))
