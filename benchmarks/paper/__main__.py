@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.paper`` collects what the experiments left in ``results/<experiment>`` into
 ``results/reference/paper.csv``, one row per run and measure, keeps rows of networks that were not trained on
-this machine, and writes ``paper.md`` and its figures from that table. ``--possible`` prints the reports that this
-machine can make, for ``make reference``.
+this machine, and writes ``paper.md`` and its figures from that table. ``--possible`` prints the reports that
+this machine can make, for ``make reference``.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def possible() -> list[str]:
 
 
 def updated(before: Path, results: Path, experiments: list[str]) -> pd.DataFrame:
-    """The table in the file ``before``, if there is one, with the rows of what these experiments left in place
-    of those of the same networks.
+    """The table in the file ``before``, if there is one; networks that these experiments trained have new
+    rows.
     """
     table = pd.DataFrame([row for name in experiments for row in collected(results / name, name)])
     if before.is_file():
