@@ -93,22 +93,22 @@ class GRU(Cell):
 
     def forward(self, carried: State, drive: Tensor) -> State:
         (h,) = carried
-        return (gated(h, self.gating.weight, self.recurrent.weight, drive),)
+        return (gated(h, self.gating.weight, self.recurrent, drive),)
 
     @property
     def memory(self) -> Tensor:
         return self.recurrent.weight
 
 
-def gated(h: Tensor, gating: Tensor, recurrent: Tensor, drive: Tensor) -> Tensor:
-    """The state after a step of `GRU`, from that before it, the kernels of the gates z and r and of the
-    candidate, and the drive of the three.
+def gated(h: Tensor, gating: Tensor, recurrent: Callable[[Tensor], Tensor], drive: Tensor) -> Tensor:
+    """The state after a step of `GRU`, from that before it, the kernel of the gates z and r, the convolution
+    of the candidate, and the drive of the three.
     """
     drive_z, drive_r, drive_n = drive.chunk(3, 2)
     kernel_z, kernel_r = gating.chunk(2)  # two convolutions, so that no gate is a strided slice
     z = torch.sigmoid(at_every_velocity(partial(convolve, weight=kernel_z), h) + drive_z)
     r = torch.sigmoid(at_every_velocity(partial(convolve, weight=kernel_r), h) + drive_r)
-    candidate = torch.tanh(at_every_velocity(partial(convolve, weight=recurrent), r * h) + drive_n)
+    candidate = torch.tanh(at_every_velocity(recurrent, r * h) + drive_n)
     return torch.lerp(candidate, h, z)
 
 

@@ -84,8 +84,9 @@ def recur(
     activation : {"relu", "tanh", "linear"}
     pooled : bool
         Whether the maximum is wanted.
-    time : Tensor (), optional
-        The number of the frame, on the CPU. Without it a law is exact to rounding only, not to the bit.
+    time : Tensor (trial,), optional
+        The number of the frame, the same for all trials, on the CPU. Without it a law is exact to rounding
+        only, not to the bit.
 
     Returns
     -------
@@ -228,7 +229,7 @@ class _Step:
         Whether the velocity that holds the maximum is stored, for derivatives.
     in_c : bool
         Whether it is computed by `flowsim.layers.winograd`.
-    time : Tensor () or None
+    time : Tensor (trial,) or None
         The number of the frame.
     """
 
@@ -242,8 +243,8 @@ class _Step:
 
     def ways(self, later: int = 0) -> Iterable[winograd.Way]:
         """Of each group, so many frames later."""
-        time = later if self.time is None else int(self.time) + later
-        return (winograd.Way.at(time, moves) for moves in self.velocities)
+        time = 0 if self.time is None else int(self.time[0])
+        return (winograd.Way.at(time + later, moves) for moves in self.velocities)
 
     def drive_and_state(self, groups: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """What belongs to the groups of the drive, and what to those of the state, in that order."""
@@ -276,9 +277,8 @@ class _Recurrence(torch.autograd.Function):
         step: _Step = ctx.step
         _, needs_weight, *needs_groups = ctx.needs_input_grad
         _, needs_state = step.drive_and_state(needs_groups)
-        differentiate = _gradients
-        if step.in_c and not torch.is_grad_enabled():  # what C computes cannot be differentiated again
-            differentiate = _gradients_in_c
+        in_c = step.in_c and winograd.can_hand_back(ctx.saved_tensors, gradients)
+        differentiate = _gradients_in_c if in_c else _gradients
         return None, *differentiate(
             step, ctx.saved_tensors, gradients, ctx.shares_drive, needs_weight, needs_state
         )
@@ -327,7 +327,7 @@ def _stepped_in_c(
     """The same as `_stepped`."""
     kernel = winograd.transformed(weight)
     highest = weight.new_empty(state[0].shape[1:] if step.pooled else 0)
-    winner = torch.empty(highest.shape if step.finds_winner else 0, dtype=torch.int16)
+    winner = highest.new_empty(highest.shape if step.finds_winner else 0, dtype=torch.int16)
     maximum = (highest if step.pooled else None, winner if step.finds_winner else None)
     outputs = []
     for number, (way, (_, first)) in enumerate(zip(step.ways(), _numbered(step.velocities), strict=True)):

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.forward_ad import unpack_dual
 
 from flowsim.flows.group import Velocity
 from flowsim.layers import winograd
 from flowsim.layers.cells import GRU, gated
+from flowsim.layers.circular import convolve
 from flowsim.layers.fused_recurrence import maximum_when_advanced, uniform
 from flowsim.layers.padded_gather import adjoint, inward, outward
 from flowsim.layers.velocity_channels import moved
@@ -47,8 +48,9 @@ def recur_gated(
         Of all of the state's velocities, in px/frame.
     pooled : bool
         Whether the maximum is wanted.
-    time : Tensor (), optional
-        The number of the frame, on the CPU. Without it a law is exact to rounding only, not to the bit.
+    time : Tensor (trial,), optional
+        The number of the frame, the same for all trials, on the CPU. Without it a law is exact to rounding
+        only, not to the bit.
 
     Returns
     -------
@@ -65,7 +67,9 @@ def recur_gated(
             return after, maximum_when_advanced([after], moves) if pooled else after.new_empty(0)
     state = state.expand(-1, len(moves), -1, -1, -1)
     weights, h = (cell.gating.weight, cell.recurrent.weight), outward(state)
-    if not _fit(weights, [h, drive]):
+    known = (*weights, h, drive)
+    fits = all(winograd.fits(weight, h, drive) for weight in weights)
+    if not fits or any(map(winograd.is_dual, known)):  # in forward mode C has nothing to say
         (after,) = cell((moved(state, moves),), drive)
         return after, maximum_when_advanced([after], moves) if pooled else after.new_empty(0)
     pools_now = pooled and len(moves) > 1
@@ -79,13 +83,6 @@ def recur_gated(
     return after, maximum_when_advanced([after], moves) if pooled else highest
 
 
-def _fit(weights: Sequence[Tensor], tensors: Sequence[Tensor]) -> bool:
-    """Whether the step can be taken in C; in forward mode it cannot."""
-    return all(winograd.fits(weight, *tensors) for weight in weights) and all(
-        unpack_dual(tensor).tangent is None for tensor in (*weights, *tensors)
-    )
-
-
 @dataclass(frozen=True)
 class _Step:
     """All about a step of `_Gated` but its tensors; see `recur_gated`."""
@@ -97,7 +94,8 @@ class _Step:
 
     def way(self, later: int = 0) -> winograd.Way:
         """How it moves, so many frames later."""
-        return winograd.Way.at(later if self.time is None else int(self.time) + later, self.velocities)
+        time = 0 if self.time is None else int(self.time[0])
+        return winograd.Way.at(time + later, self.velocities)
 
 
 class _Gated(torch.autograd.Function):
@@ -114,7 +112,7 @@ class _Gated(torch.autograd.Function):
         drive: Tensor,
     ) -> tuple[Tensor, Tensor]:
         highest = state.new_empty(state.shape[1:] if step.pooled else 0)
-        winner = torch.empty(highest.shape if step.finds_winner else 0, dtype=torch.int16)
+        winner = highest.new_empty(highest.shape if step.finds_winner else 0, dtype=torch.int16)
         after, gates = winograd.gru_step(
             state,
             (winograd.transformed(gating), winograd.transformed(recurrent)),
@@ -136,7 +134,7 @@ class _Gated(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         step: _Step = ctx.step
         *inputs, winner, both, candidate = ctx.saved_tensors
-        if torch.is_grad_enabled():  # what C computes cannot be differentiated again
+        if not winograd.can_hand_back(ctx.saved_tensors, gradients):
             return None, *_gradients(step, inputs, ctx.needs_input_grad[1:], gradients)
         gating, recurrent, state, *drives = inputs
         to_state, to_highest = (None if gradient is None else gradient.contiguous() for gradient in gradients)
@@ -161,14 +159,18 @@ def _gradients(
     step: _Step, inputs: Sequence[Tensor], needed: Sequence[bool], gradients: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """The gradients of what `_Gated` was given, by the plain step: they can be differentiated again."""
-    gating, recurrent, state, drive_of_gates, drive = inputs
-    drives = torch.cat([inward(drive_of_gates), inward(drive)], 2)
-    after = gated(moved(inward(state), step.velocities), gating, recurrent, drives)
-    outputs = [outward(after)]
-    if step.pooled:
-        outputs.append(maximum_when_advanced([after], step.velocities).permute(0, 2, 3, 1))
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        inputs = [x.view_as(x) for x in inputs]  # apart from all that they were computed from
+        gating, recurrent, state, drive_of_gates, drive = inputs
+        drives = torch.cat([inward(drive_of_gates), inward(drive)], 2)
+        convolution = partial(convolve, weight=recurrent)
+        after = gated(moved(inward(state), step.velocities), gating, convolution, drives)
+        outputs = [outward(after)]
+        if step.pooled:
+            outputs.append(maximum_when_advanced([after], step.velocities).permute(0, 2, 3, 1))
     known = [(output, g) for output, g in zip(outputs, gradients, strict=False) if g is not None]
     wanted = [x for x, needs in zip(inputs, needed, strict=True) if needs]
     differentiated, along = zip(*known, strict=True)
-    found = iter(torch.autograd.grad(differentiated, wanted, along, create_graph=True))
+    found = iter(torch.autograd.grad(differentiated, wanted, along, create_graph=again))
     return [next(found) if needs else None for needs in needed]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from flowsim.files.compiled import library
@@ -75,6 +76,7 @@ def fits(weight: Tensor, *states: Tensor) -> bool:
     ours = processor()
     return (
         ours is not None
+        and not torch.jit.is_tracing()
         and size == [3, 3]
         and min(inputs, outputs) >= ours.fewest_channels
         and inputs % ours.block == outputs % ours.block == 0
@@ -87,6 +89,34 @@ def fits(weight: Tensor, *states: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and compiled() is not None
     )
+
+
+def can_hand_back(saved: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> bool:
+    """Whether gradients that are computed here are values and no more: nobody differentiates them again or
+    along a direction, or maps over them; and what was saved lies as it did.
+    """
+    given = [*saved, *(gradient for gradient in gradients if gradient is not None)]
+    return (
+        not torch.is_grad_enabled()
+        and not any(is_dual(x) for x in given)
+        and all(map(_has_values, given))
+        and all(x.is_contiguous() for x in saved)
+        and compiled() is not None
+    )
+
+
+def _has_values(x: Tensor) -> bool:
+    """Whether it lies somewhere: what a function is mapped over does not."""
+    try:
+        x.data_ptr()
+    except RuntimeError:
+        return False
+    return True
+
+
+def is_dual(x: Tensor) -> bool:
+    """Whether it is differentiated along a direction, in forward mode."""
+    return unpack_dual(x).tangent is not None
 
 
 @cache
@@ -140,6 +170,7 @@ def _powers(at: float, other: float) -> list[float]:
 _G = torch.tensor(
     [[1 / (P * Q) ** 2, 0, 0], _powers(P, Q), _powers(-P, Q), _powers(Q, P), _powers(-Q, P), [0, 0, 1]],
     dtype=torch.float64,
+    device="cpu",
 )
 FREQUENCIES = torch.kron(_G, _G).float()
 """From a kernel's 9 weights to its 36 frequencies."""
@@ -164,7 +195,8 @@ def new_sums(weight: Tensor) -> Tensor:
     """Zeros, to which `step_back` adds the gradient of the adjoint of ``weight``; for each thread its own."""
     outputs, inputs = weight.shape[:2]
     block = _block()
-    return torch.zeros(torch.get_num_threads(), 36, outputs // block, inputs // block, block, block)
+    shape = (torch.get_num_threads(), 36, outputs // block, inputs // block, block, block)
+    return torch.zeros(shape, dtype=torch.float32, device="cpu")
 
 
 def step(
@@ -194,12 +226,12 @@ def step(
     outputs = kernel.shape[1] * kernel.shape[3]
     after = state.new_empty(*state.shape[:4], outputs)
     place, chunk, tiles = _Place(state, outputs, way), _chunk(state), _rows()
-    tensors = [*map(_pointer, (after, highest, winner, state, kernel, drive))]
+    tensors = (after, highest, winner, state, kernel, drive)
 
     def trials(_: int, begin: int, end: int) -> None:
-        scratch = torch.empty(36 * tiles * (state.shape[-1] + outputs))
+        scratch = _scratch(36 * tiles * (state.shape[-1] + outputs))
         limits = (begin, end, min(chunk, end - begin), tiles, _pointer(scratch))
-        _library().step(*tensors, len(drive), first, place.by_reference(), *limits)
+        _library().step(*map(_pointer, tensors), len(drive), first, place.by_reference(), *limits)
 
     _by_threads(state.shape[1], trials)
     return after
@@ -249,15 +281,15 @@ def step_back(
     place, chunk, tiles = _Place(output, state.shape[-1], way), _chunk(output), 2 * _rows()
     before = torch.empty_like(state) if to_state else None
     inner = torch.empty_like(output) if to_drive is None else None
-    tensors = [*map(_pointer, (to_drive, inner, gradient, to_highest, winner, output, state, kernel))]
+    tensors = (to_drive, inner, gradient, to_highest, winner, output, state, kernel)
     own = output[0, 0].numel()
 
     def trials(thread: int, begin: int, end: int) -> None:
         some = min(chunk, end - begin)
-        scratch = torch.empty(some * own + 36 * tiles * (output.shape[-1] + state.shape[-1]))
+        scratch = _scratch(some * own + 36 * tiles * (output.shape[-1] + state.shape[-1]))
         limits = (begin, end, some, tiles, _pointer(scratch))
-        into = (_pointer(before), _pointer(None if sums is None else sums[thread]))
-        _library().step_back(*into, *tensors, first, place.by_reference(), *limits)
+        pointers = map(_pointer, (before, None if sums is None else sums[thread], *tensors))
+        _library().step_back(*pointers, first, place.by_reference(), *limits)
 
     _by_threads(state.shape[1], trials)
     return before, inner
@@ -289,13 +321,12 @@ def gru_step(
     gates = Gates(state.new_empty(*state.shape[:4], 2 * state.shape[-1]), torch.empty_like(state))
     place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), _rows()
     tensors = (after, gates.both, gates.candidate, highest, winner, state, *kernels, *drives)
-    pointers = [*map(_pointer, tensors)]
 
     def trials(_: int, begin: int, end: int) -> None:
         some = min(chunk, end - begin)
-        scratch = torch.empty(2 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
+        scratch = _scratch(2 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
         limits = (begin, end, some, tiles, _pointer(scratch))
-        _library().gru_step(*pointers, len(drives[0]), 0, place.by_reference(), *limits)
+        _library().gru_step(*map(_pointer, tensors), len(drives[0]), 0, place.by_reference(), *limits)
 
     _by_threads(state.shape[1], trials)
     return after, gates
@@ -319,30 +350,42 @@ def gru_step_back(
     before = torch.empty_like(state)
     place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), 2 * _rows()
     tensors = (gradient, to_highest, winner, gates.both, gates.candidate, state, *kernels)
-    pointers = [*map(_pointer, tensors)]
 
     def trials(thread: int, begin: int, end: int) -> None:
         some = min(chunk, end - begin)
-        scratch = torch.empty(7 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
+        scratch = _scratch(7 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
         limits = (begin, end, some, tiles, _pointer(scratch))
-        into = (before, *(of_all[thread] for of_all in sums), *to_drives)
-        _library().gru_step_back(
-            *map(_pointer, into), *pointers, len(to_drives[0]), 0, place.by_reference(), *limits
-        )
+        pointers = map(_pointer, (before, *(of_all[thread] for of_all in sums), *to_drives, *tensors))
+        _library().gru_step_back(*pointers, len(to_drives[0]), 0, place.by_reference(), *limits)
 
     _by_threads(state.shape[1], trials)
     return before
 
 
 def _by_threads(trials: int, compute: Callable[[int, int, int], None]) -> None:
-    """Call ``compute`` with the number of a thread, the first trial and the end of its share, in each."""
+    """Call ``compute`` with the number of a thread, the first trial and the end of its share, in each.
+
+    What interrupts this is raised when all are done: what they write to is freed then.
+    """
     threads = min(torch.get_num_threads(), trials)
-    limits = [trials * thread // threads for thread in range(threads + 1)]
-    shares = [range(threads), limits[:-1], limits[1:]]
     if threads == 1:
         compute(0, 0, trials)
-    else:
-        list(_threads(os.getpid(), torch.get_num_threads()).map(compute, *shares))
+        return
+    pool, limits = (
+        _threads(os.getpid(), threads),
+        [trials * thread // threads for thread in range(threads + 1)],
+    )
+    shares = [pool.submit(compute, thread, *limits[thread : thread + 2]) for thread in range(threads)]
+    interrupt: BaseException | None = None
+    while any(not share.done() for share in shares):
+        try:
+            wait(shares)
+        except BaseException as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
+    for share in shares:
+        share.result()
 
 
 @cache
@@ -367,6 +410,10 @@ def _rows() -> int:
     ours = processor()
     assert ours is not None
     return ours.rows
+
+
+def _scratch(size: int) -> Tensor:
+    return torch.empty(size, dtype=torch.float32, device="cpu")
 
 
 def _pointer(x: Tensor | None) -> ctypes.c_void_p:

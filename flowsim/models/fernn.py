@@ -26,7 +26,7 @@ from flowsim.layers.fused_recurrence import maximum_when_advanced, members, recu
 from flowsim.layers.gated_recurrence import recur_gated
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
-from flowsim.layers.velocity_channels import advance, lift, shifted, whole_pixels
+from flowsim.layers.velocity_channels import advance, lift, moved, shifted, whole_pixels
 from flowsim.network import Network, State
 from flowsim.specification import Count, Few, FewOrNone, FrameShape, WholeSpeed, checked
 
@@ -121,7 +121,7 @@ class FusedFERNN(FERNN):
         zero = next(self.parameters()).new_zeros(())
         layer = zero.expand(trials, 1, self.channels, 1, 1)
         highest = zero.expand(trials, self.channels, *self.frame_shape)
-        return *(layer for _ in self.cells), highest, torch.zeros((), dtype=torch.int64)
+        return *(layer for _ in self.cells), highest, torch.zeros(trials, dtype=torch.int64, device="cpu")
 
     def groups(self, state: State, layer: int | None = None) -> State:
         """State of a layer, of the top one if none is given, in groups of velocities."""
@@ -138,19 +138,19 @@ class FusedFERNN(FERNN):
             return state
         *groups, highest, time = state
         if uniform(groups[0]):
-            return state
+            return state  # highest is that of the start
         if len(groups) == len(self.cells):  # one for each layer, which may be the same at every velocity
             groups = [group.expand(-1, len(self.grid), -1, -1, -1) for group in groups]
         of_layers = members([group.shape[1] for group in groups], self.grid.velocities * len(self.cells))
-        moved = (shifted(group, own) for group, own in zip(groups, of_layers, strict=True))
-        return *moved, highest, time
+        later = (shifted(group, own) for group, own in zip(groups, of_layers, strict=True))
+        return *later, highest, time
 
     def decode(self, state: State) -> Tensor:
         if not self.readout.pools_by_maximum:
             top = self.top(state)
             return self.readout(top if self.moves_first else advance(top, self.grid))
         highest = state[-2]
-        if self.moves_first or not highest.numel():
+        if not highest.numel():
             highest = maximum_when_advanced(self.groups(state), self.on_the_way)
         return self.readout.decoder(highest)
 
@@ -169,7 +169,11 @@ class FusedFERNN(FERNN):
             drive = [at_every_velocity(encoder, group) for group in below]
             before = self.groups(state, layer)
             pools = pooled and layer == len(self.cells) - 1 and not self.moves_first
-            if isinstance(cell, GRU):
+            if watched(self.cells):
+                h = joined(before).expand(-1, len(self.grid), -1, *self.frame_shape)
+                below = cell((moved(h, self.on_the_way),), joined(drive))
+                highest = frame.new_empty(0)
+            elif isinstance(cell, GRU):
                 h, highest = recur_gated(before[0], cell, drive[0], self.on_the_way, pools, time)
                 below = (h,)
             else:
@@ -185,6 +189,11 @@ class FusedFERNN(FERNN):
                 )
             after = (*after, *below)
         return *after, highest, time + 1
+
+
+def watched(cells: nn.Module) -> bool:
+    """Whether somebody hears what modules in here return: all of them are called then."""
+    return any(cell._forward_hooks or cell._forward_pre_hooks for cell in cells.modules())
 
 
 @checked

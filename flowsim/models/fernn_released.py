@@ -62,7 +62,11 @@ class ReleasedTranslation(Network):
         conv_h: Any = self.cell.conv_h
         weight = conv_h.weight
         rest = weight.new_zeros(()).expand(trials, 1, weight.shape[0], 1, 1)
-        return rest, torch.zeros((), dtype=torch.int64), weight.new_zeros(trials, 1, *self.frame_shape)
+        return (
+            rest,
+            torch.zeros(trials, dtype=torch.int64, device="cpu"),
+            weight.new_zeros(trials, 1, *self.frame_shape),
+        )
 
     def top(self, state: State) -> Tensor:
         return joined(state[:-2]).expand(-1, len(self.grid), -1, *self.frame_shape)

@@ -186,7 +186,7 @@ def test_second_derivatives_of_a_whole_step():
     along = random(1, 9, 3, 5, 6, seed=1).detach()
 
     def step(h):
-        return fused.update((h, h[:, 0], torch.zeros((), dtype=torch.int64)), frame)[0]
+        return fused.update((h, h[:, 0], torch.zeros(1, dtype=torch.int64)), frame)[0]
 
     _, found = torch.autograd.functional.jvp(step, state, along)
     expected = (step(state + 1e-6 * along) - step(state - 1e-6 * along)) / 2e-6

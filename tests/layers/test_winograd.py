@@ -2,9 +2,12 @@
 
 import itertools
 import os
+import signal
+import time
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowsim import build
@@ -261,15 +264,156 @@ def test_derivatives_of_derivatives_and_along_a_direction(cell, monkeypatch):
 
     def derivatives():
         _, second = torch.autograd.functional.hvp(loss, frames, along)
-        with torch.autograd.forward_ad.dual_level():
-            dual = torch.autograd.forward_ad.make_dual(frames, along)
-            first = torch.autograd.forward_ad.unpack_dual(network.rollout(dual, 2)).tangent
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(frames, along)
+            first = forward_ad.unpack_dual(network.rollout(dual, 2)).tangent
         return second, first
 
     in_c = derivatives()
     monkeypatch.setenv("FLOWSIM_COMPILE", "0")
     for found, expected in zip(in_c, derivatives(), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+
+
+def small(cell, **spec):
+    torch.manual_seed(0)
+    given = {"max_speed": 1, "channels": 16, "decoder_layers": 0, "cell": cell, "initial": "identity"}
+    return build("fernn", (4, 8), **given | spec)
+
+
+def of_all(network, frames):
+    """A loss on states and predictions."""
+    return network.rollout(frames, 2).square().sum() + network.states(frames).square().sum()
+
+
+def weights_with_a_graph(network, frames):
+    """Gradients that could be differentiated again."""
+    return torch.autograd.grad(of_all(network, frames), [*network.parameters()], create_graph=True)
+
+
+def along_of_gradient(network, frames):
+    """Forward mode over reverse mode."""
+    with forward_ad.dual_level():
+        seen = forward_ad.make_dual(frames.clone().requires_grad_(), frames.flip(1))
+        (gradient,) = torch.autograd.grad(of_all(network, seen), seen)
+        return [forward_ad.unpack_dual(gradient).tangent]
+
+
+def along_what_comes_back(network, frames):
+    """Reverse mode of a gradient that has a direction of its own."""
+    seen = frames.clone().requires_grad_()
+    states = network.states(seen)
+    with forward_ad.dual_level():
+        back = forward_ad.make_dual(torch.ones_like(states), states.detach())
+        (gradient,) = torch.autograd.grad(states, seen, back)
+        return [forward_ad.unpack_dual(gradient).tangent]
+
+
+def many_at_once(network, frames):
+    """Several gradients by vmap, as of a Jacobian."""
+    network.requires_grad_(False)
+    seen = frames.clone().requires_grad_()
+    states = network.states(seen)
+    back = torch.stack([torch.ones_like(states), states.detach()])
+    return torch.autograd.grad(states, seen, back, is_grads_batched=True)
+
+
+def traced(network, frames):
+    return [torch.jit.trace(_States(network), frames, check_trace=False)(frames)]
+
+
+class _States(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames):
+        return self.network.states(frames)
+
+
+WAYS = [weights_with_a_graph, along_of_gradient, along_what_comes_back, many_at_once, traced]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_unusual_derivatives(cell, way, monkeypatch):
+    """Are those of the way without C, wherever C was used forward."""
+    frames = torch.rand(2, 3, 1, 4, 8)
+    in_c = way(small(cell), frames)
+    monkeypatch.setenv("FLOWSIM_COMPILE", "0")
+    for found, expected in zip(in_c, way(small(cell), frames), strict=True):
+        assert float((found - expected).norm() / expected.norm()) < 1e-5
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_default_dtype_does_not_matter(cell, dtype):
+    network, frames = small(cell), torch.rand(2, 3, 1, 4, 8)
+    expected = passed(network, frames)
+    torch.set_default_dtype(dtype)
+    try:
+        found = passed(network, frames)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_modules_are_called_where_somebody_listens(cell):
+    """With every velocity from the first frame on, and nothing else changes."""
+    network, frames = small(cell), torch.rand(2, 3, 1, 4, 8)
+    expected, heard = network.states(frames), []
+    for module in (network.cells[0], network.cells[0].recurrent):
+        module.register_forward_hook(lambda module, inputs, output: heard.append(output))
+    torch.testing.assert_close(network.states(frames), expected, rtol=1e-5, atol=1e-6)
+    assert len(heard) == 2 * 3
+    states = torch.stack([output[0] for output in heard if isinstance(output, tuple)], 1)
+    torch.testing.assert_close(states, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_trials_can_be_reordered_on_the_way(cell):
+    network, frames, order = small(cell), torch.rand(3, 4, 1, 4, 8), [2, 0, 1]
+    first = list(network.steps(frames[:, :2], predict_from=1))[-1].carried
+    state = network.update(network.advance(first), frames[:, 2])
+    swapped = network.update(tuple(x[order] for x in network.advance(first)), frames[order, 2])
+    assert torch.equal(network.top(swapped), network.top(state)[order])
+    assert torch.equal(
+        network.decode(network.advance(swapped)), network.decode(network.advance(state))[order]
+    )
+
+
+def test_before_anything_is_seen_nothing_is_predicted():
+    for spec in ({}, {"velocities": [(0, 0.5), (1, 0)]}):
+        network = small("rnn", **spec)
+        assert network.decode(network.advance(network.start(2))).shape == (2, 1, 4, 8)
+
+
+def test_an_interrupt_waits_for_all_threads(threads):
+    """What they write to is freed once the interrupt is raised."""
+    done = []
+
+    def slow(thread, begin, end):
+        time.sleep(0.3)
+        done.append((begin, end))
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            winograd._by_threads(4, slow)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert sorted(done) == ([(0, 2), (2, 4)] if torch.get_num_threads() == 2 else done[:1])
+
+
+def test_a_fault_in_a_thread_is_raised(threads):
+    def fails(thread, begin, end):
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        winograd._by_threads(4, fails)
 
 
 def test_threads_are_started_anew_after_a_fork(threads):
