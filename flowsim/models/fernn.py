@@ -103,11 +103,12 @@ class FusedFERNN(FERNN):
     At whole-pixel velocities its state is never moved in memory: `advance` is folded into the step that
     follows it, in `flowsim.layers.fused_recurrence` and for the gru in `flowsim.layers.gated_recurrence`, so
     that between the two the state is that of the frame before. At other velocities it is moved first, and a
-    step moves nothing. At the start it is 0 everywhere, which its size of 1 along
-    velocity, y and x stands for. Carried are, layer by layer, the state in groups of velocities; the maximum
-    over velocity of the top layer once it is advanced, from which the prediction is decoded, empty after
-    `absorb` and where the state is moved first; and last how many frames were taken in, by which the tiles
-    of convolutions move.
+    step moves nothing. At the start it is 0 everywhere, which its size of 1 along velocity, y and x stands
+    for.
+
+    Carried are, layer by layer, the state in groups of velocities; the maximum over velocity of the top layer
+    once it is advanced, from which the prediction is decoded, empty after `absorb` and where the state is
+    moved first; and last (trial,) how many frames were taken in, by which the tiles of convolutions move.
     """
 
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
