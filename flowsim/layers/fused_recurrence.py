@@ -277,11 +277,10 @@ class _Recurrence(torch.autograd.Function):
         step: _Step = ctx.step
         _, needs_weight, *needs_groups = ctx.needs_input_grad
         _, needs_state = step.drive_and_state(needs_groups)
-        in_c = step.in_c and winograd.can_hand_back(ctx.saved_tensors, gradients)
+        saved = ctx.saved_tensors  # once: what is recomputed for it is gone then
+        in_c = step.in_c and winograd.can_hand_back(saved, gradients)
         differentiate = _gradients_in_c if in_c else _gradients
-        return None, *differentiate(
-            step, ctx.saved_tensors, gradients, ctx.shares_drive, needs_weight, needs_state
-        )
+        return None, *differentiate(step, saved, gradients, ctx.shares_drive, needs_weight, needs_state)
 
     @staticmethod
     def jvp(ctx: Any, _step: None, along_weight: Tensor | None, *along: Any) -> tuple[Tensor | None, ...]:

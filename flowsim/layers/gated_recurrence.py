@@ -133,8 +133,9 @@ class _Gated(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         step: _Step = ctx.step
-        *inputs, winner, both, candidate = ctx.saved_tensors
-        if not winograd.can_hand_back(ctx.saved_tensors, gradients):
+        saved = ctx.saved_tensors  # once: what is recomputed for it is gone then
+        *inputs, winner, both, candidate = saved
+        if not winograd.can_hand_back(saved, gradients):
             return None, *_gradients(step, inputs, ctx.needs_input_grad[1:], gradients)
         gating, recurrent, state, *drives = inputs
         to_state, to_highest = (None if gradient is None else gradient.contiguous() for gradient in gradients)

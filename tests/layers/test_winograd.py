@@ -13,6 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from flowsim import build
 from flowsim.layers import winograd
 from flowsim.layers.padded_gather import adjoint, convolved, gathered
+from flowsim.scenes.sequences import Sequences
+from flowsim.training.objective import Batch, losses
+from flowsim.training.settings import TrainBlock
 
 VELOCITIES = ((0, 0), (1, -2), (-7, 30))
 SIZES = [((4, 4), 16, 1), ((8, 12), 48, 3), ((28, 28), 32, 2)]
@@ -343,6 +346,20 @@ def test_unusual_derivatives(cell, way, monkeypatch):
     monkeypatch.setenv("FLOWSIM_COMPILE", "0")
     for found, expected in zip(in_c, way(small(cell), frames), strict=True):
         assert float((found - expected).norm() / expected.norm()) < 1e-5
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_states_may_be_computed_again(cell):
+    """As with ``recompute``, where what is saved can be had once."""
+    network, frames = small(cell), torch.rand(2, 6, 1, 4, 8)
+    found = []
+    for recompute in (None, 2):
+        settings = TrainBlock(context=3, horizon=3, recompute=recompute)
+        network.zero_grad()
+        losses(network, settings, Batch(Sequences(frames), torch.zeros_like(frames), 0))[0].backward()
+        found.append([parameter.grad.clone() for parameter in network.parameters()])
+    for stored, again in zip(*found, strict=True):
+        torch.testing.assert_close(again, stored)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru"])
