@@ -168,7 +168,8 @@ def test_a_whole_network(spec, threads, monkeypatch):
     monkeypatch.setenv("FLOWSIM_COMPILE", "0")
     plain = passed(network, frames)
     exact = passed(network.double(), frames.double())
-    assert any(not torch.equal(one, other) for one, other in zip(in_c, plain, strict=True))
+    differ = any(not torch.equal(one, other) for one, other in zip(in_c, plain, strict=True))
+    assert differ == (spec["max_speed"] > 0 or torch.get_num_threads() == 1)
     for found, expected in zip(in_c, exact, strict=True):
         assert float((found - expected).norm() / expected.norm()) < 2e-5
 
