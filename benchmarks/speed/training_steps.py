@@ -80,8 +80,6 @@ def flowsim(
     ``compiled`` allows code in C, ``half_pixels`` halves all velocities, and ``plain`` moves the state in a
     step of its own.
     """
-    network = fernn(size, cell, half_pixels, plain).to(device)
-    frames = size.sequences(device)
     settings = TrainBlock(
         context=size.frames,
         horizon=size.frames,
@@ -89,13 +87,19 @@ def flowsim(
         recompute=recompute,
         precision=precision,
     )
+    step = learned_from(fernn(size, cell, half_pixels, plain).to(device), size.sequences(device), settings)
+    return step if compiled else without_c(step)
+
+
+def learned_from(network: Network, frames: Tensor, settings: TrainBlock) -> Callable[[], None]:
+    """The loss of a network on frames (trial, time, 1, y, x), backward."""
     batch = Batch(Sequences(frames), torch.zeros_like(frames), 0)
 
     def step() -> None:
         network.zero_grad()
         losses(network, settings, batch)[0].backward()
 
-    return step if compiled else without_c(step)
+    return step
 
 
 def states(size: Size, device: torch.device, *, compiled: bool = True) -> Callable[[], None]:
@@ -152,15 +156,8 @@ def fernn_rotation(size: Size, device: torch.device) -> Callable[[], None]:
     """
     torch.manual_seed(0)
     network = build("fernn_rotation", (size.pixels, size.pixels), channels=size.channels).to(device)
-    frames = size.sequences(device)
     settings = TrainBlock(context=size.frames, horizon=size.frames, context_weight=0.0)
-    batch = Batch(Sequences(frames), torch.zeros_like(frames), 0)
-
-    def step() -> None:
-        network.zero_grad()
-        losses(network, settings, batch)[0].backward()
-
-    return step
+    return learned_from(network, size.sequences(device), settings)
 
 
 SUBJECTS: dict[str, Callable[..., Callable[[], None]]] = {

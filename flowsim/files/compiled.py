@@ -64,7 +64,7 @@ def _library(source: Path, options: Sequence[str]) -> ctypes.CDLL | None:
     except (OSError, InputError) as error:
         why = " ".join(str(error).split())
     warnings.warn(
-        f"{source.name} is not used, and what it does takes about twice as long: {why}. Install a C compiler "
+        f"{source.name} is not used, and what it does takes longer: {why}. Install a C compiler "
         f"that is called {command[0]}, or set {SWITCH}=0 to go on without this line",
         stacklevel=3,
     )

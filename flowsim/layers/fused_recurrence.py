@@ -243,8 +243,7 @@ class _Step:
 
     def ways(self, later: int = 0) -> Iterable[winograd.Way]:
         """Of each group, so many frames later."""
-        time = 0 if self.time is None else int(self.time[0])
-        return (winograd.Way.at(time + later, moves) for moves in self.velocities)
+        return (winograd.Way.of_frame(self.time, moves, later) for moves in self.velocities)
 
     def drive_and_state(self, groups: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """What belongs to the groups of the drive, and what to those of the state, in that order."""

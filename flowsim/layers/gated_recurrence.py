@@ -92,11 +92,6 @@ class _Step:
     pooled: bool
     finds_winner: bool
 
-    def way(self, later: int = 0) -> winograd.Way:
-        """How it moves, so many frames later."""
-        time = 0 if self.time is None else int(self.time[0])
-        return winograd.Way.at(time + later, self.velocities)
-
 
 class _Gated(torch.autograd.Function):
     """`recur_gated` on (velocity, trial, y, x, channel): the state and the drives of gates and candidate."""
@@ -117,7 +112,7 @@ class _Gated(torch.autograd.Function):
             state,
             (winograd.transformed(gating), winograd.transformed(recurrent)),
             (drive_of_gates, drive),
-            step.way(),
+            winograd.Way.of_frame(step.time, step.velocities),
             highest if step.pooled else None,
             winner if step.finds_winner else None,
         )
@@ -148,7 +143,7 @@ class _Gated(torch.autograd.Function):
             winograd.Gates(both, candidate),
             state,
             (winograd.transformed(adjoint(gating)), winograd.transformed(adjoint(recurrent))),
-            step.way(later=-1),
+            winograd.Way.of_frame(step.time, step.velocities, later=-1),
             to_drives,
             sums,
         )

@@ -329,7 +329,8 @@ void take_maximum(float *highest, short *winner, const float *state, int first, 
 
 /* The gradient of the input of a ReLU: that of its output, and of the maximum where this velocity holds it.
  *
- * output: of the ReLU; NULL where there is none. gradient: of the output, or NULL. to_highest: of the maximum (trial, y, x, channel), or NULL.
+ * output: of the ReLU; NULL where there is none. gradient: of the output, or NULL. to_highest: of the maximum
+ * (trial, y, x, channel), or NULL.
  * drive: (trial, y, x, channel), += the sum over velocities; NULL where it is not wanted.
  */
 void gradient_inside(float *inner, float *drive, const float *gradient, const float *output, const float *to_highest,
@@ -455,7 +456,8 @@ INLINE void moved(float *to, const float *from, const Shape *shape, const int *m
                 float *into = to + (part ? 0 : turn);
                 const float *at = row + (part ? line - turn : 0);
                 size length = part ? turn : line - turn;
-                for (size i = 0; i < length; i += BLOCK) store(into + i, adds ? load(into + i) + load(at + i) : load(at + i));
+                for (size i = 0; i < length; i += BLOCK)
+                    store(into + i, adds ? load(into + i) + load(at + i) : load(at + i));
             }
         }
 }

@@ -5,8 +5,8 @@ States are (velocity, trial, y, x, channel) in float32 on a CPU, contiguous. A m
 output. What is rounded depends on where in its tile a pixel lies. Tiles that move with the picture keep the
 law exact to the bit.
 
-Nothing here is differentiated by itself; `flowsim.layers.fused_recurrence` does that, and computes the same
-without this file where `fits` says no.
+Nothing here is differentiated by itself: `flowsim.layers.fused_recurrence` and
+`flowsim.layers.gated_recurrence` do that, and compute the same without this file where `fits` says no.
 
 Source: Lavin and Gray (2016), Fast Algorithms for Convolutional Neural Networks; the points of interpolation
 are 0, ±5/8, ±3/2 and infinity, which round half as much as the usual 0, ±1, ±2 and infinity.
@@ -149,6 +149,11 @@ class Way:
     origins: Pairs
 
     @classmethod
+    def of_frame(cls, time: Tensor | None, velocities: Pairs, later: int = 0) -> Way:
+        """That of the step so many frames after ``time`` (trial,); of an unknown time, as if it were 0."""
+        return cls.at(later + (0 if time is None else int(time[0])), velocities)
+
+    @classmethod
     def at(cls, time: int, velocities: Pairs) -> Way:
         """That of the step to the state after frame ``time``: tiles move with the picture."""
         return cls(velocities, [(time * vy % TILE, time * vx % TILE) for vy, vx in velocities])
@@ -188,7 +193,7 @@ FREQUENCIES = torch.kron(_G, _G).float()
 def transformed(weight: Tensor) -> Tensor:
     """A kernel (output, input, 3, 3) as (frequency, block of outputs, input, output in the block)."""
     outputs, inputs = weight.shape[:2]
-    block = _block()
+    block = _ours().block
     rows = weight.detach().reshape(outputs // block, block, inputs, 9).permute(3, 0, 2, 1).reshape(9, -1)
     return (FREQUENCIES @ rows).view(36, outputs // block, inputs, block)
 
@@ -203,7 +208,7 @@ def kernel_gradient(sums: Tensor) -> Tensor:
 def new_sums(weight: Tensor) -> Tensor:
     """Zeros, to which `step_back` adds the gradient of the adjoint of ``weight``; for each thread its own."""
     outputs, inputs = weight.shape[:2]
-    block = _block()
+    block = _ours().block
     shape = (torch.get_num_threads(), 36, outputs // block, inputs // block, block, block)
     return torch.zeros(shape, dtype=torch.float32, device="cpu")
 
@@ -234,7 +239,7 @@ def step(
     """
     outputs = kernel.shape[1] * kernel.shape[3]
     after = state.new_empty(*state.shape[:4], outputs)
-    place, chunk, tiles = _Place(state, outputs, way), _chunk(state), _rows()
+    place, chunk, tiles = _Place(state, outputs, way), _chunk(state), _ours().rows
     tensors = (after, highest, winner, state, kernel, drive)
 
     def trials(_: int, begin: int, end: int) -> None:
@@ -287,7 +292,7 @@ def step_back(
     Tensor (velocity, trial, y, x, channel) or None
         That of the input of the ReLU; None where it went into ``to_drive``.
     """
-    place, chunk, tiles = _Place(output, state.shape[-1], way), _chunk(output), 2 * _rows()
+    place, chunk, tiles = _Place(output, state.shape[-1], way), _chunk(output), 2 * _ours().rows
     before = torch.empty_like(state) if to_state else None
     inner = torch.empty_like(output) if to_drive is None else None
     tensors = (to_drive, inner, gradient, to_highest, winner, output, state, kernel)
@@ -328,7 +333,7 @@ def gru_step(
     """
     after = torch.empty_like(state)
     gates = Gates(state.new_empty(*state.shape[:4], 2 * state.shape[-1]), torch.empty_like(state))
-    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), _rows()
+    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), _ours().rows
     tensors = (after, gates.both, gates.candidate, highest, winner, state, *kernels, *drives)
 
     def trials(_: int, begin: int, end: int) -> None:
@@ -357,7 +362,7 @@ def gru_step_back(
     ``kernels`` are the adjoints, and gradients of the drives are added to ``to_drives``.
     """
     before = torch.empty_like(state)
-    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), 2 * _rows()
+    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), 2 * _ours().rows
     tensors = (gradient, to_highest, winner, gates.both, gates.candidate, state, *kernels)
 
     def trials(thread: int, begin: int, end: int) -> None:
@@ -380,10 +385,8 @@ def _by_threads(trials: int, compute: Callable[[int, int, int], None]) -> None:
     if threads == 1:
         compute(0, 0, trials)
         return
-    pool, limits = (
-        _threads(os.getpid(), threads),
-        [trials * thread // threads for thread in range(threads + 1)],
-    )
+    pool = _threads(os.getpid(), threads)
+    limits = [trials * thread // threads for thread in range(threads + 1)]
     shares = [pool.submit(compute, thread, *limits[thread : thread + 2]) for thread in range(threads)]
     interrupt: BaseException | None = None
     while any(not share.done() for share in shares):
@@ -409,16 +412,10 @@ def _library() -> ctypes.CDLL:
     return found
 
 
-def _block() -> int:
-    ours = processor()
-    assert ours is not None
-    return ours.block
-
-
-def _rows() -> int:
-    ours = processor()
-    assert ours is not None
-    return ours.rows
+def _ours() -> Processor:
+    found = processor()
+    assert found is not None  # `fits` said so
+    return found
 
 
 def _scratch(size: int) -> Tensor:

@@ -59,7 +59,7 @@ def version(name: str) -> str | None:
 
 def compiler() -> str:
     """Whether the recurrence of a FERNN is computed in C, which needs a compiler once."""
-    slower = "networks train on the CPU all the same, a FERNN at half the speed"
+    slower = "networks train on the CPU all the same, a FERNN more slowly"
     if os.environ.get(SWITCH) == "0":
         return f"not used, since {SWITCH} is 0; {slower}"
     if processor() is None:
