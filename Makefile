@@ -1,9 +1,10 @@
 # `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make faults` disturbs
-# commands, files and settings at random, for hours, and counts what came of it, `make bench` measures
-# speed and memory, `make calibration` how often p-values and intervals are what they say, `make reference` what this
-# machine can of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days),
-# `make docs` the pages (docs/_build/index.html), `make links` asks the web for the addresses in them, `make lint` checks
-# style and types. `make release VERSION=0.2.0` writes the version and the citation, tags it, and builds what is uploaded.
+# commands, files and settings at random, for hours, and counts what came of it, `make bench` measures speed and
+# memory, `make gpu` does in ten minutes what only a GPU can show (and needs MNIST like `make reference`), `make
+# calibration` counts how often p-values and intervals are what they say, `make reference` makes what this machine can
+# of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days), `make docs` the
+# pages (docs/_build/index.html), `make links` asks the web for the addresses in them, `make lint` checks style and
+# types. `make release VERSION=0.2.0` writes the version and the citation, tags it, and builds what is uploaded.
 # Each sets up all that it needs in .venv, and tools for style, types and pages only where they are used.
 #
 # torch comes from your package index. On Linux the usual one has the build for CUDA, of several gigabytes; for the build
@@ -14,7 +15,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: run test test-all faults bench calibration reference docs links lint format release
+.PHONY: run test test-all faults bench gpu calibration reference docs links lint format release
 run: .venv/ready
 	@$(BIN)/flowsim run digits
 
@@ -36,6 +37,9 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks.speed.stimuli
 	$(BIN)/python -m benchmarks.speed.recording
 	$(BIN)/python -m benchmarks.speed.analyses
+
+gpu: .venv/ready
+	$(BIN)/python -m benchmarks.gpu
 
 calibration: .venv/ready
 	$(BIN)/python -m benchmarks.calibration

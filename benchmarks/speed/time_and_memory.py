@@ -55,7 +55,7 @@ def compare(measure: str, cases: Sequence[Case], repeats: int, device: torch.dev
 
     All are timed in turn.
     """
-    peaks = [peak(case, device) for case in cases]  # first: this process would hold on to a GPU's memory
+    peaks = [peak(case, device) for case in cases]  # first: steps that are kept take memory
     steps = [SUBJECTS[name](size, device, **options) for size, name, options in cases]
     times = medians(steps, repeats, device)
     if device.type == "cuda":
@@ -77,8 +77,18 @@ def compare(measure: str, cases: Sequence[Case], repeats: int, device: torch.dev
 
 
 def peak(case: Case, device: torch.device) -> float:
-    """Bytes of memory that two steps take beyond an idle process, in a process of their own."""
+    """Bytes of memory that two steps take: on a GPU of what is allocated there, else beyond an idle process,
+    in a process of their own.
+    """
     size, name, options = case
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        step = SUBJECTS[name](size, device, **options)
+        for _ in range(2):
+            step()
+        return torch.cuda.max_memory_allocated(device) - before
     argument = json.dumps([asdict(size), name, options, str(device)])
     command = [sys.executable, "-m", "benchmarks.speed.time_and_memory", argument]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
@@ -105,13 +115,13 @@ def commit() -> str:
 def main(argument: str) -> None:
     """Measure the peak of one case and print it."""
     fields, name, options, device_name = json.loads(argument)
-    size, device = Size(**fields), torch.device(device_name)
+    size, device = Size(**fields), torch.device(device_name)  # any but a GPU of NVIDIA
     load_what_every_training_loads()
     idle = resident()
     step = SUBJECTS[name](size, device, **options)
     for _ in range(2):
         step()
-    print(torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident() - idle)
+    print(resident() - idle)
 
 
 def load_what_every_training_loads() -> None:
