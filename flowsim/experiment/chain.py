@@ -117,10 +117,10 @@ def _require(
     """Raise InputError unless a file is what its place says, made as it should be, from these inputs."""
     require_place(path, said_by(attrs))
     found = from_json(attrs.get("specification"))
-    difference = _difference(made_as["specification"], found)
-    if difference:
+    differs = difference(made_as["specification"], found)
+    if differs:
         raise InputError(
-            f"{path}: expected a file made by this experiment; {difference}. Make it again, or use another "
+            f"{path}: expected a file made by this experiment; {differs}. Make it again, or use another "
             "folder"
         )
     if "seed" in made_as and str(attrs.get("seed", made_as["seed"])) != made_as["seed"]:
@@ -137,11 +137,11 @@ def _require(
             )
 
 
-def _difference(expected: Any, found: Any, name: str = "") -> str:
+def difference(expected: Any, found: Any, name: str = "") -> str:
     """The first setting of both specifications in which they differ, in words; "" if there is none."""
     expected, found = json.loads(json.dumps([expected, found], default=str))
     if isinstance(expected, dict) and isinstance(found, dict):
         common = [key for key in expected if key in found]
-        each = (_difference(expected[key], found[key], f"{name}.{key}" if name else key) for key in common)
+        each = (difference(expected[key], found[key], f"{name}.{key}" if name else key) for key in common)
         return next((text for text in each if text), "")
     return "" if expected == found else f"{name} is {json.dumps(found)} instead of {json.dumps(expected)}"

@@ -227,7 +227,7 @@ def word(value: Any) -> str:
     """A value as a part of a name: letters, digits and "_+-.", and a hash where that loses something."""
     text = value if isinstance(value, str) else json.dumps(value)
     plain = re.sub(r"[^A-Za-z0-9_.+-]+", "_", text).strip("_")
-    is_same = plain == text
+    is_same = plain == text != ""
     if isinstance(value, list) and value and all(isinstance(each, int | float) for each in value):
         plain, is_same = "_".join(word(each) for each in value), True
     return plain if is_same and len(plain) <= LONGEST // 2 else f"{plain[: LONGEST // 4]}-{_hash(text)}"

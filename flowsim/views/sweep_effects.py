@@ -98,11 +98,11 @@ def comparisons(table: pd.DataFrame, experiment: Experiment, swept: Sequence[Axi
     experiment : Experiment
     swept : sequence of Axis
     """
-    known = table[(table.answer != "") & (table.better != "")].dropna(subset="value")
+    known = table[(table.variable != "") & (table.better != "")].dropna(subset="value")
     networks = [name for name in experiment.networks if (known.network == name).any()]
     family: dict[tuple[str, str, str, str], pd.DataFrame] = {}
     about: dict[tuple[str, str, str, str], tuple[pd.DataFrame, str, bool]] = {}
-    for (analysis, answer), rows in known.groupby(["analysis", "answer"], sort=False):
+    for (analysis, answer), rows in known.groupby(["analysis", "variable"], sort=False):
         rows = rows.assign(value=rows.value.where(rows.value.abs() >= NOTHING, 0.0))
         for axis_number, axis in enumerate(swept):
             reference = axis.levels[level_of(experiment, axis)].label
@@ -173,9 +173,7 @@ def at_levels(rows: pd.DataFrame, axis: Axis, number: int, reference: str) -> pd
     labels = rows[column].astype(int).map(lambda level: axis.levels[level].label)
     others = [name for name in rows if str(name).startswith("level_") and name != column]
     other = rows[others].astype(str).apply(",".join, axis=1) if others else pd.Series("", index=rows.index)
-    runs = {
-        label: set(zip(other[part.index], part.result, strict=True)) for label, part in rows.groupby(labels)
-    }
+    runs = {label: set(zip(other[part.index], part.run, strict=True)) for label, part in rows.groupby(labels)}
     same = [label for label in runs if label != reference and runs[label] == runs.get(reference)]
     keep = ~labels.isin(same)
     return _over_points(rows[keep], labels[keep].tolist(), other[keep])
@@ -265,8 +263,8 @@ def sizes(table: pd.DataFrame, swept: Sequence[Axis]) -> list[dict[str, Any]]:
         pooled over points; NaN for one seed).
     """
     rows_of: list[dict[str, Any]] = []
-    known = table[table.answer != ""].dropna(subset="value")
-    for (analysis, answer, network), rows in known.groupby(["analysis", "answer", "network"], sort=False):
+    known = table[table.variable != ""].dropna(subset="value")
+    for (analysis, answer, network), rows in known.groupby(["analysis", "variable", "network"], sort=False):
         ratio = by_ratio(rows)
         values = np.log(rows.value) if ratio else rows.value
         within = values.groupby(rows.point, sort=False)

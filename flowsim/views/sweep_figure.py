@@ -73,7 +73,7 @@ def draw(
             write_reason(str(error), into)
             write(of_nothing(experiment, analysis, str(error)), into.with_suffix(".csv"))
             return str(error)
-        known = table[table.answer != ""].dropna(subset="value")
+        known = table[table.variable != ""].dropna(subset="value")
         if known.empty:
             reasons = list(dict.fromkeys(table.unjudged[table.unjudged != ""]))
             reason = f"no run could be judged by {analysis}. {'; '.join(reasons[:3])}".strip()
@@ -104,7 +104,7 @@ def figure_of(table: pd.DataFrame, swept: Sequence[Axis]) -> Figure:
 
 def _curves(table: pd.DataFrame, axis: Axis, number: int) -> Figure:
     """A panel for each answer, a line for each network."""
-    labels = list(dict.fromkeys(table.answer))
+    labels = list(dict.fromkeys(table.variable))
     across = min(len(labels), ACROSS)
     down = math.ceil(len(labels) / across)
     width = plot.COLUMN if across == 1 else plot.PAGE
@@ -113,7 +113,7 @@ def _curves(table: pd.DataFrame, axis: Axis, number: int) -> Figure:
         if label is None:
             ax.axis("off")
             continue
-        _curve(ax, table[table.answer == label], axis, number)
+        _curve(ax, table[table.variable == label], axis, number)
         ax.set_title(textwrap.fill(label, 30 if across > 1 else 48))
     names = _networks(table)
     plot.legend_below(names, panels.flat[0])
@@ -218,8 +218,8 @@ def _rows_of_maps(
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each answer, at each combination of levels of all axes but the first two."""
     others = wide[2:]
-    for label in dict.fromkeys(table.answer):
-        rows = table[table.answer == label]
+    for label in dict.fromkeys(table.variable):
+        rows = table[table.variable == label]
         for levels in itertools.product(*(range(len(swept[number].levels)) for number in others)):
             part, words = rows, [label]
             for number, level in zip(others, levels, strict=True):
@@ -279,7 +279,7 @@ def _networks(rows: pd.DataFrame) -> Any:
 
 def _seeds(table: pd.DataFrame) -> str:
     """What stands above a figure: how many seeds, and what intervals are."""
-    counts = table.groupby(["answer", "network", "point"]).seed.nunique()
+    counts = table.groupby(["variable", "network", "point"]).seed.nunique()
     number = plot.span(counts.to_numpy())
     interval = "" if number == "1" else "; intervals hold 95 % over seeds, each by itself"
     return f"{number} seed{'' if number == '1' else 's'} at each point{interval}"

@@ -112,7 +112,7 @@ def page(
         comparisons=len(found),
         sizes=[_size(row, swept) for row in sizes(table, swept)],
         axes=[axis.name for axis in swept],
-        few=max(table.groupby(["answer", "network", "point"]).seed.nunique(), default=0) <= SEEDS_SHOWN,
+        few=max(table.groupby(["variable", "network", "point"]).seed.nunique(), default=0) <= SEEDS_SHOWN,
         sections=[
             _section(name, table[table.analysis == name], results, experiment_file)
             for name in experiment.analyse
@@ -170,25 +170,28 @@ def _size(row: Mapping[str, Any], swept: Sequence[Axis]) -> dict[str, Any]:
 def _section(name: str, table: pd.DataFrame, results: Path, experiment_file: str | Path) -> Section:
     analysis = ideas.load("analysis", name)
     picture = existing(results / "figures" / f"{name}.svg", "a figure").read_text(encoding="utf-8")
-    known = table[table.answer != ""].dropna(subset="value")
-    labels = list(dict.fromkeys(known.answer))
-    summaries = {key: summary(rows) for key, rows in known.groupby(["answer", "network"], sort=False)}
+    known = table[table.variable != ""].dropna(subset="value")
+    labels = list(dict.fromkeys(known.variable))
+    summaries: dict[Any, Any] = {
+        key: summary(rows).to_dict("index")
+        for key, rows in known.groupby(["variable", "network"], sort=False)
+    }
     places = list(known[["point", "network"]].drop_duplicates().itertuples(index=False, name=None))
     rows = []
     for point, network in places[:ROWS]:
-        cells = [_cell(summaries.get((label, network)), point) for label in labels]
+        cells = [_cell(summaries.get((label, network), {}), point) for label in labels]
         rows.append((point, network, cells))
-    unjudged = table[table.unjudged != ""].drop_duplicates("result")
+    unjudged = table[table.unjudged != ""].drop_duplicates("run")
     return Section(
         name=name,
         question=analysis.QUESTION,
         reading=analysis.READING,
         figure=inlined(picture, name, analysis.QUESTION, analysis.READING),
         wide=width_in_inches(picture) > COLUMN_INCHES,
-        columns=[_heading(label, known[known.answer == label]) for label in labels],
+        columns=[_heading(label, known[known.variable == label]) for label in labels],
         rows=rows,
         left_out=max(0, len(places) - ROWS),
-        unjudged=dict(zip(unjudged.result, unjudged.unjudged, strict=True)),
+        unjudged=dict(zip(unjudged.run, unjudged.unjudged, strict=True)),
         command=f"python -m flowsim figure {name} --results {results.as_posix()} --sweep {experiment_file} "
         f"--into {results.as_posix()}/figures/{name}.svg",
     )
@@ -200,19 +203,19 @@ def _heading(label: str, rows: pd.DataFrame) -> str:
     return f"{label}{mean}\N{NO-BREAK SPACE}{arrow}".strip()
 
 
-def _cell(found: pd.DataFrame | None, point: str) -> tuple[str, str, float]:
+def _cell(found: Mapping[str, Mapping[str, Any]], point: str) -> tuple[str, str, float]:
     """A mean, its interval in words, and the mean as it sorts."""
-    if found is None or point not in found.index:
+    if point not in found:
         return "", "", math.nan
-    mean, low, high = (float(found[name].at[point]) for name in ("mean", "mean_low", "mean_high"))
+    mean, low, high = (float(found[point][name]) for name in ("mean", "mean_low", "mean_high"))
     interval = "" if math.isnan(low) else f"{number(low, 2)} to {number(high, 2)}"
     return number(mean), interval, mean
 
 
 def partial_runs(table: pd.DataFrame) -> dict[str, str]:
     """Runs that a budget stopped, and after what."""
-    stopped = table[table.partial != ""].drop_duplicates("result")
-    return dict(zip(stopped.result, stopped.partial, strict=True))
+    stopped = table[table.partial != ""].drop_duplicates("run")
+    return dict(zip(stopped.run, stopped.partial, strict=True))
 
 
 def provenance_of(experiment: Experiment, results: Path, not_made: Mapping[Path, str]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What was found at every point of a sweep, as one table: a row for each answer of each run.
 
-Beside the columns of every table of results (``network``, ``seed``, ``value``, ``units``), a row has the
-analysis, the label of its answer and what the report needs to know of it (``better``, ``scale``, ``low`` and
-``high``, its bounds), the name of the ``point``, its place on each axis (``level_0``, ...), and a column for
-each setting that is swept. A result that could not be judged is a row without an answer that says why.
+Beside the columns of every table of results (``run``, ``network``, ``seed``, ``variable``, that is, the label
+of the answer, ``value``, ``units``), a row has the analysis and what the report needs to know of the answer
+(``better``, ``scale``, ``low`` and ``high``, its bounds), the name of the ``point``, its place on each axis
+(``level_0``, ...), and a column for each setting that is swept. A result that could not be judged is a row
+without a variable that says why.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from flowsim.experiment.sweep import Axis, Point, axes, points
 from flowsim.files.atomic import existing, whole
 from flowsim.files.results import answers_of, every_run, side_by_side
 
-ABOUT = ("analysis", "answer", "network", "seed", "point")
+ABOUT = ("run", "network", "seed", "variable", "analysis", "point")
 OF_ANSWER = ("units", "better", "scale", "low", "high")
-OF_RESULT = ("result", "partial", "unjudged")
+OF_RESULT = ("partial", "unjudged")
 NOTHING = 1e-9
 """A smaller number counts as 0: rounding of what is exact."""
 
@@ -75,7 +76,7 @@ def table_of(
 
 def of_nothing(experiment: Experiment, analysis: str, reason: str) -> pd.DataFrame:
     """A table whose only row says why an analysis of the user's gives no answers."""
-    row = {"analysis": analysis, "answer": "", "point": "", "result": analysis, "unjudged": reason}
+    row = {"analysis": analysis, "variable": "", "point": "", "run": analysis, "unjudged": reason}
     return pd.DataFrame([row], columns=columns_of(axes(experiment)))
 
 
@@ -107,12 +108,12 @@ def _found(
             {
                 "network": point.networks[variant],
                 "seed": seed,
-                "result": paths[number].stem,
+                "run": paths[number].stem,
                 "partial": str(every.partial.values[number]),
                 "unjudged": str(every.refused.values[number]),
             }
         )
-    unjudged = [row | {"answer": "", "value": math.nan} for row in of_run if row["unjudged"]]
+    unjudged = [row | {"variable": "", "value": math.nan} for row in of_run if row["unjudged"]]
     try:
         answers = answers_of(analysis, side_by_side(paths, analysis, not_made))
     except CannotJudge:
@@ -120,14 +121,14 @@ def _found(
     rows = []
     for label, values in answers.items():
         by_run = dict(zip(values.run.values.tolist(), values.values.tolist(), strict=True))
-        about = _about(values)
+        about = about_answer(values)
         for name, row in zip(every.run.values.tolist(), of_run, strict=True):
             if not row["unjudged"]:
-                rows.append(row | about | {"answer": label, "value": float(by_run[name])})
+                rows.append(row | about | {"variable": label, "value": float(by_run[name])})
     return rows + unjudged
 
 
-def _about(values: xr.DataArray) -> dict[str, Any]:
+def about_answer(values: xr.DataArray) -> dict[str, Any]:
     """What the report has to know of an answer."""
     low, high = values.attrs.get("bounds", UNBOUNDED)
     return {
@@ -162,7 +163,7 @@ def read(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: expected the table of a sweep; it has no column {lacking[0]!r}. Make it again"
         )
-    texts = ["answer", "point", "units", "better", "scale", *OF_RESULT]
+    texts = ["run", "variable", "point", "units", "better", "scale", *OF_RESULT]
     return table.fillna(dict.fromkeys(texts, "")).astype(dict.fromkeys(texts, str))
 
 
