@@ -44,6 +44,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
     view = "flowsim.views.report" if experiment.sweep is None else "flowsim.views.sweep_report"
     return {
         "specification": experiment.model_dump_json(),
+        "ideas": ideas_of(experiment, every),
         "gpu": int(pick_device().type != "cpu"),
         "sweep": None if experiment.sweep is None else experiment.sweep.model_dump_json(),
         "stimuli": stimulus_jobs(every),
@@ -52,6 +53,15 @@ def jobs(path: str | Path) -> dict[str, Any]:
         "analyses": analysis_jobs(experiment, every),
         "report": code_hash(view) + "".join(checksum(path)[:16] for path in PAGE),
     }
+
+
+def ideas_of(experiment: Experiment, every: Sequence[Point]) -> list[str]:
+    """The modules of all stimuli, networks and analyses."""
+    named = {f"stimuli.{point.experiment.stimulus.family}" for point in every}
+    named |= {f"analysis.{name}" for name in experiment.analyse}
+    for point in every:
+        named |= {f"flowsim.models.{settings['model']}" for settings in point.experiment.networks.values()}
+    return sorted(named)
 
 
 def stimulus_jobs(every: Sequence[Point]) -> Jobs:

@@ -126,12 +126,7 @@ def _remember(place: Path, plan: dict[str, Any]) -> None:
     from flowsim.files.code_hash import own_sources
     from flowsim.files.provenance import checksum
 
-    named = {f"stimuli.{job['family']}" for job in plan["stimuli"].values()}
-    named |= {f"analysis.{name}" for name in plan["analyses"]}
-    named |= {
-        f"flowsim.models.{json.loads(job['spec'])['network']['model']}" for job in plan["runs"].values()
-    }
-    own = {str(file): checksum(file) for file in own_sources(*named)}
+    own = {str(file): checksum(file) for file in own_sources(*plan["ideas"])}
     text = json.dumps({"own": own, "plan": plan})
     place.parent.mkdir(parents=True, exist_ok=True)
     with whole(place) as temporary:
