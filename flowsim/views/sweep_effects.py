@@ -247,8 +247,8 @@ def lead(found: Sequence[Compared], swept: Sequence[Axis]) -> str:
         return f"Of {len(found)} comparisons, none is larger than what seeds do: {same}."
     ending = f"; {same}" if same else ""
     return (
-        f"{capital(enumerated(parts))}{ending}: {count} of {len(found)} comparisons "
-        f"{'is' if count == 1 else 'are'} larger than what seeds do, tested together."
+        f"Beyond what seeds do, {enumerated(parts)}{ending}. {count} of {len(found)} comparisons, tested "
+        f"together, {'is' if count == 1 else 'are'} larger."
     )
 
 
