@@ -25,7 +25,7 @@ import pandas as pd
 from flowsim.effects import LEVEL, corrected, differences
 from flowsim.experiment.schema import Experiment
 from flowsim.experiment.sweep import Axis
-from flowsim.views.sweep_table import NOTHING, as_runs, bounds_of, by_ratio
+from flowsim.views.sweep_table import NOTHING, as_runs, bounds_of, by_ratio, known
 from flowsim.views.words import capital, enumerated, number, sign
 
 NETWORKS = "the choice of network"
@@ -98,11 +98,11 @@ def comparisons(table: pd.DataFrame, experiment: Experiment, swept: Sequence[Axi
     experiment : Experiment
     swept : sequence of Axis
     """
-    known = table[(table.variable != "") & (table.better != "")].dropna(subset="value")
-    networks = [name for name in experiment.networks if (known.network == name).any()]
+    judged = known(table[table.better != ""])
+    networks = [name for name in experiment.networks if (judged.network == name).any()]
     family: dict[tuple[str, str, str, str], pd.DataFrame] = {}
     about: dict[tuple[str, str, str, str], tuple[pd.DataFrame, str, bool]] = {}
-    for (analysis, answer), rows in known.groupby(["analysis", "variable"], sort=False):
+    for (analysis, answer), rows in judged.groupby(["analysis", "variable"], sort=False):
         rows = rows.assign(value=rows.value.where(rows.value.abs() >= NOTHING, 0.0))
         for axis_number, axis in enumerate(swept):
             reference = axis.levels[level_of(experiment, axis)].label
@@ -263,8 +263,9 @@ def sizes(table: pd.DataFrame, swept: Sequence[Axis]) -> list[dict[str, Any]]:
         pooled over points; NaN for one seed).
     """
     rows_of: list[dict[str, Any]] = []
-    known = table[table.variable != ""].dropna(subset="value")
-    for (analysis, answer, network), rows in known.groupby(["analysis", "variable", "network"], sort=False):
+    for (analysis, answer, network), rows in known(table).groupby(
+        ["analysis", "variable", "network"], sort=False
+    ):
         ratio = by_ratio(rows)
         values = np.log(rows.value) if ratio else rows.value
         within = values.groupby(rows.point, sort=False)

@@ -21,7 +21,7 @@ from flowsim.experiment.schema import Experiment
 from flowsim.experiment.sweep import Axis, Level, axes
 from flowsim.figures import plot
 from flowsim.views.drawing import write_reason
-from flowsim.views.sweep_table import by_ratio, of_nothing, summary, table_of, write
+from flowsim.views.sweep_table import by_ratio, known, of_nothing, summary, table_of, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,15 +73,15 @@ def draw(
             write_reason(str(error), into)
             write(of_nothing(experiment, analysis, str(error)), into.with_suffix(".csv"))
             return str(error)
-        known = table[table.variable != ""].dropna(subset="value")
-        if known.empty:
+        valued = known(table)
+        if valued.empty:
             reasons = list(dict.fromkeys(table.unjudged[table.unjudged != ""]))
             reason = f"no run could be judged by {analysis}. {'; '.join(reasons[:3])}".strip()
             write_reason(reason, into)
             write(table, into.with_suffix(".csv"))
             return reason
         write(table, into.with_suffix(".csv"))
-        figure = figure_of(known, axes(experiment))
+        figure = figure_of(valued, axes(experiment))
         plot.save(figure, into.with_suffix(".png"))
         plot.save(figure, into)
     return ""
@@ -135,12 +135,12 @@ def _curve(ax: Axes, rows: pd.DataFrame, axis: Axis, number: int) -> None:
         low, high = (found["mean"] - found.mean_low).to_numpy(), (found.mean_high - found["mean"]).to_numpy()
         line = (0, patterns[name] or (1, 0))
         ax.plot(x, found["mean"], color=colour, ls=line, lw=1.2, marker="o", ms=3)
-        known = np.isfinite(low) & np.isfinite(high)
-        if known.any():
+        bars = np.isfinite(low) & np.isfinite(high)
+        if bars.any():
             ax.errorbar(
-                x[known],
-                found["mean"].to_numpy()[known],
-                yerr=np.stack([low[known], high[known]]),
+                x[bars],
+                found["mean"].to_numpy()[bars],
+                yerr=np.stack([low[bars], high[bars]]),
                 fmt="none",
                 ecolor=colour,
                 elinewidth=0.9,
@@ -204,9 +204,9 @@ def _maps(table: pd.DataFrame, swept: Sequence[Axis], wide: Sequence[int]) -> Fi
         for ax, (name, grid) in zip(line, grids.items(), strict=True):
             picture = _map(ax, grid, norm, first, second)
             ax.set_title(name, fontsize=8)
-        figure.colorbar(picture, ax=line, shrink=0.85, format="{x:.3g}").ax.set_title(
-            part.units.iloc[0].replace("1", ""), fontsize=7
-        )
+        if np.nanmax(every) > np.nanmin(every):
+            bar = figure.colorbar(picture, ax=line, shrink=0.85, format="{x:.3g}")
+            bar.ax.set_title(part.units.iloc[0] if part.units.iloc[0] != "1" else "", fontsize=7)
         line[0].set_ylabel(f"{textwrap.fill(title, 22)}\n\n{first.name}", fontsize=8)
     left_out = f"; {len(rows) - len(drawn)} more rows are in the table" if len(rows) > len(drawn) else ""
     figure.suptitle(f"{_seeds(table)}{left_out}", fontsize=8)
@@ -263,6 +263,7 @@ def _map(ax: Axes, grid: np.ndarray, norm: Any, first: Axis, second: Axis) -> An
     for y, x in np.ndindex(grid.shape[:2]):
         mean, low, high = grid[y, x]
         if not np.isfinite(mean):
+            ax.text(x, y, "no value", ha="center", va="center", fontsize=5.5, color="0.4")
             continue
         colour = "black" if norm(mean) > 0.55 else "white"
         text = f"{mean:.3g}"

@@ -32,7 +32,7 @@ from flowsim.views.report import (
     template,
 )
 from flowsim.views.sweep_effects import comparisons, lead, level_of, sizes
-from flowsim.views.sweep_table import by_ratio, summary
+from flowsim.views.sweep_table import by_ratio, known, summary
 from flowsim.views.sweep_table import read as read_table
 from flowsim.views.words import number, sign
 
@@ -170,13 +170,13 @@ def _size(row: Mapping[str, Any], swept: Sequence[Axis]) -> dict[str, Any]:
 def _section(name: str, table: pd.DataFrame, results: Path, experiment_file: str | Path) -> Section:
     analysis = ideas.load("analysis", name)
     picture = existing(results / "figures" / f"{name}.svg", "a figure").read_text(encoding="utf-8")
-    known = table[table.variable != ""].dropna(subset="value")
-    labels = list(dict.fromkeys(known.variable))
+    valued = known(table)
+    labels = list(dict.fromkeys(valued.variable))
     summaries: dict[Any, Any] = {
         key: summary(rows).to_dict("index")
-        for key, rows in known.groupby(["variable", "network"], sort=False)
+        for key, rows in valued.groupby(["variable", "network"], sort=False)
     }
-    places = list(known[["point", "network"]].drop_duplicates().itertuples(index=False, name=None))
+    places = list(valued[["point", "network"]].drop_duplicates().itertuples(index=False, name=None))
     rows = []
     for point, network in places[:ROWS]:
         cells = [_cell(summaries.get((label, network), {}), point) for label in labels]
@@ -188,7 +188,7 @@ def _section(name: str, table: pd.DataFrame, results: Path, experiment_file: str
         reading=analysis.READING,
         figure=inlined(picture, name, analysis.QUESTION, analysis.READING),
         wide=width_in_inches(picture) > COLUMN_INCHES,
-        columns=[_heading(label, known[known.variable == label]) for label in labels],
+        columns=[_heading(label, valued[valued.variable == label]) for label in labels],
         rows=rows,
         left_out=max(0, len(places) - ROWS),
         unjudged=dict(zip(unjudged.run, unjudged.unjudged, strict=True)),

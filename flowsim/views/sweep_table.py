@@ -63,14 +63,14 @@ def table_of(
     split = ideas.load("analysis", analysis).READS
     swept = axes(experiment)
     rows: list[dict[str, Any]] = []
-    known: dict[tuple[Path, ...], list[dict[str, Any]]] = {}
+    found: dict[tuple[Path, ...], list[dict[str, Any]]] = {}
     for point in points(experiment):
         about = {"analysis": analysis, "point": point.name, **placed(swept, point)}
         names = [point.result(run, split) for run in runs(point.experiment)]
         paths = tuple(results / "analyses" / analysis / f"{name}.h5" for name in names)
-        if paths not in known:
-            known[paths] = _found(analysis, paths, point, not_made or {})
-        rows += [row | about for row in known[paths]]
+        if paths not in found:
+            found[paths] = _found(analysis, paths, point, not_made or {})
+        rows += [row | about for row in found[paths]]
     return pd.DataFrame(rows, columns=columns_of(swept))
 
 
@@ -171,6 +171,13 @@ def collected(experiment: Experiment, results: Path) -> pd.DataFrame:
     """The tables of all analyses in the folder of figures, one below the other."""
     tables = [read(results / "figures" / f"{name}.csv") for name in experiment.analyse]
     return pd.concat(tables, ignore_index=True)
+
+
+def known(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a value, answers in the order of the table."""
+    rows = table[table.variable != ""]
+    order = {label: place for place, label in enumerate(dict.fromkeys(rows.variable))}
+    return rows.dropna(subset="value").sort_values("variable", key=lambda v: v.map(order), kind="stable")
 
 
 def by_ratio(rows: pd.DataFrame) -> bool:
