@@ -58,7 +58,6 @@ class Section:
 
     name: str
     question: str
-    reading: str
     figure: str
     wide: bool
     columns: list[str]
@@ -185,7 +184,6 @@ def _section(name: str, table: pd.DataFrame, results: Path, experiment_file: str
     return Section(
         name=name,
         question=analysis.QUESTION,
-        reading=analysis.READING,
         figure=inlined(picture, name, analysis.QUESTION, analysis.READING),
         wide=width_in_inches(picture) > COLUMN_INCHES,
         columns=[_heading(label, valued[valued.variable == label]) for label in labels],

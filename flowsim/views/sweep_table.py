@@ -31,6 +31,7 @@ from flowsim.files.results import answers_of, every_run, side_by_side
 ABOUT = ("run", "network", "seed", "variable", "analysis", "point")
 OF_ANSWER = ("units", "better", "scale", "low", "high")
 OF_RESULT = ("partial", "unjudged")
+TEXTS = ("run", "variable", "analysis", "point", "units", "better", "scale", *OF_RESULT)
 NOTHING = 1e-9
 """A smaller number counts as 0: rounding of what is exact."""
 
@@ -76,7 +77,7 @@ def table_of(
 
 def of_nothing(experiment: Experiment, analysis: str, reason: str) -> pd.DataFrame:
     """A table whose only row says why an analysis of the user's gives no answers."""
-    row = {"analysis": analysis, "variable": "", "point": "", "run": analysis, "unjudged": reason}
+    row = dict.fromkeys(TEXTS, "") | {"run": analysis, "analysis": analysis, "unjudged": reason}
     return pd.DataFrame([row], columns=columns_of(axes(experiment)))
 
 
@@ -113,7 +114,8 @@ def _found(
                 "unjudged": str(every.refused.values[number]),
             }
         )
-    unjudged = [row | {"variable": "", "value": math.nan} for row in of_run if row["unjudged"]]
+    nothing = dict.fromkeys(("variable", "units", "better", "scale"), "") | {"value": math.nan}
+    unjudged = [row | nothing for row in of_run if row["unjudged"]]
     try:
         answers = answers_of(analysis, side_by_side(paths, analysis, not_made))
     except CannotJudge:
@@ -154,8 +156,11 @@ def read(path: Path) -> pd.DataFrame:
     InputError
         If it is not there, or has other columns.
     """
+    texts = dict.fromkeys(TEXTS, str)
     try:
-        table = pd.read_csv(existing(path, "the table of a sweep"), keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            existing(path, "the table of a sweep"), keep_default_na=False, na_values=[""], dtype=texts
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected the table of a sweep; {error}. Make it again") from None
     lacking = [name for name in (*ABOUT, "value", *OF_ANSWER, *OF_RESULT) if name not in table]
@@ -163,8 +168,7 @@ def read(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: expected the table of a sweep; it has no column {lacking[0]!r}. Make it again"
         )
-    texts = ["run", "variable", "point", "units", "better", "scale", *OF_RESULT]
-    return table.fillna(dict.fromkeys(texts, "")).astype(dict.fromkeys(texts, str))
+    return table.fillna(dict.fromkeys(TEXTS, ""))
 
 
 def collected(experiment: Experiment, results: Path) -> pd.DataFrame:
