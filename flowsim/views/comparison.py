@@ -108,7 +108,9 @@ def side(folder: Path) -> Side:
                         about | {"network": f"{network}{shown}", "seed": str(seed), "value": float(value)}
                     )
     columns = ["analysis", "answer", "network", "seed", "value", "units", "better", "scale", "low", "high"]
-    return Side(folder, pd.DataFrame(rows, columns=columns), settings, unjudged, "; ".join(sorted(origins)))
+    first, *others = sorted(origins)
+    origin = f"{first}, and {len(others)} other{'s' * (len(others) > 1)}" if others else first
+    return Side(folder, pd.DataFrame(rows, columns=columns), settings, unjudged, origin)
 
 
 def _settings(attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def compared(a: Side, b: Side) -> pd.DataFrame:
         analysis, answer, network = (str(part) for part in name)
         rows = rows.assign(value=rows.value.where(rows.value.abs() >= NOTHING, 0.0))
         values[analysis, answer, network] = rows
-        if rows.side.nunique() == 2:
+        if rows.side.nunique() == 2 and not _is_as_before(rows):
             family[analysis, answer, network] = differences(
                 as_runs(rows, rows.side.tolist()), "a", by_ratio(rows), bounds_of(rows)
             )
@@ -172,14 +174,7 @@ def _verdict(rows: pd.DataFrame, row: Mapping[str, Any]) -> str:
     """
     if not row["n_a"] or not row["n_b"]:
         return f"only in {'A' if row['n_a'] else 'B'}"
-    by_seed: dict[str, dict[str, float]] = {
-        one: dict(zip(rows.seed[rows.side == one], rows.value[rows.side == one], strict=True))
-        for one in ("a", "b")
-    }
-    common = set(by_seed["a"]) & set(by_seed["b"])
-    if len(common) == len(by_seed["a"]) == len(by_seed["b"]) and all(
-        math.isclose(by_seed["a"][seed], by_seed["b"][seed], rel_tol=NOTHING) for seed in common
-    ):
+    if _is_as_before(rows):
         return "as before"
     if not math.isfinite(row["p"]):
         return "differs (no seeds to tell)"
@@ -188,6 +183,18 @@ def _verdict(rows: pd.DataFrame, row: Mapping[str, Any]) -> str:
     better = rows.better.iloc[0]
     is_lower = row["effect"] < (1 if row["ratio"] else 0)
     return "moved" if not better else "better" if is_lower == (better == "lower") else "worse"
+
+
+def _is_as_before(rows: pd.DataFrame) -> bool:
+    """Whether both have the same seeds, with the same values to rounding."""
+    by_seed: list[dict[str, float]] = [
+        dict(zip(rows.seed[rows.side == one], rows.value[rows.side == one], strict=True))
+        for one in ("a", "b")
+    ]
+    first, second = by_seed
+    return first.keys() == second.keys() and all(
+        math.isclose(first[seed], second[seed], rel_tol=NOTHING) for seed in first
+    )
 
 
 def mismatches(a: Side, b: Side) -> list[str]:
@@ -227,7 +234,7 @@ def in_words(a: Side, b: Side, found: pd.DataFrame) -> str:
 def _cells(row: Mapping[Any, Any]) -> list[str]:
     means = [number(row[one]) if row[f"n_{one}"] else "-" for one in ("a", "b")]
     effect = ""
-    if row["n_a"] and row["n_b"]:
+    if math.isfinite(row["effect"]):
         effect = f"{sign(row['effect'], bool(row['ratio']))}{number(row['effect'])}"
         if math.isfinite(row["low"]):
             effect += f" ({number(row['low'])} to {number(row['high'])})"

@@ -6,7 +6,7 @@ import itertools
 import math
 import textwrap
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from flowsim.experiment.schema import Experiment
 from flowsim.experiment.sweep import Axis, Level, axes
 from flowsim.figures import plot
 from flowsim.views.drawing import write_reason
-from flowsim.views.sweep_table import by_ratio, known, of_nothing, summary, table_of, write
+from flowsim.views.sweep_table import bounds_of, by_ratio, known, of_nothing, summary, table_of, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,8 @@ MOST_ROWS = 12
 """Rows of heat maps, at most; the table has what is not drawn."""
 MANY_TIMES = 30
 """An axis of positive numbers is logarithmic if the last is so many times the first."""
+LABELLED = 6
+"""Levels on an axis, at most, that are labelled one by one."""
 DODGE = 0.012
 """Networks stand beside each other by so much of an axis, so that intervals do not hide each other."""
 
@@ -105,7 +107,7 @@ def figure_of(table: pd.DataFrame, swept: Sequence[Axis]) -> Figure:
 def _curves(table: pd.DataFrame, axis: Axis, number: int) -> Figure:
     """A panel for each answer, a line for each network."""
     labels = list(dict.fromkeys(table.variable))
-    across = min(len(labels), ACROSS)
+    across = 2 if len(labels) == ACROSS + 1 else min(len(labels), ACROSS)
     down = math.ceil(len(labels) / across)
     width = plot.COLUMN if across == 1 else plot.PAGE
     figure, panels = plot.subplots(down, across, figsize=(width, 2.3 * down + 0.5), squeeze=False)
@@ -124,7 +126,7 @@ def _curves(table: pd.DataFrame, axis: Axis, number: int) -> Figure:
 def _curve(ax: Axes, rows: pd.DataFrame, axis: Axis, number: int) -> None:
     """One answer over one axis: means over seeds with their intervals, and the seeds."""
     names = _networks(rows)
-    patterns, ratio = plot.dashes(names), by_ratio(rows)
+    patterns = plot.dashes(names)
     places, shift = _places(axis)
     count = len(plot.networks(names))
     for order, (name, colour) in enumerate(plot.palette(names).items()):
@@ -148,34 +150,60 @@ def _curve(ax: Axes, rows: pd.DataFrame, axis: Axis, number: int) -> None:
             )
         seeds = shift(places[own[f"level_{number}"].to_numpy(int)], order - (count - 1) / 2)
         ax.plot(seeds, own.value, ".", color=colour, ms=3, alpha=0.45)
-    _frame(ax, rows.value.to_numpy(), ratio)
-    ax.set_xlabel(axis.name)
-    if not axis.is_numeric:
-        _name_levels(ax.xaxis, axis.levels)
+    _frame(ax, rows)
+    _label_axis(ax, axis)
     units = rows.units.iloc[0]
     if units and units != "1":
         ax.set_ylabel(units)
 
 
-def _places(axis: Axis) -> tuple[np.ndarray, Any]:
+def _places(axis: Axis) -> tuple[np.ndarray, Callable[[np.ndarray, float], np.ndarray]]:
     """Where levels stand on an axis, and a function that moves places by a share of it."""
     if not axis.is_numeric:
         return np.arange(len(axis.levels), dtype=float), lambda x, by: x + by * DODGE * len(axis.levels)
     places = np.array([level.number for level in axis.levels])
+    if _is_logarithmic(axis):
+        return places, lambda x, by: x * (places.max() / places.min()) ** (by * DODGE)
     return places, lambda x, by: x + by * DODGE * np.ptp(places)
 
 
-def _frame(ax: Axes, values: np.ndarray, ratio: bool) -> None:
-    """Show all seeds; an interval that is much wider than they are runs out of the picture."""
-    if ratio and values.max() > 3 * values.min():
-        low, high = np.log(values.min()), np.log(values.max())
-        room = 0.35 * (high - low)
-        ax.set_ylim(np.exp(low - room), np.exp(high + room))
+def _is_logarithmic(axis: Axis) -> bool:
+    numbers = [level.number for level in axis.levels]
+    return axis.is_numeric and min(numbers) > 0 and max(numbers) >= MANY_TIMES * min(numbers)
+
+
+def _label_axis(ax: Axes, axis: Axis) -> None:
+    """The name of an axis, and its levels where there is room for all."""
+    ax.set_xlabel(axis.name)
+    if not axis.is_numeric:
+        _name_levels(ax.xaxis, axis.levels)
+        ax.set_xlim(-0.5, len(axis.levels) - 0.5)
+        return
+    places = np.array([level.number for level in axis.levels])
+    if _is_logarithmic(axis):
+        ax.set_xscale("log")
+        room = (places.max() / places.min()) ** 0.06
+        ax.set_xlim(places.min() / room, places.max() * room)
+    else:
+        room = 0.06 * np.ptp(places) or 0.5
+        ax.set_xlim(places.min() - room, places.max() + room)
+    if len(places) <= LABELLED:
+        ax.set_xticks(places, [level.label for level in axis.levels])
+        ax.xaxis.set_minor_formatter("")
+
+
+def _frame(ax: Axes, rows: pd.DataFrame) -> None:
+    """Show all seeds; an interval that is much wider than they are apart runs out of the picture."""
+    values = rows.value.to_numpy()
+    low, high = float(values.min()), float(values.max())
+    if by_ratio(rows) and high > 3 * low:
+        room = 0.35 * (np.log(high) - np.log(low))
+        ax.set_ylim(low * np.exp(-room), high * np.exp(room))
         plot.logarithmic(ax.yaxis)
         return
-    low, high = float(values.min()), float(values.max())
     room = 0.35 * (high - low) or abs(high) * 0.1 or 1.0
-    ax.set_ylim(low - room, high + room)
+    least, most = bounds_of(rows)
+    ax.set_ylim(max(low - room, least - room / 7), min(high + room, most + room / 7))
 
 
 def _name_levels(axis: Any, levels: Sequence[Level]) -> None:
