@@ -6,6 +6,10 @@
 #   snakemake all                              every experiment that needs no outside data and no days
 #   snakemake ... --config data=FOLDER         with MNIST or KTH from a folder (or set FLOWSIM_DATA)
 #
+# Where an experiment has a sweep, names of files say what differs at a point of it, such as
+# models/fernn@max_speed=1-seed0.pt and recordings/fernn@max_speed=1-seed0/test@objects=2.h5 (see
+# flowsim/experiment/sweep.py).
+#
 # (`flowsim run` names an experiment file of any folder as --config experiment=FILE, and the plan that it has made
 # of it as --config plan=FILE, with what Snakemake could take for YAML written as in a web address: %3A for a colon.)
 #
@@ -140,16 +144,50 @@ def field(stage, wildcard, name):
     return lambda w: job(stage, wildcard)(w)[name]
 
 
-def of_every_run(pattern):
-    return lambda w: [
-        pattern.format(run=run, **dict(w.items())) for run in plan(w.experiment)["runs"]
-    ]
+def stimulus_of(split):
+    """The stimulus file that a run is trained on, or validated on."""
+    return (
+        lambda w: f"results/{w.experiment}/stimuli/{job('runs', 'run')(w)[split]}.h5"
+    )
+
+
+def of_recording(name):
+    """What the plan says of recordings of a split, whichever stimulus of it is shown."""
+    return lambda w: plan(w.experiment)["recordings"][w.split.partition("@")[0]][name]
+
+
+def recording_of(w):
+    """The recording that results are of: that of the run, and of the stimulus that is named after it."""
+    run, at, shown = w.result.rpartition("-seed")
+    seed, at_stimulus, differs = shown.partition("@")
+    split = job("analyses", "analysis")(w)["reads"]
+    return f"results/{w.experiment}/recordings/{run}{at}{seed}/{split}{at_stimulus}{differs}.h5"
+
+
+def results_of(w):
+    """Results of an analysis of all runs."""
+    folder = f"results/{w.experiment}/analyses/{w.analysis}"
+    return [f"{folder}/{name}.h5" for name in job("analyses", "analysis")(w)["results"]]
+
+
+def drawn_from(w, input):
+    """Arguments of a figure: the files, or of a sweep the folder in which they are found."""
+    if plan(w.experiment)["sweep"]:
+        return [f"results/{w.experiment}", "--sweep", file_of(w.experiment)]
+    return list(input)
+
+
+def table_of(w):
+    """The table of a sweep, which the report is of."""
+    is_sweep = plan(w.experiment)["sweep"]
+    return [f"results/{w.experiment}/sweep.csv"] if is_sweep else []
 
 
 wildcard_constraints:
     experiment="[^/]+",
     run="[^/]+-seed[0-9]+",
-    split="|".join(SPLIT_OF),
+    result="[^/]+-seed[0-9]+(@[^/]+)?",
+    split=f"({'|'.join(SPLIT_OF)})(@[^/]+)?",
     analysis="[^/]+",
 
 
@@ -173,19 +211,20 @@ rule stimulus:
     benchmark:
         "results/{experiment}/benchmarks/stimulus/{split}.tsv"
     params:
-        family=lambda w: plan(w.experiment)["family"],
+        family=field("stimuli", "split", "family"),
+        split=field("stimuli", "split", "split"),
         spec=field("stimuli", "split", "spec"),
         seed=field("stimuli", "split", "seed"),
         code=field("stimuli", "split", "code"),
     shell:
-        "{FLOWSIM} stimulus {params.family:q} {wildcards.split:q} --spec {params.spec:q} --seed {params.seed} "
+        "{FLOWSIM} stimulus {params.family:q} {params.split:q} --spec {params.spec:q} --seed {params.seed} "
         "{DATA} --into {output:q} 2> {log:q}"
 
 
 rule train:
     input:
-        train="results/{experiment}/stimuli/train.h5",
-        valid="results/{experiment}/stimuli/valid.h5",
+        train=stimulus_of("train"),
+        valid=stimulus_of("valid"),
     output:
         "results/{experiment}/models/{run}.pt",
     log:
@@ -218,8 +257,8 @@ rule record:
     resources:
         gpu=lambda w: plan(w.experiment)["gpu"],
     params:
-        spec=field("recordings", "split", "spec"),
-        code=field("recordings", "split", "code"),
+        spec=of_recording("spec"),
+        code=of_recording("code"),
     shell:
         "{FLOWSIM} record --spec {params.spec:q} --model {input.model:q} --stimulus {input.stimulus:q} "
         "--device {DEVICE} --into {output:q} 2> {log:q}"
@@ -227,13 +266,13 @@ rule record:
 
 rule analyse:
     input:
-        lambda w: f"results/{w.experiment}/recordings/{w.run}/{job('analyses', 'analysis')(w)['reads']}.h5",
+        recording_of,
     output:
-        "results/{experiment}/analyses/{analysis}/{run}.h5",
+        "results/{experiment}/analyses/{analysis}/{result}.h5",
     log:
-        "results/{experiment}/logs/analyse/{analysis}-{run}.log",
+        "results/{experiment}/logs/analyse/{analysis}-{result}.log",
     benchmark:
-        "results/{experiment}/benchmarks/analyse/{analysis}-{run}.tsv"
+        "results/{experiment}/benchmarks/analyse/{analysis}-{result}.tsv"
     priority: 1
     params:
         spec=field("analyses", "analysis", "spec"),
@@ -244,7 +283,7 @@ rule analyse:
 
 rule figure:
     input:
-        of_every_run("results/{experiment}/analyses/{analysis}/{run}.h5"),
+        results_of,
     output:
         svg="results/{experiment}/figures/{analysis}.svg",
         png="results/{experiment}/figures/{analysis}.png",
@@ -255,14 +294,31 @@ rule figure:
         "results/{experiment}/benchmarks/figure/{analysis}.tsv"
     priority: 2
     params:
+        drawn_from=drawn_from,
+        points=lambda w: plan(w.experiment)["sweep"],
         code=field("analyses", "analysis", "figure_code"),
     shell:
-        "{FLOWSIM} figure {wildcards.analysis:q} --results {input:q} --into {output.svg:q} 2> {log:q}"
+        "{FLOWSIM} figure {wildcards.analysis:q} --results {params.drawn_from:q} --into {output.svg:q} 2> {log:q}"
+
+
+rule sweep:
+    input:
+        lambda w: [Path(figure).with_suffix(".csv").as_posix() for figure in figures_of(w)],
+    output:
+        "results/{experiment}/sweep.csv",
+    log:
+        "results/{experiment}/logs/sweep.log",
+    params:
+        file=lambda w: file_of(w.experiment),
+        results=lambda w: f"results/{w.experiment}",
+    shell:
+        "{FLOWSIM} sweep {params.file:q} --results {params.results:q} --into {output:q} 2> {log:q}"
 
 
 rule report:
     input:
         figures_of,
+        table_of,
     output:
         "results/{experiment}/report.html",
     log:

@@ -28,10 +28,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Write the page."""
+    from flowsim.experiment.read import read
     from flowsim.files.atomic import exclusive
     from flowsim.files.outputs import protect
-    from flowsim.views.report import page
+    from flowsim.views import report, sweep_report
 
+    page = report.page if read(arguments.experiment).sweep is None else sweep_report.page
     protect((arguments.into, "a report"), read=[arguments.experiment])
     with exclusive(arguments.into):
         missing = _drawn_without_missing(arguments) if arguments.incomplete else {}
@@ -42,19 +44,25 @@ def run(arguments: Namespace) -> None:
 def _drawn_without_missing(arguments: Namespace) -> dict[str, dict[Path, str]]:
     """Draw every figure again, of the runs that there are; returns what is missing."""
     from flowsim.errors import InputError
-    from flowsim.experiment.read import read, runs
+    from flowsim.experiment.read import read
+    from flowsim.experiment.sweep import results_of
     from flowsim.files.atomic import exclusive
     from flowsim.pipeline.incomplete import not_made
-    from flowsim.views.drawing import draw
+    from flowsim.views import drawing, sweep_figure, sweep_table
 
     experiment, results = read(arguments.experiment), arguments.results
     missing = not_made(experiment, results)
-    every = list(runs(experiment))
-    if missing and all(len(of_analysis) == len(every) for of_analysis in missing.values()):
+    every = {name: results_of(experiment, name, results) for name in missing}
+    if missing and all(len(paths) == len(every[name]) for name, paths in missing.items()):
         reasons = [f"{path.stem}: {why}" for paths in missing.values() for path, why in paths.items()]
         raise InputError(f"{results}: expected the results of one run at least; {reasons[0]}")
     for name, paths in missing.items():
         figure = results / "figures" / f"{name}.svg"
         with exclusive(figure):
-            draw(name, [results / "analyses" / name / f"{run}.h5" for run in every], figure, paths)
+            if experiment.sweep is None:
+                drawing.draw(name, every[name], figure, paths)
+            else:
+                sweep_figure.draw(experiment, name, results, figure, paths)
+    if experiment.sweep is not None:
+        sweep_table.write(sweep_table.collected(experiment, results), results / "sweep.csv")
     return missing

@@ -13,8 +13,9 @@ from typing import Any
 from flowsim import ideas, specification
 from flowsim.errors import InputError
 from flowsim.experiment.places import from_json, require_place, said_by
-from flowsim.experiment.read import architecture, runs, splits, train_block
+from flowsim.experiment.read import architecture, runs, train_block
 from flowsim.experiment.schema import Experiment
+from flowsim.experiment.sweep import Point, points
 from flowsim.files.netcdf import read_attributes
 from flowsim.files.provenance import checksum
 from flowsim.splits import SEEDS
@@ -32,34 +33,56 @@ def require_chain(experiment: Experiment, results: Path, missing: Collection[Pat
     Parameters
     ----------
     experiment : Experiment
+        With a sweep, the files of all its points.
     results : Path
         The experiment's folder.
     missing : collection of Path
         Results that were not made now, whatever is there; what only they were made from is not asked for.
     """
     sum_of = cache(checksum)
-    stimuli = {split: results / "stimuli" / f"{split}.h5" for split in splits(experiment)}
+    known: set[Path] = set()
+    for point in points(experiment):
+        _require_chain_of(point, results, missing, sum_of, known)
+
+
+def _require_chain_of(
+    point: Point, results: Path, missing: Collection[Path], sum_of: Any, known: set[Path]
+) -> None:
+    """`require_chain` for one point of a sweep, without the files that are ``known``, which gets its own."""
+
+    def is_new(path: Path) -> bool:
+        is_known = path in known
+        known.add(path)
+        return not is_known and path.is_file()
+
+    experiment = point.experiment
+    stimuli = {split: results / "stimuli" / f"{stem}.h5" for split, stem in point.stems.items()}
     for split, path in stimuli.items():
-        if path.is_file():
+        if is_new(path):
             _require(path, read_attributes(path, "stimulus"), _stimulus(experiment, split), [], sum_of)
     analyses = {name: ideas.load("analysis", name) for name in experiment.analyse}
     for run, (network, seed) in runs(experiment).items():
-        found = {name: results / "analyses" / name / f"{run}.h5" for name in analyses}
+        found = {
+            name: results / "analyses" / name / f"{point.result(run, module.READS)}.h5"
+            for name, module in analyses.items()
+        }
         used = {module.READS for name, module in analyses.items() if found[name] not in missing}
         model = results / "models" / f"{run}.pt"
-        if model.is_file() and (used or not analyses):
+        if (used or not analyses) and is_new(model):
             content = weights.load(model, "weights")
             made_as = {"specification": _training(experiment, network), "seed": str(seed)}
             _require(model, content, made_as, [stimuli["train"], stimuli["valid"]], sum_of)
-        recordings = {split: results / "recordings" / run / f"{split}.h5" for split in experiment.record}
+        recordings = {
+            split: results / "recordings" / run / f"{point.stems[split]}.h5" for split in experiment.record
+        }
         for split in used & set(recordings):
             path = recordings[split]
-            if path.is_file():
+            if is_new(path):
                 made_as = {"specification": experiment.record[split].model_dump()}
                 _require(path, read_attributes(path, "recording"), made_as, [model, stimuli[split]], sum_of)
         for name, module in analyses.items():
             path = found[name]
-            if path in missing or not path.is_file():
+            if path in missing or not is_new(path):
                 continue
             given = specification.arguments(
                 module.analyse, experiment.analyse[name], f"analyse.{name}", given=("recording",)
@@ -94,10 +117,10 @@ def _require(
     """Raise InputError unless a file is what its place says, made as it should be, from these inputs."""
     require_place(path, said_by(attrs))
     found = from_json(attrs.get("specification"))
-    difference = _difference(made_as["specification"], found)
-    if difference:
+    differs = difference(made_as["specification"], found)
+    if differs:
         raise InputError(
-            f"{path}: expected a file made by this experiment; {difference}. Make it again, or use another "
+            f"{path}: expected a file made by this experiment; {differs}. Make it again, or use another "
             "folder"
         )
     if "seed" in made_as and str(attrs.get("seed", made_as["seed"])) != made_as["seed"]:
@@ -114,11 +137,11 @@ def _require(
             )
 
 
-def _difference(expected: Any, found: Any, name: str = "") -> str:
+def difference(expected: Any, found: Any, name: str = "") -> str:
     """The first setting of both specifications in which they differ, in words; "" if there is none."""
     expected, found = json.loads(json.dumps([expected, found], default=str))
     if isinstance(expected, dict) and isinstance(found, dict):
         common = [key for key in expected if key in found]
-        each = (_difference(expected[key], found[key], f"{name}.{key}" if name else key) for key in common)
+        each = (difference(expected[key], found[key], f"{name}.{key}" if name else key) for key in common)
         return next((text for text in each if text), "")
     return "" if expected == found else f"{name} is {json.dumps(found)} instead of {json.dumps(expected)}"

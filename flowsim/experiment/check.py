@@ -1,9 +1,9 @@
 """Would an experiment fail later on? It is checked before anything runs.
 
 Two trials of each stimulus are drawn, every network is built for them, and every analysis is tried on a
-recording of untrained networks. What the user's own ideas make is held to their contracts besides
-(`flowsim.experiment.contract_kept`). Networks are built with few channels for that: the number of channels
-decides about time and memory only.
+recording of untrained networks; of a sweep, at every point. What the user's own ideas make is held to their
+contracts besides (`flowsim.experiment.contract_kept`). Networks are built with few channels for that: the
+number of channels decides about time and memory only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ from flowsim.errors import InputError
 from flowsim.experiment.contract_kept import check_analysis, check_network, check_stimulus
 from flowsim.experiment.read import architecture, read, splits, train_block
 from flowsim.experiment.schema import Experiment
+from flowsim.experiment.sweep import at, points
 from flowsim.files.results import answers_of, results_of
 from flowsim.network import Network, build_from_settings
 from flowsim.recording.open import open_recording
 from flowsim.recording.record import record
 from flowsim.recording.settings import RecordBlock
 from flowsim.scenes.control import drawn
+from flowsim.specification import Settings
 from flowsim.training.settings import lengths_needed, task_of
 
 FEW = 2
@@ -57,18 +59,42 @@ def checked(path: str | Path) -> Experiment:
 
 
 def check(experiment: Experiment) -> None:
-    """Raise InputError for anything in an experiment that would fail later on."""
+    """Raise InputError for anything in an experiment that would fail later on, at any point of its sweep.
+
+    What several points have in common is drawn, built and rehearsed once.
+    """
     check_names_of_networks(experiment)
     check_trainings_of_networks(experiment)
-    rehearsal = Rehearsal.prepare(experiment)
+    every = points(experiment)
+    made = Made()
+    rehearsals: dict[tuple[Any, ...], Rehearsal] = {}
+    for point in every:
+        with at(point.name):
+            rehearsal = Rehearsal.prepare(point.experiment, made)
+            check_without_recording(rehearsal)
+        same = (tuple(map(id, rehearsal.stimuli.values())), rehearsal.experiment.train.horizon)
+        rehearsals.setdefault(same, replace(rehearsal, networks={})).networks.update(rehearsal.networks)
+    check_analyses(experiment)
+    for rehearsal in rehearsals.values():
+        rehearse(rehearsal)
+
+
+def check_without_recording(rehearsal: Rehearsal) -> None:
+    """What can be said of stimuli and networks before one sees the other."""
     check_frame_sizes(rehearsal)
     check_contexts_of_recordings(rehearsal)
     check_lengths_for_training(rehearsal)
     check_stimulus_of_task(rehearsal)
     check_worlds(rehearsal)
     check_readouts(rehearsal)
-    check_analyses(experiment)
-    rehearse(rehearsal)
+
+
+@dataclass
+class Made:
+    """Stimuli and networks that were made for the checks, by what they were made from."""
+
+    stimuli: dict[str, xr.Dataset] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,17 +118,28 @@ class Rehearsal:
     networks: dict[str, Network]
 
     @classmethod
-    def prepare(cls, experiment: Experiment) -> Rehearsal:
-        """Draw the stimuli and build the networks.
+    def prepare(cls, experiment: Experiment, made: Made) -> Rehearsal:
+        """Draw the stimuli and build the networks, but for those that are there.
 
         Raises
         ------
         InputError
             If settings of a stimulus or a network do not fit.
         """
-        stimuli = {split: draw_few_trials(experiment, split) for split in splits(experiment)}
+        stimuli = {}
+        for split in splits(experiment):
+            key = json.dumps([experiment.stimulus.family, split, experiment.stimulus.spec(split)])
+            if key not in made.stimuli:
+                made.stimuli[key] = draw_few_trials(experiment, split)
+            stimuli[split] = made.stimuli[key]
         frame_shape = frame_shape_of(stimuli["train"])
-        networks = {name: build_small(experiment, name, frame_shape) for name in experiment.networks}
+        networks = {}
+        for name in experiment.networks:
+            settings = small(experiment, name)
+            key = json.dumps([settings, frame_shape])
+            if key not in made.networks:
+                made.networks[key] = build_small(experiment, name, settings, frame_shape)
+            networks[name] = made.networks[key]
         return cls(experiment, stimuli, frame_shape, networks)
 
 
@@ -127,13 +164,20 @@ def frame_shape_of(stimulus: xr.Dataset) -> tuple[int, int]:
     return stimulus.sizes["y"], stimulus.sizes["x"]
 
 
-def build_small(experiment: Experiment, name: str, frame_shape: tuple[int, int]) -> Network:
-    """One network with few channels, but as many as are recorded."""
+def small(experiment: Experiment, name: str) -> Settings:
+    """Settings of one network with few channels, but as many as are recorded."""
     settings = architecture(experiment.networks[name])
     channels = settings.get("channels")
     if isinstance(channels, int):
         recorded = [block.channels or 0 for block in experiment.record.values()]
         settings["channels"] = min(channels, max([FEW, *recorded]))
+    return settings
+
+
+def build_small(
+    experiment: Experiment, name: str, settings: Settings, frame_shape: tuple[int, int]
+) -> Network:
+    """One network, from its settings with few channels."""
     try:
         network = build_from_settings(settings, frame_shape)
         check_own_network(settings["model"], network, experiment)
@@ -268,7 +312,7 @@ def rehearse(rehearsal: Rehearsal) -> None:
     InputError
         If a network lacks a site, or an analysis cannot use what would be recorded.
     """
-    for network in one_of_each_kind(rehearsal.networks.values()):
+    for network in one_of_each_kind(dict.fromkeys(rehearsal.networks.values())):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
             recordings: dict[str, xr.Dataset] = {}
             for split, block in rehearsal.experiment.record.items():

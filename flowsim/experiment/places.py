@@ -2,8 +2,9 @@
 
     stimuli/<split>.h5   models/<run>.pt   recordings/<run>/<split>.h5   analyses/<analysis>/<run>.h5
 
-and files say themselves what they are. Files in other places, and those that say nothing, are taken as they
-are.
+and files say themselves what they are. In a sweep, "@" and what differs may stand behind a split, within a
+run, and behind the run that an analysis is of. Files in other places, and those that say nothing, are taken
+as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 
 from flowsim.errors import InputError
 from flowsim.splits import SPLIT_OF
+
+VARIANT = "@"
+"""Between the name of a thing and what differs at a point of a sweep; names of networks do not have it."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +68,23 @@ def place_of(path: Path) -> Said:
     """What the place of a file says."""
     path = path.absolute()
     folder, above = path.parent.name, path.parent.parent.name
-    split = path.stem if path.stem in SPLIT_OF else ""
+    name = path.stem.partition(VARIANT)[0]
+    split = name if name in SPLIT_OF else ""
     if folder == "stimuli":
         return Said(split=split)
     if folder == "models":
-        return Said(run=_run(path.stem))
-    if above == "recordings" and _run(folder):
-        return Said(split=split, run=folder)
-    if above == "analyses" and _run(path.stem):
-        return Said(run=path.stem, analysis=folder)
+        return Said(run=run_in(path.stem))
+    if above == "recordings" and run_in(folder):
+        return Said(split=split, run=run_in(folder))
+    if above == "analyses" and run_in(path.stem):
+        return Said(run=run_in(path.stem), analysis=folder)
     return Said()
 
 
-def _run(name: str) -> str:
-    """The name, if it is one of a run."""
-    return name if re.fullmatch(r".+-seed\d+", name) else ""
+def run_in(name: str) -> str:
+    """The run that a name begins with; "" if it is none of a run."""
+    found = re.fullmatch(rf"(.+-seed\d+)({VARIANT}.*)?", name)
+    return found[1] if found else ""
 
 
 def require_place(path: Path, said: Said, written: bool = False) -> None:

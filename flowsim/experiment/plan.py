@@ -7,13 +7,15 @@ reruns what depends on it and nothing else.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flowsim import ideas
 from flowsim.experiment.check import checked
-from flowsim.experiment.read import architecture, runs, splits, train_block
+from flowsim.experiment.read import architecture, runs, train_block
 from flowsim.experiment.schema import Experiment
+from flowsim.experiment.sweep import Point, points
 from flowsim.files.code_hash import code_hash, training_code
 from flowsim.files.provenance import checksum
 from flowsim.splits import SEEDS
@@ -21,7 +23,7 @@ from flowsim.training.devices import pick_device
 
 PAGE = [
     Path(__file__).parents[1] / "views" / name
-    for name in ("report.html.j2", "report.css", "report.js", "player.js")
+    for name in ("report.html.j2", "sweep_report.html.j2", "report.css", "report.js", "player.js")
 ]
 """What a report is made of besides code."""
 
@@ -38,45 +40,78 @@ def jobs(path: str | Path) -> dict[str, Any]:
         If the experiment would fail later on; see `flowsim.experiment.check.checked`.
     """
     experiment = checked(path)
+    every = points(experiment)
+    view = "flowsim.views.report" if experiment.sweep is None else "flowsim.views.sweep_report"
     return {
         "specification": experiment.model_dump_json(),
-        "family": experiment.stimulus.family,
+        "ideas": ideas_of(experiment, every),
         "gpu": int(pick_device().type != "cpu"),
-        "stimuli": stimulus_jobs(experiment),
-        "runs": training_jobs(experiment),
+        "sweep": None if experiment.sweep is None else experiment.sweep.model_dump_json(),
+        "stimuli": stimulus_jobs(every),
+        "runs": training_jobs(every),
         "recordings": recording_jobs(experiment),
-        "analyses": analysis_jobs(experiment),
-        "report": code_hash("flowsim.views.report") + "".join(checksum(path)[:16] for path in PAGE),
+        "analyses": analysis_jobs(experiment, every),
+        "report": code_hash(view) + "".join(checksum(path)[:16] for path in PAGE),
     }
 
 
-def stimulus_jobs(experiment: Experiment) -> Jobs:
-    """One for each split."""
-    family = ("flowsim.files.netcdf", f"stimuli.{experiment.stimulus.family}")
-    code = dict.fromkeys(SEEDS, code_hash(*family))
-    code["control"] = code_hash(*family, "flowsim.scenes.control")
-    return {
-        split: {
-            "spec": json.dumps(experiment.stimulus.spec(split)),
-            "seed": SEEDS[split],
-            "code": code[split],
-        }
-        for split in splits(experiment)
-    }
+def ideas_of(experiment: Experiment, every: Sequence[Point]) -> list[str]:
+    """The modules of all stimuli, networks and analyses."""
+    named = {f"stimuli.{point.experiment.stimulus.family}" for point in every}
+    named |= {f"analysis.{name}" for name in experiment.analyse}
+    for point in every:
+        named |= {f"flowsim.models.{settings['model']}" for settings in point.experiment.networks.values()}
+    return sorted(named)
 
 
-def training_jobs(experiment: Experiment) -> Jobs:
-    """One for each network and seed."""
-    streamed = experiment.stimulus.family if experiment.train.stream else None
-    planned = {}
-    for run, (name, seed) in runs(experiment).items():
-        network = architecture(experiment.networks[name])
-        train = train_block(experiment, name).model_dump()
-        planned[run] = {
-            "spec": json.dumps({"name": name, "network": network, "train": train}),
-            "seed": seed,
-            "code": training_code(network["model"], streamed),
-        }
+def stimulus_jobs(every: Sequence[Point]) -> Jobs:
+    """One for each split, and for each way in which a sweep makes it."""
+    planned: Jobs = {}
+    codes: dict[tuple[str, bool], str] = {}
+    for point in every:
+        block = point.experiment.stimulus
+        for split, stem in point.stems.items():
+            if stem in planned:
+                continue
+            kind = (block.family, split == "control")
+            if kind not in codes:
+                controls = ["flowsim.scenes.control"] if split == "control" else []
+                codes[kind] = code_hash("flowsim.files.netcdf", f"stimuli.{block.family}", *controls)
+            planned[stem] = {
+                "family": block.family,
+                "split": split,
+                "spec": json.dumps(block.spec(split)),
+                "seed": SEEDS[split],
+                "code": codes[kind],
+            }
+    return planned
+
+
+def training_jobs(every: Sequence[Point]) -> Jobs:
+    """One for each network and seed, and for each way in which a sweep trains it."""
+    planned: Jobs = {}
+    codes: dict[tuple[str, str | None], str] = {}
+    for point in every:
+        experiment = point.experiment
+        streamed = experiment.stimulus.family if experiment.train.stream else None
+        specs: dict[str, str] = {}
+        for run, (name, seed) in runs(experiment).items():
+            if run in planned:
+                continue
+            network = architecture(experiment.networks[name])
+            kind = (network["model"], streamed)
+            if kind not in codes:
+                codes[kind] = training_code(*kind)
+            if name not in specs:
+                train = train_block(experiment, name).model_dump()
+                specs[name] = json.dumps({"name": name, "network": network, "train": train})
+            planned[run] = {
+                "spec": specs[name],
+                "seed": seed,
+                "code": codes[kind],
+                "train": point.stems["train"],
+                "valid": point.stems["valid"],
+            }
     return planned
 
 
@@ -88,14 +123,20 @@ def recording_jobs(experiment: Experiment) -> Jobs:
     }
 
 
-def analysis_jobs(experiment: Experiment) -> Jobs:
-    """One for each analysis; every run has each of them."""
-    return {
-        name: {
+def analysis_jobs(experiment: Experiment, every: Sequence[Point]) -> Jobs:
+    """One for each analysis, and the names of its results: of every run under every stimulus."""
+    planned = {}
+    for name, settings in experiment.analyse.items():
+        split = ideas.load("analysis", name).READS
+        drawn_by = ["flowsim.figures.plot", "flowsim.files.results"]
+        drawn_by += [] if experiment.sweep is None else ["flowsim.views.sweep_figure"]
+        planned[name] = {
             "spec": json.dumps(settings),
-            "reads": ideas.load("analysis", name).READS,
+            "reads": split,
             "code": code_hash(f"analysis.{name}", without=["flowsim.figures"]),
-            "figure_code": code_hash(f"analysis.{name}", "flowsim.figures.plot", "flowsim.files.results"),
+            "figure_code": code_hash(f"analysis.{name}", *drawn_by),
+            "results": list(
+                dict.fromkeys(point.result(run, split) for point in every for run in runs(point.experiment))
+            ),
         }
-        for name, settings in experiment.analyse.items()
-    }
+    return planned

@@ -126,10 +126,7 @@ def _remember(place: Path, plan: dict[str, Any]) -> None:
     from flowsim.files.code_hash import own_sources
     from flowsim.files.provenance import checksum
 
-    specification = json.loads(plan["specification"])
-    named = [f"stimuli.{plan['family']}", *(f"analysis.{name}" for name in plan["analyses"])]
-    named += [f"flowsim.models.{settings['model']}" for settings in specification["networks"].values()]
-    own = {str(file): checksum(file) for file in own_sources(*named)}
+    own = {str(file): checksum(file) for file in own_sources(*plan["ideas"])}
     text = json.dumps({"own": own, "plan": plan})
     place.parent.mkdir(parents=True, exist_ok=True)
     with whole(place) as temporary:

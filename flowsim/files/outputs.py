@@ -139,6 +139,7 @@ KINDS: dict[str, Callable[[Path], bool]] = {
     "a picture (PNG)": _begins_with(b"\x89PNG", b"Software\0flowsim"),
     "an animation (GIF)": _begins_with(b"GIF8", b"\x07flowsim\0"),
     "a table (CSV)": _begins_with(b"run,network,seed,variable", b"value"),
+    "a comparison (CSV)": _begins_with(b"analysis,answer,network,n_a", b"verdict"),
     "a report": _begins_with(b"<!doctype html>", b'<meta name="generator" content="flowsim">'),
     "a page of stimuli": _begins_with(b"# Stimuli", b"<!-- Made by `python -m flowsim gallery"),
     "a schema": _begins_with(b"{", b"An experiment of flowsim", 2**24),

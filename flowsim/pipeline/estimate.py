@@ -21,8 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flowsim import ideas, specification
 from flowsim.experiment.check import FEW, draw_few_trials, frame_shape_of
+from flowsim.experiment.places import VARIANT
 from flowsim.experiment.read import architecture, runs, splits, train_block
 from flowsim.experiment.schema import Experiment
+from flowsim.experiment.sweep import Point, points
 from flowsim.network import Network, build_from_settings
 from flowsim.progress import duration
 from flowsim.recording.settings import RecordBlock
@@ -71,11 +73,14 @@ def costs(plan: Mapping[str, Any], results: Path) -> dict[str, Cost]:
     """
     experiment = Experiment.model_validate_json(plan["specification"])
     expected = arithmetic(experiment)
-    specs = {f"stimulus {split}": job["spec"] for split, job in plan["stimuli"].items()}
+    specs = {f"stimulus {stem}": job["spec"] for stem, job in plan["stimuli"].items()}
     specs |= {f"train {name}": job["spec"] for name, job in plan["runs"].items()}
-    for name in plan["runs"]:
-        specs |= {f"record {name} {split}": job["spec"] for split, job in plan["recordings"].items()}
-        specs |= {f"analyse {analysis} {name}": job["spec"] for analysis, job in plan["analyses"].items()}
+    for name in expected:
+        verb, *about = name.split()
+        if verb == "record":
+            specs[name] = plan["recordings"][about[1].partition(VARIANT)[0]]["spec"]
+        elif verb == "analyse":
+            specs[name] = plan["analyses"][about[0]]["spec"]
     for name, cost in expected.items():
         seconds = seconds_before(name, specs.get(name), results)
         if seconds is not None:
@@ -101,23 +106,50 @@ def seconds_before(name: str, spec: str | None, results: Path) -> float | None:
 
 def arithmetic(experiment: Experiment) -> dict[str, Cost]:
     """The cost of every job that leads to the report, from what the experiment asks for."""
-    read = {
-        split for split in splits(experiment) if split in ("train", "valid") or _is_read(experiment, split)
-    }
-    stimuli = {split: draw_few_trials(experiment, split) for split in splits(experiment) if split in read}
-    scale = {split: _trials(experiment, split, stimulus) for split, stimulus in stimuli.items()}
-    found = {f"stimulus {split}": Cost(START, scale[split] * s.frames.nbytes) for split, s in stimuli.items()}
-    shape = frame_shape_of(stimuli["train"])
-    work = {name: Work.of(experiment, name, shape) for name in experiment.networks}
-    for run, (name, _) in runs(experiment).items():
-        found[f"train {run}"] = Cost(START + work[name].training(train_block(experiment, name)))
-        for split, block in experiment.record.items():
-            if split in stimuli:
-                found[f"record {run} {split}"] = work[name].recording(stimuli[split], scale[split], block)
-        for analysis in experiment.analyse:
-            found[f"analyse {analysis} {run}"] = Cost(START)
+    found: dict[str, Cost] = {}
+    drawn: dict[str, tuple[xr.Dataset, float]] = {}
+    work: dict[str, Work] = {}
+    for point in points(experiment):
+        for name, cost in _at(point, drawn, work).items():
+            found.setdefault(name, cost)
     found |= {f"figure {analysis}": Cost(START) for analysis in experiment.analyse}
+    if experiment.sweep is not None:
+        found["sweep"] = Cost(START)
     return {**found, "report": Cost(START)}
+
+
+def _at(point: Point, drawn: dict[str, tuple[xr.Dataset, float]], known: dict[str, Work]) -> dict[str, Cost]:
+    """The cost of the jobs at one point; what was drawn and counted for others is not again."""
+    experiment, stems = point.experiment, point.stems
+    read = [
+        split for split in splits(experiment) if split in ("train", "valid") or _is_read(experiment, split)
+    ]
+    for split in read:
+        if stems[split] not in drawn:
+            stimulus = draw_few_trials(experiment, split)
+            drawn[stems[split]] = stimulus, _trials(experiment, split, stimulus)
+    found: dict[str, Cost] = {}
+    for split in read:
+        stimulus, scale = drawn[stems[split]]
+        found[f"stimulus {stems[split]}"] = Cost(START, scale * stimulus.frames.nbytes)
+    shape = frame_shape_of(drawn[stems["train"]][0])
+    work: dict[str, Work] = {}
+    for name, settings in experiment.networks.items():
+        key = json.dumps([architecture(settings), shape, task_of(train_block(experiment, name)).frames])
+        if key not in known:
+            known[key] = Work.of(experiment, name, shape)
+        work[name] = known[key]
+    trained = {name: work[name].training(train_block(experiment, name)) for name in experiment.networks}
+    for run, (name, _) in runs(experiment).items():
+        found[f"train {run}"] = Cost(START + trained[name])
+        for split, block in experiment.record.items():
+            if split in read:
+                stimulus, scale = drawn[stems[split]]
+                found[f"record {run} {stems[split]}"] = work[name].recording(stimulus, scale, block)
+        for analysis in experiment.analyse:
+            result = point.result(run, ideas.load("analysis", analysis).READS)
+            found[f"analyse {analysis} {result}"] = Cost(START)
+    return found
 
 
 def _is_read(experiment: Experiment, split: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowsim import ideas
 from flowsim.experiment.read import runs
 from flowsim.experiment.schema import Experiment
+from flowsim.experiment.sweep import points
 
 ERROR = re.compile(r"^flowsim \w+: error: (?P<reason>.*)")
 """The line by which a verb that failed ends its log."""
@@ -51,28 +52,34 @@ def not_made(experiment: Experiment, results: Path) -> dict[str, dict[Path, str]
     results : path
         Its folder.
     """
-    missing: dict[str, dict[Path, str]] = {}
-    for analysis in experiment.analyse:
-        missing[analysis] = {}
-        for run in runs(experiment):
-            undone = next((step for step in steps(results, run, analysis) if not step.is_done()), None)
-            if undone:
-                missing[analysis][results / "analyses" / analysis / f"{run}.h5"] = undone.why_not()
+    missing: dict[str, dict[Path, str]] = {name: {} for name in experiment.analyse}
+    for point in points(experiment):
+        for analysis, found in missing.items():
+            for run in runs(point.experiment):
+                every = list(steps(results, run, analysis, point.stems))
+                undone = next((step for step in every if not step.is_done()), None)
+                if undone:
+                    found[every[-1].makes] = undone.why_not()
     return missing
 
 
-def steps(results: Path, run: str, analysis: str) -> Iterator[Step]:
-    """The jobs from stimuli to the results of one run in one analysis, in their order."""
+def steps(results: Path, run: str, analysis: str, stems: Mapping[str, str] | None = None) -> Iterator[Step]:
+    """The jobs from stimuli to the results of one run in one analysis, in their order.
+
+    ``stems`` are the names of stimulus files by split, where they are others, in a sweep.
+    """
     split = ideas.load("analysis", analysis).READS
-    stimuli = {name: results / "stimuli" / f"{name}.h5" for name in ("train", "valid", split)}
+    names = {name: (stems or {}).get(name, name) for name in ("train", "valid", split)}
+    stimuli = {name: results / "stimuli" / f"{stem}.h5" for name, stem in names.items()}
     model = results / "models" / f"{run}.pt"
-    recording = results / "recordings" / run / f"{split}.h5"
+    recording = results / "recordings" / run / f"{names[split]}.h5"
     logs = results / "logs"
     for name, path in stimuli.items():
-        yield Step(f"the stimulus {name}", path, (), logs / "stimulus" / f"{name}.log")
+        yield Step(f"the stimulus {names[name]}", path, (), logs / "stimulus" / f"{names[name]}.log")
     taught = (stimuli["train"], stimuli["valid"])
     yield Step("its training", model, taught, logs / "train" / f"{run}.log")
-    log = logs / "record" / f"{run}-{split}.log"
-    yield Step(f"its recording of {split}", recording, (model, stimuli[split]), log)
-    found = results / "analyses" / analysis / f"{run}.h5"
-    yield Step(f"its {analysis}", found, (recording,), logs / "analyse" / f"{analysis}-{run}.log")
+    log = logs / "record" / f"{run}-{names[split]}.log"
+    yield Step(f"its recording of {names[split]}", recording, (model, stimuli[split]), log)
+    result = f"{run}{names[split].removeprefix(split)}"
+    found = results / "analyses" / analysis / f"{result}.h5"
+    yield Step(f"its {analysis}", found, (recording,), logs / "analyse" / f"{analysis}-{result}.log")

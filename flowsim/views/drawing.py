@@ -57,13 +57,13 @@ def draw(name: str, paths: Sequence[Path], into: Path, not_made: Mapping[Path, s
             with ideas.blamed(analysis.__file__):
                 _draw(analysis, name, paths, into, not_made)
         except CannotJudge as error:
-            _write_reason(str(error), into)
+            write_reason(str(error), into)
             return str(error)
         except InputError as error:
             if not ideas.is_own(str(analysis.__file__)):
                 raise
             traceback.print_exception(error)
-            _write_reason(str(error), into)
+            write_reason(str(error), into)
             return str(error)
     return ""
 
@@ -101,7 +101,7 @@ def _some(runs: Sequence[str]) -> str:
     return f"{', '.join(runs[:NAMED])} and {len(runs) - NAMED} more"
 
 
-def _write_reason(reason: str, into: Path) -> None:
+def write_reason(reason: str, into: Path) -> None:
     """A figure that says why there is none, and a table without rows."""
     figure, ax = plot.subplots(figsize=(plot.PAGE, 1.0))
     ax.axis("off")

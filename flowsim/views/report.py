@@ -277,7 +277,7 @@ def page(
         recordings = recordings_of(experiment, results, split, missing)
     networks = network_rows(experiment, recordings)
     rows = [row for section in sections for row in section.rows if row.judged]
-    html = _template().render(
+    html = template("report.html.j2").render(
         title=experiment.title,
         name=Path(experiment_file).stem,
         networks=sections[0].networks if sections else list(experiment.networks),
@@ -304,18 +304,18 @@ def page(
         temporary.write_text(html, encoding="utf-8")
 
 
-def _template() -> Template:
-    """The template, with its style and scripts, which stand inside the page, as functions of their names."""
+def template(name: str) -> Template:
+    """A template, with style and scripts, which stand inside the page, as functions of their names."""
 
-    def part(name: str) -> Markup:
-        return Markup(files("flowsim.views").joinpath(name).read_text(encoding="utf-8"))
+    def part(file: str) -> Markup:
+        return Markup(files("flowsim.views").joinpath(file).read_text(encoding="utf-8"))
 
     environment = Environment(
         autoescape=select_autoescape(default_for_string=True), trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"part": part, "number": number, "capital": capital}
     environment.filters["json"] = lambda value: Markup(json.dumps(value).replace("<", "\\u003c"))
-    return environment.from_string(part("report.html.j2"))
+    return environment.from_string(part(name))
 
 
 def read_by_analyses(experiment: Experiment) -> list[Recorded]:
@@ -840,11 +840,7 @@ def benchmarks(folder: Path, current_runs: Collection[str]) -> list[dict[str, An
     """
     rules = []
     for rule in sorted(path for path in folder.glob("*") if path.is_dir()):
-        paths = [
-            path
-            for path in sorted(rule.glob("*.tsv"))
-            if "-seed" not in path.stem or any(run in path.stem for run in current_runs)
-        ]
+        paths = [path for path in sorted(rule.glob("*.tsv")) if _is_current(path.stem, current_runs)]
         if not paths:
             continue
         table = pd.concat([pd.read_csv(path, sep="\t") for path in paths])
@@ -859,3 +855,12 @@ def benchmarks(folder: Path, current_runs: Collection[str]) -> list[dict[str, An
             }
         )
     return rules
+
+
+def _is_current(name: str, current_runs: Collection[str]) -> bool:
+    """Whether a benchmark, named by its analysis, run and split, is of a run that there is."""
+    found = re.match(r".*-seed\d+", name)
+    if not found:
+        return True
+    parts = found[0].split("-")
+    return any("-".join(parts[first:]) in current_runs for first in range(len(parts) - 1))

@@ -33,9 +33,7 @@ def made(tmp_path, monkeypatch):
 
 
 PLAN = {
-    "family": "moving_digits",
-    "analyses": {"equivariance_error": {}},
-    "specification": json.dumps({"networks": {"a": {"model": "fernn"}}}),
+    "ideas": ["analysis.equivariance_error", "flowsim.models.fernn", "stimuli.moving_digits"],
 }
 TINY = "experiments/tiny.yaml"
 
@@ -75,7 +73,7 @@ def test_what_an_idea_of_the_users_imports_is_watched(made, monkeypatch):
     os.makedirs("lab/inner")
     append("lab/inner/draw.py", "x = 1\n")
     append("stimuli/bars.py", "from lab.inner.draw import x\n\ndef generate(split, rng):\n    pass\n")
-    monkeypatch.setitem(PLAN, "family", "bars")
+    monkeypatch.setitem(PLAN, "ideas", ["stimuli.bars"])
     monkeypatch.setattr(
         "flowsim.files.code_hash.ideas.is_own", lambda file: "lab" in str(file) or "bars" in str(file)
     )

@@ -18,7 +18,7 @@ PLAIN = {"{FLOWSIM}", "{DEVICE}", "{DATA}", "{params.seed}"}
 def test_every_command_quotes_what_it_takes():
     commands = re.findall(r'^    shell:\n((?:        ".*"\n)+)', SNAKEFILE.read_text() + "\n", re.MULTILINE)
     taken = {part for command in commands for part in re.findall(r"\{[^}]+\}", command)}
-    assert len(commands) == 6
+    assert len(commands) == 7
     assert {part for part in taken if not part.endswith(":q}")} <= PLAIN
 
 
