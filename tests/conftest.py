@@ -126,7 +126,17 @@ def runs(tmp_path_factory):
                 )
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
                 sites = ("state", "prediction", "logits")
-                record(network, stimulus, file, context=context, sites=sites, curve=curve, attrs=attrs)
+                blank = {"at": 3} if split == "probe" else None
+                record(
+                    network,
+                    stimulus,
+                    file,
+                    context=context,
+                    sites=sites,
+                    blank=blank,
+                    curve=curve,
+                    attrs=attrs,
+                )
                 made[f"{name}-seed{seed}"][split] = open_recording(file)
     return made
 

@@ -172,6 +172,8 @@ class Work:
         values = pixels * (2 if "prediction" in (block.sites or ()) else 1)
         if "state" in (block.sites or ()):
             values += self.values
+        if block.blank:  # all but the frames twice
+            shown, values = 2 * shown, values - pixels / 2
         size = 4 * shown / block.every * values
         return Cost(START + shown * self.flops / RATE + size / BYTES_PER_SECOND, size)
 

@@ -18,6 +18,7 @@ from flowsim.files.hdf5_chunks import CODECS, Codec, mark_sealed
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.recording.blank import Withheld
 from flowsim.recording.shown import FRAMES
 from flowsim.recording.thinning import Thinning
 
@@ -27,6 +28,8 @@ MEMORY = 2**27
 """Bytes in a block, at most, except where one trial has more."""
 PLAIN_SITES = ("state", "prediction", "logits")
 """Sites whose dimensions have plain names; those of other sites begin with the name of the site."""
+BLANK = "blank_"
+"""How the name of what a site does while the input is withheld begins."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +47,8 @@ class Layout:
         How many trials are recorded, from the first.
     times : array of int (time,)
         Which frames are recorded.
+    withheld : Withheld, optional
+        Which frames are withheld when each trial is shown once more.
     grid : VelocityGrid
         Velocities of the state.
     law : Law, optional
@@ -59,6 +64,7 @@ class Layout:
     flows: Sequence[int]
     trials: int
     times: np.ndarray
+    withheld: Withheld | None = None
     grid: VelocityGrid
     law: Law | None
     dtype: np.dtype
@@ -88,6 +94,8 @@ class Layout:
                 site_sizes[axis if plain else f"{site}_{axis}"] = size
             sizes |= site_sizes
             variables[site] = ("flow", "trial", "time", *site_sizes)
+        if self.withheld is not None:
+            variables |= {f"{BLANK}{site}": variables[site] for site in self.sites}
         return sizes, variables
 
     @property
@@ -127,7 +135,9 @@ class Layout:
     def create(self, file: h5netcdf.File, attrs: Mapping[str, Any]) -> None:
         """Write everything but the recorded values to an empty file."""
         file.dimensions = self.sizes
-        for name, value in {**self._grid_attributes(), **attrs, **self._group_attributes()}.items():
+        about = {**self._grid_attributes(), **attrs, **self._group_attributes()}
+        about |= self.withheld.attributes if self.withheld is not None else {}
+        for name, value in about.items():
             file.attrs[name] = value
         file.attrs["format"] = netcdf.FORMAT
         mark_sealed(file._h5file)
@@ -146,6 +156,9 @@ class Layout:
             variable.attrs["coordinates"] = " ".join(name for name in coords if name not in self.sizes)
         if "state" in self.variables and self.law is not None:
             file["state"].attrs["law"] = str(self.law)
+        if self.withheld is not None:
+            for site in self.sites:
+                file[f"{BLANK}{site}"].attrs.update(condition="blank", long_name=self.withheld.words)
 
     @property
     def _flow_group(self) -> FlowGroup:
@@ -184,6 +197,9 @@ class Layout:
             coords["orientation"] = ("orientation", angles, attributes)
         if "velocity" in self.sizes:
             coords |= coordinates.velocity_coords("velocity", self.grid.group, self.grid.velocities)
+        if self.withheld is not None:
+            attributes = {"units": "1", "long_name": "whether the input is withheld"}
+            coords["blank"] = ("time", self.withheld.whether(self.times), attributes)
         return coords
 
     def _unit_coordinates(self, site: str, thinning: Thinning) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 from flowsim.recording import apart
+from flowsim.recording.blank import Blank, Withheld
 from flowsim.recording.calls import Calls
 from flowsim.recording.find_calls import find_calls, ways_for_sites
-from flowsim.recording.layout import Layout
+from flowsim.recording.layout import BLANK, Layout
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
@@ -47,7 +49,7 @@ OUTPUTS = ("prediction", "logits")
 """Sites that are never thinned by channel or unit."""
 RESERVED = (
     *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
-    *("y", "x", "unit", "class"),
+    *("y", "x", "unit", "class", "blank"),
 )
 """Names of dimensions and of the stimulus in a recording, which no site may have."""
 
@@ -65,6 +67,7 @@ def record(
     every: int = 1,
     channels: int | None = None,
     units: Units | Mapping[str, Any] | None = None,
+    blank: Blank | Mapping[str, Any] | None = None,
     dtype: str = "float32",
     codec: Codec = "gzip",
     curve: Mapping[str, Sequence[float]] | None = None,
@@ -110,6 +113,10 @@ def record(
     units : Units or mapping of its fields, optional
         Record only so many units, chosen by a seed, of each site except predictions and logits, as (flow,
         trial, time, unit).
+    blank : Blank or mapping of its fields, optional
+        Record each trial once more with its input withheld from a frame on, beside the run with all input:
+        as ``blank_<site>``, with the coordinate ``blank`` (time), 1 where a frame is withheld, and what was
+        done in attributes. See `flowsim.recording.blank`.
     dtype : {"float16", "float32", "float64"}
         Of the values in the file; the network computes in that of its first floating-point parameter.
     codec : {"gzip", "rounded", "none"}
@@ -145,15 +152,25 @@ def record(
     _check_storage(dtype, codec)
     if isinstance(units, Mapping):
         units = Units(**units)
+    if isinstance(blank, Mapping):
+        blank = Blank(**blank)
     session = Session.of(network, stimulus, _check_sites(network, sites, feed), context, every, feed)
     session, trial = session.beginning(trials, find_others=sites is None)
+    if blank is not None:
+        _check_blank_names(session.sites)
     grid, law = _declared(network, session.sites)
+    recorded_flows = range(session.frames.sizes["flow"])[:flows]
+    recorded_trials = min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"])
     layout = Layout(
         stimulus=stimulus,
         sites=_thinnings(network, session.sites, trial, channels, units),
-        flows=range(session.frames.sizes["flow"])[:flows],
-        trials=min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
+        flows=recorded_flows,
+        trials=recorded_trials,
         times=np.array(session.times),
+        withheld=blank
+        and Withheld.of(
+            blank, session.frames, session.context, recorded_flows, recorded_trials, session.times
+        ),
         grid=grid,
         law=law,
         dtype=np.dtype(dtype),
@@ -166,6 +183,7 @@ def record(
     _check_room(into, layout.bytes)
     asked: dict[str, Any] = {"trials": trials, "flows": flows, "every": every, "channels": channels}
     asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
+    asked |= {"blank": blank and asdict(blank)}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
     file_attrs |= {"context": session.context}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
@@ -277,20 +295,62 @@ class Session:
         if companions_of is not None:
             others = np.arange(len(frames)) != companions_of
             seen[others] = 1 - seen[others]
+        return frames, self.activity(seen[:, : self.context], trials, thin)
+
+    def activity(
+        self,
+        seen: torch.Tensor,
+        trials: slice,
+        thin: Mapping[str, Thin],
+        sites: Mapping[str, Site | None] | None = None,
+        times: Sequence[int] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Activity at each site (trial, time, ...) while a network sees frames (trial, time, channel, y, x), and
+        then goes on by itself to the end of the stimulus.
+
+        ``sites`` and ``times`` are those of the session if not given.
+        """
         try:
-            activity = watch(
+            return watch(
                 self.network,
-                seen[:, : self.context],
-                horizon=frames.shape[1] - self.context,
-                sites=self.sites,
-                times=self.times,
+                seen,
+                horizon=self.frames.sizes["time"] - seen.shape[1],
+                sites=self.sites if sites is None else sites,
+                times=self.times if times is None else times,
                 thin=thin,
                 feed=self.feed,
                 actions=None if self.actions is None else self.actions[trials],
             )
         finally:
             self.kept.restore()
-        return frames, activity
+
+    def watch_withheld(
+        self, withheld: Withheld, flow: int, trials: slice, thin: Mapping[str, Thin]
+    ) -> dict[str, torch.Tensor]:
+        """Activity at each site (trial, time, ...) while the input is withheld."""
+        frames = to_network(self.frames[flow, trials].values, self.network)
+        predict = partial(self.predicted, withheld.times, trials, thin)
+        return self.activity(withheld.replaced(frames, self.context, trials, predict), trials, thin)
+
+    def predicted(
+        self, times: Sequence[int], trials: slice, thin: Mapping[str, Thin], seen: torch.Tensor
+    ) -> torch.Tensor:
+        """What the network predicts (trial, time, y, x) of some frames after those that it has ``seen``.
+
+        Raises
+        ------
+        InputError
+            If it has no site "prediction".
+        """
+        sites = dict(self.sites)
+        if isinstance(self.network, Network):
+            sites.setdefault("prediction", None)
+        if "prediction" not in sites:
+            raise InputError(
+                "blank: expected a network with a site prediction, which is then shown to it; it has "
+                f"{', '.join(sites)}. Name the site, or use another by"
+            )
+        return self.activity(seen, trials, {**thin, "prediction": _copied}, sites, times)["prediction"]
 
     def beginning(self, trials: int | None, find_others: bool) -> tuple[Session, dict[str, torch.Tensor]]:
         """The session with all its sites and its feed, and `one_trial` of it.
@@ -389,15 +449,23 @@ def _write_blocks(
     done = 0
     trials = layout.sizes["trial"]
     checked = session.trial_shown_first(trials)
+    _, device = number_type(session.network)
     for position, flow in enumerate(layout.flows):
         for first in range(0, trials, layout.trials_at_once):
             block = slice(first, min(first + layout.trials_at_once, trials))
+            before = apart.random_states(device)
             if flow == 0 and block.start <= checked < block.stop:
                 frames, activity = _watch_checked(session, layout, block, alone)
             else:
                 frames, activity = session.watch(flow, block, layout.sites)
             values = {"frames": frames[:, layout.times]}
             values |= {name: tensor.numpy() for name, tensor in activity.items()}
+            if layout.withheld is not None:
+                after = apart.random_states(device)
+                apart.set_random_states(before, device)  # the same noise within the network, if it has any
+                activity = session.watch_withheld(layout.withheld, flow, block, layout.sites)
+                apart.set_random_states(after, device)
+                values |= {f"{BLANK}{name}": tensor.numpy() for name, tensor in activity.items()}
             values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
             writer.put(values, position, first)
             done += sum(array.nbytes for array in values.values())
@@ -555,6 +623,16 @@ def _check_sites(
     for name, site in named.items():
         _check_axes(network, name, site)
     return named
+
+
+def _check_blank_names(sites: Mapping[str, Site | None]) -> None:
+    """Raise an error if a site has the name of what another one does while the input is withheld."""
+    taken = [name for name in sites if name.startswith(BLANK) and name.removeprefix(BLANK) in sites]
+    if taken:
+        raise InputError(
+            f"blank: {taken[0]} is what {taken[0].removeprefix(BLANK)} does while the input is withheld; give "
+            "the site of that name another one"
+        )
 
 
 def _check_axes(network: nn.Module, name: str, site: Site | None) -> None:
