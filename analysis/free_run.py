@@ -26,8 +26,8 @@ what is drawn anew in every frame. `coherence` is the length of the mean phasor 
 channel and spatial frequency, as a mean over energy: it is 1 also where patterns of each frequency move at a
 velocity of their own.
 
-Sources: Adelson & Bergen (1985), J. Opt. Soc. Am. A 2, 284 (motion is orientation in space and time); Watson &
-Ahumada (1985), J. Opt. Soc. Am. A 2, 322 (what moves at u has its energy on a plane of the spectrum).
+Sources: Adelson & Bergen (1985), J. Opt. Soc. Am. A 2, 284 (motion is orientation in space and time);
+Watson & Ahumada (1985), J. Opt. Soc. Am. A 2, 322 (what moves at u has its energy on omega = -k.u).
 """
 
 from __future__ import annotations
@@ -54,12 +54,13 @@ READS = "probe"
 QUESTION = "Does the state go on moving once the input is withheld?"
 READING = (
     "What the state does after the input is withheld. Above, its energy by spatial frequency along x and "
-    "temporal frequency, from stimuli that move along x; dashed, where all that moves with the stimulus lies. "
-    "Below, the velocity at which the state moves from frame to frame against that of the stimulus (1 to 1: "
-    "grey), and that of each velocity channel against its own: means over components, trials and the frames "
-    "in which one translation fits; dotted, the same frames with all input. Right, how much of the pattern "
-    "that the state held when the input ended is still there, wherever it has moved. Lines are means over "
-    "trials and arithmetic means over seeds, thin ones are seeds; bands are 95 % intervals over trials."
+    "temporal frequency, from stimuli that move along x, each spatial frequency on its own scale; dashed, "
+    "where all lies that moves with the stimulus. Below, the velocity at which the state moves from frame to "
+    "frame against that of the stimulus (grey: the same), and that of each velocity channel against its own, "
+    "networks side by side: means over trials and the frames in which one translation fits; dotted, the "
+    "same frames with all input. Right, how much of the pattern that the state held when the input ended is "
+    "still there, wherever it has moved. Lines are means over trials and arithmetic means over seeds, thin "
+    "ones are seeds; bands are 95 % intervals over trials."
 )
 INPUTS = ("given", "withheld")
 SITES = {"given": "state", "withheld": "blank_state"}
@@ -100,8 +101,8 @@ class Blanked:
         return (sizes["y"], sizes["x"]) if self.spatial else (1, 1)
 
     def maps(self, given: str, flow: int, trial: int) -> np.ndarray:
-        """Maps (time, velocity, channel, y, x) in float64, without their means; orientations are channels, and
-        units without space are maps of one pixel, which keep their value.
+        """Maps (time, velocity, channel, y, x) in float64, without their means; orientations are channels,
+        and units without space are maps of one pixel, which keep their value.
         """
         state = self.recording[SITES[given]].isel(flow=flow, trial=trial)
         values = recorded.in_float64(state, SITES[given])
@@ -340,8 +341,8 @@ def _fastest_along_x(blanked: Blanked) -> float:
 
 
 def _energy(spectra: np.ndarray, weight: np.ndarray, left: bool) -> np.ndarray:
-    """Energy (frequency, wave number along x), frequencies from the most negative on; mirrored if what is seen
-    moves left. Every frame is taken at the same norm.
+    """Energy (frequency, wave number along x), frequencies from the most negative on; mirrored if what is
+    seen moves left. Every frame is taken at the same norm.
     """
     norms = np.sqrt((np.abs(spectra) ** 2 * weight).sum((1, 2, 3, 4), keepdims=True))
     even = np.divide(spectra, norms, out=np.zeros_like(spectra), where=norms > 0)
@@ -407,7 +408,8 @@ def _packed(blanked: Blanked, measured: xr.Dataset, energy: dict[str, np.ndarray
     result = result.merge(_slopes(blanked, measured)).merge(_followed(blanked, measured))
     shape = (blanked.recording.sizes["time"], blanked.size[1] // 2 + 1)
     normalised = [
-        energy[given] / energy[given].sum() if given in energy else np.full(shape, np.nan) for given in INPUTS
+        recorded.ratio(energy[given], energy[given].sum()) if given in energy else np.full(shape, np.nan)
+        for given in INPUTS
     ]
     result["spectrum"] = (("input", "frequency", "wave_number"), np.stack(normalised), {"units": "1"})
     return result.assign_attrs(
@@ -476,14 +478,11 @@ def _sum_and_count(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table, of the state while the input is withheld."""
     withheld = results.sel(input="withheld")
+    stimulus, channel = (withheld.slope.sel(slope_on=on) for on in SLOPES)
     frames = int(results.ahead[-1])
     numbers = {
-        "slope of the state's velocity on the stimulus' while the input is withheld": withheld.slope.sel(
-            slope_on="stimulus"
-        ),
-        "slope of the velocity of state channels on their own while the input is withheld": withheld.slope.sel(
-            slope_on="channel"
-        ),
+        "slope of the state's velocity on the stimulus' while the input is withheld": stimulus,
+        "slope of the velocity of state channels on their own while the input is withheld": channel,
         "share of the state's energy that moves with the stimulus while the input is withheld": (
             withheld.share.sel(plane="stimulus").assign_attrs(bounds=(0.0, 1.0))
         ),
@@ -566,6 +565,10 @@ def _draw_channels(ax: Axes, results: xr.Dataset) -> None:
         panels.not_measurable(ax)
         return
     low, high = float(known.min()), float(known.max())
+    if low == high:
+        words = "each network has\none velocity channel"
+        ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center")
+        return
     ax.plot([low, high], [low, high], color="0.75", lw=3, zorder=0)
     names = plot.networks(results)
     for i, (_, colour, runs) in enumerate(panels.each_network(results)):

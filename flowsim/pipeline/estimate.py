@@ -169,7 +169,7 @@ class Work:
         sizes = stimulus.sizes
         shown = sizes.get("flow", 1) * sizes["trial"] * scale * sizes["time"]
         pixels = sizes["y"] * sizes["x"]
-        values = pixels * (2 if "prediction" in (block.sites or ()) else 1)
+        values = pixels * (2.0 if "prediction" in (block.sites or ()) else 1.0)
         if "state" in (block.sites or ()):
             values += self.values
         if block.blank:  # all but the frames twice

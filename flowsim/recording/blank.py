@@ -118,7 +118,8 @@ class Withheld:
         times = range(blank.at, length if blank.frames is None else min(blank.at + blank.frames, length))
         if not set(times) & set(recorded):
             raise InputError(
-                f"blank: none of the frames {times.start} to {times.stop - 1} is recorded; use a smaller every"
+                f"blank: none of the frames {times.start} to {times.stop - 1} is recorded; use a smaller "
+                "every"
             )
         height, width = frames.sizes["y"], frames.sizes["x"]
         mean, power = np.zeros((height, width)), np.zeros((height, width))

@@ -167,8 +167,9 @@ def record(
         flows=recorded_flows,
         trials=recorded_trials,
         times=np.array(session.times),
-        withheld=blank
-        and Withheld.of(
+        withheld=None
+        if blank is None
+        else Withheld.of(
             blank, session.frames, session.context, recorded_flows, recorded_trials, session.times
         ),
         grid=grid,
@@ -305,8 +306,8 @@ class Session:
         sites: Mapping[str, Site | None] | None = None,
         times: Sequence[int] | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Activity at each site (trial, time, ...) while a network sees frames (trial, time, channel, y, x), and
-        then goes on by itself to the end of the stimulus.
+        """Activity at each site (trial, time, ...) while a network sees frames (trial, time, channel, y, x),
+        and then goes on by itself to the end of the stimulus.
 
         ``sites`` and ``times`` are those of the session if not given.
         """
@@ -630,8 +631,8 @@ def _check_blank_names(sites: Mapping[str, Site | None]) -> None:
     taken = [name for name in sites if name.startswith(BLANK) and name.removeprefix(BLANK) in sites]
     if taken:
         raise InputError(
-            f"blank: {taken[0]} is what {taken[0].removeprefix(BLANK)} does while the input is withheld; give "
-            "the site of that name another one"
+            f"blank: {taken[0]} is what {taken[0].removeprefix(BLANK)} does while the input is withheld; "
+            "give the site of that name another one"
         )
 
 

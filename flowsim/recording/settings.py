@@ -24,15 +24,15 @@ class UnitsBlock(Block):
 
 
 class BlankBlock(Block):
-    """Show each trial once more with its input withheld from a frame on; see `flowsim.recording.blank.Blank`."""
+    """Show each trial once more with its input withheld from a frame on; see `flowsim.recording.blank`."""
 
     at: Count
     """The first frame that is withheld, counted from 0."""
     frames: Count | None = None
     """How many are; all to the end if not given."""
     by: Literal["zeros", "mean", "noise", "predictions"] = "zeros"
-    """What is shown instead: 0, the mean frame, noise with the power spectrum of the stimulus, or the network's
-    own predictions.
+    """What is shown instead: 0, the mean frame, noise with the power spectrum of the stimulus, or the
+    network's own predictions.
     """
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the noise."""

@@ -314,7 +314,7 @@ def test_states_without_space_and_with_orientations(rng, recording):
     made = blanked(recording, *[following(rng, lambda u, _: u)] * 2, NEIGHBOURS)
     units = rng.standard_normal((9, 4, 1, 5)) * 0.7 ** np.maximum(0, np.arange(TIME) - AT + 1)[:, None]
     without = made.drop_vars(["state", "blank_state", "velocity_vy", "velocity_vx"]).assign(
-        {name: (coordinates.UNITS, units) for name in ("state", "blank_state")}
+        dict.fromkeys(("state", "blank_state"), (coordinates.UNITS, units))
     )
     withheld = free_run.analyse(without).sel(input="withheld")
     np.testing.assert_allclose(withheld.kept, 0.7**withheld.ahead)
