@@ -127,6 +127,8 @@ def runs(tmp_path_factory):
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
                 sites = ("state", "prediction", "logits")
                 blank = {"at": 3} if split == "probe" else None
+                other = {name: 0.5 * tensor for name, tensor in network.state_dict().items()}
+                weights = {0: other, 24: network.state_dict()} if split == "probe" else None
                 record(
                     network,
                     stimulus,
@@ -134,6 +136,7 @@ def runs(tmp_path_factory):
                     context=context,
                     sites=sites,
                     blank=blank,
+                    checkpoints=weights,
                     curve=curve,
                     attrs=attrs,
                 )

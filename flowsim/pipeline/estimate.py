@@ -26,8 +26,9 @@ from flowsim.experiment.schema import Experiment
 from flowsim.network import Network, build_from_settings
 from flowsim.progress import duration
 from flowsim.recording.settings import RecordBlock
+from flowsim.training.moments import steps_kept
 from flowsim.training.settings import TrainBlock, task_of
-from flowsim.training.train import last_step
+from flowsim.training.train import last_step, total_steps
 
 RATE = 20e9
 """Floating-point operations per second of one core in a training (measured: 18 to 21 thousand million)."""
@@ -108,12 +109,16 @@ def arithmetic(experiment: Experiment) -> dict[str, Cost]:
     scale = {split: _trials(experiment, split, stimulus) for split, stimulus in stimuli.items()}
     found = {f"stimulus {split}": Cost(START, scale[split] * s.frames.nbytes) for split, s in stimuli.items()}
     shape = frame_shape_of(stimuli["train"])
+    train = experiment.train
+    moments = len(steps_kept(train.checkpoints, train.batch, total_steps(train)))
     work = {name: Work.of(experiment, name, shape) for name in experiment.networks}
     for run, (name, _) in runs(experiment).items():
         found[f"train {run}"] = Cost(START + work[name].training(train_block(experiment, name)))
         for split, block in experiment.record.items():
             if split in stimuli:
-                found[f"record {run} {split}"] = work[name].recording(stimuli[split], scale[split], block)
+                found[f"record {run} {split}"] = work[name].recording(
+                    stimuli[split], scale[split], block, moments
+                )
         for analysis in experiment.analyse:
             found[f"analyse {analysis} {run}"] = Cost(START)
     found |= {f"figure {analysis}": Cost(START) for analysis in experiment.analyse}
@@ -164,8 +169,10 @@ class Work:
         seconds = last_step(block) * frames * (PER_FRAME + block.batch * self.flops / RATE)
         return min(seconds, 60 * block.budget.minutes) if block.budget.minutes else seconds
 
-    def recording(self, stimulus: xr.Dataset, scale: float, block: RecordBlock) -> Cost:
-        """Seconds and bytes of a recording of a stimulus that has ``scale`` times as many trials."""
+    def recording(self, stimulus: xr.Dataset, scale: float, block: RecordBlock, moments: int = 0) -> Cost:
+        """Seconds and bytes of a recording of a stimulus that has ``scale`` times as many trials, of a
+        network whose weights were kept at some ``moments``.
+        """
         sizes = stimulus.sizes
         shown = sizes.get("flow", 1) * sizes["trial"] * scale * sizes["time"]
         pixels = sizes["y"] * sizes["x"]
@@ -174,6 +181,8 @@ class Work:
             values += self.values
         if block.blank:  # all but the frames twice
             shown, values = 2 * shown, values - pixels / 2
+        if block.checkpoints:
+            shown *= 1 + moments
         size = 4 * shown / block.every * values
         return Cost(START + shown * self.flops / RATE + size / BYTES_PER_SECOND, size)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
+from flowsim.files.checkpoints import AT_CHECKPOINT
 from flowsim.files.hdf5_chunks import CODECS, Codec, mark_sealed
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
@@ -49,6 +50,8 @@ class Layout:
         Which frames are recorded.
     withheld : Withheld, optional
         Which frames are withheld when each trial is shown once more.
+    checkpoints : sequence of int
+        Sequences seen at those moments of the training at which the network is recorded too.
     grid : VelocityGrid
         Velocities of the state.
     law : Law, optional
@@ -65,6 +68,7 @@ class Layout:
     trials: int
     times: np.ndarray
     withheld: Withheld | None = None
+    checkpoints: Sequence[int] = ()
     grid: VelocityGrid
     law: Law | None
     dtype: np.dtype
@@ -96,6 +100,12 @@ class Layout:
             variables[site] = ("flow", "trial", "time", *site_sizes)
         if self.withheld is not None:
             variables |= {f"{BLANK}{site}": variables[site] for site in self.sites}
+        if self.checkpoints:
+            sizes["checkpoint"] = len(self.checkpoints)
+            of_network = {name: dims for name, dims in variables.items() if name != "frames"}
+            variables |= {
+                f"{name}{AT_CHECKPOINT}": ("checkpoint", *dims) for name, dims in of_network.items()
+            }
         return sizes, variables
 
     @property
@@ -111,7 +121,15 @@ class Layout:
     @cached_property
     def bytes(self) -> int:
         """Of all recorded values, before compression."""
-        counts = [int(np.prod([self.sizes[d] for d in dims])) for dims in self.variables.values()]
+        return self._bytes_of(self.variables.values())
+
+    @property
+    def bytes_at_checkpoints(self) -> int:
+        """Of those of them that are of moments of the training."""
+        return self._bytes_of(dims for dims in self.variables.values() if dims[0] == "checkpoint")
+
+    def _bytes_of(self, variables: Iterable[tuple[str, ...]]) -> int:
+        counts = [int(np.prod([self.sizes[d] for d in dims])) for dims in variables]
         return sum(counts) * self.dtype.itemsize
 
     @cached_property
@@ -156,9 +174,13 @@ class Layout:
             variable.attrs["coordinates"] = " ".join(name for name in coords if name not in self.sizes)
         if "state" in self.variables and self.law is not None:
             file["state"].attrs["law"] = str(self.law)
-        if self.withheld is not None:
-            for site in self.sites:
-                file[f"{BLANK}{site}"].attrs.update(condition="blank", long_name=self.withheld.words)
+        for name in self.variables:
+            if name.endswith(AT_CHECKPOINT):
+                file[name].attrs.update(condition="checkpoint", long_name="at moments of the training")
+                if name == f"state{AT_CHECKPOINT}" and self.law is not None:
+                    file[name].attrs["law"] = str(self.law)
+            elif self.withheld is not None and name.startswith(BLANK):
+                file[name].attrs.update(condition="blank", long_name=self.withheld.words)
 
     @property
     def _flow_group(self) -> FlowGroup:
@@ -200,6 +222,9 @@ class Layout:
         if self.withheld is not None:
             attributes = {"units": "1", "long_name": "whether the input is withheld"}
             coords["blank"] = ("time", self.withheld.whether(self.times), attributes)
+        if self.checkpoints:
+            attributes = {"units": "1", "long_name": "sequences seen in training"}
+            coords["sequences"] = ("checkpoint", np.array(self.checkpoints, np.int64), attributes)
         return coords
 
     def _unit_coordinates(self, site: str, thinning: Thinning) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch import nn
 from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.atomic import whole
+from flowsim.files.checkpoints import AT_CHECKPOINT
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec, seal_hdf5
 from flowsim.files.hdf5_disk import on_disk
 from flowsim.files.outputs import protect
@@ -49,7 +50,7 @@ OUTPUTS = ("prediction", "logits")
 """Sites that are never thinned by channel or unit."""
 RESERVED = (
     *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
-    *("y", "x", "unit", "class", "blank"),
+    *("y", "x", "unit", "class", "blank", "checkpoint"),
 )
 """Names of dimensions and of the stimulus in a recording, which no site may have."""
 
@@ -71,6 +72,7 @@ def record(
     dtype: str = "float32",
     codec: Codec = "gzip",
     curve: Mapping[str, Sequence[float]] | None = None,
+    checkpoints: Mapping[int, Mapping[str, torch.Tensor]] | None = None,
     attrs: Mapping[str, Any] | None = None,
     announce: Callable[[str], None] = lambda _: None,
     report: Callable[[int, int], None] = lambda *_: None,
@@ -122,7 +124,12 @@ def record(
     codec : {"gzip", "rounded", "none"}
         See `flowsim.files.hdf5_chunks.Codec`.
     curve : mapping, optional
-        A learning curve to store beside the activity, as variables ``curve_<name>`` (checkpoint).
+        A learning curve to store beside the activity, as variables ``curve_<name>`` (validation).
+    checkpoints : mapping of int to weights, optional
+        Weights of the network (`torch.nn.Module.state_dict`) at several moments of its training, by sequences
+        seen: each site is recorded with these too, as ``<site>_at_checkpoint`` (checkpoint, flow, trial,
+        time, ...), with the coordinate ``sequences`` (checkpoint). `flowsim.files.checkpoints.at_checkpoint`
+        makes a recording of each.
     attrs : mapping, optional
         Attributes of the file, beside those that say by what it was made: versions, commit, class and number
         of parameters of the network, what was asked for, and the specification of the stimulus.
@@ -136,7 +143,8 @@ def record(
     InputError
         If a site is unknown or the network does not have it, the stimulus has other frames than the network
         or values outside [0, 1], activity of a trial depends on other trials or does not fit into ``dtype``,
-        the disk has too little room, or a file that is no recording lies at ``into``.
+        the disk has too little room, weights do not fit the network, or a file that is no recording lies at
+        ``into``.
     """
     into = Path(into)
     protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
@@ -154,6 +162,10 @@ def record(
         units = Units(**units)
     if isinstance(blank, Mapping):
         blank = Blank(**blank)
+    checkpoints = {  # copies: they may be the tensors of the network itself
+        seen: {name: tensor.clone() for name, tensor in weights.items()}
+        for seen, weights in (checkpoints or {}).items()
+    }
     session = Session.of(network, stimulus, _check_sites(network, sites, feed), context, every, feed)
     session, trial = session.beginning(trials, find_others=sites is None)
     if blank is not None:
@@ -172,6 +184,7 @@ def record(
         else Withheld.of(
             blank, session.frames, session.context, recorded_flows, recorded_trials, session.times
         ),
+        checkpoints=sorted(checkpoints),
         grid=grid,
         law=law,
         dtype=np.dtype(dtype),
@@ -189,7 +202,7 @@ def record(
     file_attrs |= {"context": session.context}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
     with whole(into, layout.bytes) as temporary:
-        _write(temporary, session, layout, trial, file_attrs, curve or {}, report)
+        _write(temporary, session, layout, trial, file_attrs, curve or {}, checkpoints, report)
         seal_hdf5(temporary)
         netcdf.read(temporary, "recording").close()
 
@@ -419,6 +432,7 @@ def _write(
     alone: Mapping[str, torch.Tensor],
     attrs: Mapping[str, Any],
     curve: Mapping[str, Sequence[float]],
+    checkpoints: Mapping[int, Mapping[str, torch.Tensor]],
     report: Callable[[int, int], None],
 ) -> None:
     """Write a whole recording to a temporary path."""
@@ -429,10 +443,11 @@ def _write(
     ):
         layout.create(file, attrs)
         for name, values in curve.items():
-            if "checkpoint" not in file.dimensions:
-                file.dimensions["checkpoint"] = len(values)
-            file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
+            if "validation" not in file.dimensions:
+                file.dimensions["validation"] = len(values)
+            file.create_variable(f"curve_{name}", ("validation",), data=np.asarray(values, np.float64))
         _write_blocks(writer, session, layout, alone, report)
+        _write_checkpoints(writer, session, layout, checkpoints, report)
         writer.finish()
 
 
@@ -448,29 +463,93 @@ def _write_blocks(
     ``alone`` is the activity in the trial that was shown first, not thinned.
     """
     done = 0
-    trials = layout.sizes["trial"]
-    checked = session.trial_shown_first(trials)
+    checked = session.trial_shown_first(layout.sizes["trial"])
     _, device = number_type(session.network)
+    for position, flow, block in _blocks(layout):
+        before = apart.random_states(device)
+        if flow == 0 and block.start <= checked < block.stop:
+            frames, activity = _watch_checked(session, layout, block, alone)
+        else:
+            frames, activity = session.watch(flow, block, layout.sites)
+        values = {"frames": frames[:, layout.times], **_arrays(activity)}
+        values |= _withheld(session, layout, flow, block, before)
+        values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
+        writer.put(values, position, block.start)
+        done += sum(array.nbytes for array in values.values())
+        report(done, layout.bytes)
+
+
+def _blocks(layout: Layout) -> Iterator[tuple[int, int, slice]]:
+    """Position and number of each flow, with the trials that are shown at once."""
+    trials = layout.sizes["trial"]
     for position, flow in enumerate(layout.flows):
         for first in range(0, trials, layout.trials_at_once):
-            block = slice(first, min(first + layout.trials_at_once, trials))
-            before = apart.random_states(device)
-            if flow == 0 and block.start <= checked < block.stop:
-                frames, activity = _watch_checked(session, layout, block, alone)
-            else:
-                frames, activity = session.watch(flow, block, layout.sites)
-            values = {"frames": frames[:, layout.times]}
-            values |= {name: tensor.numpy() for name, tensor in activity.items()}
-            if layout.withheld is not None:
-                after = apart.random_states(device)
-                apart.set_random_states(before, device)  # the same noise within the network, if it has any
-                activity = session.watch_withheld(layout.withheld, flow, block, layout.sites)
-                apart.set_random_states(after, device)
-                values |= {f"{BLANK}{name}": tensor.numpy() for name, tensor in activity.items()}
-            values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
-            writer.put(values, position, first)
-            done += sum(array.nbytes for array in values.values())
-            report(done, layout.bytes)
+            yield position, flow, slice(first, min(first + layout.trials_at_once, trials))
+
+
+def _arrays(activity: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in activity.items()}
+
+
+def _withheld(
+    session: Session, layout: Layout, flow: int, block: slice, random_states: Any
+) -> dict[str, np.ndarray]:
+    """Activity while the input is withheld, by the names of its variables; empty if it never is.
+
+    ``random_states`` are those before the block was shown with all input: noise within the network, if it has
+    any, is the same again.
+    """
+    if layout.withheld is None:
+        return {}
+    _, device = number_type(session.network)
+    after = apart.random_states(device)
+    apart.set_random_states(random_states, device)
+    activity = session.watch_withheld(layout.withheld, flow, block, layout.sites)
+    apart.set_random_states(after, device)
+    return {f"{BLANK}{name}": values for name, values in _arrays(activity).items()}
+
+
+def _write_checkpoints(
+    writer: ChunkWriter,
+    session: Session,
+    layout: Layout,
+    checkpoints: Mapping[int, Mapping[str, torch.Tensor]],
+    report: Callable[[int, int], None],
+) -> None:
+    """Show all trials to the network as it was at each moment of its training, and write its activity.
+
+    Raises
+    ------
+    InputError
+        If weights do not fit the network.
+    """
+    network = session.network
+    _, device = number_type(network)
+    done = layout.bytes - layout.bytes_at_checkpoints
+    try:
+        for number, seen in enumerate(layout.checkpoints):
+            try:
+                network.load_state_dict(checkpoints[seen])
+            except (RuntimeError, TypeError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"checkpoints: expected weights of this network after {seen} sequences; they do not fit "
+                    f"({reason})"
+                ) from None
+            then = replace(session, kept=apart.Kept(network))
+            for position, flow, block in _blocks(layout):
+                before = apart.random_states(device)
+                values = _arrays(then.watch(flow, block, layout.sites)[1])
+                values |= _withheld(then, layout, flow, block, before)
+                values = {
+                    f"{name}{AT_CHECKPOINT}": _as_stored(name, array, layout.dtype)
+                    for name, array in values.items()
+                }
+                writer.put(values, position, block.start, number)
+                done += sum(array.nbytes for array in values.values())
+                report(done, layout.bytes)
+    finally:
+        session.kept.restore()
 
 
 def _watch_checked(

@@ -59,6 +59,10 @@ class RecordBlock(Block):
     """A few units of the state only, chosen by a seed."""
     blank: BlankBlock | None = None
     """Each trial once more with its input withheld, as ``blank_<site>``."""
+    checkpoints: bool = False
+    """Also the network as it was at each moment at which its training kept weights (``checkpoints`` of
+    ``train``), as ``<site>_at_checkpoint``.
+    """
     dtype: Literal["float16", "float32", "float64"] = "float32"
     """Of values in the file."""
     codec: Codec = "gzip"

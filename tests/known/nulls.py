@@ -38,8 +38,8 @@ def null(kind, rng, flows=NEIGHBOURS[:5], trials=12, times=6, channels=4):
     made["prediction"] = (FRAME, activity(kind, rng, (*size, *SHAPE), image))
     made["logits"] = (("flow", "trial", "time", "class"), activity(kind, rng, (*size, CLASSES), image))
     made["frames"] = (FRAME, rng.random((*size, *SHAPE)))
-    made["curve_sequences"] = ("checkpoint", np.array([8, 16, 24]))
-    made["curve_valid_loss"] = ("checkpoint", rng.random(3))
+    made["curve_sequences"] = ("validation", np.array([8, 16, 24]))
+    made["curve_valid_loss"] = ("validation", rng.random(3))
     coords = {"blank": ("time", np.arange(times) >= CONTEXT)}
     coords |= coordinates.velocity_coords("flow", Translation(), flows)
     coords |= coordinates.velocity_coords("velocity", Translation(), [(0, 0)])
