@@ -12,8 +12,9 @@ for the first time, by linear interpolation between moments. Which quantity come
 intervals of two do not overlap. A quantity that has not changed beyond rounding has no such moment; that of
 one that only fluctuates is somewhere, by chance, and differs from seed to seed: look at the curves.
 
-`similarity` is that of the states of each moment to those of the last, by debiased CKA over flows, trials and
-frames (`flowsim.measures.similarity`). It is 1 at the end, and 0 for unrelated codes.
+Beside them is the similarity of the states of each moment to those of the last: debiased CKA over trials,
+flows and frames, above chance (`flowsim.measures.similarity.above_chance`). It is 1 at the end, and 0 for
+codes of trials that have nothing to do with each other.
 
 Source: Raghu et al. (2017), arXiv 1706.05806 (similarity of a layer over training to its end).
 """
@@ -33,7 +34,7 @@ from flowsim.figures import panels, plot
 from flowsim.files.checkpoints import at_checkpoint, sequences_seen
 from flowsim.files.results import numbers_of
 from flowsim.measures import recorded, statistics
-from flowsim.measures.similarity import cka, u_centred
+from flowsim.measures.similarity import above_chance, u_centred
 from flowsim.specification import Settings, checked
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ if TYPE_CHECKING:
 READS = "probe"
 QUESTION = "What does a network learn first?"
 READING = (
-    "Quantities of other analyses, and the similarity of the state to that at the end (debiased CKA), by the "
-    "sequences that a network had seen; 0 is before training. Thick lines are arithmetic means over seeds, "
-    "thin ones are seeds. Below, when half of the whole change of each quantity was done: dots are seeds, "
-    "bars 95 % intervals of their mean (Student), from two seeds on. One that only fluctuates has such a "
-    "moment too, by chance."
+    "Quantities of other analyses, and the similarity of the state to that at the end (CKA; 0 is chance), by "
+    "the sequences that a network had seen; 0 is before training. Thick lines are arithmetic means over "
+    "seeds, thin ones are seeds. Below, when half of the whole change of each quantity was done: dots are "
+    "seeds, bars 95 % intervals of their geometric mean (Student), from two seeds on. A quantity that does "
+    "not change has no such moment; one that only fluctuates has one by chance."
 )
 SIMILARITY = "similarity of the state to that at the end of training"
 ROUNDING = 1e-6
@@ -88,9 +89,9 @@ def analyse(
     Returns
     -------
     Dataset
-        ``value`` (answer, sequences), NaN where a network could not be judged, or had no such number;
-        ``halfway`` (answer), sequences until half of its whole change was done, NaN without a change; and
-        ``similarity`` (sequences), NaN where there is no state, or it does not vary.
+        ``value`` (answer, sequences), NaN where a network could not be judged, or had no such number, and
+        ``halfway`` (answer), sequences until half of its whole change was done, NaN without a change. The
+        last answer is the similarity of the state to that at the end, if the state was recorded.
 
     Raises
     ------
@@ -112,14 +113,17 @@ def analyse(
             numbers |= numbers_of(name, then, settings)
         found.append(numbers)
     labels = _labels(found, answers)
-    value = np.array([[numbers.get(label, np.nan) for numbers in found] for label in labels])
+    courses = [[numbers.get(label, np.nan) for numbers in found] for label in labels]
+    similarity = _similarity(recording)
+    if np.isfinite(similarity).any():
+        labels, courses = [*labels, SIMILARITY], [*courses, similarity.tolist()]
+    value = np.array(courses)
     seen = {"units": "1", "long_name": "sequences seen"}
     halfway = [until_half(np.array(sequences, float), of_one) for of_one in value]
     return xr.Dataset(
         {
             "value": (("answer", "sequences"), value, {"units": "1"}),
             "halfway": ("answer", np.array(halfway), seen),
-            "similarity": ("sequences", _similarity(recording), {"units": "1", "long_name": SIMILARITY}),
         },
         {"answer": labels, "sequences": ("sequences", sequences, seen)},
     )
@@ -160,17 +164,21 @@ def until_half(sequences: np.ndarray, values: np.ndarray) -> float:
 
 
 def _similarity(recording: xr.Dataset) -> np.ndarray:
-    """Debiased CKA (checkpoint) of the state with that of the last; NaN where there is none."""
-    count = recording.sizes["checkpoint"]
-    grams = [_gram(at_checkpoint(recording, number)) for number in range(count)]
+    """CKA (checkpoint) of the state with that of the last, above chance; NaN where there is none."""
+    found = np.full(recording.sizes["checkpoint"], np.nan)
+    grams = [_gram(at_checkpoint(recording, number)) for number in range(len(found))]
     last = grams[-1]
-    return np.array(
-        [np.nan if one is None or last is None else cka(one, last) for one in grams], dtype=np.float64
-    )
+    for number, gram in enumerate(grams):
+        if gram is not None and last is not None:
+            trial = np.arange(len(gram)) // (len(gram) // min(recording.sizes["trial"], CONDITIONS))
+            found[number] = above_chance(gram, last, trial)
+    return found
 
 
 def _gram(recording: xr.Dataset) -> np.ndarray | None:
-    """U-centred inner products (condition, condition) of states; None if they are too few or do not vary."""
+    """U-centred inner products (condition, condition) of states, trial by trial; None if they are too few or
+    do not vary.
+    """
     if "state" not in recording:
         return None
     state = recording.state
@@ -179,7 +187,7 @@ def _gram(recording: xr.Dataset) -> np.ndarray | None:
     chosen_times = np.unique(np.linspace(0, times - 1, min(times, per_trial)).round().astype(int))
     chosen_flows = np.arange(min(flows, max(1, per_trial // len(chosen_times))))
     kept = state.isel(flow=chosen_flows, time=chosen_times, trial=slice(CONDITIONS))
-    values = recorded.in_float64(kept)
+    values = recorded.in_float64(kept.transpose("trial", ...))
     states = values.reshape(np.prod(values.shape[:3]), -1)
     if len(states) < 4:
         return None
@@ -191,26 +199,25 @@ def _gram(recording: xr.Dataset) -> np.ndarray | None:
 def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     """Numbers (run) for the opening table: when each quantity has emerged."""
     numbers = {
-        f"sequences until half of the whole change in {label}": results.halfway.sel(answer=label, drop=True)
+        f"sequences until half of the whole change in {label}": results.halfway.sel(
+            answer=label, drop=True
+        ).assign_attrs(scale="ratio")
         for label in results.answer.values.tolist()
     }
-    first = results.similarity.isel(sequences=0, drop=True).assign_attrs(bounds=(-1.0, 1.0))
-    numbers["similarity of the state before training to that at its end (CKA)"] = first
     return {label: values for label, values in numbers.items() if values.notnull().any()}
 
 
 def figure(results: xr.Dataset) -> Figure:
     """Each quantity by sequences seen (above), and when half of its change was done (below)."""
     labels = results.answer.values.tolist()
-    shown = [*labels, *([SIMILARITY] if bool(results.similarity.notnull().any()) else [])]
-    rows = -(-len(shown) // ACROSS)
+    rows = -(-len(labels) // ACROSS)
     order_height = 0.9 + 0.28 * len(labels) * max(1, len(plot.networks(results)) / 3)
     fig = plot.figure(figsize=(plot.PAGE, 1.9 * rows + order_height))
     above, below = fig.subfigures(2, 1, height_ratios=[1.9 * rows, order_height])
     grid = above.subplots(rows, ACROSS, squeeze=False, sharex=True)
-    for unused in grid.flat[len(shown) :]:
+    for unused in grid.flat[len(labels) :]:
         unused.axis("off")
-    for ax, label in zip(grid.flat, shown, strict=False):
+    for ax, label in zip(grid.flat, labels, strict=False):
         _draw_course(ax, results, label)
     _draw_order(below.subplots(), results, labels)
     fig.suptitle(plot.seeds(results), fontsize=9)
@@ -219,8 +226,7 @@ def figure(results: xr.Dataset) -> Figure:
 
 def _draw_course(ax: Axes, results: xr.Dataset, label: str) -> None:
     """One quantity by sequences seen."""
-    values = results.similarity if label == SIMILARITY else results.value.sel(answer=label, drop=True)
-    one = values.rename("value").to_dataset().assign_coords(network=results.network)
+    one = results[["value"]].sel(answer=label, drop=True)
     panels.lines_or_note(one, "value", "sequences", ax)
     _sequences_axis(ax, results)
     ax.set(xlabel="sequences seen", ylabel="")
@@ -236,23 +242,25 @@ def _sequences_axis(ax: Axes, results: xr.Dataset) -> None:
     first = float(seen[seen > 0].min())
     ax.set_xscale("symlog", linthresh=first, linscale=0.5)
     ax.set_xlim(float(seen.min()) - 0.05 * first, float(seen.max()) * 1.1)
+    powers = 10.0 ** np.arange(np.ceil(np.log10(first)), np.log10(seen.max()) + 1e-9)
+    ax.set_xticks([*([0.0] if seen.min() == 0 else []), *(powers if powers.size else [first])])
     ax.minorticks_off()
 
 
 def _draw_order(ax: Axes, results: xr.Dataset, labels: list[str]) -> None:
     """When half of the change of each quantity was done: seeds, and the interval of their mean."""
     colours = plot.palette(results)
-    halfway = results.halfway
-    mean = halfway.mean("run")
-    order = sorted(labels, key=lambda label: np.nan_to_num(float(mean.sel(answer=label)), nan=np.inf))
+    logarithm = results.halfway.copy(data=np.log(results.halfway.values))
+    known = logarithm.fillna(np.inf).mean("run")
+    order = sorted(labels, key=lambda label: float(known.sel(answer=label)))
     for row, label in enumerate(order):
         for place, (_, colour, runs) in enumerate(panels.each_network(results)):
             height = row + 0.6 * ((place + 0.5) / len(colours) - 0.5)
-            seeds = runs.halfway.sel(answer=label).dropna("run")
-            ax.plot(seeds, [height] * seeds.sizes["run"], "o", ms=3, color=colour, mew=0)
+            seeds = logarithm.isel(run=np.isin(results.run, runs.run)).sel(answer=label).dropna("run")
+            ax.plot(np.exp(seeds), [height] * seeds.sizes["run"], "o", ms=3, color=colour, mew=0)
             middle, half_width = statistics.mean_interval(seeds, "run")
             if np.isfinite(half_width):
-                ends = [max(0.0, float(middle - half_width)), float(middle + half_width)]
+                ends = np.exp([float(middle - half_width), float(middle + half_width)])
                 ax.plot(ends, [height, height], color=colour, lw=1.2)
     _sequences_axis(ax, results)
     ax.set_yticks(range(len(order)), [textwrap.fill(label, 44) for label in order], fontsize=6)

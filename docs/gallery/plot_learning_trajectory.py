@@ -2,8 +2,8 @@
 learning_trajectory: what does a network learn first?
 =====================================================
 
-Two networks, three seeds each, recorded at five moments of a training. One obeys the law of its state from the
-start. The other comes to obey it, late; what it holds is found before.
+Two networks, three seeds each, recorded at five moments of a training. One obeys the law of its state from
+the start. The other comes to obey it, late; what it holds is found before.
 """
 
 import matplotlib.pyplot as plt
