@@ -481,15 +481,15 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     stimulus, channel = (withheld.slope.sel(slope_on=on) for on in SLOPES)
     frames = int(results.ahead[-1])
     numbers = {
-        "slope of the state's velocity on the stimulus' while the input is withheld": stimulus,
+        "slope of the velocity of the state on that of the stimulus while the input is withheld": stimulus,
         "slope of the velocity of state channels on their own while the input is withheld": channel,
-        "share of the state's energy that moves with the stimulus while the input is withheld": (
+        "share of the energy of the state that moves with the stimulus while the input is withheld": (
             withheld.share.sel(plane="stimulus").assign_attrs(bounds=(0.0, 1.0))
         ),
         "share of steps in which the state moves at no one velocity while the input is withheld": (
             withheld.indistinct.assign_attrs(bounds=(0.0, 1.0))
         ),
-        f"frames until half of the state's pattern is kept, of {frames} without input": (
+        f"frames until half of the pattern of the state is kept, of {frames} without input": (
             withheld.persistence.assign_attrs(bounds=(0.0, float(frames)))
         ),
     }

@@ -250,13 +250,13 @@ def _sequences_axis(ax: Axes, results: xr.Dataset) -> None:
 def _draw_order(ax: Axes, results: xr.Dataset, labels: list[str]) -> None:
     """When half of the change of each quantity was done: seeds, and the interval of their mean."""
     colours = plot.palette(results)
-    logarithm = results.halfway.copy(data=np.log(results.halfway.values))
-    known = logarithm.fillna(np.inf).mean("run")
+    logged = results[["halfway"]].copy(data={"halfway": np.log(results.halfway.values)})
+    known = logged.halfway.fillna(np.inf).mean("run")
     order = sorted(labels, key=lambda label: float(known.sel(answer=label)))
     for row, label in enumerate(order):
-        for place, (_, colour, runs) in enumerate(panels.each_network(results)):
+        for place, (_, colour, runs) in enumerate(panels.each_network(logged)):
             height = row + 0.6 * ((place + 0.5) / len(colours) - 0.5)
-            seeds = logarithm.isel(run=np.isin(results.run, runs.run)).sel(answer=label).dropna("run")
+            seeds = runs.halfway.sel(answer=label).dropna("run")
             ax.plot(np.exp(seeds), [height] * seeds.sizes["run"], "o", ms=3, color=colour, mew=0)
             middle, half_width = statistics.mean_interval(seeds, "run")
             if np.isfinite(half_width):
