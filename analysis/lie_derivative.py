@@ -124,8 +124,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def _sites(recording: xr.Dataset) -> list[str]:
-    """The state, and all other sites that have the space of the frame."""
-    others = [str(name) for name in recording.data_vars if _has_space(recording, str(name))]
+    """The state, and all other sites that have the space of the frame, under the stimulus as it is."""
+    as_shown = [str(name) for name, values in recording.data_vars.items() if "condition" not in values.attrs]
+    others = [name for name in as_shown if _has_space(recording, name)]
     return list(dict.fromkeys(["state", *others]))
 
 

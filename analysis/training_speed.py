@@ -35,7 +35,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     recording : Dataset
-        With ``curve_sequences`` and ``curve_valid_loss`` (checkpoint).
+        With ``curve_sequences`` and ``curve_valid_loss`` (validation).
 
     Returns
     -------

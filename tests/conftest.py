@@ -126,7 +126,20 @@ def runs(tmp_path_factory):
                 )
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
                 sites = ("state", "prediction", "logits")
-                record(network, stimulus, file, context=context, sites=sites, curve=curve, attrs=attrs)
+                blank = {"at": 3} if split == "probe" else None
+                other = {name: 0.5 * tensor for name, tensor in network.state_dict().items()}
+                weights = {0: other, 24: network.state_dict()} if split == "probe" else None
+                record(
+                    network,
+                    stimulus,
+                    file,
+                    context=context,
+                    sites=sites,
+                    blank=blank,
+                    checkpoints=weights,
+                    curve=curve,
+                    attrs=attrs,
+                )
                 made[f"{name}-seed{seed}"][split] = open_recording(file)
     return made
 

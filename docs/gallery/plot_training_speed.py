@@ -17,7 +17,7 @@ plt.rcParams.update(plot.STYLE)
 sequences, results = np.arange(1, 11) * 100, []
 curves = {"reference": np.exp(-sequences / 400), "twice as fast": np.exp(-sequences / 200)}
 for loss in curves.values():
-    made = {"curve_sequences": ("checkpoint", sequences), "curve_valid_loss": ("checkpoint", loss)}
+    made = {"curve_sequences": ("validation", sequences), "curve_valid_loss": ("validation", loss)}
     results.append(training_speed.analyse(xr.Dataset(made)).expand_dims(run=1))
 
 together = xr.concat(results, "run", join="outer").assign_coords(network=("run", list(curves)))

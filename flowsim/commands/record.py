@@ -68,8 +68,9 @@ def run(arguments: Namespace) -> None:
             network,
             netcdf.load(_only_recorded(frames, block), stimulus),
             into,
-            **block.model_dump(),
+            **block.model_dump(exclude={"checkpoints"}),
             curve=weights["curve"],
+            checkpoints=_weights_kept(weights, model) if block.checkpoints else None,
             attrs={**origin, **_training_attributes(weights)},
             announce=lambda text: print(text, file=sys.stderr, flush=True),
             report=report,
@@ -81,6 +82,19 @@ def _only_recorded(stimulus: xr.Dataset, block: RecordBlock) -> xr.Dataset:
     """The trials and flows of a stimulus, still in its file, that are recorded."""
     first = {"trial": block.trials, "flow": block.flows}
     return stimulus.isel({dim: slice(count) for dim, count in first.items() if dim in stimulus.dims})
+
+
+def _weights_kept(weights: Mapping[str, Any], model: Path) -> Mapping[int, Any]:
+    """The weights at moments of the training, by sequences seen."""
+    from flowsim.errors import InputError
+
+    kept: Mapping[int, Any] = weights.get("checkpoints", {})
+    if not kept:
+        raise InputError(
+            f"{model}: expected weights of several moments of the training; it kept none. Set checkpoints in "
+            "train and train again, or leave checkpoints out of record"
+        )
+    return kept
 
 
 def _training_attributes(weights: Mapping[str, Any]) -> dict[str, Any]:

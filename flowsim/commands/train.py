@@ -95,6 +95,9 @@ def train_and_write(training: Run, checkpoint: Path, into: Path) -> None:
         f"{counted(torch.get_num_threads(), 'thread')}",
         file=sys.stderr,
     )
+    moments, size = training.checkpoints
+    if moments:
+        print(f"keeping weights at {moments} moments: {size / 1e6:.1f} MB", file=sys.stderr)
     note = ""
     with exclusive(into), Progress(training.name, settings.sequences, "sequences") as progress:
 

@@ -83,6 +83,7 @@ def check_without_recording(rehearsal: Rehearsal) -> None:
     """What can be said of stimuli and networks before one sees the other."""
     check_frame_sizes(rehearsal)
     check_contexts_of_recordings(rehearsal)
+    check_checkpoints(experiment)
     check_lengths_for_training(rehearsal)
     check_stimulus_of_task(rehearsal)
     check_worlds(rehearsal)
@@ -241,6 +242,15 @@ def check_contexts_of_recordings(rehearsal: Rehearsal) -> None:
             )
 
 
+def check_checkpoints(experiment: Experiment) -> None:
+    """What is recorded at moments of the training is kept by the training."""
+    for split, block in experiment.record.items():
+        if block.checkpoints and experiment.train.checkpoints is None:
+            raise InputError(
+                f"record.{split}: checkpoints needs weights that the training keeps; set checkpoints in train"
+            )
+
+
 def check_lengths_for_training(rehearsal: Rehearsal) -> None:
     """The stimuli are as long as training and validation need."""
     experiment = rehearsal.experiment
@@ -331,7 +341,15 @@ def rehearse_recording(
     curve = {"sequences": [1.0], "valid_loss": [1.0]}
     attrs = {"horizon": train.horizon, "task": train.task}
     try:
-        record(network, rehearsal.stimuli[split], path, **block.model_dump(), curve=curve, attrs=attrs)
+        record(
+            network,
+            rehearsal.stimuli[split],
+            path,
+            **block.model_dump(exclude={"checkpoints"}),
+            curve=curve,
+            checkpoints=dict.fromkeys((0, 1), network.state_dict()) if block.checkpoints else None,
+            attrs=attrs,
+        )
     except InputError as error:
         raise InputError(f"record.{split}: {error}") from None
 

@@ -7,7 +7,7 @@ reruns what depends on it and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,13 @@ def recording_jobs(experiment: Experiment) -> Jobs:
     }
 
 
+def modules_used(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """The module of an analysis, and of those that it applies in turn, as its function ``uses`` says."""
+    uses = getattr(ideas.load("analysis", name), "uses", None)
+    others = uses(**settings) if uses else []
+    return [f"analysis.{each}" for each in (name, *others)]
+
+
 def analysis_jobs(experiment: Experiment, every: Sequence[Point]) -> Jobs:
     """One for each analysis, and the names of its results: of every run under every stimulus."""
     planned = {}
@@ -133,7 +140,7 @@ def analysis_jobs(experiment: Experiment, every: Sequence[Point]) -> Jobs:
         planned[name] = {
             "spec": json.dumps(settings),
             "reads": split,
-            "code": code_hash(f"analysis.{name}", without=["flowsim.figures"]),
+            "code": code_hash(*modules_used(name, settings), without=["flowsim.figures"]),
             "figure_code": code_hash(f"analysis.{name}", *drawn_by),
             "results": list(
                 dict.fromkeys(point.result(run, split) for point in every for run in runs(point.experiment))

@@ -3,6 +3,7 @@
 atomic       files that appear whole or not at all
 netcdf       write and read a dataset
 coordinates  dimensions, flows and velocity grids of a dataset
+checkpoints  a network at several moments of its training, as recordings of their own
 hdf5_chunks  chunks compressed and decompressed by several threads
 hdf5_disk    HDF5 files on a disk that may be full
 pieces       read an array that does not fit into memory, one piece after the other

@@ -232,6 +232,28 @@ def shared(results: xr.Dataset, name: str) -> Any:
     return results.attrs[name]
 
 
+def numbers_of(analysis: str, recording: xr.Dataset, settings: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers that an analysis gives to the opening table, of one recording alone, by their labels.
+
+    Empty where the network cannot be judged: it diverged, or is dead.
+
+    Raises
+    ------
+    InputError
+        If there is no such analysis, or it cannot use the recording or the settings.
+    """
+    module = ideas.load("analysis", analysis)
+    try:
+        results = results_of(module, recording, dict(settings))
+    except CannotJudge:
+        return {}
+    except InputError as error:
+        raise InputError(f"{analysis}: {error}") from None
+    names = {"network": ("run", ["network"]), "seed": ("run", ["0"])}
+    of_run = answers_of(analysis, results.expand_dims(run=["network-seed0"]).assign_coords(names))
+    return {label: float(values.values[0]) for label, values in of_run.items()}
+
+
 def answers_of(analysis: str, results: xr.Dataset) -> dict[str, xr.DataArray]:
     """The numbers (run) that an analysis gives to the opening table of the report, by their labels.
 

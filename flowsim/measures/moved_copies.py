@@ -160,7 +160,7 @@ def copies_of(recording: xr.Dataset) -> dict[str, xr.DataArray]:
         return {}
     objects = recording.sizes.get("object", 1)
     ahead = to_come.ahead.values
-    true = _true_velocities(recording)
+    true = true_velocities(recording)
     predicted: dict[str, list[np.ndarray]] = {}
     for flow, frames in enumerate(seen):
         last = frames[:, -1:]
@@ -193,7 +193,7 @@ def _seen(recording: xr.Dataset) -> np.ndarray | None:
     return recording.frames.transpose(*FRAME).isel(time=within).values.astype(np.float64)
 
 
-def _true_velocities(recording: xr.Dataset) -> tuple[FlowGroup, np.ndarray] | None:
+def true_velocities(recording: xr.Dataset) -> tuple[FlowGroup, np.ndarray] | None:
     """The group by which objects move, and the velocity (flow, trial, object, component) of each; None where
     it is unknown, changes, is of no one group, or is seen by an observer who moves.
     """

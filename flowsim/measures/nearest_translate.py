@@ -77,19 +77,47 @@ def distinct(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     array of bool (...)
     """
     size = x.shape[-2:]
-    spectrum = _spectrum(x, y)
-    spectrum[..., 0, 0] = 0
-    raw = _correlation(spectrum, size)
     spread_of_x, spread_of_y = (norm(v - v.mean((-2, -1), keepdims=True)) for v in (x, y))
     known = (spread_of_x > GREY * norm(x)) & (spread_of_y > GREY * norm(y))
-    spread = np.where(known, spread_of_x * spread_of_y, np.inf).reshape(-1, 1)
-    correlation = raw / spread
+    spread = np.where(known, spread_of_x * spread_of_y, 0)
+    return places(_spectrum(x, y), spread, (size[0], size[1]))[1]
+
+
+def places(spectrum: np.ndarray, spread: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the translates of some images lie that are nearest to others, and whether each is one place.
+
+    Parameters
+    ----------
+    spectrum : complex array (..., y frequency, x frequency)
+        Cross-spectrum of the two (`numpy.fft.rfft2` of one times the conjugate of the other), summed over
+        channels. Means of channels do not count.
+    spread : array (...)
+        Product of the norms of the two, means of channels aside; 0 where nothing can be said.
+    size : (int, int)
+        Of an image, (y, x) in px.
+
+    Returns
+    -------
+    displacement : array (..., 2)
+        Down and right, in px, the shorter way round the torus: at most half a side.
+    one_place : array of bool (...)
+        As `distinct` has it.
+    """
+    height, width = size
+    spectrum = spectrum.copy()
+    spectrum[..., 0, 0] = 0
+    raw = _correlation(spectrum, size)
+    known = spread.ravel() > 0
+    correlation = raw / np.where(known, spread.ravel(), np.inf)[:, None]
     peak = _peak(raw)
     highest = np.take_along_axis(correlation, peak[:, None], 1)
     unexplained = 1 - highest**2
     rivals = (correlation > 0) & (1 - correlation**2 <= ABOUT_AS_LITTLE * unexplained + ROUNDING)
-    one_place = ~(rivals & ~_neighbours(peak, size)).any(1)
-    return (known.ravel() & (highest[:, 0] >= ALIKE) & one_place).reshape(x.shape[:-3])
+    alone = ~(rivals & ~_neighbours(peak, size)).any(1)
+    down, right = np.divmod(peak, width)
+    shorter = np.stack([down - height * (2 * down > height), right - width * (2 * right > width)], -1)
+    one_place = known & (highest[:, 0] >= ALIKE) & alone
+    return shorter.reshape(*spread.shape, 2), one_place.reshape(spread.shape)
 
 
 def _spectrum(x: np.ndarray, y: np.ndarray) -> np.ndarray:

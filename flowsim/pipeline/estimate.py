@@ -28,8 +28,9 @@ from flowsim.experiment.sweep import Point, points
 from flowsim.network import Network, build_from_settings
 from flowsim.progress import duration
 from flowsim.recording.settings import RecordBlock
+from flowsim.training.moments import steps_kept
 from flowsim.training.settings import TrainBlock, task_of
-from flowsim.training.train import last_step
+from flowsim.training.train import last_step, total_steps
 
 RATE = 20e9
 """Floating-point operations per second of one core in a training (measured: 18 to 21 thousand million)."""
@@ -139,13 +140,16 @@ def _at(point: Point, drawn: dict[str, tuple[xr.Dataset, float]], known: dict[st
         if key not in known:
             known[key] = Work.of(experiment, name, shape)
         work[name] = known[key]
+    train = experiment.train
+    moments = len(steps_kept(train.checkpoints, train.batch, total_steps(train)))
     trained = {name: work[name].training(train_block(experiment, name)) for name in experiment.networks}
     for run, (name, _) in runs(experiment).items():
         found[f"train {run}"] = Cost(START + trained[name])
         for split, block in experiment.record.items():
             if split in read:
                 stimulus, scale = drawn[stems[split]]
-                found[f"record {run} {stems[split]}"] = work[name].recording(stimulus, scale, block)
+                cost = work[name].recording(stimulus, scale, block, moments)
+                found[f"record {run} {stems[split]}"] = cost
         for analysis in experiment.analyse:
             result = point.result(run, ideas.load("analysis", analysis).READS)
             found[f"analyse {analysis} {result}"] = Cost(START)
@@ -196,14 +200,20 @@ class Work:
         seconds = last_step(block) * frames * (PER_FRAME + block.batch * self.flops / RATE)
         return min(seconds, 60 * block.budget.minutes) if block.budget.minutes else seconds
 
-    def recording(self, stimulus: xr.Dataset, scale: float, block: RecordBlock) -> Cost:
-        """Seconds and bytes of a recording of a stimulus that has ``scale`` times as many trials."""
+    def recording(self, stimulus: xr.Dataset, scale: float, block: RecordBlock, moments: int = 0) -> Cost:
+        """Seconds and bytes of a recording of a stimulus that has ``scale`` times as many trials, of a
+        network whose weights were kept at some ``moments``.
+        """
         sizes = stimulus.sizes
         shown = sizes.get("flow", 1) * sizes["trial"] * scale * sizes["time"]
         pixels = sizes["y"] * sizes["x"]
-        values = pixels * (2 if "prediction" in (block.sites or ()) else 1)
+        values = pixels * (2.0 if "prediction" in (block.sites or ()) else 1.0)
         if "state" in (block.sites or ()):
             values += self.values
+        if block.blank:  # all but the frames twice
+            shown, values = 2 * shown, values - pixels / 2
+        if block.checkpoints:
+            shown *= 1 + moments
         size = 4 * shown / block.every * values
         return Cost(START + shown * self.flops / RATE + size / BYTES_PER_SECOND, size)
 

@@ -5,6 +5,7 @@ settings    what an experiment file may set of a recording
 shown       frames as they are shown: by name, from 0 to 1
 watch       show frames to a network and collect its activity
 sites       named modules of a network whose outputs are recorded
+blank       the input withheld from a frame on
 calls       how frames go into a network of one's own, and what its outputs are
 find_calls  that, found by trying
 apart       trials apart from each other, and the network as it was

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,12 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
+from flowsim.files.checkpoints import AT_CHECKPOINT
 from flowsim.files.hdf5_chunks import CODECS, Codec, mark_sealed
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.recording.blank import Withheld
 from flowsim.recording.shown import FRAMES
 from flowsim.recording.thinning import Thinning
 
@@ -27,6 +29,8 @@ MEMORY = 2**27
 """Bytes in a block, at most, except where one trial has more."""
 PLAIN_SITES = ("state", "prediction", "logits")
 """Sites whose dimensions have plain names; those of other sites begin with the name of the site."""
+BLANK = "blank_"
+"""How the name of what a site does while the input is withheld begins."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +48,10 @@ class Layout:
         How many trials are recorded, from the first.
     times : array of int (time,)
         Which frames are recorded.
+    withheld : Withheld, optional
+        Which frames are withheld when each trial is shown once more.
+    checkpoints : sequence of int
+        Sequences seen at those moments of the training at which the network is recorded too.
     grid : VelocityGrid
         Velocities of the state.
     law : Law, optional
@@ -59,6 +67,8 @@ class Layout:
     flows: Sequence[int]
     trials: int
     times: np.ndarray
+    withheld: Withheld | None = None
+    checkpoints: Sequence[int] = ()
     grid: VelocityGrid
     law: Law | None
     dtype: np.dtype
@@ -88,6 +98,14 @@ class Layout:
                 site_sizes[axis if plain else f"{site}_{axis}"] = size
             sizes |= site_sizes
             variables[site] = ("flow", "trial", "time", *site_sizes)
+        if self.withheld is not None:
+            variables |= {f"{BLANK}{site}": variables[site] for site in self.sites}
+        if self.checkpoints:
+            sizes["checkpoint"] = len(self.checkpoints)
+            of_network = {name: dims for name, dims in variables.items() if name != "frames"}
+            variables |= {
+                f"{name}{AT_CHECKPOINT}": ("checkpoint", *dims) for name, dims in of_network.items()
+            }
         return sizes, variables
 
     @property
@@ -103,7 +121,15 @@ class Layout:
     @cached_property
     def bytes(self) -> int:
         """Of all recorded values, before compression."""
-        counts = [int(np.prod([self.sizes[d] for d in dims])) for dims in self.variables.values()]
+        return self._bytes_of(self.variables.values())
+
+    @property
+    def bytes_at_checkpoints(self) -> int:
+        """Of those of them that are of moments of the training."""
+        return self._bytes_of(dims for dims in self.variables.values() if dims[0] == "checkpoint")
+
+    def _bytes_of(self, variables: Iterable[tuple[str, ...]]) -> int:
+        counts = [int(np.prod([self.sizes[d] for d in dims])) for dims in variables]
         return sum(counts) * self.dtype.itemsize
 
     @cached_property
@@ -127,7 +153,9 @@ class Layout:
     def create(self, file: h5netcdf.File, attrs: Mapping[str, Any]) -> None:
         """Write everything but the recorded values to an empty file."""
         file.dimensions = self.sizes
-        for name, value in {**self._grid_attributes(), **attrs, **self._group_attributes()}.items():
+        about = {**self._grid_attributes(), **attrs, **self._group_attributes()}
+        about |= self.withheld.attributes if self.withheld is not None else {}
+        for name, value in about.items():
             file.attrs[name] = value
         file.attrs["format"] = netcdf.FORMAT
         mark_sealed(file._h5file)
@@ -146,6 +174,13 @@ class Layout:
             variable.attrs["coordinates"] = " ".join(name for name in coords if name not in self.sizes)
         if "state" in self.variables and self.law is not None:
             file["state"].attrs["law"] = str(self.law)
+        for name in self.variables:
+            if name.endswith(AT_CHECKPOINT):
+                file[name].attrs.update(condition="checkpoint", long_name="at moments of the training")
+                if name == f"state{AT_CHECKPOINT}" and self.law is not None:
+                    file[name].attrs["law"] = str(self.law)
+            elif self.withheld is not None and name.startswith(BLANK):
+                file[name].attrs.update(condition="blank", long_name=self.withheld.words)
 
     @property
     def _flow_group(self) -> FlowGroup:
@@ -184,6 +219,12 @@ class Layout:
             coords["orientation"] = ("orientation", angles, attributes)
         if "velocity" in self.sizes:
             coords |= coordinates.velocity_coords("velocity", self.grid.group, self.grid.velocities)
+        if self.withheld is not None:
+            attributes = {"units": "1", "long_name": "whether the input is withheld"}
+            coords["blank"] = ("time", self.withheld.whether(self.times), attributes)
+        if self.checkpoints:
+            attributes = {"units": "1", "long_name": "sequences seen in training"}
+            coords["sequences"] = ("checkpoint", np.array(self.checkpoints, np.int64), attributes)
         return coords
 
     def _unit_coordinates(self, site: str, thinning: Thinning) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import nn
 from flowsim.errors import InputError
 from flowsim.files import netcdf
 from flowsim.files.atomic import whole
+from flowsim.files.checkpoints import AT_CHECKPOINT
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec, seal_hdf5
 from flowsim.files.hdf5_disk import on_disk
 from flowsim.files.outputs import protect
@@ -32,9 +34,10 @@ from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
 from flowsim.recording import apart
+from flowsim.recording.blank import Blank, Withheld
 from flowsim.recording.calls import Calls
 from flowsim.recording.find_calls import find_calls, ways_for_sites
-from flowsim.recording.layout import Layout
+from flowsim.recording.layout import BLANK, Layout
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
@@ -47,7 +50,7 @@ OUTPUTS = ("prediction", "logits")
 """Sites that are never thinned by channel or unit."""
 RESERVED = (
     *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
-    *("y", "x", "unit", "class"),
+    *("y", "x", "unit", "class", "blank", "checkpoint"),
 )
 """Names of dimensions and of the stimulus in a recording, which no site may have."""
 
@@ -65,9 +68,11 @@ def record(
     every: int = 1,
     channels: int | None = None,
     units: Units | Mapping[str, Any] | None = None,
+    blank: Blank | Mapping[str, Any] | None = None,
     dtype: str = "float32",
     codec: Codec = "gzip",
     curve: Mapping[str, Sequence[float]] | None = None,
+    checkpoints: Mapping[int, Mapping[str, torch.Tensor]] | None = None,
     attrs: Mapping[str, Any] | None = None,
     announce: Callable[[str], None] = lambda _: None,
     report: Callable[[int, int], None] = lambda *_: None,
@@ -110,12 +115,21 @@ def record(
     units : Units or mapping of its fields, optional
         Record only so many units, chosen by a seed, of each site except predictions and logits, as (flow,
         trial, time, unit).
+    blank : Blank or mapping of its fields, optional
+        Record each trial once more with its input withheld from a frame on, beside the run with all input:
+        as ``blank_<site>``, with the coordinate ``blank`` (time), 1 where a frame is withheld, and what was
+        done in attributes. See `flowsim.recording.blank`.
     dtype : {"float16", "float32", "float64"}
         Of the values in the file; the network computes in that of its first floating-point parameter.
     codec : {"gzip", "rounded", "none"}
         See `flowsim.files.hdf5_chunks.Codec`.
     curve : mapping, optional
-        A learning curve to store beside the activity, as variables ``curve_<name>`` (checkpoint).
+        A learning curve to store beside the activity, as variables ``curve_<name>`` (validation).
+    checkpoints : mapping of int to weights, optional
+        Weights of the network (`torch.nn.Module.state_dict`) at several moments of its training, by sequences
+        seen: each site is recorded with these too, as ``<site>_at_checkpoint`` (checkpoint, flow, trial,
+        time, ...), with the coordinate ``sequences`` (checkpoint). `flowsim.files.checkpoints.at_checkpoint`
+        makes a recording of each.
     attrs : mapping, optional
         Attributes of the file, beside those that say by what it was made: versions, commit, class and number
         of parameters of the network, what was asked for, and the specification of the stimulus.
@@ -129,7 +143,8 @@ def record(
     InputError
         If a site is unknown or the network does not have it, the stimulus has other frames than the network
         or values outside [0, 1], activity of a trial depends on other trials or does not fit into ``dtype``,
-        the disk has too little room, or a file that is no recording lies at ``into``.
+        the disk has too little room, weights do not fit the network, or a file that is no recording lies at
+        ``into``.
     """
     into = Path(into)
     protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
@@ -145,15 +160,31 @@ def record(
     _check_storage(dtype, codec)
     if isinstance(units, Mapping):
         units = Units(**units)
+    if isinstance(blank, Mapping):
+        blank = Blank(**blank)
+    checkpoints = {  # copies: they may be the tensors of the network itself
+        seen: {name: tensor.clone() for name, tensor in weights.items()}
+        for seen, weights in (checkpoints or {}).items()
+    }
     session = Session.of(network, stimulus, _check_sites(network, sites, feed), context, every, feed)
     session, trial = session.beginning(trials, find_others=sites is None)
+    if blank is not None:
+        _check_blank_names(session.sites)
     grid, law = _declared(network, session.sites)
+    recorded_flows = range(session.frames.sizes["flow"])[:flows]
+    recorded_trials = min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"])
     layout = Layout(
         stimulus=stimulus,
         sites=_thinnings(network, session.sites, trial, channels, units),
-        flows=range(session.frames.sizes["flow"])[:flows],
-        trials=min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"]),
+        flows=recorded_flows,
+        trials=recorded_trials,
         times=np.array(session.times),
+        withheld=None
+        if blank is None
+        else Withheld.of(
+            blank, session.frames, session.context, recorded_flows, recorded_trials, session.times
+        ),
+        checkpoints=sorted(checkpoints),
         grid=grid,
         law=law,
         dtype=np.dtype(dtype),
@@ -166,11 +197,12 @@ def record(
     _check_room(into, layout.bytes)
     asked: dict[str, Any] = {"trials": trials, "flows": flows, "every": every, "channels": channels}
     asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
+    asked |= {"blank": blank and asdict(blank)}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
     file_attrs |= {"context": session.context}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
     with whole(into, layout.bytes) as temporary:
-        _write(temporary, session, layout, trial, file_attrs, curve or {}, report)
+        _write(temporary, session, layout, trial, file_attrs, curve or {}, checkpoints, report)
         seal_hdf5(temporary)
         netcdf.read(temporary, "recording").close()
 
@@ -277,20 +309,62 @@ class Session:
         if companions_of is not None:
             others = np.arange(len(frames)) != companions_of
             seen[others] = 1 - seen[others]
+        return frames, self.activity(seen[:, : self.context], trials, thin)
+
+    def activity(
+        self,
+        seen: torch.Tensor,
+        trials: slice,
+        thin: Mapping[str, Thin],
+        sites: Mapping[str, Site | None] | None = None,
+        times: Sequence[int] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Activity at each site (trial, time, ...) while a network sees frames (trial, time, channel, y, x),
+        and then goes on by itself to the end of the stimulus.
+
+        ``sites`` and ``times`` are those of the session if not given.
+        """
         try:
-            activity = watch(
+            return watch(
                 self.network,
-                seen[:, : self.context],
-                horizon=frames.shape[1] - self.context,
-                sites=self.sites,
-                times=self.times,
+                seen,
+                horizon=self.frames.sizes["time"] - seen.shape[1],
+                sites=self.sites if sites is None else sites,
+                times=self.times if times is None else times,
                 thin=thin,
                 feed=self.feed,
                 actions=None if self.actions is None else self.actions[trials],
             )
         finally:
             self.kept.restore()
-        return frames, activity
+
+    def watch_withheld(
+        self, withheld: Withheld, flow: int, trials: slice, thin: Mapping[str, Thin]
+    ) -> dict[str, torch.Tensor]:
+        """Activity at each site (trial, time, ...) while the input is withheld."""
+        frames = to_network(self.frames[flow, trials].values, self.network)
+        predict = partial(self.predicted, withheld.times, trials, thin)
+        return self.activity(withheld.replaced(frames, self.context, trials, predict), trials, thin)
+
+    def predicted(
+        self, times: Sequence[int], trials: slice, thin: Mapping[str, Thin], seen: torch.Tensor
+    ) -> torch.Tensor:
+        """What the network predicts (trial, time, y, x) of some frames after those that it has ``seen``.
+
+        Raises
+        ------
+        InputError
+            If it has no site "prediction".
+        """
+        sites = dict(self.sites)
+        if isinstance(self.network, Network):
+            sites.setdefault("prediction", None)
+        if "prediction" not in sites:
+            raise InputError(
+                "blank: expected a network with a site prediction, which is then shown to it; it has "
+                f"{', '.join(sites)}. Name the site, or use another by"
+            )
+        return self.activity(seen, trials, {**thin, "prediction": _copied}, sites, times)["prediction"]
 
     def beginning(self, trials: int | None, find_others: bool) -> tuple[Session, dict[str, torch.Tensor]]:
         """The session with all its sites and its feed, and `one_trial` of it.
@@ -358,6 +432,7 @@ def _write(
     alone: Mapping[str, torch.Tensor],
     attrs: Mapping[str, Any],
     curve: Mapping[str, Sequence[float]],
+    checkpoints: Mapping[int, Mapping[str, torch.Tensor]],
     report: Callable[[int, int], None],
 ) -> None:
     """Write a whole recording to a temporary path."""
@@ -368,10 +443,11 @@ def _write(
     ):
         layout.create(file, attrs)
         for name, values in curve.items():
-            if "checkpoint" not in file.dimensions:
-                file.dimensions["checkpoint"] = len(values)
-            file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
+            if "validation" not in file.dimensions:
+                file.dimensions["validation"] = len(values)
+            file.create_variable(f"curve_{name}", ("validation",), data=np.asarray(values, np.float64))
         _write_blocks(writer, session, layout, alone, report)
+        _write_checkpoints(writer, session, layout, checkpoints, report)
         writer.finish()
 
 
@@ -387,21 +463,93 @@ def _write_blocks(
     ``alone`` is the activity in the trial that was shown first, not thinned.
     """
     done = 0
+    checked = session.trial_shown_first(layout.sizes["trial"])
+    _, device = number_type(session.network)
+    for position, flow, block in _blocks(layout):
+        before = apart.random_states(device)
+        if flow == 0 and block.start <= checked < block.stop:
+            frames, activity = _watch_checked(session, layout, block, alone)
+        else:
+            frames, activity = session.watch(flow, block, layout.sites)
+        values = {"frames": frames[:, layout.times], **_arrays(activity)}
+        values |= _withheld(session, layout, flow, block, before)
+        values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
+        writer.put(values, position, block.start)
+        done += sum(array.nbytes for array in values.values())
+        report(done, layout.bytes)
+
+
+def _blocks(layout: Layout) -> Iterator[tuple[int, int, slice]]:
+    """Position and number of each flow, with the trials that are shown at once."""
     trials = layout.sizes["trial"]
-    checked = session.trial_shown_first(trials)
     for position, flow in enumerate(layout.flows):
         for first in range(0, trials, layout.trials_at_once):
-            block = slice(first, min(first + layout.trials_at_once, trials))
-            if flow == 0 and block.start <= checked < block.stop:
-                frames, activity = _watch_checked(session, layout, block, alone)
-            else:
-                frames, activity = session.watch(flow, block, layout.sites)
-            values = {"frames": frames[:, layout.times]}
-            values |= {name: tensor.numpy() for name, tensor in activity.items()}
-            values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
-            writer.put(values, position, first)
-            done += sum(array.nbytes for array in values.values())
-            report(done, layout.bytes)
+            yield position, flow, slice(first, min(first + layout.trials_at_once, trials))
+
+
+def _arrays(activity: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in activity.items()}
+
+
+def _withheld(
+    session: Session, layout: Layout, flow: int, block: slice, random_states: Any
+) -> dict[str, np.ndarray]:
+    """Activity while the input is withheld, by the names of its variables; empty if it never is.
+
+    ``random_states`` are those before the block was shown with all input: noise within the network, if it has
+    any, is the same again.
+    """
+    if layout.withheld is None:
+        return {}
+    _, device = number_type(session.network)
+    after = apart.random_states(device)
+    apart.set_random_states(random_states, device)
+    activity = session.watch_withheld(layout.withheld, flow, block, layout.sites)
+    apart.set_random_states(after, device)
+    return {f"{BLANK}{name}": values for name, values in _arrays(activity).items()}
+
+
+def _write_checkpoints(
+    writer: ChunkWriter,
+    session: Session,
+    layout: Layout,
+    checkpoints: Mapping[int, Mapping[str, torch.Tensor]],
+    report: Callable[[int, int], None],
+) -> None:
+    """Show all trials to the network as it was at each moment of its training, and write its activity.
+
+    Raises
+    ------
+    InputError
+        If weights do not fit the network.
+    """
+    network = session.network
+    _, device = number_type(network)
+    done = layout.bytes - layout.bytes_at_checkpoints
+    try:
+        for number, seen in enumerate(layout.checkpoints):
+            try:
+                network.load_state_dict(checkpoints[seen])
+            except (RuntimeError, TypeError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(
+                    f"checkpoints: expected weights of this network after {seen} sequences; they do not fit "
+                    f"({reason})"
+                ) from None
+            then = replace(session, kept=apart.Kept(network))
+            for position, flow, block in _blocks(layout):
+                before = apart.random_states(device)
+                values = _arrays(then.watch(flow, block, layout.sites)[1])
+                values |= _withheld(then, layout, flow, block, before)
+                values = {
+                    f"{name}{AT_CHECKPOINT}": _as_stored(name, array, layout.dtype)
+                    for name, array in values.items()
+                }
+                writer.put(values, position, block.start, number)
+                done += sum(array.nbytes for array in values.values())
+                report(done, layout.bytes)
+    finally:
+        session.kept.restore()
 
 
 def _watch_checked(
@@ -555,6 +703,16 @@ def _check_sites(
     for name, site in named.items():
         _check_axes(network, name, site)
     return named
+
+
+def _check_blank_names(sites: Mapping[str, Site | None]) -> None:
+    """Raise an error if a site has the name of what another one does while the input is withheld."""
+    taken = [name for name in sites if name.startswith(BLANK) and name.removeprefix(BLANK) in sites]
+    if taken:
+        raise InputError(
+            f"blank: {taken[0]} is what {taken[0].removeprefix(BLANK)} does while the input is withheld; "
+            "give the site of that name another one"
+        )
 
 
 def _check_axes(network: nn.Module, name: str, site: Site | None) -> None:

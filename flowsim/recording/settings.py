@@ -23,6 +23,21 @@ class UnitsBlock(Block):
     """Of that choice."""
 
 
+class BlankBlock(Block):
+    """Show each trial once more with its input withheld from a frame on; see `flowsim.recording.blank`."""
+
+    at: Count
+    """The first frame that is withheld, counted from 0."""
+    frames: Count | None = None
+    """How many are; all to the end if not given."""
+    by: Literal["zeros", "mean", "noise", "predictions"] = "zeros"
+    """What is shown instead: 0, the mean frame, noise with the power spectrum of the stimulus, or the
+    network's own predictions.
+    """
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the noise."""
+
+
 class RecordBlock(Block):
     """What is recorded while a network watches one stimulus file; see `flowsim.recording.record.record`."""
 
@@ -42,6 +57,12 @@ class RecordBlock(Block):
     """The first so many of the state; all if not given."""
     units: UnitsBlock | None = None
     """A few units of the state only, chosen by a seed."""
+    blank: BlankBlock | None = None
+    """Each trial once more with its input withheld, as ``blank_<site>``."""
+    checkpoints: bool = False
+    """Also the network as it was at each moment at which its training kept weights (``checkpoints`` of
+    ``train``), as ``<site>_at_checkpoint``.
+    """
     dtype: Literal["float16", "float32", "float64"] = "float32"
     """Of values in the file."""
     codec: Codec = "gzip"

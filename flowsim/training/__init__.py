@@ -7,6 +7,7 @@ task        what a network is trained to do, and its loss
 objective   one batch through a network: noise, warm-up, loss
 batches     sequences of a file, or a stream that never repeats
 weights     files of weights and checkpoints, and which training a checkpoint belongs to
+moments     when weights are kept, to follow what is learned
 contents    what such a file holds, by key and type
 devices     which device, several processes, memory
 """

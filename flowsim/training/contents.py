@@ -75,6 +75,7 @@ class WeightsContent(_Content):
 
     best: Annotated[Tensors, Field(min_length=1)]
     last: Annotated[Tensors, Field(min_length=1)]
+    checkpoints: dict[Whole, Tensors] = {}
     curve: Course
     frame_shape: Annotated[list[Count], Field(min_length=2, max_length=2)]
     name: Text
@@ -94,6 +95,7 @@ class CheckpointContent(_Content):
     schedule: dict[Any, Any]
     curve: Course
     best: Annotated[Tensors, Field(min_length=1)]
+    checkpoints: dict[Whole, Tensors] = {}
     step: Whole
     losses: Tensor
     seconds: Finite

@@ -15,8 +15,9 @@ from flowsim.network import Network, build_from_settings
 from flowsim.scenes.sequences import Sequences
 from flowsim.training.batches import Shuffled, Stream, sequences_of, training_source
 from flowsim.training.devices import hardware
+from flowsim.training.moments import steps_kept
 from flowsim.training.settings import RunBlock, task_of
-from flowsim.training.train import Curve, Report, train
+from flowsim.training.train import Curve, Report, total_steps, train
 from flowsim.training.weights import Identity
 
 
@@ -88,6 +89,14 @@ class Run:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     @property
+    def checkpoints(self) -> tuple[int, int]:
+        """How many moments its weights are kept at, and how many bytes these are."""
+        settings = self.specification.train
+        count = len(steps_kept(settings.checkpoints, settings.batch, total_steps(settings)))
+        weights = self.network.state_dict().values()
+        return count, count * sum(tensor.numel() * tensor.element_size() for tensor in weights)
+
+    @property
     def identity(self) -> Identity:
         """Which training this is, for its checkpoint."""
         family = self.source.family if isinstance(self.source, Stream) else None
@@ -100,6 +109,7 @@ class Run:
 
     def train(self, checkpoint: Path, report: Report = lambda *_: None) -> dict[str, Any]:
         """Train, or go on from the checkpoint; returns the content of the file of weights."""
+        kept: dict[int, dict[str, torch.Tensor]] = {}
         curve, best = train(
             self.network,
             self.specification.train,
@@ -109,11 +119,13 @@ class Run:
             checkpoint=checkpoint,
             identity=self.identity.to_json(),
             report=report,
+            kept=kept,
         )
         sources = own_sources(f"flowsim.models.{self.specification.network['model']}")
         return {
             "best": best,
             "last": {name: tensor.cpu() for name, tensor in self.network.state_dict().items()},
+            "checkpoints": kept,
             "curve": vars(curve),
             "frame_shape": list(self.valid.frames.shape[-2:]),
             "name": self.network_name,

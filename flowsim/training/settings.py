@@ -18,6 +18,7 @@ def _known_task(name: str) -> str:
     return name
 
 
+Moments = Annotated[int, Field(ge=2, le=100)]
 FIRST_WITHOUT_OWN = 0.1
 """Share of the training without own predictions before those that are learned from; a network that does not
 predict yet has nothing to learn from them.
@@ -81,7 +82,11 @@ class TrainBlock(Block):
     published, none are made.
     """
     validate_every: Count = 1600
-    """Sequences between two validations, each of which is a checkpoint."""
+    """Sequences between two validations, at each of which the training can go on after an interruption."""
+    checkpoints: Annotated[list[Whole], Field(min_length=1, max_length=100)] | Moments | None = None
+    """When weights are kept, so that recordings can follow what is learned: sequences seen, or how many
+    moments, from before the first to the last, the others spaced logarithmically.
+    """
     micro_batch: Count | None = None
     """Splits each batch into pieces of at most so many sequences, with the same result up to rounding (on a
     GPU with too little memory this happens by itself).
@@ -97,6 +102,16 @@ class TrainBlock(Block):
     def _own_predictions_are_predicted(self) -> Self:
         if self.own_predictions and self.task != "predict":
             raise PydanticCustomError("no_predictions", "own_predictions need task predict; leave them out")
+        return self
+
+    @model_validator(mode="after")
+    def _checkpoints_are_reached(self) -> Self:
+        if isinstance(self.checkpoints, list) and max(self.checkpoints) > self.sequences:
+            raise PydanticCustomError(
+                "not_reached",
+                "checkpoints should be at most the {sequences} sequences of the training; got {last}",
+                {"sequences": self.sequences, "last": max(self.checkpoints)},
+            )
         return self
 
 

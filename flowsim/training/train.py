@@ -21,6 +21,7 @@ from flowsim.errors import InputError
 from flowsim.network import Network
 from flowsim.scenes.sequences import Sequences
 from flowsim.training import devices
+from flowsim.training.moments import steps_kept
 from flowsim.training.objective import Batch, evaluate, losses
 from flowsim.training.settings import BudgetBlock, TrainBlock
 from flowsim.training.weights import load_checkpoint, save
@@ -69,6 +70,7 @@ def train(
     checkpoint: Path | None = None,
     identity: str = "",
     report: Report = lambda *_: None,
+    kept: dict[int, dict[str, Tensor]] | None = None,
 ) -> tuple[Curve, dict[str, Tensor]]:
     """Train ``network`` in place.
 
@@ -96,6 +98,8 @@ def train(
         set aside, and training starts anew.
     report : callable (sequences seen, training loss, validation loss)
         Called after every step; both losses are None between validations.
+    kept : dict, optional
+        Takes the weights at the moments of ``settings.checkpoints``, on the CPU, by the sequences seen then.
 
     Returns
     -------
@@ -124,6 +128,8 @@ def train(
             stopping.answer()
             save(training.content(identity), checkpoint, "checkpoint")
         raise
+    if kept is not None:
+        kept.update(training.checkpoints)
     return training.curve, training.best
 
 
@@ -137,6 +143,8 @@ class Training:
     curve : Curve
     best : dict of Tensor
         Weights at the lowest validation loss so far, on the CPU.
+    checkpoints : dict
+        Weights at the moments of ``settings.checkpoints`` that were reached, on the CPU, by sequences seen.
     losses : list of Tensor
         The loss of each step since the last validation.
     seconds : float
@@ -153,6 +161,8 @@ class Training:
         self.pieces = SplitBatch(settings.micro_batch or settings.batch)
         self.curve = Curve()
         self.best = copy_of_weights(network)
+        self.steps_kept = set(steps_kept(settings.checkpoints, settings.batch, steps))
+        self.checkpoints: dict[int, dict[str, Tensor]] = {}
         self.step = 0
         self.losses: list[Tensor] = []
         self.seconds = 0.0
@@ -180,6 +190,7 @@ class Training:
             ) from None
         self.curve = Curve(**saved["curve"])
         self.best = saved["best"]
+        self.checkpoints = dict(saved.get("checkpoints", {}))
         self.step = saved["step"]
         self.seconds = saved["seconds"]
 
@@ -195,6 +206,8 @@ class Training:
         while True:
             stops_here = self.step >= last_step(settings) or out_of_time
             sequences_seen = self.step * settings.batch
+            if self.step in self.steps_kept:
+                self.checkpoints.setdefault(sequences_seen, copy_of_weights(self.network))
             if self.losses and (self.step % validate_every == 0 or stops_here):
                 losses = self.validate(valid, sequences_seen)
                 yield True
@@ -277,6 +290,7 @@ class Training:
             "schedule": self.schedule.state_dict(),
             "curve": vars(self.curve),
             "best": self.best,
+            "checkpoints": self.checkpoints,
             "step": self.step,
             "losses": torch.stack(self.losses).cpu() if self.losses else torch.zeros(0),
             "seconds": self.seconds,

@@ -251,6 +251,7 @@ def _weights(path: Path, content: dict[str, Any], check: bool) -> tuple[str, dic
     size = "x".join(map(str, content["frame_shape"]))
     lines: Lines = [*origin(content, check)]
     lines.append(("trained", f"{seen} on {content['hardware']}, {best}; frames {size} px"))
+    lines.append(("kept at", ", ".join(f"{seen:,}" for seen in content.get("checkpoints", {}))))
     lines.append(("law", _law(path)))
     return content["name"], content["best"], lines
 

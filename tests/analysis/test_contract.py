@@ -46,6 +46,7 @@ def shown(tmp_path_factory):
                 file,
                 context=None if split in ("probe", "control") else 3,
                 sites=("state", "prediction", "logits"),
+                blank={"at": 3} if split == "probe" else None,
                 curve={"sequences": [8, 16], "valid_loss": [0.2, 0.1]},
                 attrs={"network": "fernn", "seed": "0", "horizon": 2},
             )

@@ -17,7 +17,7 @@ def test_the_learning_curve_is_that_of_the_recording(recording):
     with pytest.raises(InputError, match="expected the recording to hold 'curve_valid_loss'"):
         training_speed.analyse(made)
     for name, values in (("sequences", [10, 20, 30]), ("valid_loss", [3.0, 2.0, 1.0])):
-        made[f"curve_{name}"] = ("checkpoint", values)
+        made[f"curve_{name}"] = ("validation", values)
     slow = training_speed.analyse(made)
     assert slow.valid_loss.sel(sequences=20) == 2
     fast = slow.assign(valid_loss=slow.valid_loss - 1)

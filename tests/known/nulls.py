@@ -33,12 +33,15 @@ def null(kind, rng, flows=NEIGHBOURS[:5], trials=12, times=6, channels=4):
     made = xr.Dataset(attrs={"flow_group": "translation", "context": CONTEXT, "horizon": 2})
     size = (len(flows), trials, times)
     made["state"] = (coordinates.STATE, activity(kind, rng, (*size, 1, channels, *SHAPE), image))
+    made["blank_state"] = made.state.variable.copy()
+    made.blank_state.attrs["condition"] = "blank"
     made["prediction"] = (FRAME, activity(kind, rng, (*size, *SHAPE), image))
     made["logits"] = (("flow", "trial", "time", "class"), activity(kind, rng, (*size, CLASSES), image))
     made["frames"] = (FRAME, rng.random((*size, *SHAPE)))
-    made["curve_sequences"] = ("checkpoint", np.array([8, 16, 24]))
-    made["curve_valid_loss"] = ("checkpoint", rng.random(3))
-    coords = coordinates.velocity_coords("flow", Translation(), flows)
+    made["curve_sequences"] = ("validation", np.array([8, 16, 24]))
+    made["curve_valid_loss"] = ("validation", rng.random(3))
+    coords = {"blank": ("time", np.arange(times) >= CONTEXT)}
+    coords |= coordinates.velocity_coords("flow", Translation(), flows)
     coords |= coordinates.velocity_coords("velocity", Translation(), [(0, 0)])
     return made.assign_coords(coords | {"time": np.arange(times)} | _truth(kind, rng, image))
 
