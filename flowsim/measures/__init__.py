@@ -18,6 +18,7 @@ law_error          how far states are from a law
 nearest_translate  the translation that fits best
 motion_energy      which way frames move
 moved_copies       predictions that copy what was seen, moved on
+moving_objects     what objects cover that keep their velocities
 predictors         how well frames are predicted without learning
 image_quality      how alike two frames are: PSNR and SSIM
 """

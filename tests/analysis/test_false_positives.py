@@ -25,6 +25,7 @@ from analysis import (
     stabilised_maps,
     stability,
     velocity_generalisation,
+    velocity_readout,
     velocity_tuning,
 )
 from flowsim import Flow, Law, Translation, VelocityGrid
@@ -33,7 +34,7 @@ from flowsim.measures import orbit
 from flowsim.measures.similarity import above_chance, above_chance_error, u_centred
 from flowsim.measures.statistics import mean_interval, pseudovalues_of_pairs, wilson_interval
 from tests.known.calibration import at_most, covered, times
-from tests.known.states import LINE, NEIGHBOURS
+from tests.known.states import LINE, NEIGHBOURS, of_digits
 
 FEW = NEIGHBOURS[:5]
 RESTING = {f"object_velocity_{c}": 0 for c in ("vy", "vx")}
@@ -572,3 +573,27 @@ def test_analyses_without_a_verdict_find_nothing_in_noise(recording, rng):
     for analysis in (prediction_error, length_generalisation):
         result = analysis.analyse(made)
         assert (result.mse > 1.5 * result.predictor_mse.sel(predictor="mean frame")).all()
+
+
+@times(20)
+@pytest.mark.parametrize("kind", ["noise", "a preference of each image"])
+def test_velocity_readout_finds_no_velocity(simulations, kind, recording, calibration):
+    """In noise, and in channels that each trial has its own preference of; the interval holds the mean error."""
+    p, ends = [], []
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+
+        def state(frames, rng=rng):
+            noise = rng.standard_normal((*frames.shape[:3], 9, 2, *frames.shape[-2:]))
+            return noise * (
+                1 if kind == "noise" else np.exp(rng.standard_normal((len(frames[0]), 1, 9, 1, 1, 1)))
+            )
+
+        size = {"height": 8, "width": 9, "frames": 4, "objects": 1, "trials": 10}
+        made = of_digits(recording, NEIGHBOURS, state, seed, **size)
+        result = velocity_readout.analyse(made, permutations=19, seed=seed)
+        p.append(result.p.values)
+        ends.append([result.error_low, result.error_mean, result.error_high])
+    calibration.p_values("velocity_readout", "p", p, kind)
+    low, mean, high = np.array(ends).T
+    calibration.intervals("velocity_readout", "error_low", low, mean.mean(), high, kind)
