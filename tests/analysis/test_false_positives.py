@@ -24,6 +24,7 @@ from analysis import (
     representational_similarity,
     stabilised_maps,
     stability,
+    state_shape,
     velocity_generalisation,
     velocity_readout,
     velocity_tuning,
@@ -597,3 +598,20 @@ def test_velocity_readout_finds_no_velocity(simulations, kind, recording, calibr
     calibration.p_values("velocity_readout", "p", p, kind)
     low, mean, high = np.array(ends).T
     calibration.intervals("velocity_readout", "error_low", low, mean.mean(), high, kind)
+
+
+@times(20)
+def test_state_shape_finds_no_shape(simulations, recording, calibration):
+    """In noise, the overlap is that at another velocity, of the best channel too."""
+    simulated = []
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+
+        def state(frames, rng=rng):
+            return rng.standard_normal((*frames.shape[:3], 9, 2, *frames.shape[-2:]))
+
+        size = {"height": 8, "width": 9, "frames": 4, "objects": 1, "trials": 8}
+        result = state_shape.analyse(of_digits(recording, NEIGHBOURS, state, seed, **size), seed=seed)
+        simulated.append([result.above - result.above_interval, result.above + result.above_interval])
+    low, high = np.moveaxis(np.array(simulated), 1, 0)
+    calibration.intervals("state_shape", "above_interval", low, [0, 0], high, "noise", result.channel.values)
