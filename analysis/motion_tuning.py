@@ -223,7 +223,7 @@ def _panel(table: dict[str, np.ndarray], responses: np.ndarray) -> Panel:
         ):
             raise InputError(
                 f"expected {name} in five directions or more, even around the circle from 0; the recording "
-                f"has {len(angles)} that are not. Record every trial of the sweep of motion_panel"
+                f"has {len(angles)}, or uneven ones. Record every trial of the sweep of motion_panel"
             )
     grid, spatial, temporal = _grid(one, table, responses)
     sizes = {by_name[name].shape[1] for name in ("gratings", "plaids", "dots", "reversed_dots")}
@@ -526,7 +526,8 @@ def _draw_histogram(
     flat = values.values.ravel()
     known = np.isfinite(flat)
     if not known.any():
-        panels.note(ax, "not measured")
+        panels.note(ax, "no unit\nmeasured")
+        ax.set(xticks=[], yticks=[])
         return
     clipped, filled = flat[known].clip(*limits), significant.values.ravel()[known]
     bins = np.linspace(*limits, 25).tolist()

@@ -94,9 +94,11 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _partial(r: np.ndarray, other: np.ndarray, between: np.ndarray) -> np.ndarray:
-    """Partial correlation, from that with the prediction, with the other one, and between both."""
+    """Partial correlation, from that with the prediction, with the other one, and between both: 0 where the
+    other leaves nothing to explain, NaN where both predictions are one.
+    """
     left = (1 - other**2) * (1 - between**2)
-    known = left > 1e-12
-    partial = np.full(r.shape, np.nan)
-    np.divide(r - other * between, np.sqrt(np.where(known, left, 1)), out=partial, where=known)
+    told = left > 1e-12
+    partial = np.where(np.isfinite(r) & (between**2 < 1 - 1e-9), 0.0, np.nan)
+    np.divide(r - other * between, np.sqrt(np.where(told, left, 1)), out=partial, where=told)
     return np.clip(partial, -LARGEST, LARGEST)

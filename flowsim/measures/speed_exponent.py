@@ -73,9 +73,9 @@ def _fitted(
     guesses = [[0.0, 1.0, log_s.flat[at], log_f.flat[at], 1.0, 1.0, q] for q in (0.0, 0.5, 1.0)]
     found = [
         least_squares(
-            lambda x: (_gaussian(x, log_s, log_f) - scaled).ravel(),
+            lambda x: (gaussian(x, log_s, log_f) - scaled).ravel(),
             np.clip(guess, np.add(least, 1e-6), np.subtract(most, 1e-6)),
-            jac=lambda x: _slopes(x, log_s, log_f),
+            jac=lambda x: slopes(x, log_s, log_f),
             bounds=(least, most),
             max_nfev=60,
         )
@@ -85,7 +85,7 @@ def _fitted(
     return best.x, float(1 - 2 * best.cost / ((scaled - scaled.mean()) ** 2).sum())
 
 
-def _gaussian(x: np.ndarray, log_s: np.ndarray, log_f: np.ndarray) -> np.ndarray:
+def gaussian(x: np.ndarray, log_s: np.ndarray, log_f: np.ndarray) -> np.ndarray:
     """R (spatial, temporal) of parameters."""
     floor, height, s_0, f_0, a, b, exponent = x
     s = log_s - s_0
@@ -93,8 +93,8 @@ def _gaussian(x: np.ndarray, log_s: np.ndarray, log_f: np.ndarray) -> np.ndarray
     return floor + height * np.exp(-(s**2) / (2 * a**2) - f**2 / (2 * b**2))
 
 
-def _slopes(x: np.ndarray, log_s: np.ndarray, log_f: np.ndarray) -> np.ndarray:
-    """Derivatives (spatial * temporal, parameter) of `_gaussian`."""
+def slopes(x: np.ndarray, log_s: np.ndarray, log_f: np.ndarray) -> np.ndarray:
+    """Derivatives (spatial * temporal, parameter) of `gaussian`."""
     _, height, s_0, f_0, a, b, exponent = x
     s = log_s - s_0
     f = log_f - f_0 - exponent * s
