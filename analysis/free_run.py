@@ -42,7 +42,7 @@ from flowsim.errors import InputError
 from flowsim.figures import panels, plot
 from flowsim.files import coordinates
 from flowsim.files.results import shared
-from flowsim.measures import moved_copies, recorded, statistics
+from flowsim.measures import ground_truth, recorded, statistics
 from flowsim.measures.nearest_translate import places
 from flowsim.specification import checked
 
@@ -178,7 +178,7 @@ def _stimulus_velocity(recording: xr.Dataset, size: tuple[int, int] | None) -> n
     unknown, or there are several.
     """
     found = np.full((recording.sizes["flow"], recording.sizes["trial"], 2), np.nan)
-    true = moved_copies.true_velocities(recording) if coordinates.object_components(recording) else None
+    true = ground_truth.true_velocities(recording) if coordinates.object_components(recording) else None
     if size is None or true is None or not true[0].translates:
         return found
     one = np.isclose(true[1], true[1][:, :, :1]).all((2, 3))

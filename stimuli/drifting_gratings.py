@@ -23,6 +23,7 @@ import xarray as xr
 from pydantic import Field
 
 from flowsim.flows.translation import Translation
+from flowsim.scenes.gratings import agreed, drifting
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.velocities import heading, probes
 from flowsim.specification import Count, Pixels, Positive, Share, WholeSpeed, checked
@@ -162,47 +163,6 @@ def generate(
     )
 
 
-def agreed(direction: np.ndarray, angle: float, speed: np.ndarray) -> np.ndarray:
-    """Velocities (trial, 2) at which the constraint lines of two gratings meet; NaN where they do not.
-
-    Parameters
-    ----------
-    direction : array (trial,)
-        Of the first grating, in degrees.
-    angle : float
-        Between the gratings, in degrees.
-    speed : array (trial,)
-        Of both gratings.
-    """
-    share = np.cos(np.deg2rad(angle / 2))
-    return heading(direction + angle / 2, speed / (np.nan if abs(share) < 1e-9 else share))
-
-
 def render(scene: Scene, device: torch.device) -> torch.Tensor:
     """Frames (trial, time, y, x)."""
-    rows, columns = (torch.arange(n, device=device) - (n - 1) / 2 for n in scene.frame_shape)
-    contrast = scene["contrast"]
-    wave = heading(scene["direction"], scene["spatial_frequency"])
-    time = np.arange(scene.frames)
-    cycles = scene["phase"][..., None] / 360 - scene["temporal_frequency"][..., None] * time
-    frames = torch.zeros(len(scene), scene.frames, *scene.frame_shape, device=device)
-    for k in range(contrast.shape[1]):
-        fy, fx, amplitude, start = (
-            torch.from_numpy(of_trial).to(device, torch.float32)
-            for of_trial in (wave[:, k, 0], wave[:, k, 1], contrast[:, k], cycles[:, k] % 1)
-        )
-        across = fy[:, None, None] * rows[:, None] + fx[:, None, None] * columns
-        grating = (2 * torch.pi * (across[:, None] + start[:, :, None, None])).cos_()
-        frames += grating.mul_(amplitude[:, None, None, None])
-    frames *= 0.5 / contrast.shape[1]
-    if scene.settings["aperture"] != "none":
-        distance = (rows[:, None] ** 2 + columns**2).sqrt()
-        frames *= visibility(distance, scene.settings["aperture"], scene.settings["radius"])
-    return frames.add_(0.5).clamp_(0, 1)
-
-
-def visibility(distance: torch.Tensor, aperture: str, radius: float) -> torch.Tensor:
-    """How visible the grating is at a distance from the middle, from 0 to 1."""
-    if aperture == "disc":
-        return (radius + 0.5 - distance).clamp(0, 1)
-    return (-0.5 * (distance / radius) ** 2).exp()
+    return drifting(scene.values, scene.frames, scene.frame_shape, device, **scene.settings)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.flows.translation import Translation
-from flowsim.scenes.canvas import degraded, frame_of, moved, overlaid
+from flowsim.scenes.canvas import behind, degraded, frame_of, moved, overlaid
 from flowsim.scenes.scene import Scene, stimulus, truth_value
 from flowsim.scenes.sources.digits import Source, digits, pixels
 from flowsim.scenes.velocities import (
@@ -100,8 +100,9 @@ def generate(
     Dataset
         ``frames`` (trial, time, y, x), or (flow, trial, time, y, x) for "probe", in [0, 1]; per trial and
         object ``label``, ``image`` (index in the source), ``velocity_vy``, ``velocity_vx`` (px/frame) and
-        ``position_y``, ``position_x`` (px, upper left corner of the image at frame 0); in "sweep", per trial
-        ``trained``: whether the velocity of object 0 is one of training.
+        ``position_y``, ``position_x`` (px, upper left corner of the image at frame 0); with an occluder, per
+        trial, object and frame ``hidden``, the share of the digit's ink that is behind it; in "sweep", per
+        trial ``trained``: whether the velocity of object 0 is one of training.
 
     Raises
     ------
@@ -149,6 +150,10 @@ def generate(
         else:
             trained = among(velocity[:, 0], np.array(velocities or box(max_speed)))
         truth["trained"] = truth_value(trained, "whether object 0 moves as in training")
+    if occluder:
+        ink = pixels(source, images.number[drawn]).sum(-2)
+        share = _hidden(ink, position[..., 1], velocity[..., 1], frames, behind(occluder, width))
+        truth["hidden"] = (("trial", "object", "time"), share, "1", "share of the ink behind the occluder")
     if noise:
         truth["noise_seed"] = (("trial",), rng.integers(2**31, size=trials), "", "of the noise on the frames")
     settings = {
@@ -201,6 +206,27 @@ def _balanced(
         images = rng.permutation(np.flatnonzero(labels == label))
         drawn[chosen, 0] = np.resize(images, chosen.sum())
     return drawn
+
+
+def _hidden(
+    ink: np.ndarray, left: np.ndarray, speed: np.ndarray, frames: int, occluded: np.ndarray
+) -> np.ndarray:
+    """Share of the ink (trial, object, time) that lies behind an occluder.
+
+    Parameters
+    ----------
+    ink : array (trial, object, column)
+        Of each column of the image.
+    left, speed : arrays (trial, object)
+        Left edge of the image at frame 0 in px, and its velocity to the right in px/frame.
+    frames : int
+    occluded : array of bool (x)
+        Which columns of the frame are occluded.
+    """
+    edge = left[..., None] + speed[..., None] * np.arange(frames)
+    column = np.round(edge).astype(int)[..., None] + np.arange(ink.shape[-1])
+    hidden = occluded[column % len(occluded)] * ink[:, :, None]
+    return hidden.sum(-1) / ink.sum(-1)[..., None]
 
 
 def render(scene: Scene, device: torch.device) -> torch.Tensor:

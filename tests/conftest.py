@@ -16,7 +16,7 @@ from hypothesis import settings
 from flowsim import Translation, build, open_recording, record
 from flowsim.files import coordinates
 from flowsim.scenes.control import drawn
-from stimuli import moving_digits
+from stimuli import motion_panel, moving_digits
 from tests.known.calibration import Calibration
 from tests.known.results import results_of as results_of_runs
 
@@ -102,7 +102,9 @@ def predicted(recording, rng):
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
-    """Recordings of four small runs: {run: {"test", "sweep", "probe", "control": lazily opened recording}}."""
+    """Recordings of four small runs: {run: {"test", "sweep", "probe", "control": lazily opened recording}}, and
+    "motion_tuning", the sweep of another stimulus, for the analysis of that name.
+    """
     folder, made = tmp_path_factory.mktemp("runs"), {}
     size = {"height": 8, "width": 9}
     stimuli = {
@@ -111,6 +113,9 @@ def runs(tmp_path_factory):
         "probe": moving_digits.generate("probe", np.random.default_rng(2), trials=2, frames=6, **size),
         "control": drawn(
             moving_digits.generate, "control", np.random.default_rng(3), trials=8, frames=6, **size
+        ),
+        "motion_tuning": motion_panel.generate(
+            "sweep", np.random.default_rng(4), trials=3, frames=4, grid_directions=[0.0], **size
         ),
     }
     for name, max_speed in (("fernn", 1), ("grnn", 0)):
@@ -122,7 +127,7 @@ def runs(tmp_path_factory):
             for split, stimulus in stimuli.items():
                 file, context = (
                     folder / f"{name}-{seed}-{split}.h5",
-                    None if split in ("probe", "control") else 3,
+                    3 if split in ("test", "sweep") else None,
                 )
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
                 sites = ("state", "prediction", "logits")

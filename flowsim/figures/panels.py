@@ -52,6 +52,13 @@ def not_measurable(ax: Axes) -> None:
     ax.text(0.5, 0.5, "not measurable\nwith this probe", transform=ax.transAxes, ha="center", va="center")
 
 
+def note(ax: Axes, words: str) -> None:
+    """Words in place of a picture, on an axis without ticks and edges."""
+    ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center", fontsize=8)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0, labelleft=False, labelbottom=False)
+
+
 def features_used(results: xr.Dataset) -> str:
     """Words for a title: how many features of a pixel operators act on (``features`` of
     ``features_recorded``), by network where these differ.

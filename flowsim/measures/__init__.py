@@ -18,6 +18,9 @@ law_error          how far states are from a law
 nearest_translate  the translation that fits best
 motion_energy      which way frames move
 moved_copies       predictions that copy what was seen, moved on
+plaids             whether a unit answers to a pattern or to its components
+speed_exponent     whether a unit is tuned to speed or to temporal frequency
+moving_objects     what objects cover that keep their velocities
 predictors         how well frames are predicted without learning
 image_quality      how alike two frames are: PSNR and SSIM
 """

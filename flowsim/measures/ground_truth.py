@@ -10,6 +10,7 @@ import xarray as xr
 
 from flowsim.errors import InputError
 from flowsim.files import coordinates
+from flowsim.flows.find_groups import flow_groups
 from flowsim.flows.group import FlowGroup
 
 
@@ -128,6 +129,33 @@ def other_trials(
 def flow_velocities(recording: xr.Dataset) -> np.ndarray:
     """Velocity (flow, component) of each flow, in the units of its group."""
     return np.array([flow.velocity for flow in coordinates.flows(recording)], np.float64)
+
+
+def true_velocities(recording: xr.Dataset) -> tuple[FlowGroup, np.ndarray] | None:
+    """The group by which objects move, and the velocity (flow, trial, object, component) of each under each
+    flow; None where it is unknown, changes, is of no one group, or is seen by an observer who moves.
+    """
+    components = coordinates.object_components(recording)
+    group = next((g for g in flow_groups().values() if g.components == components), None)
+    if group is None or "observer_y" in recording.coords:
+        return None
+    prefix = coordinates.OBJECT_VELOCITY
+    every = [str(name) for name in recording.coords if str(name).startswith(prefix)]
+    if any({*recording[name].dims} != {"trial", "object"} for name in every):
+        return None
+    others = [name for name in every if name.removeprefix(prefix) not in components]
+    if any(recording[name].values.any() for name in others):
+        return None
+    own = np.stack([recording[prefix + c].transpose("trial", "object").values for c in components], -1)
+    if not np.isfinite(own).all():
+        return None
+    if not any(str(name).startswith("flow_") for name in recording.coords):
+        return group, np.broadcast_to(own, (recording.sizes["flow"], *own.shape))
+    flows = coordinates.flows(recording)
+    if not all(flow.group == group or not any(flow.velocity) for flow in flows):
+        return None
+    of_flows = [flow.velocity if flow.group == group else (0.0,) * len(components) for flow in flows]
+    return group, own[None] + np.array(of_flows)[:, None, None, :]
 
 
 def positions(recording: xr.Dataset, trials: int | None = None) -> np.ndarray | None:

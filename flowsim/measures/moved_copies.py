@@ -32,12 +32,10 @@ import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.files import coordinates
-from flowsim.flows.find_groups import flow_groups
 from flowsim.flows.flow import Flow
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.translation import Translation
-from flowsim.measures import recorded
+from flowsim.measures import ground_truth, recorded
 
 FRAME = ("flow", "trial", "time", "y", "x")
 
@@ -160,7 +158,7 @@ def copies_of(recording: xr.Dataset) -> dict[str, xr.DataArray]:
         return {}
     objects = recording.sizes.get("object", 1)
     ahead = to_come.ahead.values
-    true = true_velocities(recording)
+    true = ground_truth.true_velocities(recording)
     predicted: dict[str, list[np.ndarray]] = {}
     for flow, frames in enumerate(seen):
         last = frames[:, -1:]
@@ -191,30 +189,3 @@ def _seen(recording: xr.Dataset) -> np.ndarray | None:
         return None
     within = (times >= first) & (times <= last)
     return recording.frames.transpose(*FRAME).isel(time=within).values.astype(np.float64)
-
-
-def true_velocities(recording: xr.Dataset) -> tuple[FlowGroup, np.ndarray] | None:
-    """The group by which objects move, and the velocity (flow, trial, object, component) of each; None where
-    it is unknown, changes, is of no one group, or is seen by an observer who moves.
-    """
-    components = coordinates.object_components(recording)
-    group = next((g for g in flow_groups().values() if g.components == components), None)
-    if group is None or "observer_y" in recording.coords:
-        return None
-    prefix = coordinates.OBJECT_VELOCITY
-    every = [str(name) for name in recording.coords if str(name).startswith(prefix)]
-    if any({*recording[name].dims} != {"trial", "object"} for name in every):
-        return None
-    others = [name for name in every if name.removeprefix(prefix) not in components]
-    if any(recording[name].values.any() for name in others):
-        return None
-    own = np.stack([recording[prefix + c].transpose("trial", "object").values for c in components], -1)
-    if not np.isfinite(own).all():
-        return None
-    if not any(str(name).startswith("flow_") for name in recording.coords):
-        return group, np.broadcast_to(own, (recording.sizes["flow"], *own.shape))
-    flows = coordinates.flows(recording)
-    if not all(flow.group == group or not any(flow.velocity) for flow in flows):
-        return None
-    of_flows = [flow.velocity if flow.group == group else (0.0,) * len(components) for flow in flows]
-    return group, own[None] + np.array(of_flows)[:, None, None, :]

@@ -112,8 +112,7 @@ def degraded(frames: Tensor, scene: Scene) -> Tensor:
     if contrast != 1:
         frames *= contrast
     if occluder:
-        left = (frames.shape[-1] - occluder) // 2
-        frames[..., max(left, 0) : left + occluder] = OCCLUDER
+        frames[..., torch.from_numpy(behind(occluder, frames.shape[-1])).to(frames.device)] = OCCLUDER
     if noise:
         shape = frames.shape[1:]
         values = [
@@ -121,6 +120,13 @@ def degraded(frames: Tensor, scene: Scene) -> Tensor:
         ]
         frames = (frames + noise * torch.from_numpy(np.stack(values)).to(frames.device)).clamp_(0, 1)
     return frames
+
+
+def behind(occluder: int, width: int) -> np.ndarray:
+    """Which columns (x) of a frame are behind an occluder of so many px."""
+    left = (width - occluder) // 2
+    column = np.arange(width)
+    return (column >= left) & (column < left + occluder)
 
 
 def splatted(position: Tensor, luminance: Tensor, frame_shape: tuple[int, int], torus: bool = True) -> Tensor:

@@ -118,7 +118,9 @@ def check(name, judgement):
 CONSTANT, CHANGING = ("trial", "object"), ("trial", "object", "time")
 LIKE_EACH_OTHER = {
     ("translation", CONSTANT, True): ["moving_digits", "digit_world", "moving_actions", "moving_kth"],
-    ("translation", CONSTANT, False): ["drifting_gratings", "motion_clouds", "random_dots", "optic_flow"],
+    ("translation", CONSTANT, False): [
+        *("drifting_gratings", "motion_clouds", "random_dots", "optic_flow", "motion_panel")
+    ],
     ("translation", CHANGING, True): ["accelerating_digits", "colliding_digits"],
     ("rotation", CONSTANT, True): ["rotating_digits"],
     ("spiral", CONSTANT, True): ["expanding_digits"],

@@ -19,12 +19,15 @@ from analysis import (
     lie_derivative,
     linear_decoding,
     model_similarity,
+    motion_tuning,
     orbit_geometry,
     prediction_error,
     representational_similarity,
     stabilised_maps,
     stability,
+    state_shape,
     velocity_generalisation,
+    velocity_readout,
     velocity_tuning,
 )
 from flowsim import Flow, Law, Translation, VelocityGrid
@@ -32,8 +35,9 @@ from flowsim.files import coordinates
 from flowsim.measures import orbit
 from flowsim.measures.similarity import above_chance, above_chance_error, u_centred
 from flowsim.measures.statistics import mean_interval, pseudovalues_of_pairs, wilson_interval
+from tests.known import motion_units
 from tests.known.calibration import at_most, covered, times
-from tests.known.states import LINE, NEIGHBOURS
+from tests.known.states import LINE, NEIGHBOURS, of_digits
 
 FEW = NEIGHBOURS[:5]
 RESTING = {f"object_velocity_{c}": 0 for c in ("vy", "vx")}
@@ -572,3 +576,80 @@ def test_analyses_without_a_verdict_find_nothing_in_noise(recording, rng):
     for analysis in (prediction_error, length_generalisation):
         result = analysis.analyse(made)
         assert (result.mse > 1.5 * result.predictor_mse.sel(predictor="mean frame")).all()
+
+
+@times(20)
+@pytest.mark.parametrize("kind", ["noise", "a preference of each image"])
+def test_velocity_readout_finds_no_velocity(simulations, kind, recording, calibration):
+    """In noise, and in channels that each trial has its own preference of; the interval holds the mean error."""
+    p, ends = [], []
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+
+        def state(frames, rng=rng):
+            noise = rng.standard_normal((*frames.shape[:3], 9, 2, *frames.shape[-2:]))
+            return noise * (
+                1 if kind == "noise" else np.exp(rng.standard_normal((len(frames[0]), 1, 9, 1, 1, 1)))
+            )
+
+        size = {"height": 8, "width": 9, "frames": 4, "objects": 1, "trials": 10}
+        made = of_digits(recording, NEIGHBOURS, state, seed, **size)
+        result = velocity_readout.analyse(made, permutations=19, seed=seed)
+        p.append(result.p.values)
+        ends.append([result.error_low, result.error_mean, result.error_high])
+    calibration.p_values("velocity_readout", "p", p, kind)
+    low, mean, high = np.array(ends).T
+    calibration.intervals("velocity_readout", "error_low", low, mean.mean(), high, kind)
+
+
+@times(20)
+def test_state_shape_finds_no_shape(simulations, recording, calibration):
+    """In noise, the overlap is that at another velocity, of the best channel too."""
+    simulated = []
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+
+        def state(frames, rng=rng):
+            return rng.standard_normal((*frames.shape[:3], 9, 2, *frames.shape[-2:]))
+
+        size = {"height": 8, "width": 9, "frames": 4, "objects": 1, "trials": 8}
+        result = state_shape.analyse(of_digits(recording, NEIGHBOURS, state, seed, **size), seed=seed)
+        simulated.append([result.above - result.above_interval, result.above + result.above_interval])
+    low, high = np.moveaxis(np.array(simulated), 1, 0)
+    calibration.intervals("state_shape", "above_interval", low, [0, 0], high, "noise", result.channel.values)
+
+
+@times(12)
+def test_motion_tuning_finds_no_class(simulations, recording, calibration):
+    """Units that are tuned to the direction of gratings and dots, and answer to all else by chance."""
+    made, shares, p = motion_units.panel(trials=4), [], []
+    direction = np.deg2rad(made.direction.values)[:, None]
+    tuned = np.where(np.isfinite(direction), np.cos(direction - np.arange(12)), 0)
+    tuned[(made.components.values == 2) | (made.polarity.values == -1)] = 0
+    tests = ["frequency", "reversal", "spiral"]
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        responses = 5 + tuned + rng.standard_normal(tuned.shape)
+        watched = motion_units.watched(recording, made, responses)
+        result = motion_tuning.analyse(watched, permutations=19, seed=seed)
+        shares.append(result.share_p.sel({"class": ["component", "pattern"]}).values)
+        p.append((result.p.sel(test=tests) <= 0.05).mean("unit").values)
+        assert result.tuned.sel(test=["direction", "translation"]).mean() > 0.9
+    calibration.p_values("motion_tuning", "share_p", shares, "chance", ["component", "pattern"])
+    for test, rates in zip(tests, np.array(p).T, strict=True):
+        calibration.rate("motion_tuning", "p", rates, "chance", test)
+
+
+@times(12)
+@pytest.mark.parametrize("exponent", [0.0, 1.0])
+def test_motion_tuning_intervals_hold_the_exponent(simulations, exponent, recording, calibration):
+    made, ends = motion_units.panel(trials=4), []
+    responses = motion_units.spatiotemporal(made, [exponent])
+    for seed in range(simulations):
+        noise = 0.15 * np.random.default_rng(seed).standard_normal(responses.shape)
+        watched = motion_units.watched(recording, made, (1 + responses + noise).clip(0))
+        result = motion_tuning.analyse(watched, permutations=1)
+        middle, half = float(result.exponent[0]), float(result.exponent_interval[0])
+        ends.append([middle - half, middle + half])
+    low, high = np.array(ends).T
+    calibration.intervals("motion_tuning", "exponent_interval", low, exponent, high, f"Q = {exponent:g}")

@@ -10,15 +10,17 @@ DRAWS = ("permutations", "shuffles", "splits")
 
 
 def results_of(analysis, runs, folder):
-    """Results of an analysis of the recordings of ``runs`` (see the fixture), written to files and read.
+    """Results of an analysis of the recordings of ``runs`` (see the fixture), written to files and read: of
+    those under its name, or else of the split that it reads.
 
     What is drawn at random is drawn a few times only: how often it is drawn decides about time and precision.
     """
     few = {name: 10 for name in DRAWS if name in inspect.signature(analysis.analyse).parameters}
+    name = analysis.__name__.removeprefix("analysis.")
     paths = []
     for run, recordings in runs.items():
-        recording = recordings[analysis.READS]
+        recording = recordings.get(name, recordings[analysis.READS])
         attrs = {"stage": "analysis", "network": recording.attrs["network"], "seed": recording.attrs["seed"]}
         netcdf.write(analysis.analyse(recording, **few).compute(), folder / f"{run}.h5", attrs)
         paths.append(folder / f"{run}.h5")
-    return side_by_side(paths, analysis.__name__.removeprefix("analysis."))
+    return side_by_side(paths, name)

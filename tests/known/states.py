@@ -6,6 +6,7 @@ from scipy.linalg import expm
 
 from flowsim import Flow, Law, Translation, VelocityGrid
 from flowsim.files import coordinates
+from stimuli import moving_digits
 
 FLOWS = [(0, 0), (1, 0), (0, -1), (1, 2)]
 NEIGHBOURS = [(0, 0), *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)]
@@ -88,3 +89,33 @@ def spiral(rng, angle, trials=20, times=30):
     for _ in range(times - 1):
         path.append(path[-1] @ turn.T + 0.01 * rng.standard_normal((trials, 2)))
     return np.stack(path, 1)
+
+
+def accumulated(frames, velocities):
+    """The state (flow, trial, time, velocity, 1, y, x) of an accumulator of frames (flow, trial, time, y, x):
+    h_t(v) = psi_1(v) h_(t-1)(v) + f_t.
+    """
+    state = np.zeros((*frames.shape[:3], len(velocities), 1, *frames.shape[-2:]))
+    for channel, velocity in enumerate(velocities):
+        carried = np.zeros(frames[:, :, 0].shape)
+        for t in range(frames.shape[2]):
+            carried = np.roll(carried, velocity, (-2, -1)) + frames[:, :, t]
+            state[:, :, t, channel, 0] = carried
+    return state
+
+
+def of_digits(recording, channels, state=None, seed=0, **spec):
+    """A recording of digits that move, with the state of an accumulator at the velocities of these channels, or
+    another ``state`` of the frames.
+    """
+    size = {"height": 11, "width": 13, "trials": 8, "frames": 8}
+    made = moving_digits.generate("probe", np.random.default_rng(seed), **{**size, **spec})
+    frames = made.frames.values.astype(float)
+    activity = accumulated(frames, channels) if state is None else state(frames)
+    flows = [flow.velocity for flow in coordinates.flows(made)]
+    truth = {
+        f"object_{name}": coord.variable
+        for name, coord in made.coords.items()
+        if coord.dims[:2] == ("trial", "object")
+    }
+    return recording(activity, flows, channels, frames=frames, prediction=frames).assign_coords(truth)
