@@ -162,35 +162,38 @@ class ChunkWriter:
     def __enter__(self) -> ChunkWriter:
         return self
 
-    def put(self, blocks: dict[str, np.ndarray], flow: int, first: int) -> None:
+    def put(self, blocks: dict[str, np.ndarray], flow: int | tuple[int, ...], first: int) -> None:
         """Write blocks (trial, time, ...) of some variables, of one flow and from trial ``first`` on.
+
+        ``flow`` is the position along the dimensions before trial: along flow, or along several of them.
 
         Returns before they are written, unless too many blocks wait.
         """
         while len(self.pending) > BLOCKS_AHEAD:
             self.pending.pop(0).result()
-        self.pending.append(self.writer.submit(self._write, blocks, flow, first))
+        place = flow if isinstance(flow, tuple) else (flow,)
+        self.pending.append(self.writer.submit(self._write, blocks, place, first))
 
-    def _write(self, blocks: dict[str, np.ndarray], flow: int, first: int) -> None:
+    def _write(self, blocks: dict[str, np.ndarray], place: tuple[int, ...], first: int) -> None:
         for name, values in blocks.items():
             self.check()  # blocks that wait when the disk is full are not written any more
-            self._store(name, values, flow, first)
+            self._store(name, values, place, first)
 
-    def _store(self, name: str, values: np.ndarray, flow: int, first: int) -> None:
+    def _store(self, name: str, values: np.ndarray, place: tuple[int, ...], first: int) -> None:
         variable = self.file[name]._h5ds
         if self.codec == "rounded":
             values = rounded(values)
         values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
         filters = CODECS[self.codec]
-        chunk_shape = variable.chunks[1:]
+        chunk_shape = variable.chunks[len(place) :]
         begins_within_chunk = len(chunk_shape) > 0 and first % chunk_shape[0] != 0
         if filters == Filters() or begins_within_chunk:
-            variable[flow, first : first + len(values)] = values
+            variable[(*place, slice(first, first + len(values)))] = values
             return
         corners = list(_corners(values.shape, chunk_shape))
         contents = self.compressors.map(partial(_content, values, chunk_shape, filters), corners)
         for corner, content in zip(corners, contents, strict=True):
-            variable.id.write_direct_chunk((flow, first + corner[0], *corner[1:]), content)
+            variable.id.write_direct_chunk((*place, first + corner[0], *corner[1:]), content)
 
     def finish(self) -> None:
         """Wait until everything is written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +15,11 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
 from flowsim.files.hdf5_chunks import CODECS, Codec, mark_sealed
+from flowsim.flows.flow import Flow
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
+from flowsim.recording.interventions import PREFIX, Asked, Intervention, planned
 from flowsim.recording.shown import FRAMES
 from flowsim.recording.thinning import Thinning
 
@@ -52,6 +54,10 @@ class Layout:
     codec : Codec
     frame_bytes : int
         Bytes of one frame of one trial of all activity before it is thinned.
+    interventions : sequence of Intervention
+        Under which activity is recorded besides.
+    intervened : sequence of str
+        The sites whose activity that is.
     """
 
     stimulus: xr.Dataset
@@ -64,6 +70,8 @@ class Layout:
     dtype: np.dtype
     codec: Codec
     frame_bytes: int
+    interventions: Sequence[Intervention] = ()
+    intervened: Sequence[str] = ()
 
     @cached_property
     def _dimensions(self) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
@@ -88,6 +96,9 @@ class Layout:
                 site_sizes[axis if plain else f"{site}_{axis}"] = size
             sizes |= site_sizes
             variables[site] = ("flow", "trial", "time", *site_sizes)
+        if self.interventions:
+            sizes["intervention"] = len(self.interventions)
+            variables |= {f"{PREFIX}{site}": ("intervention", *variables[site]) for site in self.intervened}
         return sizes, variables
 
     @property
@@ -148,7 +159,7 @@ class Layout:
             file["state"].attrs["law"] = str(self.law)
 
     @property
-    def _flow_group(self) -> FlowGroup:
+    def flow_group(self) -> FlowGroup:
         """The group of the stimulus's flows; that of the state's velocities if the stimulus names none."""
         if "flow" in self.stimulus.dims or "flow_group" in self.stimulus.attrs:
             return coordinates.group(self.stimulus, "flow")
@@ -160,7 +171,7 @@ class Layout:
         return {"velocity_period": np.array(self.grid.period, np.float64)}
 
     def _group_attributes(self) -> dict[str, str]:
-        groups = {"flow_group": self._flow_group.name}
+        groups = {"flow_group": self.flow_group.name}
         if "velocity" in self.sizes:
             groups["velocity_group"] = self.grid.group.name
         return groups
@@ -170,8 +181,14 @@ class Layout:
         coords = self._axis_coordinates()
         for site, thinning in self.sites.items():
             coords |= self._unit_coordinates(site, thinning)
+        if self.interventions:
+            names = np.array([one.name for one in self.interventions], object)
+            frames = np.array([one.at for one in self.interventions])
+            words = {"units": "frame", "long_name": "frame after which what is carried is replaced"}
+            coords["intervention"] = ("intervention", names, {})
+            coords["intervention_time"] = ("intervention", frames, words)
         if "flow" not in self.stimulus.dims:
-            group = self._flow_group
+            group = self.flow_group
             coords |= coordinates.velocity_coords("flow", group, [(0,) * len(group.components)])
         return coords | self._truth({*coords, *self.sizes, *self.variables})
 
@@ -233,6 +250,51 @@ class Layout:
             ]
             coords[called] = (tuple(dims), *storable(coord.variable))
         return coords
+
+
+def with_interventions(
+    layout: Layout, asked: Asked | None, sites: Sequence[str] | None, context: int
+) -> Layout:
+    """The layout of a recording with interventions.
+
+    Parameters
+    ----------
+    layout : Layout
+        Without any.
+    asked : mapping of name to settings, optional
+    sites : sequence of str, optional
+        Whose activity is recorded; all if not given.
+    context : int
+        How many frames the network is shown.
+
+    Raises
+    ------
+    InputError
+        If an intervention makes no sense, or activity of a site that is not recorded is asked for.
+    """
+    if not asked:
+        return layout
+    known = list(layout.sites)
+    unknown = [name for name in sites or () if name not in known]
+    taken = [name for name in known if name.startswith(PREFIX)]
+    if unknown or taken:
+        raise InputError(
+            f"intervened_sites: expected some of the recorded sites {', '.join(known)}, whose names do not begin "
+            f"with {PREFIX}; got {', '.join(unknown or taken)}"
+        )
+    group = layout.flow_group
+    flows = [Flow(group, (0,) * len(group.components))]
+    if "flow" in layout.stimulus.dims:
+        flows = coordinates.flows(layout.stimulus)[: len(layout.flows)]
+    interventions = planned(
+        asked,
+        flows=flows,
+        trials=layout.trials,
+        times=layout.times.tolist(),
+        context=context,
+        frame_shape=(layout.stimulus.sizes["y"], layout.stimulus.sizes["x"]),
+    )
+    return replace(layout, interventions=interventions, intervened=known if sites is None else list(sites))
 
 
 def _write_coordinate(

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,25 @@ from flowsim.files.provenance import provenance
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
-from flowsim.network import Network
+from flowsim.network import Network, State
 from flowsim.recording import apart
 from flowsim.recording.calls import Calls
-from flowsim.recording.find_calls import find_calls, ways_for_sites
-from flowsim.recording.layout import Layout
+from flowsim.recording.find_calls import find_calls, stepwise, ways_for_sites
+from flowsim.recording.interventions import (
+    PREFIX,
+    Asked,
+    Intervention,
+    ReplacedOutput,
+    attributes,
+    grid_of,
+    replacing,
+    sites_replaced,
+)
+from flowsim.recording.layout import Layout, with_interventions
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
-from flowsim.recording.watch import NETWORK_SITES, Feed, Thin, site_axes, watch
+from flowsim.recording.watch import NETWORK_SITES, Feed, Thin, first_predicted, site_axes, watch
 from flowsim.scenes.from_frames import from_frames
 from flowsim.scenes.sequences import observer_actions
 
@@ -47,7 +58,7 @@ OUTPUTS = ("prediction", "logits")
 """Sites that are never thinned by channel or unit."""
 RESERVED = (
     *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
-    *("y", "x", "unit", "class"),
+    *("y", "x", "unit", "class", "intervention"),
 )
 """Names of dimensions and of the stimulus in a recording, which no site may have."""
 
@@ -69,6 +80,8 @@ def record(
     codec: Codec = "gzip",
     curve: Mapping[str, Sequence[float]] | None = None,
     attrs: Mapping[str, Any] | None = None,
+    intervene: Asked | None = None,
+    intervened_sites: Sequence[str] | None = None,
     announce: Callable[[str], None] = lambda _: None,
     report: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
@@ -119,6 +132,13 @@ def record(
     attrs : mapping, optional
         Attributes of the file, beside those that say by what it was made: versions, commit, class and number
         of parameters of the network, what was asked for, and the specification of the stimulus.
+    intervene : mapping of name to `flowsim.recording.settings.InterventionBlock`, or its fields, optional
+        Replace what the network carries after one frame: see `flowsim.recording.interventions`. Activity
+        under interventions is ``intervened_<site>`` (intervention, flow, trial, time, ...), up to that frame
+        the same as without; ``intervention_time`` (intervention) is the frame, and the attribute
+        ``interventions`` says what was done.
+    intervened_sites : sequence of str, optional
+        Which of the sites are recorded under interventions; all if not given.
     announce : callable (text)
         Called with the size of the recording before it is written.
     report : callable (done, total)
@@ -147,6 +167,8 @@ def record(
         units = Units(**units)
     session = Session.of(network, stimulus, _check_sites(network, sites, feed), context, every, feed)
     session, trial = session.beginning(trials, find_others=sites is None)
+    if intervene:
+        session, trial = session.one_frame_at_a_time(trials, trial)
     grid, law = _declared(network, session.sites)
     layout = Layout(
         stimulus=stimulus,
@@ -160,6 +182,7 @@ def record(
         codec=codec,
         frame_bytes=sum(4 * activity[:, :1].numel() for activity in trial.values()),
     )
+    layout = with_interventions(layout, intervene, intervened_sites, session.context)
     if isinstance(session.feed, Calls):
         announce(f"called with {session.feed}")
     announce(f"recording {layout}")
@@ -167,7 +190,7 @@ def record(
     asked: dict[str, Any] = {"trials": trials, "flows": flows, "every": every, "channels": channels}
     asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
-    file_attrs |= {"context": session.context}
+    file_attrs |= {"context": session.context, **attributes(layout.interventions, grid_of(network))}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
     with whole(into, layout.bytes) as temporary:
         _write(temporary, session, layout, trial, file_attrs, curve or {}, report)
@@ -259,18 +282,26 @@ class Session:
         )
 
     def watch(
-        self, flow: int, trials: slice, thin: Mapping[str, Thin], companions_of: int | None = None
+        self,
+        flow: int,
+        trials: slice | np.ndarray,
+        thin: Mapping[str, Thin],
+        companions_of: int | None = None,
+        carried: dict[int, State | None] | None = None,
+        resumed: tuple[int, State] | None = None,
     ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Frames (trial, time, y, x), and activity at each site (trial, time, ...) while they are shown.
 
         Parameters
         ----------
         flow : int
-        trials : slice
+        trials : slice or array of int
         thin : mapping of name to callable
         companions_of : int, optional
             The only one of these trials, counted from the first of them, that is shown as it is; the others
             are shown in negative.
+        carried, resumed : optional
+            See `flowsim.recording.watch.watch`.
         """
         frames = self.frames[flow, trials].values
         seen = to_network(frames, self.network)
@@ -287,10 +318,87 @@ class Session:
                 thin=thin,
                 feed=self.feed,
                 actions=None if self.actions is None else self.actions[trials],
+                carried=carried,
+                resumed=resumed,
             )
         finally:
             self.kept.restore()
         return frames, activity
+
+    @torch.no_grad()
+    def carried_after(self, time: int, flow: int, trials: np.ndarray) -> State:
+        """What a flowsim network carries after a frame of some trials."""
+        network: Any = self.network
+        seen = to_network(self.frames[flow, trials].values, network)
+        horizon = seen.shape[1] - self.context
+        actions = None if self.actions is None else self.actions[trials]
+        predict_from = first_predicted(self.sites, seen.shape[1])
+        steps = network.steps(seen[:, : self.context], horizon, predict_from, actions)
+        return next(step.carried for step in steps if step.time == time)
+
+    @torch.no_grad()
+    def intervened(
+        self, one: Intervention, flow: int, trials: slice, thin: Mapping[str, Thin], carried: State | None
+    ) -> dict[str, torch.Tensor]:
+        """Activity (trial, time, ...) at each site after an intervention.
+
+        Parameters
+        ----------
+        one : Intervention
+        flow : int
+        trials : slice
+        thin : mapping of name to callable
+        carried : tuple of Tensor
+            What a flowsim network carries after the frame of the intervention.
+        """
+        if isinstance(self.network, Network):
+            assert carried is not None
+            self.network.parts(carried)  # a network that does not go on from what it carries says so
+            donor = self.carried_after(one.at, *one.donor(flow, trials)) if one.is_interchange else None
+            state = one.replaced(self.network, carried, donor, flow, trials)
+            return self.watch(one.shown(flow), trials, thin, resumed=(one.at, state))[1]
+        places = sites_replaced(one, self.network, self.sites, self.feed)
+        donors: dict[str, torch.Tensor] = {}
+        if one.is_interchange:
+            heard = {
+                name: ReplacedOutput(name, site, one.at, partial(_kept, donors, name))
+                for name, site in places.items()
+            }
+            with replacing(self.network, heard):
+                self.watch(*one.donor(flow, trials), thin)
+        rng = one.noise_of(trials)
+        hooks = {
+            name: ReplacedOutput(
+                *(name, site, one.at),
+                lambda part, name=name: one.mixed(
+                    part, donors.get(name), grid_of(self.network), name, flow, trials, rng
+                ),
+            )
+            for name, site in places.items()
+        }
+        with replacing(self.network, hooks):
+            return self.watch(one.shown(flow), trials, thin)[1]
+
+    def one_frame_at_a_time(
+        self, trials: int | None, trial: dict[str, torch.Tensor]
+    ) -> tuple[Session, dict[str, torch.Tensor]]:
+        """The session, and `one_trial` of it, with a network whose state was found among its outputs called
+        once for every frame, so that what it goes on from can be replaced.
+
+        Raises
+        ------
+        InputError
+            If it does not go on from what it gave before.
+        """
+        if not isinstance(self.feed, Calls) or "state" not in self.feed.outputs:
+            return self, trial
+        first = self.trial_shown_first(trials)
+        frames = to_network(self.frames[0, first : first + 1, : self.context].values, self.network)
+        calls = stepwise(self.network, frames, self.feed)
+        state = calls.outputs["state"]
+        site = Site("", ("trial", "time", *state.axes), start=state.start)
+        stepped = replace(self, feed=calls, sites={**self.sites, "state": site})
+        return stepped, stepped.one_trial(trials)
 
     def beginning(self, trials: int | None, find_others: bool) -> tuple[Session, dict[str, torch.Tensor]]:
         """The session with all its sites and its feed, and `one_trial` of it.
@@ -392,20 +500,38 @@ def _write_blocks(
     for position, flow in enumerate(layout.flows):
         for first in range(0, trials, layout.trials_at_once):
             block = slice(first, min(first + layout.trials_at_once, trials))
+            carried: dict[int, State | None] = {one.at: None for one in layout.interventions}
             if flow == 0 and block.start <= checked < block.stop:
-                frames, activity = _watch_checked(session, layout, block, alone)
+                frames, activity = _watch_checked(session, layout, block, alone, carried)
             else:
-                frames, activity = session.watch(flow, block, layout.sites)
+                frames, activity = session.watch(flow, block, layout.sites, carried=carried)
             values = {"frames": frames[:, layout.times]}
             values |= {name: tensor.numpy() for name, tensor in activity.items()}
             values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
             writer.put(values, position, first)
             done += sum(array.nbytes for array in values.values())
             report(done, layout.bytes)
+            for number, one in enumerate(layout.interventions):
+                after = session.intervened(one, flow, block, layout.sites, carried[one.at])
+                joined = one.joined(
+                    {name: activity[name].numpy() for name in layout.intervened},
+                    {name: after[name].numpy() for name in layout.intervened},
+                    layout.times.tolist(),
+                )
+                values = {
+                    f"{PREFIX}{name}": _as_stored(name, array, layout.dtype) for name, array in joined.items()
+                }
+                writer.put(values, (number, position), first)
+                done += sum(array.nbytes for array in values.values())
+                report(done, layout.bytes)
 
 
 def _watch_checked(
-    session: Session, layout: Layout, block: slice, alone: Mapping[str, torch.Tensor]
+    session: Session,
+    layout: Layout,
+    block: slice,
+    alone: Mapping[str, torch.Tensor],
+    carried: dict[int, State | None],
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """`Session.watch` for the block with the trial that was shown alone.
 
@@ -423,7 +549,7 @@ def _watch_checked(
     chosen = session.trial_shown_first(layout.sizes["trial"]) - block.start
     before = apart.random_states(device)
     try:
-        frames, activity = session.watch(0, block, layout.sites)
+        frames, activity = session.watch(0, block, layout.sites, carried=carried)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
@@ -491,6 +617,12 @@ def _declared(network: nn.Module, sites: Mapping[str, Site | None]) -> tuple[Vel
 
 def _copied(values: torch.Tensor) -> torch.Tensor:
     return values.clone().cpu()
+
+
+def _kept(kept: dict[str, torch.Tensor], name: str, values: torch.Tensor) -> torch.Tensor:
+    """The same values, and a copy kept by name."""
+    kept[name] = values.clone()
+    return values
 
 
 def _as_stimulus(given: Any, flows: int | Sequence[Sequence[float]] | None) -> tuple[xr.Dataset, int | None]:
