@@ -4,6 +4,8 @@ An intervention says after which frame, t0, and by what: by a law's action T_u, 
 another flow or in another trial (an interchange), by values of another recording, by zeros or by noise. A
 flowsim network goes on from what replaces all that it carries. In any other network the output of a module is
 replaced in the frame t0, by a hook that is always removed; that is all that it carries where the output is.
+Where the output is that of the whole network, its prediction of the next frame was made with it: show it that
+frame too (``at`` before the last frame of the context), or it goes on from a prediction of the old state.
 
 If a law L holds of a network, then of what it does after an intervention, too. With T_u(t) the action of L on
 the state after frame t, and F a step on the network's own predictions y,
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -266,9 +268,12 @@ class Intervention:
             joined[name][:, ~same] = after[name][:, ~same]
         return joined
 
-    def described(self, grid: VelocityGrid) -> dict[str, Any]:
-        """What was done, for the attributes of a recording."""
+    def described(self, grid: VelocityGrid, lag: int) -> dict[str, Any]:
+        """What was done, for the attributes of a recording; ``lag`` predictions after frame t0 had been made
+        before.
+        """
         said = self.block.model_dump(exclude_defaults=True) | {"at": self.at}
+        said |= {"prediction_lag": lag} if lag else {}
         if self.way == "law":
             said |= {"part": self.block.part, "coverage": self.law.coverage(self.flow, grid)}
         return said
@@ -380,15 +385,26 @@ def _other_recording(one: Intervention) -> xr.Dataset:
     return other
 
 
-def attributes(interventions: Sequence[Intervention], grid: VelocityGrid) -> dict[str, str]:
+def attributes(
+    interventions: Sequence[Intervention], network: nn.Module, sites: Mapping[str, Site | None], feed: Any
+) -> dict[str, str]:
     """What a recording says about its interventions."""
-    if not interventions:
-        return {}
-    return {"interventions": json.dumps({one.name: one.described(grid) for one in interventions})}
+    said = {}
+    for one in interventions:
+        lag = 0
+        if not isinstance(network, Network):
+            places = sites_replaced(one, network, sites, feed).values()
+            lag = int(any(isinstance(place, Output) or not place.module for place in places))
+        said[one.name] = one.described(grid_of(network), lag)
+    return {"interventions": json.dumps(said)} if said else {}
+
+
+Parts = dict[str, Tensor]
+"""What is carried, by name, as (trial, velocity, channel, [orientation,] y, x)."""
 
 
 class ReplacedOutput:
-    """A hook that replaces the output of one site in frame t0.
+    """A hook that replaces the output of one site in frame t0, or keeps it.
 
     Parameters
     ----------
@@ -398,12 +414,12 @@ class ReplacedOutput:
         Where the values are in what the module puts out.
     at : int
         The frame t0.
-    change : callable
-        From values (trial, velocity, channel, y, x) to those that replace them.
+    by : Tensor (trial, velocity, channel, y, x), or mapping
+        What replaces the values; or where they are kept by name, and left as they are.
     """
 
-    def __init__(self, name: str, site: Site | Output, at: int, change: Callable[[Tensor], Tensor]) -> None:
-        self.name, self.site, self.at, self.change = name, site, at, change
+    def __init__(self, name: str, site: Site | Output, at: int, by: Tensor | Parts) -> None:
+        self.name, self.site, self.at, self.by = name, site, at, by
         self.next_frame = site.start
         self.reached = False
 
@@ -421,9 +437,11 @@ class ReplacedOutput:
                 "module that is called once for every frame"
             )
         self.reached = True
-        axes = self.site.activity_axes if isinstance(self.site, Site) else self.site.axes
-        part = with_state_axes(values[:, 0], axes)
-        return self.site.replaced(output, self.change(part).reshape(values.shape))
+        if isinstance(self.by, dict):
+            axes = self.site.activity_axes if isinstance(self.site, Site) else self.site.axes
+            self.by[self.name] = with_state_axes(values[:, 0].clone(), axes)
+            return None
+        return self.site.replaced(output, self.by.reshape(values.shape))
 
 
 def with_state_axes(values: Tensor, axes: Sequence[str]) -> Tensor:
@@ -435,7 +453,7 @@ def with_state_axes(values: Tensor, axes: Sequence[str]) -> Tensor:
 
 
 @contextmanager
-def replacing(network: nn.Module, hooks: Mapping[str, ReplacedOutput]) -> Iterator[None]:
+def replacing(network: nn.Module, hooks: Iterable[ReplacedOutput]) -> Iterator[None]:
     """Within the block, replace outputs of a network's modules; whatever fails, the hooks are removed.
 
     Raises
@@ -444,19 +462,20 @@ def replacing(network: nn.Module, hooks: Mapping[str, ReplacedOutput]) -> Iterat
         If a module is missing, cannot be listened to, or was not called for frame t0.
     """
     modules = dict(network.named_modules(remove_duplicate=False))
+    hooks = list(hooks)
     with ExitStack() as stack:
-        for name, hook in hooks.items():
+        for hook in hooks:
             module = hook.site.module if isinstance(hook.site, Site) else ""
             if module not in modules or isinstance(modules[module], torch.jit.ScriptModule):
                 raise InputError(
-                    f"intervene: expected site {name} to be of a module of the network that is not compiled; "
+                    f"intervene: expected site {hook.name} to be of a module of the network that is not compiled; "
                     f"got {module!r}"
                 )
             stack.callback(modules[module].register_forward_hook(hook).remove)
         yield
-    for name, hook in hooks.items():
+    for hook in hooks:
         if not hook.reached:
-            raise InputError(f"intervene: site {name} was not put out for frame {hook.at}")
+            raise InputError(f"intervene: site {hook.name} was not put out for frame {hook.at}")
 
 
 def sites_replaced(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,13 @@ from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network, State
 from flowsim.recording import apart
-from flowsim.recording.calls import Calls
+from flowsim.recording.calls import Calls, Output
 from flowsim.recording.find_calls import find_calls, stepwise, ways_for_sites
 from flowsim.recording.interventions import (
     PREFIX,
     Asked,
     Intervention,
+    Parts,
     ReplacedOutput,
     attributes,
     grid_of,
@@ -190,7 +191,7 @@ def record(
     asked: dict[str, Any] = {"trials": trials, "flows": flows, "every": every, "channels": channels}
     asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
-    file_attrs |= {"context": session.context, **attributes(layout.interventions, grid_of(network))}
+    file_attrs |= {"context": session.context, **session.described(layout.interventions)}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
     with whole(into, layout.bytes) as temporary:
         _write(temporary, session, layout, trial, file_attrs, curve or {}, report)
@@ -287,8 +288,9 @@ class Session:
         trials: slice | np.ndarray,
         thin: Mapping[str, Thin],
         companions_of: int | None = None,
-        carried: dict[int, State | None] | None = None,
+        carried: dict[int, Any] | None = None,
         resumed: tuple[int, State] | None = None,
+        then: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Frames (trial, time, y, x), and activity at each site (trial, time, ...) while they are shown.
 
@@ -302,8 +304,14 @@ class Session:
             are shown in negative.
         carried, resumed : optional
             See `flowsim.recording.watch.watch`.
+        then : frame and flow, optional
+            After this frame, those of another flow are shown.
         """
         frames = self.frames[flow, trials].values
+        if then is not None and then[1] != flow:
+            last, other = then
+            rest = self.frames[other, trials].values[:, last + 1 :]
+            frames = np.concatenate([frames[:, : last + 1], rest], 1)
         seen = to_network(frames, self.network)
         if companions_of is not None:
             others = np.arange(len(frames)) != companions_of
@@ -338,7 +346,12 @@ class Session:
 
     @torch.no_grad()
     def intervened(
-        self, one: Intervention, flow: int, trials: slice, thin: Mapping[str, Thin], carried: State | None
+        self,
+        one: Intervention,
+        flow: int,
+        trials: slice,
+        thin: Mapping[str, Thin],
+        carried: State | Parts | None,
     ) -> dict[str, torch.Tensor]:
         """Activity (trial, time, ...) at each site after an intervention.
 
@@ -348,36 +361,50 @@ class Session:
         flow : int
         trials : slice
         thin : mapping of name to callable
-        carried : tuple of Tensor
-            What a flowsim network carries after the frame of the intervention.
+        carried : tuple of Tensor, or mapping of name to Tensor
+            What a flowsim network carries after the frame of the intervention, or what another puts out.
         """
         if isinstance(self.network, Network):
-            assert carried is not None
+            assert isinstance(carried, tuple)
             self.network.parts(carried)  # a network that does not go on from what it carries says so
             donor = self.carried_after(one.at, *one.donor(flow, trials)) if one.is_interchange else None
             state = one.replaced(self.network, carried, donor, flow, trials)
             return self.watch(one.shown(flow), trials, thin, resumed=(one.at, state))[1]
-        places = sites_replaced(one, self.network, self.sites, self.feed)
-        donors: dict[str, torch.Tensor] = {}
+        assert isinstance(carried, dict)
+        donors: Parts = {}
         if one.is_interchange:
-            heard = {
-                name: ReplacedOutput(name, site, one.at, partial(_kept, donors, name))
-                for name, site in places.items()
-            }
-            with replacing(self.network, heard):
+            with self.listening([one], donors_at := {one.at: {}}):
                 self.watch(*one.donor(flow, trials), thin)
+            donors = donors_at[one.at]
         rng = one.noise_of(trials)
-        hooks = {
-            name: ReplacedOutput(
-                *(name, site, one.at),
-                lambda part, name=name: one.mixed(
-                    part, donors.get(name), grid_of(self.network), name, flow, trials, rng
-                ),
-            )
-            for name, site in places.items()
+        grid = grid_of(self.network)
+        new = {
+            name: one.mixed(carried[name], donors.get(name), grid, name, flow, trials, rng)
+            for name in self.places(one)
         }
+        hooks = [ReplacedOutput(name, site, one.at, new[name]) for name, site in self.places(one).items()]
         with replacing(self.network, hooks):
-            return self.watch(one.shown(flow), trials, thin)[1]
+            return self.watch(flow, trials, thin, then=(one.at, one.shown(flow)))[1]
+
+    def places(self, one: Intervention) -> dict[str, Site | Output]:
+        """Where a network of one's own puts out what an intervention replaces, by name."""
+        return sites_replaced(one, self.network, self.sites, self.feed)
+
+    @contextmanager
+    def listening(
+        self, interventions: Sequence[Intervention], carried: dict[int, Any]
+    ) -> Iterator[None]:
+        """Within the block, keep what a network of one's own puts out at the frames of interventions, where
+        they replace it, in ``carried[frame][name]``.
+        """
+        if isinstance(self.network, Network):
+            yield
+            return
+        places = {(one.at, name): site for one in interventions for name, site in self.places(one).items()}
+        carried |= {at: {} for at, _ in places}
+        hooks = [ReplacedOutput(name, site, at, carried[at]) for (at, name), site in places.items()]
+        with replacing(self.network, hooks):
+            yield
 
     def one_frame_at_a_time(
         self, trials: int | None, trial: dict[str, torch.Tensor]
@@ -448,6 +475,10 @@ class Session:
             made |= {"stimulus": str(stimulus.attrs["specification"])}
         return {name: value for name, value in made.items() if value}
 
+    def described(self, interventions: Sequence[Intervention]) -> dict[str, str]:
+        """Attributes that say what was done to the network."""
+        return attributes(interventions, self.network, self.sites, self.feed)
+
     def trial_shown_first(self, trials: int | None) -> int:
         """The second trial: a recurrence over trials leaves the first as it is."""
         return min(1, (trials or 2) - 1, self.frames.sizes["trial"] - 1)
@@ -500,11 +531,12 @@ def _write_blocks(
     for position, flow in enumerate(layout.flows):
         for first in range(0, trials, layout.trials_at_once):
             block = slice(first, min(first + layout.trials_at_once, trials))
-            carried: dict[int, State | None] = {one.at: None for one in layout.interventions}
-            if flow == 0 and block.start <= checked < block.stop:
-                frames, activity = _watch_checked(session, layout, block, alone, carried)
-            else:
-                frames, activity = session.watch(flow, block, layout.sites, carried=carried)
+            carried: dict[int, Any] = {one.at: None for one in layout.interventions}
+            with session.listening(layout.interventions, carried):
+                if flow == 0 and block.start <= checked < block.stop:
+                    frames, activity = _watch_checked(session, layout, block, alone, carried)
+                else:
+                    frames, activity = session.watch(flow, block, layout.sites, carried=carried)
             values = {"frames": frames[:, layout.times]}
             values |= {name: tensor.numpy() for name, tensor in activity.items()}
             values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
@@ -531,7 +563,7 @@ def _watch_checked(
     layout: Layout,
     block: slice,
     alone: Mapping[str, torch.Tensor],
-    carried: dict[int, State | None],
+    carried: dict[int, Any],
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """`Session.watch` for the block with the trial that was shown alone.
 
@@ -617,12 +649,6 @@ def _declared(network: nn.Module, sites: Mapping[str, Site | None]) -> tuple[Vel
 
 def _copied(values: torch.Tensor) -> torch.Tensor:
     return values.clone().cpu()
-
-
-def _kept(kept: dict[str, torch.Tensor], name: str, values: torch.Tensor) -> torch.Tensor:
-    """The same values, and a copy kept by name."""
-    kept[name] = values.clone()
-    return values
 
 
 def _as_stimulus(given: Any, flows: int | Sequence[Sequence[float]] | None) -> tuple[xr.Dataset, int | None]:
