@@ -57,14 +57,14 @@ QUESTION = "Is the law what the network uses: does its prediction move if its st
 READING = (
     "What a network carries was replaced after one frame, and it went on with its own predictions. Error of "
     "the prediction by frame after that, relative to how far predictions are from their mean: 0 means that "
-    "the prediction moved as the world would have; 1, that it is as wrong as that mean; unrelated predictions "
-    "are at 1.41. The state was moved by the whole law, by its transport alone or by its shift alone; nothing, "
-    "and the whole law judged by the opposite velocity, are what chance looks like. An interchange put in "
-    "what another run carried, and is judged by that run. Movement made: the share of the movement of the "
-    "world that the prediction makes after each action, 1 if all of it, 0 if it is no better than nothing "
-    "(below 0 it is worse); bars are 95 % intervals over trials, and values below -1 are drawn there. Thick "
-    "lines are means over seeds, thin ones are seeds. A law without a partner for any velocity channel is not "
-    "drawn. Errors below 1e-8 are rounding."
+    "the prediction moved as the world would have; 1, that it is as wrong as that mean; unrelated "
+    "predictions are at 1.41. The state was moved by the whole law, by its transport alone, or by its shift "
+    "alone. Controls: nothing was moved; or the whole law was, and is judged by the opposite velocity "
+    "(dotted). An interchange put in what another run carried, and is judged by that run. Movement made: the "
+    "share of the movement of the world that the prediction makes after each action, 1 if all of it, 0 if it "
+    "is no better than nothing, less if it is worse (below -1 drawn at -1); bars are 95 % intervals over "
+    "trials. Thick lines are means over seeds, thin lines and dots are seeds. A law of which no velocity "
+    "channel has a partner is not drawn. Errors below 1e-8 are rounding."
 )
 PARTS = ("transport+shift", "transport", "shift")
 ACTIONS = (*PARTS, "nothing", "opposite velocity", "interchange")
@@ -113,6 +113,10 @@ class Done:
     def goes_on_by_itself(self, context: int) -> bool:
         """Whether all that the network sees afterwards are its own, new predictions."""
         return self.at >= context - 1 and not self.lag
+
+    def is_shown(self, velocity: list[float], context: int) -> bool:
+        """Whether the network is shown the frames of a flow afterwards, until it goes on by itself."""
+        return self.at < context - 1 and self.said.get("sees") == velocity
 
     @property
     def is_interchange(self) -> bool:
@@ -166,8 +170,8 @@ class Site:
 
 @dataclass(frozen=True)
 class Sums:
-    """Squares by ``after`` (after,), summed over flows, velocity channels and pixels: what was ``missed``, and
-    the ``spread`` beneath (action, trial, after); ``still`` (part, trial, after), what was missed where
+    """Squares by ``after`` (after,), summed over flows, velocity channels and pixels: what was ``missed``,
+    and the ``spread`` beneath (action, trial, after); ``still`` (part, trial, after), what was missed where
     nothing was done, at the frames of each part.
     """
 
@@ -224,7 +228,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     results = xr.concat(measured, xr.DataArray(sites, dims="site", name="site"), join="outer")
     results = results.reindex(site=list(SITES))
     coverage = [
-        np.mean([one.said["coverage"] for one in done if one.said.get("part") == part and any(one.said["law"])] or np.nan)
+        np.mean(
+            [one.said["coverage"] for one in done if one.said.get("part") == part and any(one.said["law"])]
+            or np.nan
+        )
         for part in PARTS
     ]
     share = {"long_name": "share of channels with a partner", "units": "1"}
@@ -236,8 +243,8 @@ def _interventions(recording: xr.Dataset) -> list[Done]:
     """What was done, as the recording says."""
     if "intervention" not in recording.coords or "interventions" not in recording.attrs:
         raise InputError(
-            "expected a recording with interventions; it has none. Record with intervene, such as {law: {law: "
-            "[0, 1]}, transport: {law: [0, 1], part: transport}, other trial: {trial: 1}}"
+            "expected a recording with interventions; it has none. Record with intervene, such as {law: "
+            "{law: [0, 1]}, transport: {law: [0, 1], part: transport}, other trial: {trial: 1}}"
         )
     said = json.loads(recording.attrs["interventions"])
     names = np.atleast_1d(recording.intervention.values).tolist()
@@ -269,7 +276,14 @@ def _measured(site: Site, done: Sequence[Done], recording: xr.Dataset) -> xr.Dat
             if one.part is not None and _goes_on(one, site, flow, context):
                 _add_law(sums, site, one, (own, new), spread, trial, positions, columns)
             if one.is_interchange and (other := _other_run(one, site, flow, trial, context)):
-                _add(sums, "interchange", trial, columns, _squares(new - site.without(*other, positions)), spread)
+                _add(
+                    sums,
+                    "interchange",
+                    trial,
+                    columns,
+                    _squares(new - site.without(*other, positions)),
+                    spread,
+                )
     return _packed(sums, change, recording)
 
 
@@ -302,23 +316,22 @@ def _goes_on(one: Done, site: Site, flow: int, context: int) -> bool:
     """Whether what a network sees after the intervention is what it would see had the world flowed by u: its
     own predictions, or frames that flow by u.
     """
-    if one.goes_on_by_itself(context):
-        return True
     at_rest = not any(site.flows[flow].velocity)
-    return at_rest and one.said.get("sees") == one.said["law"]
+    return one.goes_on_by_itself(context) or (at_rest and one.is_shown(one.said["law"], context))
 
 
 def _other_run(one: Done, site: Site, flow: int, trial: int, context: int) -> tuple[int, int] | None:
     """Flow and trial of the run that everything was carried in; None if that is the run itself, or it went on
     with other frames.
     """
+    alone = one.goes_on_by_itself(context)
     if "flow" in one.said:
         velocities = [each.velocity for each in site.flows]
         other = velocities.index(site.flows[0].group.velocity(one.said["flow"]))
-        sees_it = one.goes_on_by_itself(context) or one.said.get("sees") == one.said["flow"]
-        return (other, trial) if other != flow and sees_it else None
-    other_trial = (trial + one.said["trial"]) % site.trials
-    return (flow, other_trial) if one.goes_on_by_itself(context) else None
+        return (
+            (other, trial) if other != flow and (alone or one.is_shown(one.said["flow"], context)) else None
+        )
+    return (flow, (trial + one.said["trial"]) % site.trials) if alone else None
 
 
 def _add_law(
@@ -339,7 +352,9 @@ def _add_law(
     flows = [Flow(site.flows[0].group, u), Flow(site.flows[0].group, tuple(-c for c in u))]
     comparison = Comparison.of(flows, [site.law], site.grid, site.oriented)
     squares = missed(np.stack([new, new])[:, None], own[None], times, comparison)[0].sum((2, 3))
-    still = missed(own[None, None], own[None], times, Comparison.of(flows[:1], [site.law], site.grid, site.oriented))
+    still = missed(
+        own[None, None], own[None], times, Comparison.of(flows[:1], [site.law], site.grid, site.oriented)
+    )
     still = still[0, 0].sum((1, 2))
     covered = comparison.covered[0].astype(float)
     beneath = np.einsum("tvc,fv->ft", spread, covered)
@@ -419,7 +434,11 @@ def _packed(sums: Sums, change: np.ndarray, recording: xr.Dataset) -> xr.Dataset
             "moved": ("action", moved[0], share),
             "moved_low": ("action", moved[1], share),
             "moved_high": ("action", moved[2], share),
-            "change": ("intervention", relative(*change), {**RELATIVE, "long_name": "change by the intervention"}),
+            "change": (
+                "intervention",
+                relative(*change),
+                {**RELATIVE, "long_name": "change by the intervention"},
+            ),
         },
         {
             "action": list(ACTIONS),
@@ -494,9 +513,7 @@ def _draw_moved(ax: Axes, results: xr.Dataset) -> None:
             apart = across + np.linspace(-0.05, 0.05, runs.sizes["run"]) * (runs.sizes["run"] > 1)
             shown = runs.moved.clip(-1)
             bars = np.stack([shown - runs.moved_low.clip(-1), runs.moved_high.clip(-1) - shown])
-            ax.errorbar(
-                apart, shown, yerr=np.nan_to_num(bars).clip(0), fmt="o", ms=3, lw=0.8, color=colour
-            )
+            ax.errorbar(apart, shown, yerr=np.nan_to_num(bars).clip(0), fmt="o", ms=3, lw=0.8, color=colour)
     ax.axhline(0, color="0.7", lw=0.6, zorder=0)
     ax.set_xticks(range(len(PARTS)), ["law", "transport", "shift"])
     ax.set(ylim=(-1.08, 1.08), xlim=(-0.6, len(PARTS) - 0.4))

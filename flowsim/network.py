@@ -168,8 +168,8 @@ class Network(nn.Module, ABC):
         if not all(tensor.ndim in (5, 6) for tensor in state):
             shapes = " and ".join(str(tuple(tensor.shape)) for tensor in state)
             raise InputError(
-                f"expected a network that carries maps (trial, velocity, channel, y, x); it carries {shapes}. "
-                "Give it the methods parts and with_parts"
+                f"expected a network that carries maps (trial, velocity, channel, y, x); it carries {shapes}."
+                " Give it the methods parts and with_parts"
             )
         return {f"carried_{i}" if i else "state": tensor for i, tensor in enumerate(state)}
 
@@ -195,7 +195,9 @@ class Network(nn.Module, ABC):
                 f"expected maps of the frame's {self.frame_shape[0]}x{self.frame_shape[1]} px, which a law "
                 f"moves; {placeless[0]} is {tuple(parts[placeless[0]].shape[-2:])}"
             )
-        return self.with_parts(state, {name: acted(x, law, flow, self.grid, time) for name, x in parts.items()})
+        return self.with_parts(
+            state, {name: acted(x, law, flow, self.grid, time) for name, x in parts.items()}
+        )
 
     def logits(self, state: State) -> Tensor:
         """(trial, class) from a state, for a network that classifies.

@@ -23,6 +23,12 @@ from tests.known.results import results_of as results_of_runs
 torch.set_num_threads(1)
 settings.register_profile("flowsim", deadline=None, derandomize=True)
 settings.load_profile("flowsim")
+INTERVENE = {
+    "law": {"law": (0, 1)},
+    "transport": {"law": (0, 1), "part": "transport"},
+    "shift": {"law": (0, 1), "part": "shift"},
+    "trial": {"trial": 1},
+}
 SMALL = {"height": 9, "width": 8, "trials": 3, "frames": 6}
 
 
@@ -126,7 +132,15 @@ def runs(tmp_path_factory):
                 )
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
                 sites = ("state", "prediction", "logits")
-                record(network, stimulus, file, context=context, sites=sites, curve=curve, attrs=attrs)
+                intervene = INTERVENE if split == "test" else None
+                record(
+                    *(network, stimulus, file),
+                    context=context,
+                    sites=sites,
+                    intervene=intervene,
+                    curve=curve,
+                    attrs=attrs,
+                )
                 made[f"{name}-seed{seed}"][split] = open_recording(file)
     return made
 

@@ -154,7 +154,7 @@ class Angles:
         return _mixed(self._waves(x, turned), x)
 
     def coefficients(self, x: Tensor, turned: float = 0) -> Tensor:
-        """From (..., orientation, y, x) to (..., coefficient, y, x), without higher frequencies: the reverse of
+        """From (..., orientation, y, x) to (..., coefficient, y, x), without higher frequencies; reverses
         `sample`.
         """
         return _mixed(self._waves(x, turned).T / self.orientations, x)

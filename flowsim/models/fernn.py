@@ -90,8 +90,8 @@ class FERNN(Network):
         return updated
 
     def parts(self, state: State) -> dict[str, Tensor]:
-        """State of the last layer; of the layers below, as ``layer_0``, ...; and what an lstm remembers beside
-        each, as ``<name>_memory``.
+        """State of the last layer; of the layers below, as ``layer_0``, ...; and what an lstm remembers
+        beside each, as ``<name>_memory``.
         """
         return dict(zip(self._names_of_parts(), state, strict=True))
 
@@ -165,7 +165,11 @@ class FusedFERNN(FERNN):
     def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
         """The next step splits layers into groups as pays; the maximum is taken again when it is needed."""
         *_, time = state
-        return *parts.values(), time.new_empty(0, dtype=parts["state"].dtype, device=parts["state"].device), time
+        return (
+            *parts.values(),
+            time.new_empty(0, dtype=parts["state"].dtype, device=parts["state"].device),
+            time,
+        )
 
     def decode(self, state: State) -> Tensor:
         if not self.readout.pools_by_maximum:

@@ -279,8 +279,8 @@ def with_interventions(
     taken = [name for name in known if name.startswith(PREFIX)]
     if unknown or taken:
         raise InputError(
-            f"intervened_sites: expected some of the recorded sites {', '.join(known)}, whose names do not begin "
-            f"with {PREFIX}; got {', '.join(unknown or taken)}"
+            f"intervened_sites: expected some of the recorded sites {', '.join(known)}, whose names do not "
+            f"begin with {PREFIX}; got {', '.join(unknown or taken)}"
         )
     group = layout.flow_group
     flows = [Flow(group, (0,) * len(group.components))]

@@ -39,14 +39,12 @@ from flowsim.recording.interventions import (
     PREFIX,
     Asked,
     Intervention,
-    Parts,
-    ReplacedOutput,
     attributes,
     grid_of,
-    replacing,
     sites_replaced,
 )
 from flowsim.recording.layout import Layout, with_interventions
+from flowsim.recording.replaced_outputs import Parts, ReplacedOutput, replacing
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
@@ -373,9 +371,10 @@ class Session:
         assert isinstance(carried, dict)
         donors: Parts = {}
         if one.is_interchange:
-            with self.listening([one], donors_at := {one.at: {}}):
+            heard: dict[int, Parts] = {}
+            with self.listening([one], heard):
                 self.watch(*one.donor(flow, trials), thin)
-            donors = donors_at[one.at]
+            donors = heard[one.at]
         rng = one.noise_of(trials)
         grid = grid_of(self.network)
         new = {
@@ -391,9 +390,7 @@ class Session:
         return sites_replaced(one, self.network, self.sites, self.feed)
 
     @contextmanager
-    def listening(
-        self, interventions: Sequence[Intervention], carried: dict[int, Any]
-    ) -> Iterator[None]:
+    def listening(self, interventions: Sequence[Intervention], carried: dict[int, Any]) -> Iterator[None]:
         """Within the block, keep what a network of one's own puts out at the frames of interventions, where
         they replace it, in ``carried[frame][name]``.
         """

@@ -33,13 +33,13 @@ class InterventionBlock(Block):
     at: Whole | None = None
     """The frame after which it is replaced, counted from 0; the last frame of the context if not given."""
     law: list[float] | None = None
-    """By what the law of flow equivariance makes of it, as if all frames had flowed at this velocity: that of
-    a flow, such as [vy, vx].
+    """By what the law of flow equivariance makes of it, as if all frames had flowed at this velocity, that
+    of a flow, such as [vy, vx].
     """
     part: Literal["transport+shift", "transport", "shift"] = "transport+shift"
     """The whole law, or one of its parts alone."""
     flow: list[float] | None = None
-    """By what is carried in the same trial under the flow of this velocity, one of those that are recorded."""
+    """By what is carried in the same trial under the recorded flow of this velocity."""
     trial: Count | None = None
     """By what is carried so many trials further on; after the last recorded trial comes the first."""
     recording: str | None = None
@@ -51,8 +51,8 @@ class InterventionBlock(Block):
     seed: Seed = 0
     """Of the noise."""
     sites: list[str] | None = None
-    """Names of what is replaced: parts of what a flowsim network carries (`flowsim.network.Network.parts`),
-    all of it if not given (the state, from a recording); or sites of another network, its state if not given.
+    """What is replaced: parts of what a flowsim network carries (`flowsim.network.Network.parts`), all of it
+    if not given (the state, from a recording); or sites of another network, its state if not given.
     """
     channels: list[Whole] | None = None
     """Only these channels, counted from 0; not with a law."""

@@ -166,7 +166,7 @@ def entry(output: Any, i: int | str) -> Any:
 
 
 def with_entry(output: Any, path: Sequence[int | str], value: Any) -> Any:
-    """An output with another value at the entry that `entry` takes along a path; the output stays as it is."""
+    """An output with another value at the entry that `entry` takes along a path; the output itself stays."""
     if not path:
         return value
     i, *rest = path

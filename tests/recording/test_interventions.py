@@ -1,6 +1,8 @@
 """What a network carries is replaced as asked, in all kinds of networks, and nothing else is touched."""
 
 import json
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -8,7 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from flowsim import Flow, InputError, Site, Translation, VelocityGrid, build, from_frames, open_recording, record
+from flowsim import (
+    Flow,
+    InputError,
+    Site,
+    Translation,
+    VelocityGrid,
+    build,
+    from_frames,
+    open_recording,
+    record,
+)
 from flowsim.recording import layout
 from flowsim.recording.settings import InterventionBlock, RecordBlock
 from flowsim.recording.sites import with_entry
@@ -79,7 +91,9 @@ def test_an_interchange_of_everything_is_the_other_run_to_the_bit(cell, dtype, f
         plain, under = made[site].values[:, :, first:], made[f"intervened_{site}"][:, :, :, first:]
         np.testing.assert_array_equal(under.sel(intervention="flow"), np.broadcast_to(plain[2], plain.shape))
         rounding = {torch.float32: 1e-6, torch.float64: 1e-14}[dtype]  # which depends on a trial's place
-        np.testing.assert_allclose(under.sel(intervention="trial"), np.roll(plain, -1, 1), rtol=0, atol=rounding)
+        np.testing.assert_allclose(
+            under.sel(intervention="trial"), np.roll(plain, -1, 1), rtol=0, atol=rounding
+        )
         np.testing.assert_array_equal(under.sel(intervention="nothing"), plain)
 
 
@@ -97,7 +111,9 @@ def test_while_frames_are_shown_the_law_needs_those_of_the_flow(file):
     made = recorded(network(), asked, file, context=None)
     expected = made.prediction.values[2, :, 3:]
     assert abs(made.intervened_prediction.sel(intervention="sees").values[0, :, 3:] - expected).max() < 1e-12
-    assert abs(made.intervened_prediction.sel(intervention="does not").values[0, :, 3:] - expected).max() > 0.01
+    assert (
+        abs(made.intervened_prediction.sel(intervention="does not").values[0, :, 3:] - expected).max() > 0.01
+    )
     np.testing.assert_array_equal(made.intervention_time, [2, 2])
 
 
@@ -123,13 +139,18 @@ def test_parts_that_are_chosen_are_replaced_and_no_others(file):
     change = {name: (one != before).any((0, 1, 4, 5)) for name, one in zip(asked, at, strict=True)}
     assert change["zeros"].sum(0).tolist() == [0, len(velocities), 0]
     assert (at[0][:, :, :, 1] == 0).all()
-    assert [v for v, changed in zip(velocities, change["noise"].any(1), strict=True) if changed] == [(0, 1), (1, 1)]
+    assert [v for v, changed in zip(velocities, change["noise"].any(1), strict=True) if changed] == [
+        (0, 1),
+        (1, 1),
+    ]
     chosen = at[1][:, :, [velocities.index((0, 1)), velocities.index((1, 1))]]
     assert chosen.std() == pytest.approx(2, rel=0.1)
     np.testing.assert_array_equal(chosen[0], chosen[1])  # the same under all flows
     assert (chosen[0, 0] != chosen[0, 1]).any()
     rest = velocities.index((0, 0))
-    np.testing.assert_array_equal(at[2][:, :, rest, ::2], np.broadcast_to(before[1][:, rest, ::2], before[:, :, rest, ::2].shape))
+    np.testing.assert_array_equal(
+        at[2][:, :, rest, ::2], np.broadcast_to(before[1][:, rest, ::2], before[:, :, rest, ::2].shape)
+    )
     assert change["flow"].sum() == 2
     assert not change["memory"].any()  # of the state; but what follows changes
     later = made.intervened_state.values[3][:, :, CONTEXT:] != made.state.values[:, :, CONTEXT:]
@@ -141,7 +162,9 @@ def test_values_of_another_recording(file, tmp_path):
     made = recorded(network(), {"other": {"recording": str(tmp_path / "donor.h5")}}, file)
     # the state is all that an rnn of one layer carries
     np.testing.assert_allclose(
-        made.intervened_prediction[0, :, :, CONTEXT:], np.roll(made.prediction.values[:, :, CONTEXT:], -1, 1), atol=1e-14
+        made.intervened_prediction[0, :, :, CONTEXT:],
+        np.roll(made.prediction.values[:, :, CONTEXT:], -1, 1),
+        atol=1e-14,
     )
 
 
@@ -203,7 +226,9 @@ def test_a_network_of_one_s_own_that_goes_on_from_its_state(file, untouched):
     asked |= {"flow": {"flow": u, "at": at, "sees": u}, "zeros": {"zeros": True, "at": at}}
     made = recorded(subject, asked, file, context=5)
     plain, under, after = made.prediction.values, made.intervened_prediction, slice(at + 2, None)
-    np.testing.assert_array_equal(under[:, :, :, at + 1], np.broadcast_to(plain[:, :, at + 1], (5, *plain[:, :, 0].shape)))
+    np.testing.assert_array_equal(
+        under[:, :, :, at + 1], np.broadcast_to(plain[:, :, at + 1], (5, *plain[:, :, 0].shape))
+    )
     for name in LAW:
         error = abs(under.sel(intervention=name).values[0][:, after] - moved(plain[0], u)[:, after])
         assert error.max() < 1e-12 if name == "law" else error.max() > 0.05, name
@@ -242,7 +267,9 @@ def test_a_gru_of_torch(batch_first, file, untouched):
             for name, state in (("zeros", 0 * at), ("trial", at.roll(-2, 0))):
                 expected = shown(frames[flow][:, 3:], state)
                 np.testing.assert_allclose(under.sel(intervention=name)[flow, :, 3:], expected, atol=1e-12)
-    np.testing.assert_array_equal(under.sel(intervention="flow")[:, :, 2:], np.broadcast_to(plain[1], plain.shape)[:, :, 2:])
+    np.testing.assert_array_equal(
+        under.sel(intervention="flow")[:, :, 2:], np.broadcast_to(plain[1], plain.shape)[:, :, 2:]
+    )
     at = under.sel(intervention="first units")[:, :, 2]
     assert (at[..., :2] == 0).all()
     np.testing.assert_array_equal(at[..., 2:], plain[:, :, 2, 2:])
@@ -251,10 +278,14 @@ def test_a_gru_of_torch(batch_first, file, untouched):
 
 def test_an_lstm_of_torch_carries_two_things(file):
     subject = nn.LSTM(30, 8, batch_first=True).double()
-    made = recorded(subject, {"flow": {"flow": FLOWS[1], "at": 2, "sees": FLOWS[1]}}, file, sites=["state"], context=None)
+    made = recorded(
+        subject, {"flow": {"flow": FLOWS[1], "at": 2, "sees": FLOWS[1]}}, file, sites=["state"], context=None
+    )
     assert made.state.sizes["unit"] == 16
     plain = made.state.values
-    np.testing.assert_array_equal(made.intervened_state[0, :, :, 2:], np.broadcast_to(plain[1], plain.shape)[:, :, 2:])
+    np.testing.assert_array_equal(
+        made.intervened_state[0, :, :, 2:], np.broadcast_to(plain[1], plain.shape)[:, :, 2:]
+    )
 
 
 def test_a_hand_written_conv_lstm(conv, conv_sites, called, file, untouched):
@@ -275,10 +306,14 @@ def test_a_hand_written_conv_lstm(conv, conv_sites, called, file, untouched):
     np.testing.assert_allclose(under.sel(intervention="transport")[:, :, after], lagging, atol=1e-14)
     for name in ("transport of the state alone", "law"):
         assert abs(under.sel(intervention=name).values[:, :, after] - lagging).max() > 1e-3
-    np.testing.assert_allclose(under.sel(intervention="trial")[:, :, after], np.roll(plain, -1, 1)[:, :, after], atol=1e-14)
+    np.testing.assert_allclose(
+        under.sel(intervention="trial")[:, :, after], np.roll(plain, -1, 1)[:, :, after], atol=1e-14
+    )
     np.testing.assert_array_equal(under.sel(intervention="flow")[0, :, after], plain[2][:, after])
     at = CONTEXT - 1
-    assert (made.intervened_memory_below.sel(intervention="law")[:, :, at] == 0).all()  # no velocity has a partner
+    assert (
+        made.intervened_memory_below.sel(intervention="law")[:, :, at] == 0
+    ).all()  # no velocity has a partner
     assert untouched(conv)
 
 
@@ -298,9 +333,15 @@ def test_hooks_are_removed_whatever_fails(conv, conv_sites, called, file, untouc
     assert not file.exists()
     for wrong, message in (
         ({"zeros": True, "at": 2, "channels": [9]}, "intervene.a: expected channels below 4; got"),
-        ({"zeros": True, "at": 2, "sites": ["deep"]}, "expected sites that are recorded, out of state, below"),
+        (
+            {"zeros": True, "at": 2, "sites": ["deep"]},
+            "expected sites that are recorded, out of state, below",
+        ),
         ({"law": U, "at": 2, "velocities": [[1, 1]]}, "a law acts on all channels and velocities"),
-        ({"zeros": True, "at": 2, "velocities": [[1, 1]]}, r"expected velocities out of the network's \(0, 0\)"),
+        (
+            {"zeros": True, "at": 2, "velocities": [[1, 1]]},
+            r"expected velocities out of the network's \(0, 0\)",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             recorded(conv, {"a": wrong}, file, sites=conv_sites, feed=called)
@@ -311,7 +352,9 @@ def test_hooks_are_removed_whatever_fails(conv, conv_sites, called, file, untouc
 def test_a_module_that_is_called_for_all_frames_at_once_cannot_go_on(file, untouched):
     subject = nn.GRU(30, 8, batch_first=True).double()
     sites = {"state": Site("", ("trial", "time", "unit"), (0,))}
-    with pytest.raises(InputError, match="site state to be put out for one frame at a time.*for 7 frames at once"):
+    with pytest.raises(
+        InputError, match="site state to be put out for one frame at a time.*for 7 frames at once"
+    ):
         recorded(subject, {"a": {"zeros": True, "at": 2}}, file, sites=sites, context=None)
     assert untouched(subject)
     plain = nn.Sequential(nn.Flatten(2), nn.Linear(30, 4)).double()
@@ -330,7 +373,10 @@ WRONG = [
     ({"zeros": True, "sees": [5, 5]}, "sees: expected a recorded flow"),
     ({"trial": 4}, "trial 4 of 4 recorded trials is the trial itself; expected another"),
     ({"zeros": True, "channels": [3]}, r"expected channels below 3; got \[3\]"),
-    ({"zeros": True, "velocities": [[0.5, 0]]}, r"expected velocities out of the network's \(0, 0\), .*; got \(0.5, 0\)"),
+    (
+        {"zeros": True, "velocities": [[0.5, 0]]},
+        r"expected velocities out of the network's \(0, 0\), .*; got \(0.5, 0\)",
+    ),
     ({"zeros": True, "sites": ["cortex"]}, "expected sites out of state; got cortex"),
     ({"zero": True}, "intervene.a: unknown key 'zero'; expected one of: at, law"),
     ({"trial": 0}, "intervene.a: trial: input should be greater than or equal to 1; got 0"),
@@ -350,19 +396,27 @@ def test_networks_that_cannot_be_moved(file):
         recorded(network("rnn", units=7), {"a": {"law": U}}, file)
     with pytest.raises(InputError, match="conv3d carries nothing from frame to frame"):
         recorded(network("conv3d"), {"a": {"zeros": True, "at": 2}}, file, context=None, sites=["state"])
-    with pytest.raises(InputError, match="intervene.a: expected state on the frame's 5x6 px, which a law moves; it is 1x1"):
+    with pytest.raises(
+        InputError, match="intervene.a: expected state on the frame's 5x6 px, which a law moves; it is 1x1"
+    ):
         recorded(nn.GRU(30, 8).double(), {"a": {"law": U, "at": 2}}, file, sites=["state"], context=None)
-    with pytest.raises(InputError, match="intervened_sites: expected some of the recorded sites state, pred.*got logits"):
+    with pytest.raises(
+        InputError, match="intervened_sites: expected some of the recorded sites state, pred.*got logits"
+    ):
         recorded(network(), LAW, file, intervened_sites=["logits"])
 
 
 def test_another_recording_that_does_not_fit(file, tmp_path):
     donor = tmp_path / "donor.h5"
     recorded(network(channels=2), None, donor)
-    with pytest.raises(InputError, match=r"intervene.a: expected state of \(30, 3, 5, 6\) in .*; it has \(30, 2, 5, 6\)"):
+    with pytest.raises(
+        InputError, match=r"intervene.a: expected state of \(30, 3, 5, 6\) in .*; it has \(30, 2, 5, 6\)"
+    ):
         recorded(network(), {"a": {"recording": str(donor)}}, file)
     recorded(network(), None, donor, trials=2)
-    with pytest.raises(InputError, match="to hold frame 2 of 4 trials under all flows; it has 2 trials, 7 frames"):
+    with pytest.raises(
+        InputError, match="to hold frame 2 of 4 trials under all flows; it has 2 trials and 7 frames"
+    ):
         recorded(network(), {"a": {"recording": str(donor)}}, file)
 
 
@@ -374,19 +428,20 @@ def test_settings_are_those_of_an_experiment_file(file):
     np.testing.assert_array_equal(open_recording(file).intervened_prediction, given.intervened_prediction)
 
 
+class Pair(NamedTuple):
+    h: int
+    c: int
+
+
+@dataclass
+class Fields:
+    h: int
+    c: int
+
+
 def test_an_entry_is_put_into_outputs_of_any_form():
-    from collections import namedtuple
-    from dataclasses import dataclass
-
-    pair = namedtuple("pair", "h c")
-
-    @dataclass
-    class Fields:
-        h: int
-        c: int
-
     assert with_entry((1, [2, 3]), (1, 0), 9) == (1, [9, 3])
     assert with_entry({"a": 1, "b": 2}, ("b",), 9) == {"a": 1, "b": 9}
-    assert with_entry(pair(1, 2), ("c",), 9) == with_entry(pair(1, 2), (1,), 9) == pair(1, 9)
+    assert with_entry(Pair(1, 2), ("c",), 9) == with_entry(Pair(1, 2), (1,), 9) == Pair(1, 9)
     assert with_entry(Fields(1, 2), ("h",), 9) == with_entry(Fields(1, 2), (0,), 9) == Fields(9, 2)
     assert with_entry(1, (), 9) == 9
