@@ -482,7 +482,7 @@ def figure(results: xr.Dataset) -> Figure:
     for ax in axes[:, 0]:
         ax.set_ylabel(f"relative error of the {site}")
     for ax in [*axes[1, :2], axes[0, 2]]:
-        ax.set_xlabel("frames after the intervention")
+        ax.set_xlabel("frames after it")
     _draw_moved(axes[1, 2], of_site)
     plot.legend_below(results, axes[0, 0])
     fig.suptitle(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)

@@ -331,6 +331,17 @@ class Session:
             self.kept.restore()
         return frames, activity
 
+    def donor_of(self, one: Intervention, flow: int, trials: slice, carried: State) -> State:
+        """What a flowsim network carries in the other run of an interchange; where that is another order of
+        the same trials, it need not be shown them again.
+        """
+        other_flow, others = one.donor(flow, trials)
+        within = others - trials.start
+        if other_flow == flow and ((within >= 0) & (within < len(others))).all():
+            order = torch.from_numpy(within)
+            return tuple(x[order.to(x.device)] if x.ndim > 1 else x for x in carried)
+        return self.carried_after(one.at, other_flow, others)
+
     @torch.no_grad()
     def carried_after(self, time: int, flow: int, trials: np.ndarray) -> State:
         """What a flowsim network carries after a frame of some trials."""
@@ -365,7 +376,7 @@ class Session:
         if isinstance(self.network, Network):
             assert isinstance(carried, tuple)
             self.network.parts(carried)  # a network that does not go on from what it carries says so
-            donor = self.carried_after(one.at, *one.donor(flow, trials)) if one.is_interchange else None
+            donor = self.donor_of(one, flow, trials, carried) if one.is_interchange else None
             state = one.replaced(self.network, carried, donor, flow, trials)
             return self.watch(one.shown(flow), trials, thin, resumed=(one.at, state))[1]
         assert isinstance(carried, dict)
