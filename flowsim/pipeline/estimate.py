@@ -172,6 +172,7 @@ class Work:
         values = pixels * (2 if "prediction" in (block.sites or ()) else 1)
         if "state" in (block.sites or ()):
             values += self.values
+        shown *= 1 + len(block.intervene or ())  # at most: an intervention goes on from where it is made
         size = 4 * shown / block.every * values
         return Cost(START + shown * self.flops / RATE + size / BYTES_PER_SECOND, size)
 
