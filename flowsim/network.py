@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from flowsim import ideas, specification
 from flowsim.errors import InputError
+from flowsim.flows.flow import Flow
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
@@ -153,6 +154,51 @@ class Network(nn.Module, ABC):
         """
         return state[0]
 
+    def parts(self, state: State) -> dict[str, Tensor]:
+        """Everything that is carried after a frame, by name, as maps in the static (lab) frame.
+
+        Each is (trial, velocity, channel, y, x), with orientation before y if the network has orientations,
+        and "state" is `top`. A network that carries anything else says here how it is read.
+
+        Raises
+        ------
+        InputError
+            If what is carried are not maps.
+        """
+        if not all(tensor.ndim in (5, 6) for tensor in state):
+            shapes = " and ".join(str(tuple(tensor.shape)) for tensor in state)
+            raise InputError(
+                f"expected a network that carries maps (trial, velocity, channel, y, x); it carries {shapes}."
+                " Give it the methods parts and with_parts"
+            )
+        return {f"carried_{i}" if i else "state": tensor for i, tensor in enumerate(state)}
+
+    def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
+        """What is carried, with other maps in the place of its `parts`."""
+        return tuple(parts.values())
+
+    def acted(self, state: State, law: Law, flow: Flow, time: int) -> State:
+        """What is carried after frame ``time``, acted on by a law: T_u, under a flow of velocity u.
+
+        Velocity channels without a partner under a law that shifts hold 0: nobody knows what would be there.
+        To a network whose law it is, this is what it carries if its input has flowed by u since frame 0.
+
+        Raises
+        ------
+        InputError
+            If what is carried has no place on the frame.
+        """
+        parts = self.parts(state)
+        placeless = [name for name, part in parts.items() if part.shape[-2:] != self.frame_shape]
+        if placeless:
+            raise InputError(
+                f"expected maps of the frame's {self.frame_shape[0]}x{self.frame_shape[1]} px, which a law "
+                f"moves; {placeless[0]} is {tuple(parts[placeless[0]].shape[-2:])}"
+            )
+        return self.with_parts(
+            state, {name: acted(x, law, flow, self.grid, time) for name, x in parts.items()}
+        )
+
     def logits(self, state: State) -> Tensor:
         """(trial, class) from a state, for a network that classifies.
 
@@ -264,6 +310,19 @@ class Network(nn.Module, ABC):
                 f"{parameter.device}; move one of them with .to(...)"
             )
         return frames.shape[1]
+
+
+def acted(part: Tensor, law: Law, flow: Flow, grid: VelocityGrid, time: float) -> Tensor:
+    """A map (trial, velocity, channel, [orientation,] y, x) at a time, acted on by a law; 0 in velocity
+    channels without a partner.
+    """
+    moved = law.predict(part[:, None], flow, grid, [time])[:, 0]
+    if not law.shift:
+        return moved
+    u = grid.velocity_of(flow)
+    partners = [None] * len(grid) if u is None else grid.partner(u)
+    missing = torch.tensor([partner is None for partner in partners], device=part.device)
+    return moved.masked_fill(missing.view(-1, *[1] * (part.ndim - 2)), 0)
 
 
 def within_range(frame: Tensor) -> Tensor:

@@ -23,6 +23,12 @@ from tests.known.results import results_of as results_of_runs
 torch.set_num_threads(1)
 settings.register_profile("flowsim", deadline=None, derandomize=True)
 settings.load_profile("flowsim")
+INTERVENE = {
+    "law": {"law": (0, 1)},
+    "transport": {"law": (0, 1), "part": "transport"},
+    "shift": {"law": (0, 1), "part": "shift"},
+    "trial": {"trial": 1},
+}
 SMALL = {"height": 9, "width": 8, "trials": 3, "frames": 6}
 
 
@@ -134,14 +140,14 @@ def runs(tmp_path_factory):
                 blank = {"at": 3} if split == "probe" else None
                 other = {name: 0.5 * tensor for name, tensor in network.state_dict().items()}
                 weights = {0: other, 24: network.state_dict()} if split == "probe" else None
+                intervene = INTERVENE if split == "test" else None
                 record(
-                    network,
-                    stimulus,
-                    file,
+                    *(network, stimulus, file),
                     context=context,
                     sites=sites,
                     blank=blank,
                     checkpoints=weights,
+                    intervene=intervene,
                     curve=curve,
                     attrs=attrs,
                 )

@@ -1,5 +1,5 @@
-"""What recording costs: against h5py writing the same values from memory, and how much memory it and its use
-take.
+"""What recording costs: against h5py writing the same values from memory, how much memory it and its use
+take, and how much more time it takes with an intervention.
 
 ``python -m benchmarks.speed.recording`` writes ``recording.csv`` into ``results/benchmarks``. A probe of nine
 flows is shown to a FERNN with 25 velocities and 16 channels on 28x28 px, whose states are 225 MB a trial;
@@ -35,13 +35,21 @@ CODEC = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 """The default of recordings."""
 
 
-def record_trials(trials: int, into: Path) -> None:
+INTERVENTIONS: dict[str, dict[str, Any]] = {
+    "law": {"law": [0, 1]},
+    "another trial": {"trial": 1},
+    "another flow": {"flow": [0, 1]},
+}
+"""One of each kind, after half of the frames."""
+
+
+def record_trials(trials: int, into: Path, **options: Any) -> None:
     """Record so many trials."""
     torch.manual_seed(0)
     network = build("fernn", (28, 28), max_speed=2, channels=16)
     rng = np.random.default_rng(0)
     probe = moving_digits.generate("probe", rng, height=28, width=28, trials=trials, frames=20)
-    record(network, probe, into, sites=["state"])
+    record(network, probe, into, sites=["state"], **options)
 
 
 def copy_from_memory(source: Path, into: Path) -> float:
@@ -81,6 +89,23 @@ def throughput(folder: Path, repeats: int) -> list[dict[str, Any]]:
             "ratio": speed / speeds["h5py from memory"],
         }
         for name, speed in speeds.items()
+    ]
+
+
+def interventions(folder: Path, repeats: int) -> list[dict[str, Any]]:
+    """Seconds of a recording with one intervention, and how many times as long as without, in turn."""
+    asked: dict[str, Any] = {"none": None, **{name: {name: one} for name, one in INTERVENTIONS.items()}}
+    seconds: dict[str, list[float]] = {name: [] for name in asked}
+    for repeat in range(repeats + 1):
+        for name, intervene in asked.items():
+            started = time.perf_counter()
+            record_trials(2, folder / "intervened.h5", context=10, intervene=intervene)
+            if repeat:
+                seconds[name].append(time.perf_counter() - started)
+    without = median(seconds["none"])
+    return [
+        {"measure": "intervention", "what": name, "seconds": median(taken), "ratio": median(taken) / without}
+        for name, taken in seconds.items()
     ]
 
 
@@ -129,6 +154,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = throughput(folder, arguments.repeats)
+        rows += interventions(folder, arguments.repeats)
         for trials in (SMALL, LARGE):
             file = folder / f"{trials}.h5"
             rows.append({**memory("record", trials, file), "megabytes": TRIAL_MB * trials})

@@ -162,17 +162,16 @@ class ChunkWriter:
     def __enter__(self) -> ChunkWriter:
         return self
 
-    def put(
-        self, blocks: dict[str, np.ndarray], flow: int, first: int, checkpoint: int | None = None
-    ) -> None:
-        """Write blocks (trial, time, ...) of some variables, of one flow and from trial ``first`` on; with a
-        ``checkpoint``, of variables (checkpoint, flow, trial, ...).
+    def put(self, blocks: dict[str, np.ndarray], flow: int | tuple[int, ...], first: int) -> None:
+        """Write blocks (trial, time, ...) of some variables, of one flow and from trial ``first`` on.
+
+        ``flow`` is the position along the dimensions before trial: along flow, or along several of them.
 
         Returns before they are written, unless too many blocks wait.
         """
         while len(self.pending) > BLOCKS_AHEAD:
             self.pending.pop(0).result()
-        place = (flow,) if checkpoint is None else (checkpoint, flow)
+        place = flow if isinstance(flow, tuple) else (flow,)
         self.pending.append(self.writer.submit(self._write, blocks, place, first))
 
     def _write(self, blocks: dict[str, np.ndarray], place: tuple[int, ...], first: int) -> None:

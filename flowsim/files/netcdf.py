@@ -54,8 +54,8 @@ def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
     itemsize : int
         Bytes of a value.
     """
-    each = ("checkpoint", "flow", "trial", "time")
-    lengths = {dim: 1 if dim in each else size for dim, size in sizes.items()}
+    apart = ("checkpoint", "intervention", "flow", "trial", "time")
+    lengths = {dim: 1 if dim in apart else size for dim, size in sizes.items()}
     chunk_bytes = math.prod(lengths.values()) * itemsize
     for dim in ("time", "trial"):
         if dim in sizes:

@@ -153,9 +153,11 @@ class Angles:
         """From (..., coefficient, y, x) to (..., orientation, y, x), turned by so many degrees first."""
         return _mixed(self._waves(x, turned), x)
 
-    def coefficients(self, x: Tensor) -> Tensor:
-        """From (..., orientation, y, x) to (..., coefficient, y, x), without higher frequencies."""
-        return _mixed(self._waves(x, 0).T / self.orientations, x)
+    def coefficients(self, x: Tensor, turned: float = 0) -> Tensor:
+        """From (..., orientation, y, x) to (..., coefficient, y, x), without higher frequencies; reverses
+        `sample`.
+        """
+        return _mixed(self._waves(x, turned).T / self.orientations, x)
 
     def relu(self, x: Tensor) -> Tensor:
         """Of the values of a field (..., coefficient, y, x)."""

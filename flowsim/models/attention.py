@@ -10,6 +10,8 @@ sequence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -55,6 +57,13 @@ class Attention(Network):
     def start(self, trials: int) -> State:
         tokens = self.place.new_zeros(trials, 0, *self.place.shape)
         return (self.place.new_zeros(trials, 1, self.channels, *self.size), tokens)
+
+    def parts(self, state: State) -> dict[str, Tensor]:
+        """The outputs, and the tokens of the frames that are remembered, (trial, frame, channel, y, x)."""
+        return {"state": state[0], "tokens": state[1].transpose(2, 3).unflatten(3, self.size)}
+
+    def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
+        return parts["state"], parts["tokens"].flatten(3).transpose(2, 3)
 
     def advance(self, state: State) -> State:
         return state

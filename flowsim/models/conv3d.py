@@ -67,6 +67,11 @@ class Conv3D(Network):
     def logits(self, state: State) -> Tensor:
         return class_logits(self.classifier, state[0][:, 0].mean((-2, -1)))
 
+    def parts(self, state: State) -> dict[str, Tensor]:
+        raise InputError(
+            "conv3d carries nothing from frame to frame that could be replaced; it has no recurrence"
+        )
+
     def _no_frames(self) -> InputError:
         return InputError("conv3d predicts no frames; it only classifies")
 

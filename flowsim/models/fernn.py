@@ -11,7 +11,7 @@ Source: Keller (2025), Flow Equivariant Recurrent Neural Networks: the FERNN wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -89,6 +89,17 @@ class FERNN(Network):
             updated = (*updated, *after)
         return updated
 
+    def parts(self, state: State) -> dict[str, Tensor]:
+        """State of the last layer; of the layers below, as ``layer_0``, ...; and what an lstm remembers
+        beside each, as ``<name>_memory``.
+        """
+        return dict(zip(self._names_of_parts(), state, strict=True))
+
+    def _names_of_parts(self) -> list[str]:
+        """In the order in which they are carried."""
+        names = [*(f"layer_{number}" for number in range(len(self.cells) - 1)), "state"]
+        return [f"{name}{part}" for name in names for part in ("", "_memory")[: self.carried]]
+
     def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
         cells: Any = self.cells
         return [(cell.memory, None) for cell in cells]
@@ -145,6 +156,20 @@ class FusedFERNN(FERNN):
         of_layers = members([group.shape[1] for group in groups], self.grid.velocities * len(self.cells))
         later = (shifted(group, own) for group, own in zip(groups, of_layers, strict=True))
         return *later, highest, time
+
+    def parts(self, state: State) -> dict[str, Tensor]:
+        layers = (joined(self.groups(state, layer)) for layer in range(len(self.cells)))
+        whole = (layer.expand(-1, len(self.grid), -1, *self.frame_shape) for layer in layers)
+        return dict(zip(self._names_of_parts(), whole, strict=True))
+
+    def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
+        """The next step splits layers into groups as pays; the maximum is taken again when it is needed."""
+        *_, time = state
+        return (
+            *parts.values(),
+            time.new_empty(0, dtype=parts["state"].dtype, device=parts["state"].device),
+            time,
+        )
 
     def decode(self, state: State) -> Tensor:
         if not self.readout.pools_by_maximum:

@@ -17,6 +17,7 @@ primate sensory projection.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, Literal
 
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 
 from flowsim.errors import InputError
 from flowsim.flows.flow import Flow
+from flowsim.flows.group import Velocity
 from flowsim.flows.law import Law
 from flowsim.flows.log_polar import LogPolar
 from flowsim.flows.spiral import Spiral
@@ -35,7 +37,7 @@ from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.cells import at_every_velocity
 from flowsim.layers.readout import class_logits
 from flowsim.layers.velocity_channels import lift, pool_max
-from flowsim.network import Network, State
+from flowsim.network import Network, State, acted
 from flowsim.specification import Amount, Count, Few, FewOrNone, FrameShape, Positive, Whole, checked
 
 
@@ -95,6 +97,33 @@ class FERNNPolar(Network):
     def top(self, state: State) -> Tensor:
         """h on pixels, (trial, velocity, channel, y, x)."""
         return self.polar.to_pixels(state[0])
+
+    def parts(self, state: State) -> dict[str, Tensor]:
+        return {"state": self.top(state)}
+
+    def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
+        """What is replaced is sampled on rings and angles; the rest stays as it is."""
+        return (state[0] + self.polar.from_pixels(parts["state"] - self.top(state)),)
+
+    def acted(self, state: State, law: Law, flow: Flow, time: int) -> State:
+        """On rings and angles a law moves by whole steps, and is exact."""
+        u = self.grid.velocity_of(flow)
+        steps = None if u is None else self._steps(u, time)
+        if steps is None:
+            return super().acted(state, law, flow, time)
+        h = acted(state[0], Law(False, law.shift), flow, self.grid, time)
+        if law.transport:
+            rings, angles = steps
+            h = self.polar.expand(Flow(Translation(), (0, angles)).act(h), rings)
+        return (h,)
+
+    def _steps(self, u: Velocity, time: int) -> tuple[int, int] | None:
+        """By how many rings and angles a velocity moves in some frames; None unless by whole ones."""
+        *expansion, omega = u
+        rings = time * expansion[0] / math.log(self.polar.growth) if expansion else 0.0
+        steps = (rings, time * omega / 360 * self.polar.angles)
+        whole = (round(steps[0]), round(steps[1]))
+        return whole if all(abs(a - b) < 1e-9 for a, b in zip(steps, whole, strict=True)) else None
 
     def decode(self, state: State) -> Tensor:
         return self.polar.to_pixels(self.decoder(pool_max(state[0])))

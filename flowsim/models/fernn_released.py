@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
+from flowsim.flows.flow import Flow
+from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.layers.cells import at_every_velocity
@@ -70,6 +72,17 @@ class ReleasedTranslation(Network):
 
     def top(self, state: State) -> Tensor:
         return joined(state[:-2]).expand(-1, len(self.grid), -1, *self.frame_shape)
+
+    def parts(self, state: State) -> dict[str, Tensor]:
+        """The state; the last frame, which is carried too, is moved by `acted` alone."""
+        return {"state": self.top(state)}
+
+    def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
+        return parts["state"], *state[-2:]
+
+    def acted(self, state: State, law: Law, flow: Flow, time: int) -> State:
+        *moved, count, frame = super().acted(state, law, flow, time)
+        return *moved, count, flow.act(frame, time) if law.transport else frame
 
     def advance(self, state: State) -> State:
         return state  # `recur` moves it on its way

@@ -18,6 +18,7 @@ orientations there have weights of their own).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -29,7 +30,7 @@ from flowsim.flows.velocity_grid import VelocityGrid, rotation_grid
 from flowsim.layers.circular import check_kernel
 from flowsim.layers.readout import class_logits
 from flowsim.layers.steerable import Angles, SteerableConv
-from flowsim.network import Network, State
+from flowsim.network import Network, State, acted
 from flowsim.specification import Amount, Count, Few, FewOrNone, FrameShape, Positive, checked
 
 RIM = 2.0
@@ -84,6 +85,33 @@ class FERNNRotation(Network):
             for flow, g in zip(self.flows, comoving.unbind(1), strict=True)
         ]
         return torch.stack(turned, 1)
+
+    def parts(self, state: State) -> dict[str, Tensor]:
+        return {"state": self.top(state)}
+
+    def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
+        """What is replaced is turned to the co-moving frame, interpolated once; the rest stays as it is."""
+        comoving, time = state
+        change = (parts["state"] - self.top(state)).unbind(1)
+        turned = [
+            flow.act(self.angles.coefficients(x, int(time) * flow.velocity[0]), -int(time))
+            for flow, x in zip(self.flows, change, strict=True)
+        ]
+        return comoving + torch.stack(turned, 1), time
+
+    def acted(self, state: State, law: Law, flow: Flow, time: int) -> State:
+        """In the co-moving frame transport+shift is a shift alone, and exact; the others turn g once."""
+        u = self.grid.velocity_of(flow)
+        if u is None:
+            return super().acted(state, law, flow, time)
+        comoving, last = state
+        if law.shift:
+            comoving = acted(comoving, Law(False, True), flow, self.grid, time)
+        turns = (law.transport - law.shift) * time
+        if turns:
+            turned = flow.act(comoving, turns)
+            comoving = self.angles.coefficients(self.angles.sample(turned, turns * u[0]))
+        return comoving, last
 
     @property
     def flows(self) -> list[Flow]:

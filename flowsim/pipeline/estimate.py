@@ -214,6 +214,7 @@ class Work:
             shown, values = 2 * shown, values - pixels / 2
         if block.checkpoints:
             shown *= 1 + moments
+        shown *= 1 + len(block.intervene or ())  # at most: an intervention goes on from where it is made
         size = 4 * shown / block.every * values
         return Cost(START + shown * self.flops / RATE + size / BYTES_PER_SECOND, size)
 

@@ -10,6 +10,8 @@ calls       how frames go into a network of one's own, and what its outputs are
 find_calls  that, found by trying
 apart       trials apart from each other, and the network as it was
 thinning    how recorded activity is reduced
+interventions  what a network carries, replaced after one frame
+replaced_outputs  outputs of modules, replaced by hooks
 layout      dimensions, coordinates and chunks of a recording
 open        open recordings, one or several side by side
 """

@@ -6,6 +6,7 @@ each output is. `flowsim.recording.find_calls` finds them by trying.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.recording.sites import entry, real_values
+from flowsim.recording.sites import entry, real_values, with_entry
 
 Carried = Literal["nothing", "last", "all"]
 """What of an output is given to the next call: nothing, its last entry, or all of it."""
@@ -86,6 +87,17 @@ class Entry:
             return values.movedim(self.trial, 0).unsqueeze(1)
         return values.movedim((self.trial, self.time), (0, 1))
 
+    def replaced(self, output: Any, values: Tensor) -> Any:
+        """An output with other values (trial, time, *rest) at this entry."""
+        present = output
+        for i in self.path:
+            present = entry(present, i)
+        if self.time is None:
+            back = values.squeeze(1).movedim(0, self.trial)
+        else:
+            back = values.movedim((0, 1), (self.trial, self.time))
+        return with_entry(output, self.path, back.to(present))
+
     def shows(self, frame_shape: tuple[int, int]) -> bool:
         """Whether it has a value for each pixel of a frame and nothing else."""
         height, width = frame_shape
@@ -122,6 +134,17 @@ class Output:
         parts = [of_one.taken(output) for of_one in self.entries]
         shaped = [part.reshape(*part.shape[:2], *self.sizes) for part in parts]
         return shaped[0] if len(shaped) == 1 else torch.cat(shaped, 2 + self.sizes.index(-1))
+
+    def replaced(self, output: Any, values: Tensor) -> Any:
+        """An output with other values (trial, time, *axes) at its entries."""
+        parts = [values]
+        if len(self.entries) > 1:
+            axis = self.sizes.index(-1)
+            wide = [math.prod(e.rest) // -math.prod(self.sizes) for e in self.entries]
+            parts = list(values.split(wide, 2 + axis))
+        for of_one, part in zip(self.entries, parts, strict=True):
+            output = of_one.replaced(output, part.reshape(*part.shape[:2], *of_one.rest))
+        return output
 
     def __str__(self) -> str:
         return f"{' and '.join(map(str, self.entries))} as ({', '.join(('trial', 'time', *self.axes))})"

@@ -81,6 +81,31 @@ def _forgets(network: nn.Module, calls: Calls, frames: Tensor, in_time: Sequence
     return all(torch.equal(e.taken(output)[:, -1], e.taken(changed)[:, -1]) for e in in_time)
 
 
+def stepwise(network: nn.Module, frames: Tensor, calls: Calls) -> Calls:
+    """The same network called once for every frame; its state is what it carries from one to the next.
+
+    Raises
+    ------
+    InputError
+        If it does not go on from what it gave before.
+    """
+    if calls.by_frame and calls.carried != "nothing":
+        return calls
+    grown = [_output(network, calls, frames, *more) for more in ((0, 0), (1, 0), (0, 1))]
+    memory = [e for e in _entries(grown, by_frame=False) if e.time is None]
+    stepped = _with_memory(network, frames, calls, memory, grown[0]) if memory else None
+    if stepped is None:
+        raise InputError(
+            f"intervene: expected a network that goes on from the state that it gave for the frame before; a "
+            f"{type(network).__name__} is {calls}. Name a module that is called once for every frame: "
+            "sites={'state': Site(module, axes)}"
+        )
+    frame_shape = (frames.shape[-2], frames.shape[-1])
+    velocities = len(getattr(getattr(network, "grid", None), "velocities", ()))
+    state = {"state": _as_site("state", memory, frame_shape, velocities)}
+    return replace(stepped, outputs={**calls.outputs, **(state if "state" in calls.outputs else {})})
+
+
 def ways_for_sites(network: nn.Module) -> Iterator[Calls]:
     """Ways to call a network whose sites are described, in the order in which they are tried."""
     yield from sorted(_candidates(network), key=lambda calls: not {"time", "unit"} <= set(calls.way.axes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +16,12 @@ from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
 from flowsim.files.checkpoints import AT_CHECKPOINT
 from flowsim.files.hdf5_chunks import CODECS, Codec, mark_sealed
+from flowsim.flows.flow import Flow
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.recording.blank import Withheld
+from flowsim.recording.interventions import PREFIX, Asked, Intervention, planned
 from flowsim.recording.shown import FRAMES
 from flowsim.recording.thinning import Thinning
 
@@ -60,6 +62,10 @@ class Layout:
     codec : Codec
     frame_bytes : int
         Bytes of one frame of one trial of all activity before it is thinned.
+    interventions : sequence of Intervention
+        Under which activity is recorded besides.
+    intervened : sequence of str
+        The sites whose activity that is.
     """
 
     stimulus: xr.Dataset
@@ -74,6 +80,8 @@ class Layout:
     dtype: np.dtype
     codec: Codec
     frame_bytes: int
+    interventions: Sequence[Intervention] = ()
+    intervened: Sequence[str] = ()
 
     @cached_property
     def _dimensions(self) -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
@@ -106,6 +114,9 @@ class Layout:
             variables |= {
                 f"{name}{AT_CHECKPOINT}": ("checkpoint", *dims) for name, dims in of_network.items()
             }
+        if self.interventions:
+            sizes["intervention"] = len(self.interventions)
+            variables |= {f"{PREFIX}{site}": ("intervention", *variables[site]) for site in self.intervened}
         return sizes, variables
 
     @property
@@ -183,7 +194,7 @@ class Layout:
                 file[name].attrs.update(condition="blank", long_name=self.withheld.words)
 
     @property
-    def _flow_group(self) -> FlowGroup:
+    def flow_group(self) -> FlowGroup:
         """The group of the stimulus's flows; that of the state's velocities if the stimulus names none."""
         if "flow" in self.stimulus.dims or "flow_group" in self.stimulus.attrs:
             return coordinates.group(self.stimulus, "flow")
@@ -195,7 +206,7 @@ class Layout:
         return {"velocity_period": np.array(self.grid.period, np.float64)}
 
     def _group_attributes(self) -> dict[str, str]:
-        groups = {"flow_group": self._flow_group.name}
+        groups = {"flow_group": self.flow_group.name}
         if "velocity" in self.sizes:
             groups["velocity_group"] = self.grid.group.name
         return groups
@@ -205,8 +216,14 @@ class Layout:
         coords = self._axis_coordinates()
         for site, thinning in self.sites.items():
             coords |= self._unit_coordinates(site, thinning)
+        if self.interventions:
+            names = np.array([one.name for one in self.interventions], object)
+            frames = np.array([one.at for one in self.interventions])
+            words = {"units": "frame", "long_name": "frame after which what is carried is replaced"}
+            coords["intervention"] = ("intervention", names, {})
+            coords["intervention_time"] = ("intervention", frames, words)
         if "flow" not in self.stimulus.dims:
-            group = self._flow_group
+            group = self.flow_group
             coords |= coordinates.velocity_coords("flow", group, [(0,) * len(group.components)])
         return coords | self._truth({*coords, *self.sizes, *self.variables})
 
@@ -274,6 +291,51 @@ class Layout:
             ]
             coords[called] = (tuple(dims), *storable(coord.variable))
         return coords
+
+
+def with_interventions(
+    layout: Layout, asked: Asked | None, sites: Sequence[str] | None, context: int
+) -> Layout:
+    """The layout of a recording with interventions.
+
+    Parameters
+    ----------
+    layout : Layout
+        Without any.
+    asked : mapping of name to settings, optional
+    sites : sequence of str, optional
+        Whose activity is recorded; all if not given.
+    context : int
+        How many frames the network is shown.
+
+    Raises
+    ------
+    InputError
+        If an intervention makes no sense, or activity of a site that is not recorded is asked for.
+    """
+    if not asked:
+        return layout
+    known = list(layout.sites)
+    unknown = [name for name in sites or () if name not in known]
+    taken = [name for name in known if name.startswith(PREFIX)]
+    if unknown or taken:
+        raise InputError(
+            f"intervened_sites: expected some of the recorded sites {', '.join(known)}, whose names do not "
+            f"begin with {PREFIX}; got {', '.join(unknown or taken)}"
+        )
+    group = layout.flow_group
+    flows = [Flow(group, (0,) * len(group.components))]
+    if "flow" in layout.stimulus.dims:
+        flows = coordinates.flows(layout.stimulus)[: len(layout.flows)]
+    interventions = planned(
+        asked,
+        flows=flows,
+        trials=layout.trials,
+        times=layout.times.tolist(),
+        context=context,
+        frame_shape=(layout.stimulus.sizes["y"], layout.stimulus.sizes["x"]),
+    )
+    return replace(layout, interventions=interventions, intervened=known if sites is None else list(sites))
 
 
 def _write_coordinate(

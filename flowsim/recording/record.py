@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,16 +33,25 @@ from flowsim.files.provenance import provenance
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
-from flowsim.network import Network
+from flowsim.network import Network, State
 from flowsim.recording import apart
 from flowsim.recording.blank import Blank, Withheld
-from flowsim.recording.calls import Calls
-from flowsim.recording.find_calls import find_calls, ways_for_sites
-from flowsim.recording.layout import BLANK, Layout
+from flowsim.recording.calls import Calls, Output
+from flowsim.recording.find_calls import find_calls, stepwise, ways_for_sites
+from flowsim.recording.interventions import (
+    PREFIX,
+    Asked,
+    Intervention,
+    attributes,
+    grid_of,
+    sites_replaced,
+)
+from flowsim.recording.layout import BLANK, Layout, with_interventions
+from flowsim.recording.replaced_outputs import Parts, ReplacedOutput, replacing
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
-from flowsim.recording.watch import NETWORK_SITES, Feed, Thin, site_axes, watch
+from flowsim.recording.watch import NETWORK_SITES, Feed, Thin, first_predicted, site_axes, watch
 from flowsim.scenes.from_frames import from_frames
 from flowsim.scenes.sequences import observer_actions
 
@@ -50,7 +60,7 @@ OUTPUTS = ("prediction", "logits")
 """Sites that are never thinned by channel or unit."""
 RESERVED = (
     *("frames", "flow", "trial", "time", "velocity", "channel", "orientation"),
-    *("y", "x", "unit", "class", "blank", "checkpoint"),
+    *("y", "x", "unit", "class", "blank", "checkpoint", "intervention"),
 )
 """Names of dimensions and of the stimulus in a recording, which no site may have."""
 
@@ -74,6 +84,8 @@ def record(
     curve: Mapping[str, Sequence[float]] | None = None,
     checkpoints: Mapping[int, Mapping[str, torch.Tensor]] | None = None,
     attrs: Mapping[str, Any] | None = None,
+    intervene: Asked | None = None,
+    intervened_sites: Sequence[str] | None = None,
     announce: Callable[[str], None] = lambda _: None,
     report: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
@@ -133,6 +145,13 @@ def record(
     attrs : mapping, optional
         Attributes of the file, beside those that say by what it was made: versions, commit, class and number
         of parameters of the network, what was asked for, and the specification of the stimulus.
+    intervene : mapping of name to `flowsim.recording.settings.InterventionBlock`, or its fields, optional
+        Replace what the network carries after one frame: see `flowsim.recording.interventions`. Activity
+        under interventions is ``intervened_<site>`` (intervention, flow, trial, time, ...), up to that frame
+        the same as without; ``intervention_time`` (intervention) is the frame, and the attribute
+        ``interventions`` says what was done.
+    intervened_sites : sequence of str, optional
+        Which of the sites are recorded under interventions; all if not given.
     announce : callable (text)
         Called with the size of the recording before it is written.
     report : callable (done, total)
@@ -170,6 +189,8 @@ def record(
     session, trial = session.beginning(trials, find_others=sites is None)
     if blank is not None:
         _check_blank_names(session.sites)
+    if intervene:
+        session, trial = session.one_frame_at_a_time(trials, trial)
     grid, law = _declared(network, session.sites)
     recorded_flows = range(session.frames.sizes["flow"])[:flows]
     recorded_trials = min(trials or stimulus.sizes["trial"], stimulus.sizes["trial"])
@@ -191,6 +212,7 @@ def record(
         codec=codec,
         frame_bytes=sum(4 * activity[:, :1].numel() for activity in trial.values()),
     )
+    layout = with_interventions(layout, intervene, intervened_sites, session.context)
     if isinstance(session.feed, Calls):
         announce(f"called with {session.feed}")
     announce(f"recording {layout}")
@@ -199,7 +221,7 @@ def record(
     asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
     asked |= {"blank": blank and asdict(blank)}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
-    file_attrs |= {"context": session.context}
+    file_attrs |= {"context": session.context, **session.described(layout.interventions)}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
     with whole(into, layout.bytes) as temporary:
         _write(temporary, session, layout, trial, file_attrs, curve or {}, checkpoints, report)
@@ -291,20 +313,35 @@ class Session:
         )
 
     def watch(
-        self, flow: int, trials: slice, thin: Mapping[str, Thin], companions_of: int | None = None
+        self,
+        flow: int,
+        trials: slice | np.ndarray,
+        thin: Mapping[str, Thin],
+        companions_of: int | None = None,
+        carried: dict[int, Any] | None = None,
+        resumed: tuple[int, State] | None = None,
+        then: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Frames (trial, time, y, x), and activity at each site (trial, time, ...) while they are shown.
 
         Parameters
         ----------
         flow : int
-        trials : slice
+        trials : slice or array of int
         thin : mapping of name to callable
         companions_of : int, optional
             The only one of these trials, counted from the first of them, that is shown as it is; the others
             are shown in negative.
+        carried, resumed : optional
+            See `flowsim.recording.watch.watch`.
+        then : frame and flow, optional
+            After this frame, those of another flow are shown.
         """
         frames = self.frames[flow, trials].values
+        if then is not None and then[1] != flow:
+            last, other = then
+            rest = self.frames[other, trials].values[:, last + 1 :]
+            frames = np.concatenate([frames[:, : last + 1], rest], 1)
         seen = to_network(frames, self.network)
         if companions_of is not None:
             others = np.arange(len(frames)) != companions_of
@@ -334,6 +371,8 @@ class Session:
                 thin=thin,
                 feed=self.feed,
                 actions=None if self.actions is None else self.actions[trials],
+                carried=carried,
+                resumed=resumed,
             )
         finally:
             self.kept.restore()
@@ -365,6 +404,110 @@ class Session:
                 f"{', '.join(sites)}. Name the site, or use another by"
             )
         return self.activity(seen, trials, {**thin, "prediction": _copied}, sites, times)["prediction"]
+
+    def donor_of(self, one: Intervention, flow: int, trials: slice, carried: State) -> State:
+        """What a flowsim network carries in the other run of an interchange; where that is another order of
+        the same trials, it need not be shown them again.
+        """
+        other_flow, others = one.donor(flow, trials)
+        within = others - trials.start
+        if other_flow == flow and ((within >= 0) & (within < len(others))).all():
+            order = torch.from_numpy(within)
+            return tuple(x[order.to(x.device)] if x.ndim > 1 else x for x in carried)
+        return self.carried_after(one.at, other_flow, others)
+
+    @torch.no_grad()
+    def carried_after(self, time: int, flow: int, trials: np.ndarray) -> State:
+        """What a flowsim network carries after a frame of some trials."""
+        network: Any = self.network
+        seen = to_network(self.frames[flow, trials].values, network)
+        horizon = seen.shape[1] - self.context
+        actions = None if self.actions is None else self.actions[trials]
+        predict_from = first_predicted(self.sites, seen.shape[1])
+        steps = network.steps(seen[:, : self.context], horizon, predict_from, actions)
+        return next(step.carried for step in steps if step.time == time)
+
+    @torch.no_grad()
+    def intervened(
+        self,
+        one: Intervention,
+        flow: int,
+        trials: slice,
+        thin: Mapping[str, Thin],
+        carried: State | Parts | None,
+    ) -> dict[str, torch.Tensor]:
+        """Activity (trial, time, ...) at each site after an intervention.
+
+        Parameters
+        ----------
+        one : Intervention
+        flow : int
+        trials : slice
+        thin : mapping of name to callable
+        carried : tuple of Tensor, or mapping of name to Tensor
+            What a flowsim network carries after the frame of the intervention, or what another puts out.
+        """
+        if isinstance(self.network, Network):
+            assert isinstance(carried, tuple)
+            self.network.parts(carried)  # a network that does not go on from what it carries says so
+            donor = self.donor_of(one, flow, trials, carried) if one.is_interchange else None
+            state = one.replaced(self.network, carried, donor, flow, trials)
+            return self.watch(one.shown(flow), trials, thin, resumed=(one.at, state))[1]
+        assert isinstance(carried, dict)
+        donors: Parts = {}
+        if one.is_interchange:
+            heard: dict[int, Parts] = {}
+            with self.listening([one], heard):
+                self.watch(*one.donor(flow, trials), thin)
+            donors = heard[one.at]
+        rng = one.noise_of(trials)
+        grid = grid_of(self.network)
+        new = {
+            name: one.mixed(carried[name], donors.get(name), grid, name, flow, trials, rng)
+            for name in self.places(one)
+        }
+        hooks = [ReplacedOutput(name, site, one.at, new[name]) for name, site in self.places(one).items()]
+        with replacing(self.network, hooks):
+            return self.watch(flow, trials, thin, then=(one.at, one.shown(flow)))[1]
+
+    def places(self, one: Intervention) -> dict[str, Site | Output]:
+        """Where a network of one's own puts out what an intervention replaces, by name."""
+        return sites_replaced(one, self.network, self.sites, self.feed)
+
+    @contextmanager
+    def listening(self, interventions: Sequence[Intervention], carried: dict[int, Any]) -> Iterator[None]:
+        """Within the block, keep what a network of one's own puts out at the frames of interventions, where
+        they replace it, in ``carried[frame][name]``.
+        """
+        if isinstance(self.network, Network):
+            yield
+            return
+        places = {(one.at, name): site for one in interventions for name, site in self.places(one).items()}
+        carried |= {at: {} for at, _ in places}
+        hooks = [ReplacedOutput(name, site, at, carried[at]) for (at, name), site in places.items()]
+        with replacing(self.network, hooks):
+            yield
+
+    def one_frame_at_a_time(
+        self, trials: int | None, trial: dict[str, torch.Tensor]
+    ) -> tuple[Session, dict[str, torch.Tensor]]:
+        """The session, and `one_trial` of it, with a network whose state was found among its outputs called
+        once for every frame, so that what it goes on from can be replaced.
+
+        Raises
+        ------
+        InputError
+            If it does not go on from what it gave before.
+        """
+        if not isinstance(self.feed, Calls) or "state" not in self.feed.outputs:
+            return self, trial
+        first = self.trial_shown_first(trials)
+        frames = to_network(self.frames[0, first : first + 1, : self.context].values, self.network)
+        calls = stepwise(self.network, frames, self.feed)
+        state = calls.outputs["state"]
+        site = Site("", ("trial", "time", *state.axes), start=state.start)
+        stepped = replace(self, feed=calls, sites={**self.sites, "state": site})
+        return stepped, stepped.one_trial(trials)
 
     def beginning(self, trials: int | None, find_others: bool) -> tuple[Session, dict[str, torch.Tensor]]:
         """The session with all its sites and its feed, and `one_trial` of it.
@@ -413,6 +556,10 @@ class Session:
         if "specification" in stimulus.attrs:
             made |= {"stimulus": str(stimulus.attrs["specification"])}
         return {name: value for name, value in made.items() if value}
+
+    def described(self, interventions: Sequence[Intervention]) -> dict[str, str]:
+        """Attributes that say what was done to the network."""
+        return attributes(interventions, self.network, self.sites, self.feed)
 
     def trial_shown_first(self, trials: int | None) -> int:
         """The second trial: a recurrence over trials leaves the first as it is."""
@@ -467,16 +614,23 @@ def _write_blocks(
     _, device = number_type(session.network)
     for position, flow, block in _blocks(layout):
         before = apart.random_states(device)
-        if flow == 0 and block.start <= checked < block.stop:
-            frames, activity = _watch_checked(session, layout, block, alone)
-        else:
-            frames, activity = session.watch(flow, block, layout.sites)
+        carried: dict[int, Any] = {one.at: None for one in layout.interventions}
+        with session.listening(layout.interventions, carried):
+            if flow == 0 and block.start <= checked < block.stop:
+                frames, activity = _watch_checked(session, layout, block, alone, carried)
+            else:
+                frames, activity = session.watch(flow, block, layout.sites, carried=carried)
         values = {"frames": frames[:, layout.times], **_arrays(activity)}
         values |= _withheld(session, layout, flow, block, before)
         values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
         writer.put(values, position, block.start)
         done += sum(array.nbytes for array in values.values())
         report(done, layout.bytes)
+        for number, one in enumerate(layout.interventions):
+            values = _intervened(session, layout, one, flow, block, activity, carried[one.at])
+            writer.put(values, (number, position), block.start)
+            done += sum(array.nbytes for array in values.values())
+            report(done, layout.bytes)
 
 
 def _blocks(layout: Layout) -> Iterator[tuple[int, int, slice]]:
@@ -507,6 +661,25 @@ def _withheld(
     activity = session.watch_withheld(layout.withheld, flow, block, layout.sites)
     apart.set_random_states(after, device)
     return {f"{BLANK}{name}": values for name, values in _arrays(activity).items()}
+
+
+def _intervened(
+    session: Session,
+    layout: Layout,
+    one: Intervention,
+    flow: int,
+    block: slice,
+    activity: Mapping[str, torch.Tensor],
+    carried: Any,
+) -> dict[str, np.ndarray]:
+    """Activity under an intervention, by the names of its variables: until its frame that without."""
+    after = session.intervened(one, flow, block, layout.sites, carried)
+    joined = one.joined(
+        {name: activity[name].numpy() for name in layout.intervened},
+        {name: after[name].numpy() for name in layout.intervened},
+        layout.times.tolist(),
+    )
+    return {f"{PREFIX}{name}": _as_stored(name, array, layout.dtype) for name, array in joined.items()}
 
 
 def _write_checkpoints(
@@ -545,7 +718,7 @@ def _write_checkpoints(
                     f"{name}{AT_CHECKPOINT}": _as_stored(name, array, layout.dtype)
                     for name, array in values.items()
                 }
-                writer.put(values, position, block.start, number)
+                writer.put(values, (number, position), block.start)
                 done += sum(array.nbytes for array in values.values())
                 report(done, layout.bytes)
     finally:
@@ -553,7 +726,11 @@ def _write_checkpoints(
 
 
 def _watch_checked(
-    session: Session, layout: Layout, block: slice, alone: Mapping[str, torch.Tensor]
+    session: Session,
+    layout: Layout,
+    block: slice,
+    alone: Mapping[str, torch.Tensor],
+    carried: dict[int, Any],
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """`Session.watch` for the block with the trial that was shown alone.
 
@@ -571,7 +748,7 @@ def _watch_checked(
     chosen = session.trial_shown_first(layout.sizes["trial"]) - block.start
     before = apart.random_states(device)
     try:
-        frames, activity = session.watch(0, block, layout.sites)
+        frames, activity = session.watch(0, block, layout.sites, carried=carried)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flowsim.files.hdf5_chunks import Codec
-from flowsim.specification import Block, Count
+from flowsim.specification import Block, Count, Positive, Seed, Whole
 
 
 class UnitsBlock(Block):
@@ -36,6 +36,47 @@ class BlankBlock(Block):
     """
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the noise."""
+
+
+class InterventionBlock(Block):
+    """Replace what a network carries after one frame, and record how it goes on; see
+    `flowsim.recording.interventions`.
+
+    What it is replaced by is one of ``law``, ``flow``, ``trial``, ``recording``, ``zeros`` and ``noise``.
+    """
+
+    at: Whole | None = None
+    """The frame after which it is replaced, counted from 0; the last frame of the context if not given."""
+    law: list[float] | None = None
+    """By what the law of flow equivariance makes of it, as if all frames had flowed at this velocity, that
+    of a flow, such as [vy, vx].
+    """
+    part: Literal["transport+shift", "transport", "shift"] = "transport+shift"
+    """The whole law, or one of its parts alone."""
+    flow: list[float] | None = None
+    """By what is carried in the same trial under the recorded flow of this velocity."""
+    trial: Count | None = None
+    """By what is carried so many trials further on; after the last recorded trial comes the first."""
+    recording: str | None = None
+    """By what this other recording holds for the same frame, flow and trial."""
+    zeros: bool = False
+    """By zeros."""
+    noise: Positive | None = None
+    """By normal noise of this standard deviation, drawn for each trial, the same under all flows."""
+    seed: Seed = 0
+    """Of the noise."""
+    sites: list[str] | None = None
+    """What is replaced: parts of what a flowsim network carries (`flowsim.network.Network.parts`), all of it
+    if not given (the state, from a recording); or sites of another network, its state if not given.
+    """
+    channels: list[Whole] | None = None
+    """Only these channels, counted from 0; not with a law."""
+    velocities: list[list[float]] | None = None
+    """Only the channels of these velocities; not with a law."""
+    sees: list[float] | None = None
+    """The velocity of the recorded flow whose frames the network is shown from then on, as long as the
+    context lasts; those that it was shown before if not given.
+    """
 
 
 class RecordBlock(Block):
@@ -67,3 +108,9 @@ class RecordBlock(Block):
     """Of values in the file."""
     codec: Codec = "gzip"
     """How values are compressed: see `flowsim.files.hdf5_chunks.Codec`."""
+    intervene: dict[str, InterventionBlock] | None = None
+    """Interventions by name. How the network goes on after each lies beside the run without any, in the same
+    file, as ``intervened_<site>``.
+    """
+    intervened_sites: list[Literal["state", "prediction", "logits"]] | None = None
+    """Which of the sites are recorded under interventions; all if not given."""

@@ -6,9 +6,9 @@ again and again by a loop in the network, with a few frames or one at a time, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -107,6 +107,16 @@ class Site:
         )
         return output if "time" in self.axes else output.unsqueeze(1)
 
+    def replaced(self, output: Any, values: Tensor) -> Any:
+        """An output with other values (trial, time, *activity_axes), of one time if it has no time axis."""
+        present = output
+        for i in self.index:
+            present = entry(present, i)
+        order = [axis for axis in ("trial", "time", *self.activity_axes) if axis in self.axes]
+        values = values if "time" in self.axes else values.squeeze(1)
+        back = values.permute([order.index(axis) for axis in self.axes])
+        return with_entry(output, self.index, back.to(present))
+
     def _padded(self, output: PackedSequence, name: str) -> Tensor:
         """A packed sequence as a tensor, NaN after the end of each trial."""
         if not {"trial", "time"} <= set(self.axes):
@@ -153,6 +163,24 @@ def entry(output: Any, i: int | str) -> Any:
     if i not in names:
         raise KeyError(i)
     return getattr(output, i)
+
+
+def with_entry(output: Any, path: Sequence[int | str], value: Any) -> Any:
+    """An output with another value at the entry that `entry` takes along a path; the output itself stays."""
+    if not path:
+        return value
+    i, *rest = path
+    new = with_entry(entry(output, i), rest, value)
+    if is_dataclass(output) and not isinstance(output, type):
+        return replace(output, **{i if isinstance(i, str) else fields(output)[i].name: new})
+    if hasattr(output, "_replace"):
+        return output._replace(**{i if isinstance(i, str) else output._fields[i]: new})
+    if isinstance(output, Mapping):
+        return type(output)({**output, i: new})  # type: ignore[call-arg]
+    assert isinstance(i, int)
+    entries = list(output)
+    entries[i] = new
+    return type(output)(entries)
 
 
 def _described(output: Any) -> str:

@@ -6,14 +6,14 @@ name, and any torch module, whose modules are named as `flowsim.recording.sites.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from flowsim.errors import InputError
-from flowsim.network import Network, Step
+from flowsim.network import Network, State, Step
 from flowsim.recording.calls import Calls
 from flowsim.recording.sites import Site, hooked, real_values
 
@@ -57,6 +57,8 @@ def watch(
     thin: Mapping[str, Thin],
     feed: Feed | None = None,
     actions: Tensor | None = None,
+    carried: dict[int, State | None] | None = None,
+    resumed: tuple[int, State] | None = None,
 ) -> dict[str, Tensor]:
     """Activity at each site while the network sees ``frames`` and then goes on for ``horizon`` frames.
 
@@ -75,6 +77,10 @@ def watch(
         Needed but for a flowsim network.
     actions : Tensor (trial, time, component), optional
         See `flowsim.network.Network.steps`.
+    carried : dict, optional
+        Takes what a flowsim network carries after each of the frames that are its keys.
+    resumed : frame and what is carried after it, optional
+        A flowsim network goes on from there instead of from the start; NaN before.
 
     Returns
     -------
@@ -91,16 +97,24 @@ def watch(
     outputs = {
         name: ModuleOutputs(name, site, frames, times, thin[name]) for name, site in module_sites.items()
     }
+    if resumed is not None:
+        for output in outputs.values():
+            output.next_frame = resumed[0] + 1
     collected: dict[str, list[Tensor]] = {name: [] for name in network_sites}
     receive = {name: output.receive for name, output in outputs.items()}
     found = set(feed.outputs) if isinstance(feed, Calls) else set()
     heard = {name: site for name, site in module_sites.items() if name not in found}
     with hooked(network, heard, receive):
         if isinstance(network, Network):
-            predict_from = 1 if "prediction" in network_sites or module_sites else end
-            for step in network.steps(frames, horizon, predict_from, actions):
+            predict_from = first_predicted(sites, end)
+            steps = network.steps(frames, horizon, predict_from, actions)
+            if resumed is not None:
+                steps = _after(network, *resumed, frames, horizon, predict_from, actions)
+            for step in steps:
                 if module_sites:
                     _ = step.carried  # computed only on demand, and hooks hear only what is computed
+                if carried is not None and step.time in carried:
+                    carried[step.time] = step.carried
                 if step.time in times:
                     for name in network_sites:
                         collected[name].append(thin[name](_network_activity(network, step, name, frames)))
@@ -109,8 +123,35 @@ def watch(
         else:
             assert feed is not None
             feed(network, frames, horizon)
-    activity = {name: torch.stack(values, 1) for name, values in collected.items()}
+    activity = {name: _from_the_end(values, len(times)) for name, values in collected.items()}
     return activity | {name: output.activity(end) for name, output in outputs.items()}
+
+
+def first_predicted(sites: Mapping[str, Site | None], end: int) -> int:
+    """The first frame that a flowsim network predicts, if this is recorded up to frame ``end``."""
+    return 1 if "prediction" in sites or any(site is not None for site in sites.values()) else end
+
+
+def _after(
+    network: Network,
+    time: int,
+    state: State,
+    frames: Tensor,
+    horizon: int,
+    predict_from: int,
+    actions: Tensor | None,
+) -> Iterator[Step]:
+    """The steps after a frame, from what is carried after it; before them, what is carried as a step."""
+    yield Step(time, None, lambda: state, network.top)
+    times = range(time + 1, frames.shape[1] + horizon)
+    yield from network.resume(state, times, frames, predict_from, actions)
+
+
+def _from_the_end(values: Sequence[Tensor], times: int) -> Tensor:
+    """The last values (trial, ...) of so many times along time, NaN before the first of them."""
+    last = torch.stack(list(values), 1)
+    before = last.new_full((len(last), times - len(values), *last.shape[2:]), torch.nan)
+    return torch.cat([before, last], 1) if len(values) < times else last
 
 
 def _network_activity(network: Network, step: Step, name: str, frames: Tensor) -> Tensor:

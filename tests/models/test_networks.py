@@ -241,3 +241,78 @@ def test_baselines_without_classes_or_frames():
             small(name).classify(frames())
     with pytest.raises(InputError, match="conv3d predicts no frames"):
         small("conv3d").rollout(frames(), 1)
+
+
+def carried_after(network, x, time):
+    return next(step.carried for step in network.steps(x) if step.time == time)
+
+
+def goes_on(network, carried, x, horizon=3):
+    """Predictions and states after the last frame of ``x``, from what was carried then."""
+    steps = list(network.resume(carried, range(x.shape[1], x.shape[1] + horizon), x, x.shape[1]))
+    predictions, states = (
+        torch.stack(list(found), 1) for found in zip(*((s.prediction, s.state) for s in steps), strict=True)
+    )
+    return predictions, states
+
+
+@pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
+@settings(max_examples=2)
+@given(u=velocities)
+def test_what_is_carried_moves_by_the_declared_law(name, spec, u):
+    """A network whose state was moved by the law goes on as if the world had flowed, and moves on with it."""
+    network = closed(name, **spec | {"decoder_layers": 0})  # no prediction is all zeros
+    flow, x = flow_of(network, u), frames(network.frame_shape)
+    carried = carried_after(network, x, 3)
+    predictions, states = goes_on(network, carried, x)
+    moved = network.acted(carried, Law(True, True), flow, 3)
+    expected = carried_after(network, flow.transport(x), 3)
+    assert far(network.top(moved), network.top(expected)) < 1e-12
+    of_moved, moved_states = goes_on(network, moved, x)
+    assert far(of_moved, flow.transport(predictions, range(4, 7))) < 1e-12
+    assert far(moved_states, network.law.predict(states, flow, network.grid, range(4, 7))) < 1e-12
+
+
+@pytest.mark.parametrize(("name", "spec"), LAWFUL_VARIANTS)
+def test_a_part_of_the_law_moves_nothing_as_the_world_does(name, spec):
+    network = closed(name, **spec)
+    flow, x = flow_of(network, (1, 2)), frames(network.frame_shape)
+    carried = carried_after(network, x, 3)
+    state = network.top(carried)[:, None]
+    for law in (Law(True, False), Law(False, True)):
+        moved = network.acted(carried, law, flow, 3)
+        expected = law.predict(state, flow, network.grid, [3])[:, 0]
+        assert far(network.top(moved), expected) < 1e-12, law
+        whole = Law(True, True).predict(state, flow, network.grid, [3])[:, 0]
+        assert far(network.top(moved), whole) > 0.05, law
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "conv3d"])
+def test_parts_are_all_that_is_carried(name):
+    """Put back, a network goes on as before; taken from another run, as that; changed, otherwise."""
+    network, x = small(name, max_speed=1), frames((6, 6) if name in TURNING else SHAPE)
+    network = closed(name) if name in TURNING else network
+    one, other = (carried_after(network, shown, 3) for shown in (x, frames(x.shape[-2:], seed=1)))
+    parts = network.parts(one)
+    torch.testing.assert_close(parts["state"], network.top(one), rtol=0, atol=0)
+    for source, maps in ((one, parts), (other, network.parts(other))):
+        put = network.with_parts(one, maps)
+        exact = 1e-12 if name != "fernn_polar" or source is one else 1.0  # sampled on rings and angles
+        if name == "fernn_released" and source is other:
+            continue  # it carries the last frame besides
+        expected, _ = goes_on(network, source, x)
+        assert far(goes_on(network, put, x)[0], expected) < exact
+    silent = network.with_parts(one, {part: torch.zeros_like(value) for part, value in parts.items()})
+    assert far(goes_on(network, silent, x)[0], goes_on(network, one, x)[0]) > 1e-3
+
+
+def test_what_cannot_be_read_or_moved():
+    with pytest.raises(InputError, match="conv3d carries nothing from frame to frame"):
+        small("conv3d").parts(())
+    network = small("rnn")
+    with pytest.raises(InputError, match="expected maps of the frame's 4x5 px, which a law moves; state is"):
+        network.acted(network.start(1), Law(True, True), Flow(Translation(), (1, 1)), 1)
+    with pytest.raises(
+        InputError, match=r"carries maps \(trial, velocity, channel, y, x\); it carries \(1, 2\)"
+    ):
+        closed("fernn_mixing").parts((torch.zeros(1, 2),))

@@ -95,7 +95,11 @@ def test_a_budget_of_minutes_is_the_most(experiment):
 def test_work_is_in_proportion_to_frames():
     work = estimate.Work(flops=1e9, values=10)
     stimulus = SimpleNamespace(sizes={"trial": 2, "time": 5, "y": 4, "x": 4})
-    block = SimpleNamespace(sites=["state"], every=1)
+    block = SimpleNamespace(sites=["state"], every=1, intervene=None)
     cost = work.recording(stimulus, 10, block)
     assert cost.bytes == 4 * 100 * (16 + 10)
+    with_interventions = work.recording(
+        stimulus, 10, SimpleNamespace(**{**vars(block), "intervene": {"a": 0}})
+    )
+    assert with_interventions.bytes == 2 * cost.bytes
     assert cost.seconds == pytest.approx(estimate.START + 100 * 1e9 / estimate.RATE, rel=1e-3)
