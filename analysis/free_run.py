@@ -134,8 +134,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         the stimulus, and of channels on their own; ``indistinct``, ``indistinct_channels``. ``kept`` and
         ``norm`` (ahead), where ahead counts frames of the blank from 1; ``persistence`` in frames. ``share``
         (plane) and ``coherence``; ``spectrum`` (frequency, wave_number), in cycles per frame and px, of
-        stimuli that move along x at ``spectrum_velocity``, those that move left mirrored. For each but the
-        spectrum, ``<name>_interval``, half of its 95 % interval over trials (Student; of slopes by the
+        stimuli that move along x at ``spectrum_velocity`` px/frame, those that move left mirrored. For each
+        but the spectrum, ``<name>_interval``, half of its 95 % interval over trials (Student; of slopes by the
         jackknife). NaN where nothing can be said.
 
     Raises
@@ -412,11 +412,11 @@ def _packed(blanked: Blanked, measured: xr.Dataset, energy: dict[str, np.ndarray
         for given in INPUTS
     ]
     result["spectrum"] = (("input", "frequency", "wave_number"), np.stack(normalised), {"units": "1"})
+    result["spectrum_velocity"] = ((), _fastest_along_x(blanked) or np.nan, {"units": "px/frame"})
     return result.assign_attrs(
         trials=blanked.recording.sizes["trial"],
         blank_length=blanked.recording.sizes["time"] - 1,
         shown_instead=str(blanked.recording.attrs.get("blank_by", "")),
-        spectrum_velocity=_fastest_along_x(blanked),
     )
 
 
@@ -526,14 +526,15 @@ def _draw_spectrum(ax: Axes, runs: xr.Dataset, name: str) -> None:
     """Energy by spatial and temporal frequency, mean over seeds, with the line of the stimulus."""
     ax.set_title(name, fontsize=9)
     spectrum = runs.spectrum.sel(input="withheld").mean("run")
-    if bool(spectrum.isnull().any()):
+    velocity = float(runs.spectrum_velocity.mean())
+    if bool(spectrum.isnull().any()) or not np.isfinite(velocity):
         panels.not_measurable(ax)
         return
     highest = spectrum.max("frequency")
     shown = (spectrum / highest.where(highest > 0)).fillna(0)
     ax.pcolormesh(spectrum.wave_number, spectrum.frequency, shown, shading="nearest", cmap="viridis", vmin=0)
     along = np.linspace(0, float(spectrum.wave_number[-1]), 400)
-    frequency = -along * float(shared(runs, "spectrum_velocity"))
+    frequency = -along * velocity
     wrapped = (frequency + 0.5) % 1 - 0.5
     wrapped[1:][np.abs(np.diff(wrapped)) > 0.5] = np.nan
     ax.plot(along, wrapped, color="white", ls="--", lw=1)
