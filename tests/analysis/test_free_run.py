@@ -85,7 +85,7 @@ def test_a_state_that_stands_still_has_slope_0(rng, recording):
     np.testing.assert_allclose(result.slope.sel(slope_on="stimulus"), [1, 0], atol=1e-9)
     withheld = result.sel(input="withheld")
     np.testing.assert_allclose(withheld.share.sel(plane="rest"), 1)
-    assert float(withheld.share.sel(plane="stimulus")) < 0.4
+    assert float(withheld.share.sel(plane="stimulus")) < 0.3  # of white noise at rest, by chance
     np.testing.assert_allclose(withheld.moved, 0)
     np.testing.assert_allclose(withheld.kept, 1)
 
