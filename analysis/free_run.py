@@ -21,8 +21,8 @@ How long the state lasts, with h_0 the state after the last frame seen, n frames
 
 In the spectrum of the state over space and time, what moves at u lies on omega = -k.u. The `share` of the
 energy there is found without a spectrum: it is that of the mean over time of the state carried back by u t.
-Each frame counts alike, whatever its norm; on the plane of the stimulus, only stimuli that move count. It is 1
-for a pattern that moves at u and does not change, and 1 / frames for what is drawn anew in every frame.
+Each frame counts alike, whatever its norm; on the plane of the stimulus, only stimuli that move count. It is
+1 for a pattern that moves at u and does not change, and 1 / frames for what is drawn anew in every frame.
 `coherence` is the length of the mean phasor between successive frames, by channel and spatial frequency, as a
 mean over energy: it is 1 also where patterns of each frequency move at a velocity of their own.
 

@@ -364,7 +364,7 @@ def test_only_frames_without_input_count(rng, recording):
 
 def test_recordings_that_lack_what_is_needed(rng, recording):
     states = following(rng, lambda u, _: u)
-    made = blanked(recording, states, states, NEIGHBOURS)
+    made = blanked(recording, states, states.copy(), NEIGHBOURS)
     with pytest.raises(
         InputError, match=r"input withheld \(blank_state\); this one has none. Record it with"
     ):
