@@ -21,10 +21,10 @@ How long the state lasts, with h_0 the state after the last frame seen, n frames
 
 In the spectrum of the state over space and time, what moves at u lies on omega = -k.u. The `share` of the
 energy there is found without a spectrum: it is that of the mean over time of the state carried back by u t.
-Each frame counts alike, whatever its norm; 1 is a pattern that moves at u and does not change, and 1 / frames
-what is drawn anew in every frame. `coherence` is the length of the mean phasor between successive frames, by
-channel and spatial frequency, as a mean over energy: it is 1 also where patterns of each frequency move at a
-velocity of their own.
+Each frame counts alike, whatever its norm; on the plane of the stimulus, only stimuli that move count. It is
+1 for a pattern that moves at u and does not change, and 1 / frames for what is drawn anew in every frame.
+`coherence` is the length of the mean phasor between successive frames, by channel and spatial frequency, as a
+mean over energy: it is 1 also where patterns of each frequency move at a velocity of their own.
 
 Sources: Adelson & Bergen (1985), J. Opt. Soc. Am. A 2, 284 (motion is orientation in space and time);
 Watson & Ahumada (1985), J. Opt. Soc. Am. A 2, 322 (what moves at u has its energy on omega = -k.u).
@@ -129,14 +129,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     Dataset
         Over ``input`` ("given", "withheld"): ``moved`` (component), the mean velocity of the state, and
         ``followed`` (stimulus_velocity), the mean of its components where the stimulus' has this value, to
-        the nearest px/frame; ``channel_velocity`` (channel, component) and ``own`` (channel, component),
-        where ``channel`` numbers velocity channels; all in px/frame. ``slope`` (slope) on the velocity of
-        the stimulus, and of channels on their own; ``indistinct``, ``indistinct_channels``. ``kept`` and
-        ``norm`` (ahead), where ahead counts frames of the blank from 1; ``persistence`` in frames. ``share``
-        (plane) and ``coherence``; ``spectrum`` (frequency, wave_number), in cycles per frame and px, of
-        stimuli that move along x at ``spectrum_velocity``, those that move left mirrored. For each but the
-        spectrum, ``<name>_interval``, half of its 95 % interval over trials (Student; of slopes by the
-        jackknife). NaN where nothing can be said.
+        the nearest px/frame; ``channel_velocity`` (velocity, component), and ``own`` (velocity, component),
+        the velocity of the channel; all in px/frame. ``slope`` (slope_on), on the velocity of the stimulus,
+        and of channels on their own; ``indistinct``, ``indistinct_channels``. ``kept`` and ``norm`` (ahead),
+        where ahead counts frames of the blank from 1; ``persistence`` in frames. ``share`` (plane), that of
+        the stimulus where it moves, and ``coherence``; ``spectrum`` (frequency, wave_number), in cycles per
+        frame and px, of stimuli that move along x at ``spectrum_velocity`` px/frame, those that move left
+        mirrored. For each but ``followed`` and the spectrum, ``<name>_interval``, half of its 95 % interval
+        over trials (Student; of slopes by the jackknife). NaN where nothing can be said.
 
     Raises
     ------
@@ -303,6 +303,8 @@ def _shares(spectra: np.ndarray, weight: np.ndarray, blanked: Blanked, velocity:
     if not (energy > 0).all():
         return np.full(len(PLANES), np.nan)
     even = spectra / np.sqrt(energy)
+    if not velocity.any():
+        velocity = np.full(2, np.nan)  # what rests would be on the plane of a stimulus that rests
     everywhere = np.ones((len(blanked.own), 1))
     return np.array(
         [
@@ -412,11 +414,11 @@ def _packed(blanked: Blanked, measured: xr.Dataset, energy: dict[str, np.ndarray
         for given in INPUTS
     ]
     result["spectrum"] = (("input", "frequency", "wave_number"), np.stack(normalised), {"units": "1"})
+    result["spectrum_velocity"] = ((), _fastest_along_x(blanked) or np.nan, {"units": "px/frame"})
     return result.assign_attrs(
         trials=blanked.recording.sizes["trial"],
         blank_length=blanked.recording.sizes["time"] - 1,
         shown_instead=str(blanked.recording.attrs.get("blank_by", "")),
-        spectrum_velocity=_fastest_along_x(blanked),
     )
 
 
@@ -526,18 +528,19 @@ def _draw_spectrum(ax: Axes, runs: xr.Dataset, name: str) -> None:
     """Energy by spatial and temporal frequency, mean over seeds, with the line of the stimulus."""
     ax.set_title(name, fontsize=9)
     spectrum = runs.spectrum.sel(input="withheld").mean("run")
-    if bool(spectrum.isnull().any()):
+    velocity = float(runs.spectrum_velocity.mean())
+    if bool(spectrum.isnull().any()) or not np.isfinite(velocity):
         panels.not_measurable(ax)
         return
     highest = spectrum.max("frequency")
     shown = (spectrum / highest.where(highest > 0)).fillna(0)
     ax.pcolormesh(spectrum.wave_number, spectrum.frequency, shown, shading="nearest", cmap="viridis", vmin=0)
     along = np.linspace(0, float(spectrum.wave_number[-1]), 400)
-    frequency = -along * float(shared(runs, "spectrum_velocity"))
+    frequency = -along * velocity
     wrapped = (frequency + 0.5) % 1 - 0.5
     wrapped[1:][np.abs(np.diff(wrapped)) > 0.5] = np.nan
     ax.plot(along, wrapped, color="white", ls="--", lw=1)
-    ax.set(xlabel="along x (1/px)", ylabel="(1/frame)", ylim=(-0.5, 0.5))
+    ax.set(xlabel="along x (1/px)", ylabel="in time (1/frame)", ylim=(-0.5, 0.5))
     ax.label_outer()
 
 

@@ -211,7 +211,8 @@ def figure(results: xr.Dataset) -> Figure:
     """Each quantity by sequences seen (above), and when half of its change was done (below)."""
     labels = results.answer.values.tolist()
     rows = -(-len(labels) // ACROSS)
-    order_height = 0.9 + 0.28 * len(labels) * max(1, len(plot.networks(results)) / 3)
+    changing = int(results.halfway.notnull().any("run").sum())
+    order_height = 1.0 + 0.28 * changing * max(1, len(plot.networks(results)) / 3)
     fig = plot.figure(figsize=(plot.PAGE, 1.9 * rows + order_height))
     above, below = fig.subfigures(2, 1, height_ratios=[1.9 * rows, order_height])
     grid = above.subplots(rows, ACROSS, squeeze=False, sharex=True)
@@ -219,7 +220,7 @@ def figure(results: xr.Dataset) -> Figure:
         unused.axis("off")
     for ax, label in zip(grid.flat, labels, strict=False):
         _draw_course(ax, results, label)
-    _draw_order(below.subplots(), results, labels)
+    _draw_order(below.subplots(), results)
     fig.suptitle(plot.seeds(results), fontsize=9)
     return fig
 
@@ -247,12 +248,12 @@ def _sequences_axis(ax: Axes, results: xr.Dataset) -> None:
     ax.minorticks_off()
 
 
-def _draw_order(ax: Axes, results: xr.Dataset, labels: list[str]) -> None:
-    """When half of the change of each quantity was done: seeds, and the interval of their mean."""
+def _draw_order(ax: Axes, results: xr.Dataset) -> None:
+    """When half of the change of each quantity that changes was done: seeds, and their mean's interval."""
     colours = plot.palette(results)
     logged = results[["halfway"]].copy(data={"halfway": np.log(results.halfway.values)})
-    known = logged.halfway.fillna(np.inf).mean("run")
-    order = sorted(labels, key=lambda label: float(known.sel(answer=label)))
+    mean = logged.halfway.dropna("answer", how="all").mean("run")
+    order = mean.answer.values[np.argsort(mean.values)].tolist()
     for row, label in enumerate(order):
         for place, (_, colour, runs) in enumerate(panels.each_network(logged)):
             height = row + 0.6 * ((place + 0.5) / len(colours) - 0.5)

@@ -85,7 +85,7 @@ def test_a_state_that_stands_still_has_slope_0(rng, recording):
     np.testing.assert_allclose(result.slope.sel(slope_on="stimulus"), [1, 0], atol=1e-9)
     withheld = result.sel(input="withheld")
     np.testing.assert_allclose(withheld.share.sel(plane="rest"), 1)
-    assert float(withheld.share.sel(plane="stimulus")) < 0.4
+    assert float(withheld.share.sel(plane="stimulus")) < 0.3  # of white noise at rest, by chance
     np.testing.assert_allclose(withheld.moved, 0)
     np.testing.assert_allclose(withheld.kept, 1)
 
@@ -226,7 +226,7 @@ def test_the_spectrum_lies_on_omega_is_minus_k_u(rng, recording):
     result = free_run.analyse(blanked(recording, states, states, flows))
     spectrum = result.spectrum.sel(input="withheld")
     assert float(spectrum.sum()) == pytest.approx(1)
-    assert result.attrs["spectrum_velocity"] == 1
+    assert float(result.spectrum_velocity) == 1
     for k in spectrum.wave_number.values[1:-1]:
         nearest = spectrum.frequency[int(spectrum.sel(wave_number=k).argmax("frequency"))]
         assert abs((float(nearest) + k + 0.5) % 1 - 0.5) <= 0.5 / 7 + 1e-9
@@ -235,6 +235,7 @@ def test_the_spectrum_lies_on_omega_is_minus_k_u(rng, recording):
     assert float(flat.sel(frequency=0).sum()) == pytest.approx(1)
     up = free_run.analyse(blanked(recording, states[[3]], states[[3]], [(1, 0)]))
     assert up.spectrum.isnull().all()
+    assert up.spectrum_velocity.isnull()
 
 
 def network(max_speed, kernel, channels=2):
@@ -363,7 +364,7 @@ def test_only_frames_without_input_count(rng, recording):
 
 def test_recordings_that_lack_what_is_needed(rng, recording):
     states = following(rng, lambda u, _: u)
-    made = blanked(recording, states, states, NEIGHBOURS)
+    made = blanked(recording, states, states.copy(), NEIGHBOURS)
     with pytest.raises(
         InputError, match=r"input withheld \(blank_state\); this one has none. Record it with"
     ):
@@ -383,14 +384,19 @@ def test_figure_and_answers(rng, recording):
     velocities = [(0, 0), (0, 1), (1, 0)]
     goes_on = following(rng, lambda _, own: own, velocities=velocities)
     stops = following(rng, lambda *_: (0, 0))
+    without_space = blanked(recording, stops, stops, NEIGHBOURS).drop_vars(
+        ["state", "blank_state", "velocity_vy", "velocity_vx"]
+    )
+    units = (coordinates.UNITS, rng.standard_normal((9, 4, TIME, 5)))
     results = in_runs(
+        gru=free_run.analyse(without_space.assign(state=units, blank_state=units)),
         fernn=free_run.analyse(blanked(recording, goes_on, goes_on, NEIGHBOURS, velocities)),
         grnn=free_run.analyse(blanked(recording, stops, stops, NEIGHBOURS)),
     )
     numbers = free_run.answers(results)
     slopes = numbers["slope of the velocity of state channels on their own while the input is withheld"]
-    assert slopes.values[0] == pytest.approx(1)
-    assert np.isnan(slopes.values[1])
+    assert slopes.sel(run="fernn") == pytest.approx(1)
+    assert slopes.sel(run=["gru", "grnn"]).isnull().all()
     with mpl.rc_context(plot.STYLE):
         free_run.figure(results).draw_without_rendering()
         nothing = results.copy()
@@ -398,4 +404,4 @@ def test_figure_and_answers(rng, recording):
             nothing[name] = nothing[name] * np.nan
         figure = free_run.figure(nothing)
     texts = [text.get_text() for text in figure.findobj(mpl.text.Text)]
-    assert texts.count("not measurable\nwith this probe") == 4
+    assert texts.count("not measurable\nwith this probe") == 5

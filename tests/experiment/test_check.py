@@ -51,6 +51,21 @@ def test_the_default_experiment_is_as_promised():
             "a name must be at most 60 letters, digits, '_' and '.'; got 'a-seed0'",
         ),
         (
+            "record.test.checkpoints",
+            True,
+            "record.test: checkpoints needs weights that the training keeps; set checkpoints in train",
+        ),
+        (
+            "train.checkpoints",
+            [0, 10**6],
+            "checkpoints should be at most the 16000 sequences of the training; got 1000000",
+        ),
+        (
+            "record.probe.blank",
+            {"at": 50},
+            "record.probe: blank: expected the first frame that is withheld at",
+        ),
+        (
             "stimulus.family",
             "moving_stars",
             "unknown stimulus 'moving_stars'; expected one of: .*moving_digits",
