@@ -629,7 +629,7 @@ def test_motion_tuning_finds_no_class(simulations, recording, calibration):
     tests = ["frequency", "reversal", "spiral"]
     for seed in range(simulations):
         rng = np.random.default_rng(seed)
-        responses = 5 + tuned + rng.standard_normal(tuned.shape)
+        responses = 5 + 2 * tuned + rng.standard_normal(tuned.shape)
         watched = motion_units.watched(recording, made, responses)
         result = motion_tuning.analyse(watched, permutations=19, seed=seed)
         shares.append(result.share_p.sel({"class": ["component", "pattern"]}).values)
