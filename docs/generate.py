@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for `analysis`, which is no part of the package flowsim
 
 from flowsim import ideas  # noqa: E402
-from flowsim.experiment.schema import Experiment, StimulusBlock  # noqa: E402
+from flowsim.experiment.schema import Experiment, RangeBlock, StimulusBlock, SweepBlock  # noqa: E402
 from flowsim.recording.settings import RecordBlock, UnitsBlock  # noqa: E402
 from flowsim.training.settings import BudgetBlock, OwnTrainBlock, TrainBlock  # noqa: E402
 from flowsim.views import gallery  # noqa: E402
@@ -40,6 +40,8 @@ BLOCKS = {
     "train": TrainBlock,
     "budget": BudgetBlock,
     "train of one network": OwnTrainBlock,
+    "sweep": SweepBlock,
+    "a range of a sweep": RangeBlock,
     "record": RecordBlock,
     "units": UnitsBlock,
 }
