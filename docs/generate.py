@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for `analysis`, which is no part of the package flowsim
 
 from flowsim import ideas  # noqa: E402
-from flowsim.experiment.schema import Experiment, StimulusBlock  # noqa: E402
+from flowsim.experiment.schema import Experiment, RangeBlock, StimulusBlock, SweepBlock  # noqa: E402
 from flowsim.recording.settings import (  # noqa: E402
     BlankBlock,
     InterventionBlock,
@@ -45,6 +45,8 @@ BLOCKS = {
     "train": TrainBlock,
     "budget": BudgetBlock,
     "train of one network": OwnTrainBlock,
+    "sweep": SweepBlock,
+    "a range of a sweep": RangeBlock,
     "record": RecordBlock,
     "units": UnitsBlock,
     "blank": BlankBlock,

@@ -9,5 +9,6 @@ long_sequences        memory of a long rollout
 figure_of_speed       the picture of the tables above
 stimuli               `python -m benchmarks.speed.stimuli`: sequences a second
 recording             `python -m benchmarks.speed.recording`: throughput and memory of recording
+planning              `python -m benchmarks.speed.planning`: sweeps of up to 10,000 trainings
 analyses              `python -m benchmarks.speed.analyses`: recordings of 2 to 20 GB
 """

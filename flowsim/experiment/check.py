@@ -83,7 +83,7 @@ def check_without_recording(rehearsal: Rehearsal) -> None:
     """What can be said of stimuli and networks before one sees the other."""
     check_frame_sizes(rehearsal)
     check_contexts_of_recordings(rehearsal)
-    check_checkpoints(experiment)
+    check_checkpoints(rehearsal.experiment)
     check_lengths_for_training(rehearsal)
     check_stimulus_of_task(rehearsal)
     check_worlds(rehearsal)

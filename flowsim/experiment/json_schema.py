@@ -14,11 +14,14 @@ from typing import Any
 from flowsim import ideas
 from flowsim.docstrings import described_arguments
 from flowsim.experiment.schema import Experiment, StimulusBlock
+from flowsim.experiment.sweep import FIXED
 from flowsim.network import begin
 from flowsim.specification import model_of
 from flowsim.training.settings import OwnTrainBlock
 
 Schema = dict[str, Any]
+PATHS = r"^(zip|points|seeds|(train|stimulus|networks)\..+)$"
+"""Keys of a sweep."""
 OF_NETWORKS = ("frame_shape", "network", "where")
 """Parameters of `build`, and of what every network may be given, that are no settings."""
 
@@ -35,6 +38,7 @@ def experiment_schema() -> Schema:
     definitions["StimulusBlock"] |= {"allOf": _by_family(definitions)}
     definitions["StimulusBlock"]["properties"]["family"] = {"enum": ideas.names("stimuli")}
     made["properties"]["networks"]["additionalProperties"] = _of_a_network(definitions)
+    definitions["SweepBlock"] = _of_a_sweep(definitions)
     made["properties"]["analyse"] = {
         "type": "object",
         "properties": {
@@ -68,6 +72,21 @@ def _of_a_network(definitions: Schema) -> Schema:
         rules.append(_if("model", name, settings | {"properties": both | settings["properties"]}))
     model = {"enum": ideas.names("flowsim.models")}
     return {"type": "object", "properties": {"model": model}, "required": ["model"], "allOf": rules}
+
+
+def _of_a_sweep(definitions: Schema) -> Schema:
+    """The block ``sweep``: paths of settings; those of ``train`` are the same in every experiment."""
+    block: Schema = definitions["SweepBlock"]
+    values = block["additionalProperties"]
+    of_train = {
+        f"train.{key}": {"description": about.get("description", ""), **values}
+        for key, about in definitions["TrainBlock"]["properties"].items()
+        if f"train.{key}" not in FIXED and key != "budget"
+    }
+    return block | {
+        "properties": {**block["properties"], "seeds": values, **of_train},
+        "propertyNames": {"pattern": PATHS},
+    }
 
 
 def _if(key: str, value: str, then: Schema) -> Schema:

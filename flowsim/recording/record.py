@@ -346,20 +346,24 @@ class Session:
         if companions_of is not None:
             others = np.arange(len(frames)) != companions_of
             seen[others] = 1 - seen[others]
-        return frames, self.activity(seen[:, : self.context], trials, thin)
+        activity = self.activity(seen[:, : self.context], trials, thin, carried=carried, resumed=resumed)
+        return frames, activity
 
     def activity(
         self,
         seen: torch.Tensor,
-        trials: slice,
+        trials: slice | np.ndarray,
         thin: Mapping[str, Thin],
         sites: Mapping[str, Site | None] | None = None,
         times: Sequence[int] | None = None,
+        carried: dict[int, Any] | None = None,
+        resumed: tuple[int, State] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Activity at each site (trial, time, ...) while a network sees frames (trial, time, channel, y, x),
         and then goes on by itself to the end of the stimulus.
 
-        ``sites`` and ``times`` are those of the session if not given.
+        ``sites`` and ``times`` are those of the session if not given; for ``carried`` and ``resumed`` see
+        `flowsim.recording.watch.watch`.
         """
         try:
             return watch(

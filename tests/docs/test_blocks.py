@@ -46,6 +46,7 @@ def folder(tmp_path, monkeypatch):
     [
         "guides/choose_network.md",
         "guides/file_formats.md",
+        "guides/sweep_settings.md",
         "guides/cluster.md",
         "mathematics.md",
         pytest.param("tutorial.md", marks=pytest.mark.slow),

@@ -95,3 +95,22 @@ analyse: {equivariance_error: {}}
         text = text.replace("equivariance_error: {}", "equivariance_error: {laws: 3}")
     errors = list(validator.iter_errors(yaml.safe_load(text.replace(change, wrong[change]))))
     assert re.search(message, " ".join(error.message for error in errors))
+
+
+@pytest.mark.parametrize(
+    ("sweep", "fits"),
+    [
+        ({"train.noise": [0, 0.1], "networks.a.max_speed": {"first": 0, "last": 3, "step": 1}}, True),
+        ({"zip": {"seeds": [1, 2]}, "points": [{"train.clip": 1}]}, True),
+        ({"train.noise": 0.1}, False),
+        ({"train.noise": []}, False),
+        ({"noise": [1]}, False),
+        ({"train.noise": {"first": 0}}, False),
+    ],
+)
+def test_a_sweep_names_paths_with_lists_or_ranges(validator, sweep, fits):
+    content = yaml.safe_load(EXPERIMENTS[0].read_text(encoding="utf-8")) | {"sweep": sweep}
+    assert (list(validator.iter_errors(content)) == []) == fits
+    keys = validator.schema["$defs"]["SweepBlock"]["properties"]
+    assert "train.noise" in keys
+    assert "train.task" not in keys
