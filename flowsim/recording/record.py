@@ -41,6 +41,7 @@ from flowsim.recording.interventions import (
     Intervention,
     attributes,
     grid_of,
+    recordings_read,
     sites_replaced,
 )
 from flowsim.recording.layout import Layout, with_interventions
@@ -151,7 +152,8 @@ def record(
         the disk has too little room, or a file that is no recording lies at ``into``.
     """
     into = Path(into)
-    protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
+    read = [Path(stimulus)] if isinstance(stimulus, str | Path) else []
+    protect((into, "a recording"), read=[*read, *recordings_read(intervene)])
     if not isinstance(network, nn.Module):
         raise InputError(
             f"expected a network that is a torch.nn.Module; got {type(network).__name__}. Give a function a "
