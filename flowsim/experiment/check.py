@@ -30,7 +30,7 @@ from flowsim.files.results import answers_of, results_of
 from flowsim.network import Network, build_from_settings
 from flowsim.recording.open import open_recording
 from flowsim.recording.record import record
-from flowsim.recording.settings import RecordBlock
+from flowsim.recording.settings import InterventionBlock, RecordBlock
 from flowsim.scenes.control import drawn
 from flowsim.specification import Settings
 from flowsim.training.settings import lengths_needed, task_of
@@ -340,18 +340,34 @@ def rehearse_recording(
     train = rehearsal.experiment.train
     curve = {"sequences": [1.0], "valid_loss": [1.0]}
     attrs = {"horizon": train.horizon, "task": train.task}
+    arguments = block.model_dump(exclude={"checkpoints"}) | {"intervene": rehearsed(block.intervene or {})}
     try:
         record(
             network,
             rehearsal.stimuli[split],
             path,
-            **block.model_dump(exclude={"checkpoints"}),
+            **arguments,
             curve=curve,
             checkpoints=dict.fromkeys((0, 1), network.state_dict()) if block.checkpoints else None,
             attrs=attrs,
         )
     except InputError as error:
         raise InputError(f"record.{split}: {error}") from None
+
+
+def rehearsed(interventions: Mapping[str, InterventionBlock]) -> dict[str, InterventionBlock]:
+    """Interventions as they are possible with few trials and channels, before other recordings are made."""
+    return {
+        name: one.model_copy(
+            update={
+                "trial": one.trial and 1,
+                "recording": None,
+                "zeros": one.zeros or one.recording is not None,
+                "channels": one.channels and [0],
+            }
+        )
+        for name, one in interventions.items()
+    }
 
 
 def rehearse_analysis(

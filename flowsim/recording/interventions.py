@@ -21,8 +21,9 @@ Flow Equivariant Recurrent Neural Networks (the law).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -312,9 +313,7 @@ def planned(
         If one makes no sense, in words that begin with its name.
     """
     found = []
-    for name, given in (asked or {}).items():
-        spec = given.model_dump(exclude_unset=True) if isinstance(given, InterventionBlock) else given
-        block = specification.validate(InterventionBlock, spec, f"intervene.{name}")
+    for name, block in _blocks(asked):
         at = context - 1 if block.at is None else block.at
         one = Intervention(name, block, at, flows, trials, frame_shape)
         _check_way(one)
@@ -324,6 +323,18 @@ def planned(
             one = replace(one, other=_other_recording(one))
         found.append(one)
     return tuple(found)
+
+
+def recordings_read(asked: Asked | None) -> list[Path]:
+    """The recordings that values come from."""
+    return [Path(block.recording) for _, block in _blocks(asked) if block.recording is not None]
+
+
+def _blocks(asked: Asked | None) -> Iterator[tuple[str, InterventionBlock]]:
+    """Names and settings of interventions."""
+    for name, given in (asked or {}).items():
+        spec = given.model_dump() if isinstance(given, InterventionBlock) else given
+        yield name, specification.validate(InterventionBlock, spec, f"intervene.{name}")
 
 
 def _check_way(one: Intervention) -> None:

@@ -44,6 +44,7 @@ from flowsim.recording.interventions import (
     Intervention,
     attributes,
     grid_of,
+    recordings_read,
     sites_replaced,
 )
 from flowsim.recording.layout import BLANK, Layout, with_interventions
@@ -166,7 +167,8 @@ def record(
         ``into``.
     """
     into = Path(into)
-    protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
+    read = [Path(stimulus)] if isinstance(stimulus, str | Path) else []
+    protect((into, "a recording"), read=[*read, *recordings_read(intervene)])
     if not isinstance(network, nn.Module):
         raise InputError(
             f"expected a network that is a torch.nn.Module; got {type(network).__name__}. Give a function a "

@@ -1,5 +1,7 @@
 """`flowsim record` finds the dimensions of frames by their names, as `flowsim.record` does."""
 
+import json
+
 import h5py
 import numpy as np
 import xarray as xr
@@ -46,3 +48,16 @@ def test_only_trials_that_are_recorded_are_read(folder, tmp_path, rng):
     ends = [main([str(a) for a in ["record", "--spec", spec, *files]]) for spec in ('{"trials": 2}', "{}")]
     assert ends == [0, 2]
     assert open_recording(tmp_path / "rec.h5").sizes["trial"] == 2
+
+
+def test_interventions_by_the_command_line(folder, tmp_path, capsys):
+    asked = {"context": 3, "flows": 1, "intervene": {"law": {"law": [0, 1]}, "trial": {"trial": 1}}}
+    arguments = ["record", "--model", folder / "a.pt", "--stimulus", folder / "probe.h5", "--into"]
+    assert main([str(a) for a in [*arguments, tmp_path / "rec.h5", "--spec", json.dumps(asked)]]) == 0
+    with open_recording(tmp_path / "rec.h5") as recording:
+        assert recording.intervention.values.tolist() == ["law", "trial"]
+        assert recording.intervened_prediction.dims[:2] == ("intervention", "flow")
+        assert json.loads(recording.attrs["interventions"])["law"]["at"] == 2
+    own = {"context": 3, "intervene": {"a": {"recording": str(tmp_path / "rec.h5")}}}
+    assert main([str(a) for a in [*arguments, tmp_path / "rec.h5", "--spec", json.dumps(own)]]) == 2
+    assert "rec.h5" in capsys.readouterr().err

@@ -248,3 +248,22 @@ def test_names_that_commands_cannot_carry_are_refused(name):
     with pytest.raises(InputError, match="expected a name of at most 60 letters, digits.*Rename the file"):
         check_name_of_experiment(f"experiments/{name}.yaml")
     check_name_of_experiment("experiments/two_digits-1.b.yaml")
+
+
+def test_interventions_are_tried_with_few_trials_and_channels(written):
+    """Also those that need more of either, or a recording that is not there yet."""
+    asked = {
+        "law": {"law": [0, 1]},
+        "trial": {"trial": 2},
+        "channels": {"zeros": True, "channels": [9]},
+        "other": {"recording": "not_yet.h5"},
+    }
+    file = written("record.test.intervene", asked)
+    content = yaml.safe_load(file.read_text())
+    content["analyse"]["causal_law"] = {}
+    file.write_text(yaml.safe_dump(content))
+    assert set(checked(file).record["test"].intervene) == set(asked)
+    content["record"]["test"]["intervene"]["law"] = {"law": [1]}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"record.test: intervene.law: law: a velocity of translation has 2"):
+        checked(file)
