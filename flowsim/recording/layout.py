@@ -133,7 +133,7 @@ class Layout:
         mark_sealed(file._h5file)
         coords = self._coordinates()
         for name, (dims, values, coord_attrs) in coords.items():
-            _write_coordinate(file, name, dims, values, coord_attrs)
+            write_coordinate(file, name, dims, values, coord_attrs)
         for name, dims in self.variables.items():
             variable = file.create_variable(
                 name,
@@ -148,7 +148,7 @@ class Layout:
             file["state"].attrs["law"] = str(self.law)
 
     @property
-    def _flow_group(self) -> FlowGroup:
+    def flow_group(self) -> FlowGroup:
         """The group of the stimulus's flows; that of the state's velocities if the stimulus names none."""
         if "flow" in self.stimulus.dims or "flow_group" in self.stimulus.attrs:
             return coordinates.group(self.stimulus, "flow")
@@ -160,7 +160,7 @@ class Layout:
         return {"velocity_period": np.array(self.grid.period, np.float64)}
 
     def _group_attributes(self) -> dict[str, str]:
-        groups = {"flow_group": self._flow_group.name}
+        groups = {"flow_group": self.flow_group.name}
         if "velocity" in self.sizes:
             groups["velocity_group"] = self.grid.group.name
         return groups
@@ -171,7 +171,7 @@ class Layout:
         for site, thinning in self.sites.items():
             coords |= self._unit_coordinates(site, thinning)
         if "flow" not in self.stimulus.dims:
-            group = self._flow_group
+            group = self.flow_group
             coords |= coordinates.velocity_coords("flow", group, [(0,) * len(group.components)])
         return coords | self._truth({*coords, *self.sizes, *self.variables})
 
@@ -235,9 +235,10 @@ class Layout:
         return coords
 
 
-def _write_coordinate(
+def write_coordinate(
     file: h5netcdf.File, name: str, dims: str | tuple[str, ...], values: np.ndarray, attrs: Mapping[str, Any]
 ) -> None:
+    """Write a coordinate to a file, with the dimensions that it has not yet."""
     over = (dims,) if isinstance(dims, str) else dims
     for dim, size in zip(over, values.shape, strict=True):
         if dim not in file.dimensions:

@@ -21,20 +21,22 @@ import xarray as xr
 from torch import nn
 
 from flowsim.errors import InputError
-from flowsim.files import netcdf
+from flowsim.files import coordinates, netcdf
 from flowsim.files.atomic import whole
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec, seal_hdf5
 from flowsim.files.hdf5_disk import on_disk
 from flowsim.files.outputs import protect
 from flowsim.files.provenance import provenance
+from flowsim.flows.flow import Flow
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network
-from flowsim.recording import apart
+from flowsim.recording import apart, dynamics
 from flowsim.recording.calls import Calls
 from flowsim.recording.find_calls import find_calls, ways_for_sites
 from flowsim.recording.layout import Layout
+from flowsim.recording.settings import ExponentsBlock, FixedPointsBlock
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
@@ -67,6 +69,8 @@ def record(
     units: Units | Mapping[str, Any] | None = None,
     dtype: str = "float32",
     codec: Codec = "gzip",
+    fixed_points: FixedPointsBlock | Mapping[str, Any] | None = None,
+    exponents: ExponentsBlock | Mapping[str, Any] | None = None,
     curve: Mapping[str, Sequence[float]] | None = None,
     attrs: Mapping[str, Any] | None = None,
     announce: Callable[[str], None] = lambda _: None,
@@ -114,6 +118,12 @@ def record(
         Of the values in the file; the network computes in that of its first floating-point parameter.
     codec : {"gzip", "rounded", "none"}
         See `flowsim.files.hdf5_chunks.Codec`.
+    fixed_points : FixedPointsBlock or mapping of its fields, optional
+        Solve for relative fixed points of a flowsim network (`flowsim.recording.fixed_points`), and write
+        them and the spectrum about each as variables ``fixed_point...``.
+    exponents : ExponentsBlock or mapping of its fields, optional
+        Follow small differences along the trajectory of a flowsim network (`flowsim.recording.exponents`),
+        and write how they grow as variables ``exponent_...``.
     curve : mapping, optional
         A learning curve to store beside the activity, as variables ``curve_<name>`` (checkpoint).
     attrs : mapping, optional
@@ -129,7 +139,7 @@ def record(
     InputError
         If a site is unknown or the network does not have it, the stimulus has other frames than the network
         or values outside [0, 1], activity of a trial depends on other trials or does not fit into ``dtype``,
-        the disk has too little room, or a file that is no recording lies at ``into``.
+        fixed points or exponents are wanted of a network whose step is not known, the disk has too little room, or a file that is no recording lies at ``into``.
     """
     into = Path(into)
     protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
@@ -162,17 +172,34 @@ def record(
     )
     if isinstance(session.feed, Calls):
         announce(f"called with {session.feed}")
+    options = {"fixed_points": fixed_points, "exponents": exponents}
+    worked_out = _worked_out(session, layout, options, announce)
     announce(f"recording {layout}")
-    _check_room(into, layout.bytes)
+    needed = layout.bytes + dynamics.bytes_of(worked_out, layout.dtype)
+    _check_room(into, needed)
     asked: dict[str, Any] = {"trials": trials, "flows": flows, "every": every, "channels": channels}
     asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
+    asked |= {name: dynamics.as_plain(given) for name, given in options.items() if given is not None}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
     file_attrs |= {"context": session.context}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
-    with whole(into, layout.bytes) as temporary:
-        _write(temporary, session, layout, trial, file_attrs, curve or {}, report)
+    with whole(into, needed) as temporary:
+        _write(temporary, session, layout, trial, file_attrs, curve or {}, worked_out, report)
         seal_hdf5(temporary)
         netcdf.read(temporary, "recording").close()
+
+
+def _worked_out(
+    session: Session, layout: Layout, options: Mapping[str, Any], announce: Callable[[str], None]
+) -> list[xr.Dataset]:
+    """What the options ask for besides what the network does."""
+    if "flow" in layout.stimulus.dims:
+        flows = coordinates.flows(layout.stimulus)[: len(layout.flows)]
+    else:
+        flows = [Flow(layout.flow_group, (0,) * len(layout.flow_group.components))]
+    frames = session.frames[list(layout.flows), : layout.trials]
+    network, context, group = session.network, session.context, layout.flow_group
+    return dynamics.work_out(network, frames, context, flows, group, options, announce)
 
 
 def _thinnings(
@@ -358,6 +385,7 @@ def _write(
     alone: Mapping[str, torch.Tensor],
     attrs: Mapping[str, Any],
     curve: Mapping[str, Sequence[float]],
+    worked_out: list[xr.Dataset],
     report: Callable[[int, int], None],
 ) -> None:
     """Write a whole recording to a temporary path."""
@@ -371,6 +399,7 @@ def _write(
             if "checkpoint" not in file.dimensions:
                 file.dimensions["checkpoint"] = len(values)
             file.create_variable(f"curve_{name}", ("checkpoint",), data=np.asarray(values, np.float64))
+        dynamics.add(file, worked_out, layout.dtype)
         _write_blocks(writer, session, layout, alone, report)
         writer.finish()
 
