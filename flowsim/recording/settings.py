@@ -32,7 +32,7 @@ class FixedPointsBlock(Block):
     """Number of the frame of the first flow that is the picture; the last of the context if not given."""
     trials: Count = 2
     """Pictures: of the first so many trials."""
-    flows: Count = 5
+    flows: Count = 3
     """Velocities at which pictures move: those of the first so many flows."""
     watch: Count = 20
     """Frames for which the network watches the moving picture before the search begins."""

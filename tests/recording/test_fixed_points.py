@@ -60,8 +60,8 @@ def test_linear_fernn_in_closed_form(rng, flow, dense, monkeypatch):
         values = spectrum(found)[0, trial]
         moduli = np.sort(np.abs(exact))[::-1]
         np.testing.assert_allclose(np.abs(values), moduli[:6] if dense else np.abs(values), atol=1e-6)
-        assert np.abs(values[0]) == pytest.approx(moduli[0], abs=1e-6)
-        assert np.abs(values[:, None] - exact).min(1).max() < 1e-6
+        assert np.abs(values[0]) == pytest.approx(moduli[0], abs=1e-5)
+        assert np.abs(values[:, None] - exact).min(1).max() < 1e-5
 
 
 def test_multipliers_turn_with_the_difference_of_velocities(rng):
