@@ -7,10 +7,10 @@ Recording has solved, for pictures that move at a velocity g, for states k with
 the relative fixed points of the network's step from frame to frame, and for the eigenvalues of largest modulus
 of that step about each, in the frame that moves along (`flowsim.recording.fixed_points`). Here they are
 judged. A point counts as solved where the change that is left, relative to the state from which the search
-began, is at most ``tolerance``; of others nothing is said but how slow they are. The ``radius`` is the largest
-modulus, of a solved point that is stable below 1: a disturbance then fades as radius^t, to 1/e within the
-``decay`` time -1 / log(radius). Where a state has decayed to 0 its ``size`` is 0, and the point is that of a
-network that holds nothing.
+began, is at most ``tolerance``; others are slow points, which change least nearby. The ``radius`` is the
+largest modulus. Below 1, a solved point is stable: a disturbance fades as radius^t, to 1/e within the
+``decay`` time -1 / log(radius). Above 1 the state is left. Where a state has decayed to 0 its ``size`` is 0,
+and the point is that of a network that holds nothing.
 
 If the network obeys the law transport+shift, fixed points under different flows are one and the same but for
 the velocity channel, whose partner they take,
@@ -35,6 +35,7 @@ equilibria); Keller (2025), Flow Equivariant Recurrent Neural Networks, arXiv 25
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -59,12 +60,13 @@ QUESTION = "Which states travel with the world unchanged, and are they stable?"
 READING = (
     "States that a picture moving at one velocity leaves unchanged, in the frame that moves along (relative "
     "fixed points). Left, the eigenvalues of largest modulus of the network's step about each (Floquet "
-    "multipliers): within the circle, disturbances die out. Middle, the largest modulus by velocity of the "
+    "multipliers): within the circle, disturbances die out. Open marks are those about slow points, which "
+    "change least nearby where no fixed point was found. Middle, the largest modulus by velocity of the "
     "picture, mean over trials with 95 % intervals; above the line at 1 the state is left. Right, how far the "
-    "fixed points under a moving picture are from those under the resting one: in the partner channel (shift) "
+    "points under a moving picture are from those under the resting one: in the partner channel (shift) "
     "and in the same one (invariant), mean over moving flows; 0 means that the law holds, 1 that it is as "
-    "wrong as the mean, and the mark is the chance level, the shift told another trial. Thin dots are seeds. "
-    "Points that were not solved for are left out, and counted in the title."
+    "wrong as the mean, and the line is the chance level, the shift told another trial. Only points that were "
+    "solved for count there. Small dots are seeds."
 )
 LAWS = (Law(False, False), Law(False, True))
 """At the time at which all pictures are in one place transport moves nothing."""
@@ -85,8 +87,8 @@ def analyse(recording: xr.Dataset, *, tolerance: AboveZero = 1e-6) -> xr.Dataset
     Returns
     -------
     Dataset
-        Over (flow, trial): ``residual``, ``size``, ``solved`` (1 or 0), and NaN where not solved ``radius``,
-        ``stable`` (1 or 0) and ``decay`` in frames (NaN too where nothing fades, or all does at once);
+        Over (flow, trial): ``residual``, ``size``, ``solved`` (1 or 0) and ``radius``, and NaN where not
+        solved ``stable`` (1 or 0) and ``decay`` in frames (NaN too where nothing fades, or all does at once);
         ``multiplier_real`` and ``multiplier_imaginary`` (flow, trial, multiplier). Over flow: the mean
         ``radius_mean`` and half of its 95 % interval ``radius_interval`` over trials, and the mean
         ``distance`` between trials, NaN where fewer than two are solved. Over (law, flow), for the laws
@@ -135,7 +137,7 @@ def _distances(state: np.ndarray, solved: np.ndarray) -> np.ndarray:
     """Mean distance (flow) between the solved points of different trials, over their root-mean-square norm."""
     found = np.full(len(state), np.nan)
     for flow, (of_flow, known) in enumerate(zip(state, solved, strict=True)):
-        vectors = of_flow[known].reshape(known.sum(), -1)
+        vectors = of_flow[known].reshape(int(known.sum()), math.prod(of_flow.shape[1:]))
         if len(vectors) > 1:
             apart = [np.linalg.norm(a - b) for a, b in combinations(vectors, 2)]
             size = np.sqrt((vectors**2).sum(1).mean())
@@ -172,18 +174,17 @@ def _packed(
     """The results as a dataset."""
     spectrum = ["multiplier_real", "multiplier_imaginary"]
     results = points[["residual", "size", *spectrum]].reset_coords(drop=True)
-    results = results.assign_coords(recorded.flow_coords(points), trial=points.trial)
+    results = results.assign_coords({**recorded.flow_coords(points), "trial": points.trial})
     each = xr.DataArray(solved, dims=("flow", "trial"))
-    results[spectrum] = results[spectrum].where(each)
     radius = np.hypot(results.multiplier_real, results.multiplier_imaginary).max("multiplier")
-    fades = (radius > 0) & (radius < 1)
+    fades = each & (radius > 0) & (radius < 1)
     mean, half_width = statistics.mean_interval(radius, "trial")
     decay = xr.full_like(radius, np.nan)
     decay.values[fades.values] = -1 / np.log(radius.values[fades.values])
     results = results.assign(
         solved=each.astype(np.int8).assign_attrs(long_name="solved for", units="1"),
         radius=radius.assign_attrs(long_name="largest modulus of a multiplier", units="1"),
-        stable=(radius < 1).where(radius.notnull()).assign_attrs(long_name="stable", units="1"),
+        stable=(radius < 1).where(each & radius.notnull()).assign_attrs(long_name="stable", units="1"),
         decay=decay.assign_attrs(long_name="decay time of a disturbance", units="frame"),
         radius_mean=mean.assign_attrs(long_name="largest modulus, mean over trials", units="1"),
         radius_interval=half_width.assign_attrs(long_name="half-width of the interval", units="1"),
@@ -205,9 +206,9 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     over = ("flow", "trial")
     shift = results.error.sel(law="shift", drop=True).mean("flow")
     numbers = {
-        "share of relative fixed points that were solved for": results.solved.mean(over).assign_attrs(share),
-        "share of solved relative fixed points that are stable": results.stable.mean(over).assign_attrs(share),
-        "largest modulus of multipliers of relative fixed points": results.radius.mean(over).assign_attrs(
+        "share of relative fixed points that were found": results.solved.mean(over).assign_attrs(share),
+        "share of stable points among the relative fixed points found": results.stable.mean(over).assign_attrs(share),
+        "largest modulus of multipliers about relative fixed points and slow points": results.radius.mean(over).assign_attrs(
             positive
         ),
         "distance between relative fixed points of different trials": results.distance.mean(
@@ -238,8 +239,10 @@ def _draw_multipliers(ax: Axes, results: xr.Dataset) -> None:
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="0.6", lw=0.8)
     for _, colour, runs in panels.each_network(results):
-        real, imaginary = runs.multiplier_real.values.ravel(), runs.multiplier_imaginary.values.ravel()
-        ax.plot(real, imaginary, ".", ms=3, color=colour, alpha=0.6, rasterized=False)
+        for is_solved, fill in ((1, colour), (0, "white")):
+            chosen = runs[["multiplier_real", "multiplier_imaginary"]].where(runs.solved == is_solved)
+            real, imaginary = (values.values.ravel() for values in chosen.data_vars.values())
+            ax.plot(real, imaginary, "o", ms=2.5, mew=0.6, color=colour, mfc=fill, alpha=0.7)
     ax.set(aspect="equal", xlabel="real part", ylabel="imaginary part", title="multipliers")
 
 

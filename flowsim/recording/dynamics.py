@@ -112,6 +112,7 @@ def bytes_of(made: list[xr.Dataset], dtype: np.dtype) -> int:
 def add(file: h5netcdf.File, made: list[xr.Dataset], dtype: np.dtype) -> None:
     """Write what was worked out to a recording: states in its type, all else in float64."""
     for dataset in made:
+        without_dimension = [str(name) for name in dataset.coords if name not in dataset.dims]
         for name, coordinate in dataset.coords.items():
             write_coordinate(file, str(name), coordinate.dims, coordinate.values, coordinate.attrs)
         for name, variable in dataset.data_vars.items():
@@ -121,3 +122,5 @@ def add(file: h5netcdf.File, made: list[xr.Dataset], dtype: np.dtype) -> None:
             kind = dtype if name == "fixed_point" else np.dtype(np.float64)
             stored = file.create_variable(str(name), variable.dims, kind, data=variable.values.astype(kind))
             stored.attrs.update(variable.attrs)
+            if without_dimension:
+                stored.attrs["coordinates"] = " ".join(without_dimension)
