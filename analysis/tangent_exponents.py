@@ -15,17 +15,17 @@ in frames. The ``leak`` is which share of a displacement (of norms) becomes some
 stimulus, which says where things are, a pseudo-gap is no fault: it is the rate at which the state is put
 right.
 
-Translations of a pixel torus by parts of a pixel act by Fourier series, with which pointwise non-linearities do
-not quite commute: a network whose law is exact for whole pixels may have a pseudo-gap here, which says how well
-it keeps where things are between the pixels.
+Translations of a pixel torus by parts of a pixel act by Fourier series, with which pointwise non-linearities
+do not quite commute: a network whose law is exact for whole pixels may have a pseudo-gap here, which says how
+well it keeps where things are between the pixels.
 
 Sources: Benettin, Galgani, Giorgilli and Strelcyn (1980), Meccanica 15; Vogt, Puelma Touzel, Shlizerman and
 Lajoie (2020), On Lyapunov Exponents for RNNs, arXiv 2006.14123; Mo (2026), Symmetry-Protected Lyapunov
-Neutral Modes in Equivariant Recurrent Networks, arXiv 2605.03338: at least dim(G/H) exponents along the orbit
-are 0, for autonomous equivariant vector fields whose invariant set is compact, with stabilisers of one type H;
-a broken symmetry gives a pseudo-gap, which in the experiments there predicts the lifetime of memory. There the
-pseudo-gap is that of the exponent itself; here the growth of the orbit's own size is taken off, so that a
-fading state has none.
+Neutral Modes in Equivariant Recurrent Networks, arXiv 2605.03338: at least dim(G/H) exponents along the
+orbit are 0, for autonomous equivariant vector fields whose invariant set is compact, with stabilisers of
+one type H; a broken symmetry gives a pseudo-gap, which in the experiments there predicts the lifetime of
+memory. There the pseudo-gap is that of the exponent itself; here the growth of the orbit's own size is
+taken off, so that a fading state has none.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ READS = "test"
 QUESTION = "Do small differences grow, and is a displacement along the orbit kept?"
 READING = (
     "Left, Lyapunov exponents, the mean growth per frame of small differences of the state, largest first: "
-    "filled and solid, in a rollout on the network's own predictions; open and dashed, driven by the stimulus. "
-    "Above 0, differences grow. Middle, growth of a displacement along the orbit of the flow group, one mark "
-    "for each direction, for the state as it is (as left) and if the law held (cross): their difference is the "
-    "pseudo-gap. Right, by frame, which share of a displacement becomes something else; dashed, the end of "
-    "the context. Means over trials and seeds; bars are 95 % intervals over trials. The first third of each "
-    "phase counts in none of the first two."
+    "filled and solid, in a rollout on the network's own predictions; open and dashed, driven by the "
+    "stimulus. Above 0, differences grow. Middle, growth of a small displacement along the orbit of the flow "
+    "group, one mark for each direction, for the state as it is (as left) and if the law held (cross): their "
+    "difference is the pseudo-gap. Displacements are small beside a pixel: a network that keeps whole pixels "
+    "exactly may still forget parts of one. Right, by frame, which share of a displacement becomes something "
+    "else; dashed, the end of the context. Means over trials and seeds; bars are 95 % intervals over trials. "
+    "The first third of each phase counts in none of the first two."
 )
 PHASES = ("driven", "rollout")
 SETTLING = 1 / 3
@@ -67,7 +68,7 @@ LONG_NAMES = {
     "orbit_growth": ("growth along the orbit", "1/frame"),
     "orbit_lawful": ("growth along the orbit if the law held", "1/frame"),
     "pseudo_gap": ("pseudo-gap", "1/frame"),
-    "leak": ("share of a displacement that becomes something else", "1"),
+    "leak": ("share of a displacement that leaves the orbit", "1"),
     "fading": ("growth of the norm of the state", "1/frame"),
 }
 
@@ -118,8 +119,8 @@ def _read(recording: xr.Dataset) -> tuple[xr.Dataset, int]:
     """The exponents under names without their prefix, and the number of frames that were shown."""
     if f"{PREFIX}_growth" not in recording:
         raise InputError(
-            f"expected the recording to hold '{PREFIX}_growth', followed while it was made; it has none. Record "
-            "with the option exponents, such as exponents: {}"
+            f"expected the recording to hold '{PREFIX}_growth', followed while it was made; it has none. "
+            "Record with the option exponents, such as exponents: {}"
         )
     measured = recording[[name for name in recording.data_vars if str(name).startswith(f"{PREFIX}_")]]
     measured = measured[[name for name in measured.variables if str(name).startswith(f"{PREFIX}_")]]
@@ -172,10 +173,10 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
         of_phase = results.sel(phase=phase)
         numbers[f"largest Lyapunov exponent {where} (1/frame)"] = of_phase.exponent.isel(number=0)
         numbers[f"pseudo-gap along the orbit {where} (1/frame)"] = of_phase.pseudo_gap.max("tangent")
-        numbers[f"predicted lifetime of a displacement {where} (frames)"] = of_phase.lifetime.assign_attrs(
-            bounds=(0.0, np.inf)
+        numbers[f"predicted lifetime of a small displacement along the orbit {where} (frames)"] = (
+            of_phase.lifetime.assign_attrs(bounds=(0.0, np.inf))
         )
-        numbers[f"share of a displacement that becomes something else {where}"] = of_phase.leak.assign_attrs(
+        numbers[f"share of a small displacement that leaves the orbit {where}"] = of_phase.leak.assign_attrs(
             bounds=(0.0, 1.0)
         )
     return {label: values for label, values in numbers.items() if values.notnull().any()}
@@ -188,7 +189,7 @@ def figure(results: xr.Dataset) -> Figure:
     _draw_orbit(orbit, results)
     panels.lines_or_note(results.rename(leak_by_time="shown"), "shown", "time", leak)
     leak.axvline(float(results.attrs["context"]) - 0.5, color="0.3", ls="--", lw=0.8)
-    leak.set(xlabel="frame", ylabel="", title="share that leaves the orbit", ylim=(0, None))
+    leak.set(xlabel="frame", ylabel="", title="share that leaves it", ylim=(0, None))
     plot.legend_below(results, leak)
     fig.suptitle(f"{results.attrs['trials']} trials, {plot.seeds(results)}", fontsize=9)
     return fig
@@ -214,14 +215,14 @@ def _draw_spectrum(ax: Axes, results: xr.Dataset) -> None:
             )
     ax.axhline(0, color="0.6", lw=0.8)
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="number", title="Lyapunov exponents (1/frame)")
+    ax.set(xlabel="number", ylabel="1/frame", title="Lyapunov exponents")
 
 
 def _draw_orbit(ax: Axes, results: xr.Dataset) -> None:
     """Growth along the orbit, and if the law held, by phase; networks and directions beside each other."""
     if not bool(results.orbit_growth.notnull().any()):
         panels.not_measurable(ax)
-        ax.set(title="growth along the orbit (1/frame)", xticks=[], yticks=[])
+        ax.set(title="growth along the orbit", xticks=[], yticks=[])
         return
     names, tangents = plot.networks(results), results.sizes["tangent"]
     slots = len(names) * tangents
@@ -233,9 +234,16 @@ def _draw_orbit(ax: Axes, results: xr.Dataset) -> None:
                 here = mean.sel(phase=phase).isel(tangent=tangent)
                 half_width = here.orbit_growth_interval.fillna(0)
                 ax.errorbar(
-                    at + x, here.orbit_growth, yerr=half_width, fmt="o", ms=3.5, lw=0.8, color=colour, mfc=fill
+                    at + x,
+                    here.orbit_growth,
+                    yerr=half_width,
+                    fmt="o",
+                    ms=3.5,
+                    lw=0.8,
+                    color=colour,
+                    mfc=fill,
                 )
                 ax.plot(at + x, here.orbit_lawful, "x", ms=4, color=colour)
     ax.axhline(0, color="0.6", lw=0.8)
     ax.set_xticks(range(len(PHASES)), PHASES)
-    ax.set(title="growth along the orbit (1/frame)")
+    ax.set(ylabel="1/frame", title="growth along the orbit")

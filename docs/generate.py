@@ -28,7 +28,12 @@ sys.path.insert(0, str(ROOT))  # for `analysis`, which is no part of the package
 
 from flowsim import ideas  # noqa: E402
 from flowsim.experiment.schema import Experiment, StimulusBlock  # noqa: E402
-from flowsim.recording.settings import RecordBlock, UnitsBlock  # noqa: E402
+from flowsim.recording.settings import (  # noqa: E402
+    ExponentsBlock,
+    FixedPointsBlock,
+    RecordBlock,
+    UnitsBlock,
+)
 from flowsim.training.settings import BudgetBlock, OwnTrainBlock, TrainBlock  # noqa: E402
 from flowsim.views import gallery  # noqa: E402
 
@@ -42,6 +47,8 @@ BLOCKS = {
     "train of one network": OwnTrainBlock,
     "record": RecordBlock,
     "units": UnitsBlock,
+    "fixed_points": FixedPointsBlock,
+    "exponents": ExponentsBlock,
 }
 """Headings of the page about experiments, and the model of each."""
 MADE = "<!-- Made by docs/generate.py from the code. -->"

@@ -125,10 +125,11 @@ class Network(nn.Module, ABC):
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
     def plain(self) -> Network:
-        """A network with the same weights, whose steps are plain operations of torch on nothing but the state.
+        """A network with the same weights, whose steps are plain operations of torch on nothing but the
+        state.
 
-        A network that carries something besides for the sake of speed gives another one here, which shares its
-        weights; this one if a network says nothing else.
+        A network that carries something besides for the sake of speed gives another one here, which shares
+        its weights; this one if a network says nothing else.
         """
         return self
 

@@ -24,6 +24,11 @@ torch.set_num_threads(1)
 settings.register_profile("flowsim", deadline=None, derandomize=True)
 settings.load_profile("flowsim")
 SMALL = {"height": 9, "width": 8, "trials": 3, "frames": 6}
+WORKED_OUT = {
+    "probe": {"fixed_points": {"flows": 2, "multipliers": 2}},
+    "test": {"exponents": {"number": 2, "rollout": 4}},
+}
+"""What is worked out of the networks of `runs` for recordings of a split."""
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +131,17 @@ def runs(tmp_path_factory):
                 )
                 attrs = {"network": name, "seed": str(seed), "horizon": 3}
                 sites = ("state", "prediction", "logits")
-                record(network, stimulus, file, context=context, sites=sites, curve=curve, attrs=attrs)
+                worked_out = WORKED_OUT.get(split, {})
+                record(
+                    network,
+                    stimulus,
+                    file,
+                    context=context,
+                    sites=sites,
+                    curve=curve,
+                    attrs=attrs,
+                    **worked_out,
+                )
                 made[f"{name}-seed{seed}"][split] = open_recording(file)
     return made
 

@@ -9,6 +9,10 @@ calls       how frames go into a network of one's own, and what its outputs are
 find_calls  that, found by trying
 apart       trials apart from each other, and the network as it was
 thinning    how recorded activity is reduced
+dynamics    what is worked out of a network itself, for a recording
+one_step    a step as a map of vectors, with its derivatives
+fixed_points  relative fixed points, and the spectrum of the step about each
+exponents   how small differences grow along the trajectory
 layout      dimensions, coordinates and chunks of a recording
 open        open recordings, one or several side by side
 """

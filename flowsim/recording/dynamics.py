@@ -11,7 +11,6 @@ from typing import Any
 
 import h5netcdf
 import numpy as np
-import torch
 import xarray as xr
 from torch import nn
 

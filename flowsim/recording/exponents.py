@@ -73,13 +73,17 @@ def follow(
     """
     times = np.arange(1, context + settings.rollout)
     components = len(group.components)
-    sizes = {"growth": (settings.number,), "orbit_growth": (components,), "orbit_lawful": (components,)}
-    sizes |= {"orbit_leak": (), "size": ()}
-    values = {
-        name: np.full((len(frames), len(times), *size), np.nan) for name, size in sizes.items()
+    sizes: dict[str, tuple[int, ...]] = {
+        "growth": (settings.number,),
+        "orbit_growth": (components,),
+        "orbit_lawful": (components,),
     }
+    sizes |= {"orbit_leak": (), "size": ()}
+    values = {name: np.full((len(frames), len(times), *size), np.nan) for name, size in sizes.items()}
     for trial, shown in enumerate(frames):
-        for at, measured in zip(range(len(times)), _along(step, shown, context, group, settings), strict=False):
+        for at, measured in zip(
+            range(len(times)), _along(step, shown, context, group, settings), strict=False
+        ):
             for name, value in measured.items():
                 number = value.numel()
                 values[name][trial, at, ...].flat[:number] = value.cpu().numpy().ravel()

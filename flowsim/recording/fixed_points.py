@@ -22,14 +22,15 @@ slow points too. One that comes several times may be found fewer times.
 Sources: Sussillo and Barak (2013), Opening the black box, Neural Computation 25 (fixed and slow points by
 minimising the speed, and linearisation there); Chossat and Lauterbach (2000), Methods in Equivariant
 Bifurcations and Dynamical Systems (relative equilibria); Walker and Ni (2011), Anderson acceleration for
-fixed-point iterations, SIAM J. Numer. Anal. 49; Byrd, Lu, Nocedal and Zhu (1995), SIAM J. Sci. Comput. 16
-(L-BFGS-B, of scipy); Lehoucq, Sorensen and Yang (1998), ARPACK Users' Guide.
+fixed-point iterations, SIAM Journal on Numerical Analysis 49; Byrd, Lu, Nocedal and Zhu (1995), SIAM Journal
+on Scientific Computing 16 (L-BFGS-B, of scipy); Lehoucq, Sorensen and Yang (1998), ARPACK Users' Guide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ from torch import Tensor
 
 from flowsim.files import coordinates
 from flowsim.flows.flow import Flow
-from flowsim.recording.one_step import Map, OneStep, pulled, pushed
+from flowsim.recording.one_step import Map, OneStep, pulled
 from flowsim.recording.settings import FixedPointsBlock
 
 TOLERANCE = 1e-10
@@ -59,7 +60,9 @@ KRYLOV = 100
 RESTARTS = 6
 """Restarts of it, at most; eigenvalues that have not converged then are NaN."""
 PRECISION = 1e-4
-"""Relative, of Ritz values that count as converged; well apart, their errors are of the order of its square."""
+"""Relative, of Ritz values that count as converged; well apart, their errors are of the order of its
+square.
+"""
 PREFIX = "fixed_point"
 
 
@@ -67,7 +70,7 @@ PREFIX = "fixed_point"
 class Found:
     """Relative fixed points of several trials under one flow.
 
-    ``points`` and ``start`` are (trial, unit), ``residual`` (trial,) is |G(k) - k| over the norm of the start.
+    ``points`` and ``start`` are (trial, unit); ``residual`` (trial,) is |G(k) - k| over the norm of start.
     """
 
     points: Tensor
@@ -75,9 +78,7 @@ class Found:
     residual: Tensor
 
 
-def solve(
-    step: OneStep, pictures: Tensor, flows: Sequence[Flow], settings: FixedPointsBlock
-) -> xr.Dataset:
+def solve(step: OneStep, pictures: Tensor, flows: Sequence[Flow], settings: FixedPointsBlock) -> xr.Dataset:
     """Relative fixed points for each picture under each flow.
 
     Parameters
@@ -108,7 +109,11 @@ def solve(
         sizes.append(_norm(found.points) / norm)
         spectra.append(
             [
-                multipliers(_comoving(step, pictures[i : i + 1], flow, settings.input), point[None], settings.multipliers)
+                multipliers(
+                    _comoving(step, pictures[i : i + 1], flow, settings.input),
+                    point[None],
+                    settings.multipliers,
+                )
                 for i, point in enumerate(found.points)
             ]
         )
@@ -195,8 +200,8 @@ def accelerate(function: Map, start: Tensor, scale: Tensor) -> tuple[Tensor, Ten
         changes = [*changes[-MEMORY:], change]
         k = image
         if len(images) > 1:
-            of_changes = torch.stack([b - a for a, b in zip(changes, changes[1:], strict=False)], 2)
-            of_images = torch.stack([b - a for a, b in zip(images, images[1:], strict=False)], 2)
+            of_changes = torch.stack([b - a for a, b in pairwise(changes)], 2)
+            of_images = torch.stack([b - a for a, b in pairwise(images)], 2)
             products = of_changes.mT @ of_changes
             ridge = 1e-14 * products.diagonal(dim1=1, dim2=2).sum(1)[:, None].clamp(min=1e-300)
             products = products + torch.diag_embed(ridge.expand(-1, products.shape[1]))
@@ -220,9 +225,9 @@ def descend(function: Map, start: Tensor, scale: float) -> Tensor:
 
     def speed(values: np.ndarray) -> tuple[float, np.ndarray]:
         k = scale * _as_vector(values, start)
-        with torch.no_grad():
-            change = (function(k) - k) / scale
-        gradient = pulled(function, k)(change) - change
+        image, transposed = pulled(function, k)
+        change = (image - k) / scale
+        gradient = transposed(change) - change
         return float(change.square().sum()) / 2, _plain(gradient)
 
     options: Any = {"maxfun": EVALUATIONS, "maxcor": MEMORY, "ftol": 0, "gtol": 1e-2 * TOLERANCE}
@@ -240,7 +245,7 @@ def multipliers(function: Map, point: Tensor, number: int) -> np.ndarray:
     array (number,) of complex
         NaN where there are fewer, or one has not converged.
     """
-    transposed = pulled(function, point)
+    _, transposed = pulled(function, point)
     size = point.shape[1]
     if size <= max(DENSE, number + 2):
         rows = [_plain(transposed(row[None])) for row in torch.eye(size, dtype=point.dtype).to(point)]
@@ -302,11 +307,10 @@ def _packed(
     coords[each[1]] = (each[1], np.arange(states.shape[1]), {"long_name": "trial whose picture is shown"})
     if step.has_space:
         between = ("orientation",) if states.ndim == 7 else ()
-        of_state = tuple(f"{PREFIX}_{axis}" for axis in ("velocity", "channel", *between)) + ("y", "x")
+        axes = (f"{PREFIX}_{axis}" for axis in ("velocity", "channel", *between))
+        of_state = (*axes, "y", "x")
         velocities = coordinates.velocity_coords("velocity", network.grid.group, network.grid.velocities)
-        coords |= {
-            f"{PREFIX}_{name}": (of_state[0], *rest[1:]) for name, rest in velocities.items()
-        }
+        coords |= {f"{PREFIX}_{name}": (of_state[0], *rest[1:]) for name, rest in velocities.items()}
     else:
         of_state = (f"{PREFIX}_unit",)
         states = states.reshape(*states.shape[:2], -1)

@@ -7,9 +7,9 @@ predicts. Derivatives are products of the Jacobian with vectors; no matrix is ma
 network's plain form (`flowsim.network.Network.plain`), which has the same weights; where predictions are
 bounded they are cut here and have no gradient beyond the bounds, as when the network runs.
 
-A unit that a rectifier holds at 0 lies on a kink for what reads it, such as a maximum over velocities. What a
-step makes of a difference leaves such units at 0, so that from the second step on, and for eigenvectors of all
-eigenvalues but 0, there is one derivative.
+A unit that a rectifier holds at 0 lies on a kink for what reads it, such as a maximum over velocities. What
+a step makes of a difference leaves such units at 0, so that from the second step on, and for eigenvectors
+of all eigenvalues but 0, there is one derivative.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class OneStep:
         return self.network.top(self.unpacked(h))
 
     def __call__(self, h: Tensor, frame: Tensor | None) -> Tensor:
-        """F(h, x) (trial, unit), of a frame (trial, 1, y, x) or, with None, of the network's own prediction."""
+        """F(h, x) (trial, unit), of a frame (trial, 1, y, x) or, if None, of the network's prediction."""
         advanced = self.network.advance(self.unpacked(h))
         if frame is None:
             frame = self.network.decode(advanced)
@@ -140,8 +140,8 @@ class OneStep:
         )
 
     def tangents(self, h: Tensor, group: FlowGroup) -> Tensor:
-        """The tangent of the group's orbit at one state (1, unit): d/ds exp(s e) h at s = 0 for each component
-        e of the group, (component, unit), per unit of that component times a frame.
+        """The tangent of the group's orbit at one state (1, unit): d/ds exp(s e) h at s = 0 for each
+        component e of the group, (component, unit), per unit of that component times a frame.
 
         Translations differentiate the band-limited shift, any other group by central differences.
         """
@@ -149,9 +149,7 @@ class OneStep:
         directions = torch.eye(len(group.components), dtype=h.dtype).tolist()
         if not group.translates:
             pairs = [(Flow(group, tuple(e)), ANGLE) for e in directions]
-            return torch.cat(
-                [(self.moved(h, f, s) - self.moved(h, f, -s)) / (2 * s) for f, s in pairs]
-            )
+            return torch.cat([(self.moved(h, f, s) - self.moved(h, f, -s)) / (2 * s) for f, s in pairs])
         zero = torch.zeros(1, dtype=h.dtype, device=h.device)
         rows = []
         for direction in directions:
@@ -167,8 +165,8 @@ class OneStep:
         if not self.has_space:
             raise InputError(
                 f"{self.option}: expected a network whose state has the space of the frame, which a flow can "
-                f"move; {type(self.network).__name__} carries {', '.join(map(str, self.shapes))}. Give it the "
-                "flow at rest alone: flows: 1"
+                f"move; {type(self.network).__name__} carries {', '.join(map(str, self.shapes))}. Give it "
+                "the flow at rest alone: flows: 1"
             )
 
 
@@ -199,11 +197,8 @@ def _pushed(function: Map, h: Tensor, along: Tensor) -> Tensor:
     return torch.zeros_like(result) if tangent is None else tangent
 
 
-def pulled(function: Map, h: Tensor) -> Map:
-    """The transposed Jacobian of a map at ``h``, as a map that may be applied many times.
-
-    The step itself is computed once.
-    """
+def pulled(function: Map, h: Tensor) -> tuple[Tensor, Map]:
+    """A map at ``h``, and its transposed Jacobian there, as a map that may be applied many times."""
     with torch.enable_grad():
         origin = h.detach().clone().requires_grad_()
         result = function(origin)
@@ -211,9 +206,7 @@ def pulled(function: Map, h: Tensor) -> Map:
     def transposed(weights: Tensor) -> Tensor:
         if not result.requires_grad:
             return torch.zeros_like(origin)
-        (gradient,) = torch.autograd.grad(
-            result, origin, weights, retain_graph=True, allow_unused=True
-        )
+        (gradient,) = torch.autograd.grad(result, origin, weights, retain_graph=True, allow_unused=True)
         return torch.zeros_like(origin) if gradient is None else gradient
 
-    return transposed
+    return result.detach(), transposed

@@ -13,8 +13,8 @@ from flowsim.files.checksums import PREFIX
 from flowsim.files.checksums import verify as verify_checksums
 
 OPTION = "option"
-"""The attribute of a variable that was worked out of the network itself: the setting that asked for it. It need
-not have flows, trials and times.
+"""The attribute of a variable that was worked out of the network itself: the setting that asked for it. It
+need not have flows, trials and times.
 """
 
 

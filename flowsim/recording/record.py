@@ -139,7 +139,8 @@ def record(
     InputError
         If a site is unknown or the network does not have it, the stimulus has other frames than the network
         or values outside [0, 1], activity of a trial depends on other trials or does not fit into ``dtype``,
-        fixed points or exponents are wanted of a network whose step is not known, the disk has too little room, or a file that is no recording lies at ``into``.
+        fixed points or exponents are wanted of a network whose step is not known, the disk has too little
+        room, or a file that is no recording lies at ``into``.
     """
     into = Path(into)
     protect((into, "a recording"), read=[Path(stimulus)] if isinstance(stimulus, str | Path) else [])
@@ -192,14 +193,15 @@ def record(
 def _worked_out(
     session: Session, layout: Layout, options: Mapping[str, Any], announce: Callable[[str], None]
 ) -> list[xr.Dataset]:
-    """What the options ask for besides what the network does."""
-    if "flow" in layout.stimulus.dims:
+    """What the options ask for besides what the network does; conditions that are no flows are at rest."""
+    if all(given is None for given in options.values()):
+        return []
+    group = layout.flow_group
+    flows = [Flow(group, (0,) * len(group.components))]
+    if all(f"flow_{component}" in layout.stimulus.coords for component in group.components):
         flows = coordinates.flows(layout.stimulus)[: len(layout.flows)]
-    else:
-        flows = [Flow(layout.flow_group, (0,) * len(layout.flow_group.components))]
     frames = session.frames[list(layout.flows), : layout.trials]
-    network, context, group = session.network, session.context, layout.flow_group
-    return dynamics.work_out(network, frames, context, flows, group, options, announce)
+    return dynamics.work_out(session.network, frames, session.context, flows, group, options, announce)
 
 
 def _thinnings(

@@ -3,36 +3,11 @@
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
 from analysis import relative_fixed_points
-from flowsim import InputError, Law, Translation, VelocityGrid, build, open_recording, record
-from flowsim.files import coordinates
+from flowsim import InputError, Law, build, open_recording, record
+from tests.known.dynamics import fixed_points
 from tests.known.states import FLOWS, lawful
-
-EACH = ("fixed_point_flow", "fixed_point_trial")
-
-
-def fixed_points(states, flows=FLOWS, velocities=None, residual=0.0, multipliers=(0.5,)):
-    """A recording of fixed points (flow, trial, velocity, channel, y, x) as if they had been solved for."""
-    velocities = VelocityGrid.closed(Translation(), states.shape[-2:]).velocities if velocities is None else velocities
-    size = states.shape[:2]
-    spectrum = np.broadcast_to(np.array(multipliers, complex), (*size, len(multipliers)))
-    of_state = ("fixed_point_velocity", "fixed_point_channel", "y", "x")
-    coords = coordinates.velocity_coords("fixed_point_flow", Translation(), flows)
-    coords |= coordinates.velocity_coords("fixed_point_velocity", Translation(), velocities)
-    coords["fixed_point_trial"] = np.arange(size[1])
-    return xr.Dataset(
-        {
-            "fixed_point": ((*EACH, *of_state), states),
-            "fixed_point_residual": (EACH, np.broadcast_to(residual, size)),
-            "fixed_point_size": (EACH, np.ones(size)),
-            "fixed_point_multiplier_real": ((*EACH, "fixed_point_multiplier"), spectrum.real),
-            "fixed_point_multiplier_imaginary": ((*EACH, "fixed_point_multiplier"), spectrum.imag),
-        },
-        coords,
-        {"flow_group": "translation", "velocity_group": "translation"},
-    )
 
 
 def test_points_that_obey_the_law_have_no_error():
@@ -68,7 +43,11 @@ def test_channels_without_a_partner_are_told_apart(rng):
 
 @pytest.mark.parametrize(
     ("multipliers", "radius", "stable", "decay"),
-    [((0.5, 0.1), 0.5, 1, 1 / np.log(2)), ((0.3 + 0.4j,), 0.5, 1, 1 / np.log(2)), ((-1.2, 0.5), 1.2, 0, np.nan)],
+    [
+        ((0.5, 0.1), 0.5, 1, 1 / np.log(2)),
+        ((0.3 + 0.4j,), 0.5, 1, 1 / np.log(2)),
+        ((-1.2, 0.5), 1.2, 0, np.nan),
+    ],
 )
 def test_stability(rng, multipliers, radius, stable, decay):
     made = fixed_points(rng.random((2, 3, 2, 1, 1, 2)), [(0, 0), (0, 1)], multipliers=multipliers)
@@ -100,7 +79,9 @@ def test_slow_points_are_no_fixed_points():
     assert np.isnan(result.error.sel(law="shift")[2])
     np.testing.assert_allclose(result.error.sel(law="shift")[[1, 3]], 0, atol=1e-12)
     assert np.isnan(result.distance[2])
-    loose = relative_fixed_points.analyse(fixed_points(states[:, :, 0], flows, residual=residual), tolerance=0.01)
+    loose = relative_fixed_points.analyse(
+        fixed_points(states[:, :, 0], flows, residual=residual), tolerance=0.01
+    )
     assert int(loose.solved.sum()) == int(result.solved.sum()) + 1
 
 
@@ -108,7 +89,9 @@ def test_distance_between_trials(rng):
     one = rng.standard_normal((1, 1, 4, 3, 5, 6))
     same = relative_fixed_points.analyse(fixed_points(np.repeat(one, 3, 1), [(0, 0)], FLOWS))
     assert same.distance.item() == 0
-    apart = relative_fixed_points.analyse(fixed_points(rng.standard_normal((1, 3, 4, 3, 5, 6)), [(0, 0)], FLOWS))
+    apart = relative_fixed_points.analyse(
+        fixed_points(rng.standard_normal((1, 3, 4, 3, 5, 6)), [(0, 0)], FLOWS)
+    )
     assert apart.distance.item() == pytest.approx(np.sqrt(2), rel=0.1)
 
 
@@ -146,7 +129,9 @@ def test_a_recorded_network_obeys_the_law_that_it_declares(tmp_path, rng, speed)
 
 
 def test_what_cannot_be_judged(rng, recording):
-    with pytest.raises(InputError, match="expected the recording to hold 'fixed_point', .*option fixed_points"):
+    with pytest.raises(
+        InputError, match="expected the recording to hold 'fixed_point', .*option fixed_points"
+    ):
         relative_fixed_points.analyse(recording(np.zeros((1, 1, 2, 1, 1, 3, 3))))
     states = rng.random((2, 2, 2, 1, 1, 2))
     with pytest.raises(InputError, match="expected one flow at rest"):

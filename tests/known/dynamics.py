@@ -1,10 +1,16 @@
-"""Networks whose fixed points and exponents are known."""
+"""Networks whose fixed points and exponents are known, and recordings that hold chosen ones."""
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import nn
 
-from flowsim import Network
+from flowsim import Network, Translation, VelocityGrid
+from flowsim.files import coordinates
+from tests.known.states import FLOWS
+
+CONTEXT = 10
+"""Frames that the networks of `followed` see."""
 
 
 class Linear(Network):
@@ -68,3 +74,51 @@ def spectrum_of(kernel, frame_shape):
     offset = np.arange(-side, side + 1)
     along_y, along_x = np.exp(1j * np.outer(ky, offset)), np.exp(1j * np.outer(kx, offset))
     return np.einsum("oiyx,ky,lx->kloi", kernel, along_y, along_x)
+
+
+def fixed_points(states, flows=FLOWS, velocities=None, residual=0.0, multipliers=(0.5,)):
+    """A recording of fixed points (flow, trial, velocity, channel, y, x) as if they had been solved for."""
+    velocities = (
+        VelocityGrid.closed(Translation(), states.shape[-2:]).velocities if velocities is None else velocities
+    )
+    each, size = ("fixed_point_flow", "fixed_point_trial"), states.shape[:2]
+    spectrum = np.broadcast_to(np.array(multipliers, complex), (*size, len(multipliers)))
+    of_state = ("fixed_point_velocity", "fixed_point_channel", "y", "x")
+    coords = coordinates.velocity_coords("fixed_point_flow", Translation(), flows)
+    coords |= coordinates.velocity_coords("fixed_point_velocity", Translation(), velocities)
+    coords["fixed_point_trial"] = np.arange(size[1])
+    return xr.Dataset(
+        {
+            "fixed_point": ((*each, *of_state), states),
+            "fixed_point_residual": (each, np.broadcast_to(residual, size)),
+            "fixed_point_size": (each, np.ones(size)),
+            "fixed_point_multiplier_real": ((*each, "fixed_point_multiplier"), spectrum.real),
+            "fixed_point_multiplier_imaginary": ((*each, "fixed_point_multiplier"), spectrum.imag),
+        },
+        coords,
+        {"flow_group": "translation", "velocity_group": "translation"},
+    )
+
+
+def followed(
+    growth=(0.1, -0.5), orbit=(0.0, 0.0), lawful=(0.0, 0.0), leak=0.0, trials=4, times=40, noise=0.0, seed=0
+):
+    """A recording of growth per frame as if a network had been followed."""
+    rng, each = np.random.default_rng(seed), ("exponent_trial", "exponent_time")
+
+    def spread(values):
+        values = np.broadcast_to(np.asarray(values, float), (trials, times, *np.shape(values)))
+        return values + noise * rng.standard_normal((trials, *[1] * (values.ndim - 1)))
+
+    tangent = (*each, "exponent_tangent")
+    return xr.Dataset(
+        {
+            "exponent_growth": ((*each, "exponent_number"), spread(growth)),
+            "exponent_orbit_growth": (tangent, spread(orbit)),
+            "exponent_orbit_lawful": (tangent, spread(lawful)),
+            "exponent_orbit_leak": (each, spread(leak)),
+            "exponent_size": (each, np.exp(spread(-0.1) * np.arange(times))),
+        },
+        {"exponent_time": np.arange(1, times + 1)},
+        {"context": CONTEXT},
+    )

@@ -29,7 +29,9 @@ def test_a_linear_map_has_the_logs_of_its_moduli(rng):
     basis = rng.standard_normal((4, 4))
     matrix = basis @ matrix @ np.linalg.inv(basis)
     made = followed(Linear(matrix), shown(rng, shape=(4, 4)), rollout=400, number=4)
-    growth = made.exponent_growth.isel(exponent_time=slice(100, None)).mean(("exponent_trial", "exponent_time"))
+    growth = made.exponent_growth.isel(exponent_time=slice(100, None)).mean(
+        ("exponent_trial", "exponent_time")
+    )
     expected = [np.log(1.2), np.log(np.hypot(0.6, 0.5)), np.log(np.hypot(0.6, 0.5)), np.log(0.2)]
     np.testing.assert_allclose(growth, expected, atol=2e-2)
     assert float(growth.sum()) == pytest.approx(np.log(abs(np.linalg.det(matrix))), abs=1e-6)

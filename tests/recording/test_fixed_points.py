@@ -85,7 +85,9 @@ def test_relu_fernn_obeys_its_law(rng):
     torch.manual_seed(0)
     network = build("fernn", (3, 4), velocities="closed", channels=2, decoder_layers=0).double()
     flows = [Flow(Translation(), u) for u in ((0, 0), (1, 0), (-1, 2))]
-    found = solve(OneStep(network, "x"), torch.from_numpy(rng.random((2, 1, 3, 4))), flows, FixedPointsBlock())
+    found = solve(
+        OneStep(network, "x"), torch.from_numpy(rng.random((2, 1, 3, 4))), flows, FixedPointsBlock()
+    )
     assert (found.fixed_point_residual < 1e-9).all()
     assert float(found.fixed_point.std()) > 0.01
     modulus = np.abs(spectrum(found))
@@ -100,9 +102,13 @@ def test_what_a_network_keeps_by_itself(rng):
     """Without input a contracting network keeps nothing; the bump keeps its pattern, with a multiplier of 1."""
     picture = torch.from_numpy(rng.random((1, 1, 5, 9)))
     rest = [Flow(Translation(), (0, 0))]
-    kept = solve(OneStep(Bump(), "x"), picture, rest, FixedPointsBlock(input="blank", watch=60, multipliers=3))
+    kept = solve(
+        OneStep(Bump(), "x"), picture, rest, FixedPointsBlock(input="blank", watch=60, multipliers=3)
+    )
     assert kept.fixed_point_size.item() == pytest.approx(1)
-    np.testing.assert_allclose(np.abs(spectrum(kept))[0, 0], [1, 0.5, 0.5], atol=1e-8)  # along the orbit; its size is kept at once
+    np.testing.assert_allclose(
+        np.abs(spectrum(kept))[0, 0], [1, 0.5, 0.5], atol=1e-8
+    )  # along the orbit; its size is kept at once
     network = build("fernn", (5, 9), max_speed=1, channels=2, decoder_layers=0).double()
     with torch.no_grad():
         network.cells[0].recurrent.weight *= 0.3
@@ -146,7 +152,7 @@ def test_points_that_repel_are_found_by_descent():
     found = descend(function, start, 1.0)
     assert float(found.norm()) < 1e-9
     np.testing.assert_allclose(multipliers(function, found, 4), 2, atol=1e-6)
-    iterated, residual = accelerate(function, 40 * start, torch.ones(1, dtype=torch.float64))
+    _, residual = accelerate(function, 40 * start, torch.ones(1, dtype=torch.float64))
     assert float(residual) < 1e-9
 
 
