@@ -51,7 +51,9 @@ MEMORY = 8
 """Iterates that Anderson's acceleration, and L-BFGS, look back on."""
 ACCELERATED = 80
 """Iterations of Anderson's acceleration, at most."""
-EVALUATIONS = 200
+STALLED = 25
+"""It ends when in so many iterations no residual has halved."""
+EVALUATIONS = 120
 """Of L-BFGS, at most."""
 DENSE = 256
 """Up to so many units the Jacobian is made, and all its eigenvalues are found."""
@@ -184,6 +186,7 @@ def accelerate(function: Map, start: Tensor, scale: Tensor) -> tuple[Tensor, Ten
     smallest = torch.full_like(scale, torch.inf)
     images: list[Tensor] = []
     changes: list[Tensor] = []
+    halved, since = smallest, 0
     for _ in range(ACCELERATED):
         image = function(k)
         change = image - k
@@ -192,7 +195,10 @@ def accelerate(function: Map, start: Tensor, scale: Tensor) -> tuple[Tensor, Ten
         best = torch.where(improved[:, None], k, best)
         smallest = torch.where(improved, residual, smallest)
         lost = ~torch.isfinite(residual)
-        if bool(((smallest <= TOLERANCE) | lost).all()):
+        waits = (smallest > TOLERANCE) & ~lost
+        progress = bool((waits & (smallest < halved / 2)).any())
+        halved, since = (smallest, 0) if progress else (halved, since + 1)
+        if not bool(waits.any()) or since == STALLED:
             break
         image = torch.where(lost[:, None], best, image)
         change = torch.where(lost[:, None], 0, change)
