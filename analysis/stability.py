@@ -22,7 +22,7 @@ trials, or of a blank one, whichever is less. With fewer than 3 such frames it i
 from the start grows less, so that less is not better. Of "flows" it is a Lyapunov-type exponent, of a finite
 difference that the network makes itself; of "world" it also holds how wrong the network's dynamics are.
 Exponents of infinitesimal perturbations, and fixed points that are solved for and not merely passed by, need
-the network, and are left out.
+the network while it is recorded: `tangent_exponents` and `relative_fixed_points` read those.
 
 Sources: Rosenstein, Collins & De Luca (1993), Physica D 65, 117 (exponent from the linear part of log
 divergence); Chossat & Lauterbach (2000), Methods in Equivariant Bifurcations and Dynamical Systems (relative

@@ -31,6 +31,10 @@ from flowsim.experiment.schema import Experiment, RangeBlock, StimulusBlock, Swe
 from flowsim.recording.settings import (  # noqa: E402
     BlankBlock,
     InterventionBlock,
+from flowsim.experiment.schema import Experiment, StimulusBlock  # noqa: E402
+from flowsim.recording.settings import (  # noqa: E402
+    ExponentsBlock,
+    FixedPointsBlock,
     RecordBlock,
     UnitsBlock,
 )
@@ -51,6 +55,8 @@ BLOCKS = {
     "units": UnitsBlock,
     "blank": BlankBlock,
     "intervene": InterventionBlock,
+    "fixed_points": FixedPointsBlock,
+    "exponents": ExponentsBlock,
 }
 """Headings of the page about experiments, and the model of each."""
 MADE = "<!-- Made by docs/generate.py from the code. -->"

@@ -125,6 +125,15 @@ class Network(nn.Module, ABC):
     def update(self, state: State, frame: Tensor) -> State:
         """Take a frame (trial, channel, y, x) into an advanced state."""
 
+    def plain(self) -> Network:
+        """A network with the same weights, whose steps are plain operations of torch on nothing but the
+        state.
+
+        A network that carries something besides for the sake of speed gives another one here, which shares
+        its weights; this one if a network says nothing else.
+        """
+        return self
+
     def memory_kernels(self) -> list[tuple[Tensor, Tensor | None]]:
         """The weights by which units of the state depend on their own last values, each with what leaves a
         unit as it is; see `flowsim.layers.first_kernel`. Empty for a network without a recurrence of its own.

@@ -30,6 +30,11 @@ INTERVENE = {
     "trial": {"trial": 1},
 }
 SMALL = {"height": 9, "width": 8, "trials": 3, "frames": 6}
+WORKED_OUT = {
+    "probe": {"fixed_points": {"flows": 2, "multipliers": 2}},
+    "test": {"exponents": {"number": 2, "rollout": 4}},
+}
+"""What is worked out of the networks of `runs` for recordings of a split."""
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +146,7 @@ def runs(tmp_path_factory):
                 other = {name: 0.5 * tensor for name, tensor in network.state_dict().items()}
                 weights = {0: other, 24: network.state_dict()} if split == "probe" else None
                 intervene = INTERVENE if split == "test" else None
+                worked_out = WORKED_OUT.get(split, {})
                 record(
                     *(network, stimulus, file),
                     context=context,
@@ -150,6 +156,7 @@ def runs(tmp_path_factory):
                     intervene=intervene,
                     curve=curve,
                     attrs=attrs,
+                    **worked_out,
                 )
                 made[f"{name}-seed{seed}"][split] = open_recording(file)
     return made

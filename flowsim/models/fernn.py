@@ -122,6 +122,9 @@ class FusedFERNN(FERNN):
     moved first; and last (trial,) how many frames were taken in, by which the tiles of convolutions move.
     """
 
+    plain_form: type[FERNN] = FERNN
+    """The same in plain operations; see `plain`."""
+
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
         super().__init__(*arguments, activation=activation, **named)
         self.activation = activation
@@ -134,6 +137,12 @@ class FusedFERNN(FERNN):
         layer = zero.expand(trials, 1, self.channels, 1, 1)
         highest = zero.expand(trials, self.channels, *self.frame_shape)
         return *(layer for _ in self.cells), highest, torch.zeros(trials, dtype=torch.int64, device="cpu")
+
+    def plain(self) -> FERNN:
+        """The same network, with the same weights, as a `FERNN`."""
+        plain = self.plain_form.__new__(self.plain_form)
+        plain.__dict__.update(self.__dict__)
+        return plain
 
     def groups(self, state: State, layer: int | None = None) -> State:
         """State of a layer, of the top one if none is given, in groups of velocities."""

@@ -25,9 +25,20 @@ from flowsim.flows.velocity_grid import translation_grid
 from flowsim.layers.circular import check_kernel
 from flowsim.layers.padded_gather import inward, joined, outward
 from flowsim.layers.readout import Readout
-from flowsim.models.fernn import FusedFERNN
+from flowsim.models.fernn import FERNN, FusedFERNN
 from flowsim.network import Network, State
 from flowsim.specification import Count, Few, FewOrNone, FrameShape, checked
+
+
+class PlainPermutedFERNN(FERNN):
+    """The same in plain operations; see `flowsim.network.Network.plain`."""
+
+    law = None
+    handed: Tensor
+
+    def update(self, state: State, frame: Tensor) -> State:
+        (after,) = super().update(state, frame)
+        return (after[:, self.handed],)
 
 
 class PermutedFERNN(FusedFERNN):
@@ -35,6 +46,7 @@ class PermutedFERNN(FusedFERNN):
 
     law = None
     handed: Tensor
+    plain_form = PlainPermutedFERNN
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

@@ -12,6 +12,10 @@ apart       trials apart from each other, and the network as it was
 thinning    how recorded activity is reduced
 interventions  what a network carries, replaced after one frame
 replaced_outputs  outputs of modules, replaced by hooks
+dynamics    what is worked out of a network itself, for a recording
+one_step    a step as a map of vectors, with its derivatives
+fixed_points  relative fixed points, and the spectrum of the step about each
+exponents   how small differences grow along the trajectory
 layout      dimensions, coordinates and chunks of a recording
 open        open recordings, one or several side by side
 """

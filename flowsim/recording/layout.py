@@ -172,7 +172,7 @@ class Layout:
         mark_sealed(file._h5file)
         coords = self._coordinates()
         for name, (dims, values, coord_attrs) in coords.items():
-            _write_coordinate(file, name, dims, values, coord_attrs)
+            write_coordinate(file, name, dims, values, coord_attrs)
         for name, dims in self.variables.items():
             variable = file.create_variable(
                 name,
@@ -338,9 +338,10 @@ def with_interventions(
     return replace(layout, interventions=interventions, intervened=known if sites is None else list(sites))
 
 
-def _write_coordinate(
+def write_coordinate(
     file: h5netcdf.File, name: str, dims: str | tuple[str, ...], values: np.ndarray, attrs: Mapping[str, Any]
 ) -> None:
+    """Write a coordinate to a file, with the dimensions that it has not yet."""
     over = (dims,) if isinstance(dims, str) else dims
     for dim, size in zip(over, values.shape, strict=True):
         if dim not in file.dimensions:

@@ -12,6 +12,11 @@ from flowsim.files import netcdf
 from flowsim.files.checksums import PREFIX
 from flowsim.files.checksums import verify as verify_checksums
 
+OPTION = "option"
+"""The attribute of a variable that was worked out of the network itself: the setting that asked for it. It
+need not have flows, trials and times.
+"""
+
 
 def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
     """Open a recording lazily, dask-backed and chunked as in the file; several side by side along ``run``.
@@ -65,6 +70,8 @@ def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = Fa
 def _check_dims(recording: xr.Dataset, path: str | Path) -> None:
     """Raise an error if activity or frames lack a dimension that every recording has."""
     for name, variable in recording.data_vars.items():
+        if OPTION in variable.attrs:
+            continue  # worked out of the network itself
         missing = [dim for dim in ("flow", "trial", "time") if dim not in variable.dims]
         if missing and variable.ndim > 1 and "run" not in variable.dims:
             raise InputError(

@@ -23,18 +23,19 @@ import xarray as xr
 from torch import nn
 
 from flowsim.errors import InputError
-from flowsim.files import netcdf
+from flowsim.files import coordinates, netcdf
 from flowsim.files.atomic import whole
 from flowsim.files.checkpoints import AT_CHECKPOINT
 from flowsim.files.hdf5_chunks import CODECS, ChunkWriter, Codec, seal_hdf5
 from flowsim.files.hdf5_disk import on_disk
 from flowsim.files.outputs import protect
 from flowsim.files.provenance import provenance
+from flowsim.flows.flow import Flow
 from flowsim.flows.law import Law
 from flowsim.flows.translation import Translation
 from flowsim.flows.velocity_grid import VelocityGrid
 from flowsim.network import Network, State
-from flowsim.recording import apart
+from flowsim.recording import apart, dynamics
 from flowsim.recording.blank import Blank, Withheld
 from flowsim.recording.calls import Calls, Output
 from flowsim.recording.find_calls import find_calls, stepwise, ways_for_sites
@@ -49,6 +50,7 @@ from flowsim.recording.interventions import (
 )
 from flowsim.recording.layout import BLANK, Layout, with_interventions
 from flowsim.recording.replaced_outputs import Parts, ReplacedOutput, replacing
+from flowsim.recording.settings import ExponentsBlock, FixedPointsBlock
 from flowsim.recording.shown import frames_by_name, number_type, stimulus_with_flows, to_network
 from flowsim.recording.sites import Compiled, Site
 from flowsim.recording.thinning import Thinning, Units
@@ -82,6 +84,8 @@ def record(
     blank: Blank | Mapping[str, Any] | None = None,
     dtype: str = "float32",
     codec: Codec = "gzip",
+    fixed_points: FixedPointsBlock | Mapping[str, Any] | None = None,
+    exponents: ExponentsBlock | Mapping[str, Any] | None = None,
     curve: Mapping[str, Sequence[float]] | None = None,
     checkpoints: Mapping[int, Mapping[str, torch.Tensor]] | None = None,
     attrs: Mapping[str, Any] | None = None,
@@ -136,6 +140,12 @@ def record(
         Of the values in the file; the network computes in that of its first floating-point parameter.
     codec : {"gzip", "rounded", "none"}
         See `flowsim.files.hdf5_chunks.Codec`.
+    fixed_points : FixedPointsBlock or mapping of its fields, optional
+        Solve for relative fixed points of a flowsim network (`flowsim.recording.fixed_points`), and write
+        them and the spectrum about each as variables ``fixed_point...``.
+    exponents : ExponentsBlock or mapping of its fields, optional
+        Follow small differences along the trajectory of a flowsim network (`flowsim.recording.exponents`),
+        and write how they grow as variables ``exponent_...``.
     curve : mapping, optional
         A learning curve to store beside the activity, as variables ``curve_<name>`` (validation).
     checkpoints : mapping of int to weights, optional
@@ -163,8 +173,8 @@ def record(
     InputError
         If a site is unknown or the network does not have it, the stimulus has other frames than the network
         or values outside [0, 1], activity of a trial depends on other trials or does not fit into ``dtype``,
-        the disk has too little room, weights do not fit the network, or a file that is no recording lies at
-        ``into``.
+        fixed points or exponents are wanted of a network whose step is not known, the disk has too little
+        room, weights do not fit the network, or a file that is no recording lies at ``into``.
     """
     into = Path(into)
     read = [Path(stimulus)] if isinstance(stimulus, str | Path) else []
@@ -217,18 +227,37 @@ def record(
     layout = with_interventions(layout, intervene, intervened_sites, session.context)
     if isinstance(session.feed, Calls):
         announce(f"called with {session.feed}")
+    options = {"fixed_points": fixed_points, "exponents": exponents}
+    worked_out = _worked_out(session, layout, options, announce)
     announce(f"recording {layout}")
-    _check_room(into, layout.bytes)
+    needed = layout.bytes + dynamics.bytes_of(worked_out, layout.dtype)
+    _check_room(into, needed)
     asked: dict[str, Any] = {"trials": trials, "flows": flows, "every": every, "channels": channels}
     asked |= {"dtype": dtype, "units": units and asdict(units), "codec": codec}
     asked |= {"blank": blank and asdict(blank)}
+    asked |= {name: dynamics.as_plain(given) for name, given in options.items() if given is not None}
     file_attrs = {**session.origin(stimulus, asked), **netcdf.attributes(attrs or {})}
     file_attrs |= {"context": session.context, **session.described(layout.interventions)}
     file_attrs.setdefault("parameters", sum(parameter.numel() for parameter in network.parameters()))
-    with whole(into, layout.bytes) as temporary:
-        _write(temporary, session, layout, trial, file_attrs, curve or {}, checkpoints, report)
+    with whole(into, needed) as temporary:
+        extra = (curve or {}, checkpoints, worked_out)
+        _write(temporary, session, layout, trial, file_attrs, *extra, report)
         seal_hdf5(temporary)
         netcdf.read(temporary, "recording").close()
+
+
+def _worked_out(
+    session: Session, layout: Layout, options: Mapping[str, Any], announce: Callable[[str], None]
+) -> list[xr.Dataset]:
+    """What the options ask for besides what the network does; conditions that are no flows are at rest."""
+    if all(given is None for given in options.values()):
+        return []
+    group = layout.flow_group
+    flows = [Flow(group, (0,) * len(group.components))]
+    if all(f"flow_{component}" in layout.stimulus.coords for component in group.components):
+        flows = coordinates.flows(layout.stimulus)[: len(layout.flows)]
+    frames = session.frames[list(layout.flows), : layout.trials]
+    return dynamics.work_out(session.network, frames, session.context, flows, group, options, announce)
 
 
 def _thinnings(
@@ -586,6 +615,7 @@ def _write(
     attrs: Mapping[str, Any],
     curve: Mapping[str, Sequence[float]],
     checkpoints: Mapping[int, Mapping[str, torch.Tensor]],
+    worked_out: list[xr.Dataset],
     report: Callable[[int, int], None],
 ) -> None:
     """Write a whole recording to a temporary path."""
@@ -599,6 +629,7 @@ def _write(
             if "validation" not in file.dimensions:
                 file.dimensions["validation"] = len(values)
             file.create_variable(f"curve_{name}", ("validation",), data=np.asarray(values, np.float64))
+        dynamics.add(file, worked_out, layout.dtype)
         _write_blocks(writer, session, layout, alone, report)
         _write_checkpoints(writer, session, layout, checkpoints, report)
         writer.finish()

@@ -79,6 +79,34 @@ class InterventionBlock(Block):
     """
 
 
+class FixedPointsBlock(Block):
+    """Solve for relative fixed points; see `flowsim.recording.fixed_points`."""
+
+    input: Literal["frame", "prediction", "blank"] = "frame"
+    """What the network is shown: one picture that moves, its own predictions, or nothing."""
+    frame: Whole | None = None
+    """Number of the frame of the first flow that is the picture; the last of the context if not given."""
+    trials: Count = 2
+    """Pictures: of the first so many trials."""
+    flows: Count = 3
+    """Velocities at which pictures move: those of the first so many flows."""
+    watch: Count = 20
+    """Frames for which the network watches the moving picture before the search begins."""
+    multipliers: Count = 6
+    """Eigenvalues of the step about each fixed point, the largest."""
+
+
+class ExponentsBlock(Block):
+    """Follow small differences along the network's trajectory; see `flowsim.recording.exponents`."""
+
+    trials: Count = 2
+    """The first so many, under the first flow."""
+    number: Count = 8
+    """Lyapunov exponents, the largest."""
+    rollout: Whole = 60
+    """Frames after the context, in which the network is shown its own predictions."""
+
+
 class RecordBlock(Block):
     """What is recorded while a network watches one stimulus file; see `flowsim.recording.record.record`."""
 
@@ -114,3 +142,7 @@ class RecordBlock(Block):
     """
     intervened_sites: list[Literal["state", "prediction", "logits"]] | None = None
     """Which of the sites are recorded under interventions; all if not given."""
+    fixed_points: FixedPointsBlock | None = None
+    """Relative fixed points of the network, for `relative_fixed_points`; none if not given."""
+    exponents: ExponentsBlock | None = None
+    """Growth of small differences, for `tangent_exponents`; none if not given."""

@@ -22,10 +22,12 @@ from analysis import (
     motion_tuning,
     orbit_geometry,
     prediction_error,
+    relative_fixed_points,
     representational_similarity,
     stabilised_maps,
     stability,
     state_shape,
+    tangent_exponents,
     velocity_generalisation,
     velocity_readout,
     velocity_tuning,
@@ -37,6 +39,7 @@ from flowsim.measures.similarity import above_chance, above_chance_error, u_cent
 from flowsim.measures.statistics import mean_interval, pseudovalues_of_pairs, wilson_interval
 from tests.known import motion_units
 from tests.known.calibration import at_most, covered, times
+from tests.known.dynamics import fixed_points, followed
 from tests.known.states import LINE, NEIGHBOURS, of_digits
 
 FEW = NEIGHBOURS[:5]
@@ -502,6 +505,44 @@ def test_stability_intervals(simulations, slips, recording, calibration):
         ends = value[:, i] - half[:, i], truth, value[:, i] + half[:, i]
         calibration.intervals(
             "stability", name, *ends, "slips" if slips else "errors of 0.1", [" ".join(place.values())]
+        )
+
+
+@times(20)
+def test_relative_fixed_points_intervals(simulations, calibration):
+    """Of the largest modulus, which differs between trials."""
+    ends = []
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        made = fixed_points(rng.random((1, 8, 1, 1, 2, 2)), [(0, 0)], [(0, 0)])
+        moduli = 0.8 + 0.1 * rng.standard_normal((1, 8, 1))
+        made["fixed_point_multiplier_real"] = made.fixed_point_multiplier_real.copy(data=moduli)
+        result = relative_fixed_points.analyse(made).isel(flow=0)
+        ends.append(
+            [result.radius_mean - result.radius_interval, result.radius_mean + result.radius_interval]
+        )
+    low, high = np.array(ends, float).T
+    calibration.intervals(
+        "relative_fixed_points", "radius_interval", low, 0.8, high, "moduli that differ over trials"
+    )
+
+
+@times(20)
+def test_tangent_exponents_intervals(simulations, calibration):
+    """Of everything, in trials that differ."""
+    names = ["exponent", "orbit_growth", "orbit_lawful", "pseudo_gap", "leak", "fading"]
+    ends = []
+    for seed in range(simulations):
+        made = followed((0.1,), (-0.2,), (-0.1,), leak=0.3, trials=8, noise=0.05, seed=seed)
+        result = tangent_exponents.analyse(made).sel(phase="rollout").squeeze()
+        of_each = [(result[name], result[f"{name}_interval"]) for name in names]
+        ends.append([[mean - half, mean + half] for mean, half in of_each])
+    low, high = np.moveaxis(np.array(ends, float), 2, 0)
+    truth = {"exponent": 0.1, "orbit_growth": -0.2, "orbit_lawful": -0.1, "pseudo_gap": 0.1}
+    truth |= {"leak": 0.3, "fading": -0.1}
+    for i, name in enumerate(names):
+        calibration.intervals(
+            "tangent_exponents", f"{name}_interval", low[:, i], truth[name], high[:, i], "trials that differ"
         )
 
 
