@@ -146,9 +146,7 @@ def field(stage, wildcard, name):
 
 def stimulus_of(split):
     """The stimulus file that a run is trained on, or validated on."""
-    return (
-        lambda w: f"results/{w.experiment}/stimuli/{job('runs', 'run')(w)[split]}.h5"
-    )
+    return lambda w: f"results/{w.experiment}/stimuli/{job('runs', 'run')(w)[split]}.h5"
 
 
 def of_recording(name):
@@ -183,6 +181,16 @@ def table_of(w):
     return [f"results/{w.experiment}/sweep.csv"] if is_sweep else []
 
 
+def gpus(w):
+    """How many GPUs a job takes: one, if the machine that plans has one, or `--config device=cuda` says so."""
+    return plan(w.experiment)["gpu"] if DEVICE == "auto" else int("cuda" in DEVICE)
+
+
+def or_more(amount):
+    """What a job asks a cluster for: twice, three times as much when it is tried again."""
+    return lambda w, attempt: attempt * amount
+
+
 wildcard_constraints:
     experiment="[^/]+",
     run="[^/]+-seed[0-9]+",
@@ -210,6 +218,9 @@ rule stimulus:
         "results/{experiment}/logs/stimulus/{split}.log",
     benchmark:
         "results/{experiment}/benchmarks/stimulus/{split}.tsv"
+    resources:
+        mem_mb=or_more(2000),
+        runtime=or_more(30),
     params:
         family=field("stimuli", "split", "family"),
         split=field("stimuli", "split", "split"),
@@ -232,9 +243,15 @@ rule train:
     benchmark:
         "results/{experiment}/benchmarks/train/{run}.tsv"
     priority: 3  # the longest jobs first; then what is nearest to something to look at
-    threads: lambda w: max(1, workflow.cores // len(plan(w.experiment)["runs"]))
+    threads:
+        lambda w: max(
+            1,
+            (workflow.resource_settings.cores or 1) // len(plan(w.experiment)["runs"]),
+        )
     resources:
-        gpu=lambda w: plan(w.experiment)["gpu"],
+        gpu=gpus,
+        mem_mb=or_more(3000),
+        runtime=or_more(240),
     params:
         spec=field("runs", "run", "spec"),
         seed=field("runs", "run", "seed"),
@@ -255,7 +272,9 @@ rule record:
     benchmark:
         "results/{experiment}/benchmarks/record/{run}-{split}.tsv"
     resources:
-        gpu=lambda w: plan(w.experiment)["gpu"],
+        gpu=gpus,
+        mem_mb=or_more(2000),
+        runtime=or_more(60),
     params:
         spec=of_recording("spec"),
         code=of_recording("code"),
@@ -274,6 +293,9 @@ rule analyse:
     benchmark:
         "results/{experiment}/benchmarks/analyse/{analysis}-{result}.tsv"
     priority: 1
+    resources:
+        mem_mb=or_more(2000),
+        runtime=or_more(60),
     params:
         spec=field("analyses", "analysis", "spec"),
         code=field("analyses", "analysis", "code"),
@@ -293,6 +315,9 @@ rule figure:
     benchmark:
         "results/{experiment}/benchmarks/figure/{analysis}.tsv"
     priority: 2
+    resources:
+        mem_mb=or_more(1000),
+        runtime=or_more(30),
     params:
         drawn_from=drawn_from,
         points=lambda w: plan(w.experiment)["sweep"],
@@ -303,11 +328,16 @@ rule figure:
 
 rule sweep:
     input:
-        lambda w: [Path(figure).with_suffix(".csv").as_posix() for figure in figures_of(w)],
+        lambda w: [
+            Path(figure).with_suffix(".csv").as_posix() for figure in figures_of(w)
+        ],
     output:
         "results/{experiment}/sweep.csv",
     log:
         "results/{experiment}/logs/sweep.log",
+    resources:
+        mem_mb=or_more(2000),
+        runtime=or_more(60),
     params:
         file=lambda w: file_of(w.experiment),
         results=lambda w: f"results/{w.experiment}",
@@ -323,6 +353,9 @@ rule report:
         "results/{experiment}/report.html",
     log:
         "results/{experiment}/logs/report.log",
+    resources:
+        mem_mb=or_more(2000),
+        runtime=or_more(30),
     params:
         file=lambda w: file_of(w.experiment),
         results=lambda w: f"results/{w.experiment}",

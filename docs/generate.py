@@ -30,11 +30,9 @@ from flowsim import ideas  # noqa: E402
 from flowsim.experiment.schema import Experiment, RangeBlock, StimulusBlock, SweepBlock  # noqa: E402
 from flowsim.recording.settings import (  # noqa: E402
     BlankBlock,
-    InterventionBlock,
-from flowsim.experiment.schema import Experiment, StimulusBlock  # noqa: E402
-from flowsim.recording.settings import (  # noqa: E402
     ExponentsBlock,
     FixedPointsBlock,
+    InterventionBlock,
     RecordBlock,
     UnitsBlock,
 )

@@ -1,0 +1,1 @@
+"""The pipeline on a real Slurm, which one machine can be."""
