@@ -183,7 +183,7 @@ class Network(nn.Module, ABC):
         return {f"carried_{i}" if i else "state": tensor for i, tensor in enumerate(state)}
 
     def with_parts(self, state: State, parts: Mapping[str, Tensor]) -> State:
-        """What is carried, with other maps in the place of its `parts`."""
+        """What is carried, with other maps (trial, velocity, channel, y, x) in the place of its `parts`."""
         return tuple(parts.values())
 
     def acted(self, state: State, law: Law, flow: Flow, time: int) -> State:

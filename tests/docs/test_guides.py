@@ -26,6 +26,7 @@ LEFT = {
     "A network from a package": ("cfc_tuning.png", "cfc_trained.h5"),
     "A convolutional network from a package": ("conv_lstm.h5",),
     "Your own frames": ("films.h5", "labelled.h5"),
+    "Is the state what the network uses?": ("intervened.h5",),
 }
 
 

@@ -80,7 +80,7 @@ def test_the_default_experiment_is_as_promised():
         (
             "analyse.equivariance",
             {},
-            "unknown analysis 'equivariance'; expected one of: classification_accuracy, equivariance_error",
+            "unknown analysis 'equivariance'; expected one of: .*classification_accuracy, equivariance_error",
         ),
         ("analyse.equivariance_error", {"laws": 3}, "analyse.equivariance_error: unknown key 'laws'"),
         ("analyse.velocity_generalisation", {}, "reads recordings of sweep; add sweep to record"),
