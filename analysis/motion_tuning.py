@@ -59,11 +59,12 @@ READING = (
     "direction of gratings. Middle: the exponent Q of the preferred temporal frequency over spatial "
     "frequency, 0 for tuning to temporal frequency, 1 for tuning to speed; and the cosine between preferred "
     "directions for dots and for dots whose contrast reverses at every step, -1 where the preference turns "
-    "round, as that of motion energy does. Filled are units that are significant. Right: share of all units "
-    "in each class. Bars are arithmetic means over seeds, dots are seeds; ticks are the shares if directions "
-    "of plaids are shuffled. Shares of other classes are 0 for noise, as p-values (repeated measures over "
-    "repeats of conditions) are corrected for the number of units. Units are averages over space: in a "
-    "network that treats all places alike they cannot tell expansion from rotation by where motion is."
+    "round, as that of motion energy does. What is beyond an axis is drawn at its end, and filled units are "
+    "significant. Right: share of all units in each class. Bars are arithmetic means over seeds, dots are "
+    "seeds; ticks are the shares if directions of plaids are shuffled. Shares of other classes are 0 for "
+    "noise, as p-values (repeated measures over repeats of conditions) are corrected for the number of "
+    "units. Units are averages over space: in a network that treats all places alike they cannot tell "
+    "expansion from rotation by where motion is."
 )
 TESTS = ("direction", "frequency", "translation", "reversal", "spiral")
 CLASSES = ("component", "pattern", "temporal frequency", "speed", "reversed", "kept", "translation", "spiral")

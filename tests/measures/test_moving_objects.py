@@ -7,7 +7,6 @@ from flowsim import InputError, Rotation, Translation, VelocityGrid
 from flowsim.files import coordinates
 from flowsim.measures import moving_objects
 from flowsim.scenes.sources.digits import pixels
-from stimuli import moving_digits
 from tests.known.states import of_digits
 
 
@@ -77,16 +76,3 @@ def test_distances_go_the_shortest_way_around():
     assert moving_objects.apart(np.array([4.0, 5.0]), np.array([0.0, 0.0]), closed) == np.sqrt(2)
     open_grid = VelocityGrid.box(Translation(), 2)
     assert moving_objects.apart(np.array([4.0, 3.0]), np.array([0.0, 0.0]), open_grid) == 5
-
-
-def test_hidden_is_the_share_of_the_ink_behind_the_occluder():
-    """Counted in the frames: what of the digit is not where it would be without an occluder."""
-    size = {"objects": 1, "trials": 6, "frames": 9, "height": 10, "width": 12}
-    without = moving_digits.generate("test", np.random.default_rng(0), **size)
-    made = moving_digits.generate("test", np.random.default_rng(0), occluder=5, **size)
-    seen = without.frames.values
-    np.testing.assert_allclose(
-        made.hidden.values[:, 0], seen[..., 3:8].sum((-2, -1)) / seen.sum((-2, -1)), rtol=1e-5
-    )
-    assert "hidden" not in without.coords
-    assert 0 < made.hidden.values.mean() < 1

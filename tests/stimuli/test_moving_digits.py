@@ -145,3 +145,16 @@ def test_the_tracked_object_stands_still():
 def test_a_sweep_cannot_be_tracked():
     with pytest.raises(InputError, match="object 0 visits every velocity; it cannot be tracked as well"):
         moving_digits.generate("sweep", np.random.default_rng(0), trials=1, tracked=True)
+
+
+def test_hidden_is_the_share_of_the_ink_behind_the_occluder():
+    """Counted in the frames: what of the digit is not where it would be without an occluder."""
+    size = {"objects": 1, "trials": 6, "frames": 9, "height": 10, "width": 12}
+    without = moving_digits.generate("test", np.random.default_rng(0), **size)
+    made = moving_digits.generate("test", np.random.default_rng(0), occluder=5, **size)
+    seen = without.frames.values
+    np.testing.assert_allclose(
+        made.hidden.values[:, 0], seen[..., 3:8].sum((-2, -1)) / seen.sum((-2, -1)), rtol=1e-5
+    )
+    assert "hidden" not in without.coords
+    assert 0 < made.hidden.values.mean() < 1
