@@ -154,7 +154,7 @@ def main() -> None:
     with two_nodes(into / "nodes", cores=2) as cluster:
         run(on_cluster(file, target), into / "cluster", cluster)
     results = [into / name / "results" / file.stem for name in ("local", "cluster")]
-    jobs = table(*results, into / "cluster" / "snakemake.log")
+    jobs = table(results[0], results[1], into / "cluster" / "snakemake.log")
     jobs.to_csv(into / "jobs.csv", index=False, float_format="%.4g")
     print(f"{int(jobs.same.sum())} of {len(jobs)} files are the same; wrote {into / 'jobs.csv'}")
     if not jobs.same.all():

@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "sinfo")
 NODES = ("node1", "node2")
@@ -116,25 +115,21 @@ class Cluster:
         subprocess.run(["slurmd", "-N", node], env=self.environment, check=True, timeout=PATIENCE)
 
     def kill_node(self, node: str) -> None:
-        """Kill the daemon of a node and all that runs on it, as a power cut does."""
-        daemon = psutil.Process(int((self.folder / f"{node}.pid").read_text()))
-        spool = str(self.folder / node)
-        steps = [p for p in psutil.process_iter() if _belongs(p, node, spool)]
-        for process in [daemon, *steps]:
-            for child in [*process.children(recursive=True), process]:
-                try:
-                    child.kill()
-                except psutil.NoSuchProcess:
-                    continue
+        """Kill the daemon of a node and all jobs on it, as a power cut does."""
+        kill(int((self.folder / f"{node}.pid").read_text()))
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (process / "environ").read_bytes().split(b"\0")
+            except OSError:  # it has ended
+                continue
+            if f"SLURMD_NODENAME={node}".encode() in variables:
+                kill(int(process.name))
 
 
-def _belongs(process: psutil.Process, node: str, spool: str) -> bool:
-    """Whether a process is a step daemon of a node, or a job on it."""
-    try:
-        environment = process.environ()
-    except psutil.Error:
-        return False
-    return environment.get("SLURMD_NODENAME") == node or environment.get("SLURM_TMPDIR", "").startswith(spool)
+def kill(process: int) -> None:
+    """End a process at once, if it is there."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
 
 
 @contextmanager
@@ -204,14 +199,8 @@ def _end(cluster: Cluster) -> None:
     """End all jobs and daemons."""
     subprocess.run(["scancel", "--user", "root"], env=cluster.environment, capture_output=True)
     for name in (*NODES, "slurmctld", "munged"):
-        file = cluster.folder / f"{name}.pid"
-        try:
-            process = psutil.Process(int(file.read_text()))
-            for child in process.children(recursive=True):
-                child.kill()
-            process.kill()
-        except (OSError, ValueError, psutil.NoSuchProcess):
-            continue
+        with suppress(OSError, ValueError):
+            kill(int((cluster.folder / f"{name}.pid").read_text()))
 
 
 def _path() -> str:
