@@ -64,13 +64,11 @@ READING = (
     "share of the movement of the world that the prediction makes after each action, 1 if all of it, 0 if it "
     "is no better than nothing, less if it is worse (below -1 drawn at -1); bars are 95 % intervals over "
     "trials. Thick lines are means over seeds, thin lines and dots are seeds. A law of which no velocity "
-    "channel has a partner is not drawn. Errors below 1e-8 are rounding."
+    "channel has a partner is not drawn."
 )
 PARTS = ("transport+shift", "transport", "shift")
 ACTIONS = (*PARTS, "nothing", "opposite velocity", "interchange")
 SITES = ("prediction", "state")
-FLOOR = 1e-9
-"""Errors below this are drawn there."""
 RELATIVE: Any = {"long_name": "relative error", "units": "1"}
 TITLES = {
     "transport+shift": "state moved by the law",
@@ -479,10 +477,13 @@ def figure(results: xr.Dataset) -> Figure:
     drawn = list(zip(axes.flat, TITLES, strict=False))
     for ax, action in drawn:
         _draw_error(ax, of_site, action)
+    highest = max(ax.get_ylim()[1] for ax, _ in drawn)
+    for ax, _ in drawn:
+        ax.set(ylim=(-0.02 * highest, highest), xlabel="", ylabel="")
     for ax in axes[:, 0]:
-        ax.set_ylabel(f"relative error of the {site}")
+        ax.set_ylabel(f"relative error of the {site}", fontsize=8)
     for ax in [*axes[1, :2], axes[0, 2]]:
-        ax.set_xlabel("frames after it")
+        ax.set_xlabel("frames after the intervention", fontsize=8)
     _draw_moved(axes[1, 2], of_site)
     plot.legend_below(results, axes[0, 0])
     fig.suptitle(f"n = {plot.trials(results)}, {plot.seeds(results)}", fontsize=8)
@@ -491,15 +492,12 @@ def figure(results: xr.Dataset) -> Figure:
 
 def _draw_error(ax: Axes, results: xr.Dataset, action: str) -> None:
     """Error by frame of one action; for "nothing", of the opposite velocity too."""
-    of_action = results.sel(action=action)
-    floored = of_action.assign(error=of_action.error.where(~(of_action.error < 10 * FLOOR), FLOOR))
-    panels.lines_or_note(floored, "error", "after", ax)
+    panels.lines_or_note(results.sel(action=action), "error", "after", ax)
     if action == "nothing":
         opposite = plot.mean_over_seeds(results.error.sel(action="opposite velocity"))
         for name, colour in plot.palette(results).items():
             ax.plot(results.after, opposite.sel(network=name), color=colour, ls=":", lw=1)
     ax.axhline(1, color="0.7", lw=0.6, zorder=0)
-    ax.set(yscale="log", ylim=(FLOOR / 3, 9), xlabel="", ylabel="")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title(TITLES[action], fontsize=8, loc="left")
 
