@@ -7,7 +7,6 @@ reruns what depends on it and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from flowsim import ideas
 from flowsim.experiment.check import checked
 from flowsim.experiment.read import architecture, runs, splits, train_block
 from flowsim.experiment.schema import Experiment
-from flowsim.files.code_hash import code_hash, training_code
+from flowsim.files.code_hash import analysis_modules, code_hash, training_code
 from flowsim.files.provenance import checksum
 from flowsim.splits import SEEDS
 from flowsim.training.devices import pick_device
@@ -89,20 +88,13 @@ def recording_jobs(experiment: Experiment) -> Jobs:
     }
 
 
-def modules_used(name: str, settings: Mapping[str, Any]) -> list[str]:
-    """The module of an analysis, and of those that it applies in turn, as its function ``uses`` says."""
-    uses = getattr(ideas.load("analysis", name), "uses", None)
-    others = uses(**settings) if uses else []
-    return [f"analysis.{each}" for each in (name, *others)]
-
-
 def analysis_jobs(experiment: Experiment) -> Jobs:
     """One for each analysis; every run has each of them."""
     return {
         name: {
             "spec": json.dumps(settings),
             "reads": ideas.load("analysis", name).READS,
-            "code": code_hash(*modules_used(name, settings), without=["flowsim.figures"]),
+            "code": code_hash(*analysis_modules(name, settings), without=["flowsim.figures"]),
             "figure_code": code_hash(f"analysis.{name}", "flowsim.figures.plot", "flowsim.files.results"),
         }
         for name, settings in experiment.analyse.items()
