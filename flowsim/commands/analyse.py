@@ -38,10 +38,9 @@ def run(arguments: Namespace) -> None:
     from flowsim import ideas, specification
     from flowsim.errors import CannotJudge, Damaged, InputError
     from flowsim.experiment.places import Said, require_place, require_split, said_by
-    from flowsim.experiment.plan import modules_used
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
-    from flowsim.files.code_hash import own_sources
+    from flowsim.files.code_hash import analysis_modules, own_sources
     from flowsim.files.outputs import protect
     from flowsim.files.provenance import provenance
     from flowsim.files.results import results_of
@@ -82,7 +81,7 @@ def run(arguments: Namespace) -> None:
                 raise  # the recording can be read, so the error is one of the analysis
             traceback.print_exception(error)
             results = refused(ideas.fault(Path(str(analysis.__file__)), error), path)
-        sources = own_sources(*modules_used(name, settings))
+        sources = own_sources(*analysis_modules(name, settings))
         origin = provenance("analysis", {"analysis": name, **settings}, [path, *sources])
         carried = {key: recording.attrs[key] for key in CARRIED if key in recording.attrs}
         netcdf.write(results, into, {**origin, **carried})

@@ -7,7 +7,7 @@ reruns what depends on it and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from flowsim.experiment.check import checked
 from flowsim.experiment.read import architecture, runs, train_block
 from flowsim.experiment.schema import Experiment
 from flowsim.experiment.sweep import Point, points
-from flowsim.files.code_hash import code_hash, training_code
+from flowsim.files.code_hash import analysis_modules, code_hash, training_code
 from flowsim.files.provenance import checksum
 from flowsim.splits import SEEDS
 from flowsim.training.devices import pick_device
@@ -123,13 +123,6 @@ def recording_jobs(experiment: Experiment) -> Jobs:
     }
 
 
-def modules_used(name: str, settings: Mapping[str, Any]) -> list[str]:
-    """The module of an analysis, and of those that it applies in turn, as its function ``uses`` says."""
-    uses = getattr(ideas.load("analysis", name), "uses", None)
-    others = uses(**settings) if uses else []
-    return [f"analysis.{each}" for each in (name, *others)]
-
-
 def analysis_jobs(experiment: Experiment, every: Sequence[Point]) -> Jobs:
     """One for each analysis, and the names of its results: of every run under every stimulus."""
     planned = {}
@@ -140,7 +133,7 @@ def analysis_jobs(experiment: Experiment, every: Sequence[Point]) -> Jobs:
         planned[name] = {
             "spec": json.dumps(settings),
             "reads": split,
-            "code": code_hash(*modules_used(name, settings), without=["flowsim.figures"]),
+            "code": code_hash(*analysis_modules(name, settings), without=["flowsim.figures"]),
             "figure_code": code_hash(f"analysis.{name}", *drawn_by),
             "results": list(
                 dict.fromkeys(point.result(run, split) for point in every for run in runs(point.experiment))

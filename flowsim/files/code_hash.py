@@ -11,9 +11,10 @@ import ast
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flowsim import HOMES, ideas
 
@@ -52,6 +53,15 @@ def training_code(model: str, streamed: str | None = None) -> str:
     """`code_hash` of what decides the weights at the end; ``streamed`` is the streamed stimulus, if any."""
     stream = [] if streamed is None else [f"stimuli.{streamed}"]
     return code_hash("flowsim.training.train", "flowsim.training.batches", f"flowsim.models.{model}", *stream)
+
+
+def analysis_modules(name: str, settings: Mapping[str, Any]) -> list[str]:
+    """The module of an analysis, and those of others that it applies in turn: its function ``uses``, if it
+    has one, names them by its settings.
+    """
+    uses = getattr(ideas.load("analysis", name), "uses", None)
+    others = uses(**settings) if uses else []
+    return [f"analysis.{each}" for each in (name, *others)]
 
 
 def own_sources(*modules: str) -> list[Path]:

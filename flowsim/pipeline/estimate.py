@@ -207,16 +207,12 @@ class Work:
         sizes = stimulus.sizes
         shown = sizes.get("flow", 1) * sizes["trial"] * scale * sizes["time"]
         pixels = sizes["y"] * sizes["x"]
-        values = pixels * (2.0 if "prediction" in (block.sites or ()) else 1.0)
-        if "state" in (block.sites or ()):
-            values += self.values
-        if block.blank:  # all but the frames twice
-            shown, values = 2 * shown, values - pixels / 2
-        if block.checkpoints:
-            shown *= 1 + moments
-        shown *= 1 + len(block.intervene or ())  # at most: an intervention goes on from where it is made
-        size = 4 * shown / block.every * values
-        return Cost(START + shown * self.flops / RATE + size / BYTES_PER_SECOND, size)
+        sites = block.sites or ()
+        values = pixels * ("prediction" in sites) + self.values * ("state" in sites)
+        runs = (2 if block.blank else 1) * (1 + (moments if block.checkpoints else 0))
+        runs += len(block.intervene or ())  # at most: an intervention goes on from where it is made
+        size = 4 * shown / block.every * (pixels + runs * values)
+        return Cost(START + runs * shown * self.flops / RATE + size / BYTES_PER_SECOND, size)
 
 
 def _forward(network: Network, block: TrainBlock, frame_shape: tuple[int, int]) -> float:

@@ -8,8 +8,8 @@ import xarray as xr
 
 from analysis import equivariance_error, learning_trajectory
 from flowsim import InputError, Law, build, open_recording, record
-from flowsim.experiment.plan import modules_used
 from flowsim.figures import plot
+from flowsim.files.code_hash import analysis_modules
 from stimuli import moving_digits
 from tests.known.states import FLOWS, lawful
 
@@ -157,10 +157,10 @@ def test_several_analyses_with_settings(recording, rng):
 def test_the_code_of_the_other_analyses_counts():
     settings = {"analyses": {"stabilised_maps": {}, "orbit_geometry": {}}}
     expected = ["learning_trajectory", "stabilised_maps", "orbit_geometry"]
-    assert modules_used("learning_trajectory", settings) == [f"analysis.{name}" for name in expected]
-    defaults = modules_used("learning_trajectory", {})
+    assert analysis_modules("learning_trajectory", settings) == [f"analysis.{name}" for name in expected]
+    defaults = analysis_modules("learning_trajectory", {})
     assert defaults == ["analysis.learning_trajectory", "analysis.equivariance_error"]
-    assert modules_used("stability", {}) == ["analysis.stability"]
+    assert analysis_modules("stability", {}) == ["analysis.stability"]
 
 
 def test_what_cannot_be_followed(recording, rng):

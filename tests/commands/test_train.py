@@ -31,6 +31,7 @@ def test_weights_hold_curve_and_provenance(folder, train_spec):
         "own_predictions": 0,
         "micro_batch": None,
         "recompute": None,
+        "checkpoints": None,
     }
     defaults |= {"context_weight": 0.5, "task": "predict", "stream": False}
     defaults |= {"schedule": "cosine", "budget": {"sequences": None, "minutes": None}}

@@ -8,6 +8,7 @@ import pytest
 from flowsim.experiment.read import read
 from flowsim.pipeline import estimate
 from flowsim.pipeline.estimate import Cost, arithmetic, cost_in_words, duration, seconds_before
+from flowsim.recording.settings import RecordBlock
 from tests.known.small_project import ALL, EXPERIMENT
 
 
@@ -95,11 +96,12 @@ def test_a_budget_of_minutes_is_the_most(experiment):
 def test_work_is_in_proportion_to_frames():
     work = estimate.Work(flops=1e9, values=10)
     stimulus = SimpleNamespace(sizes={"trial": 2, "time": 5, "y": 4, "x": 4})
-    block = SimpleNamespace(sites=["state"], every=1, intervene=None)
-    cost = work.recording(stimulus, 10, block)
+    cost = work.recording(stimulus, 10, RecordBlock(sites=["state"]))
     assert cost.bytes == 4 * 100 * (16 + 10)
-    with_interventions = work.recording(
-        stimulus, 10, SimpleNamespace(**{**vars(block), "intervene": {"a": 0}})
-    )
-    assert with_interventions.bytes == 2 * cost.bytes
+    intervened = RecordBlock(sites=["state"], intervene={"a": {"zeros": True}})
+    assert work.recording(stimulus, 10, intervened).bytes == 4 * 100 * (16 + 2 * 10)
     assert cost.seconds == pytest.approx(estimate.START + 100 * 1e9 / estimate.RATE, rel=1e-3)
+    followed = RecordBlock(sites=["state", "prediction"], blank={"at": 2}, checkpoints=True)
+    cost = work.recording(stimulus, 10, followed, moments=3)
+    assert cost.bytes == 4 * 100 * (16 + 8 * (16 + 10))
+    assert cost.seconds == pytest.approx(estimate.START + 800 * 1e9 / estimate.RATE, rel=1e-3)
