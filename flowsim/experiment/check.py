@@ -37,6 +37,8 @@ from flowsim.training.settings import lengths_needed, task_of
 
 FEW = 2
 """Trials drawn, and channels built, for the checks."""
+LEAST_ROLLOUT = 6
+"""Frames in which exponents are followed in the checks, at most."""
 LONGEST_NAME = 60
 """Letters of a name that becomes part of names of files, of which many systems allow 255 letters."""
 
@@ -340,7 +342,8 @@ def rehearse_recording(
     train = rehearsal.experiment.train
     curve = {"sequences": [1.0], "valid_loss": [1.0]}
     attrs = {"horizon": train.horizon, "task": train.task}
-    arguments = block.model_dump(exclude={"checkpoints"}) | {"intervene": rehearsed(block.intervene or {})}
+    arguments = quick(block).model_dump(exclude={"checkpoints"})
+    arguments |= {"intervene": rehearsed(block.intervene or {})}
     try:
         record(
             network,
@@ -368,6 +371,18 @@ def rehearsed(interventions: Mapping[str, InterventionBlock]) -> dict[str, Inter
         )
         for name, one in interventions.items()
     }
+
+
+def quick(block: RecordBlock) -> RecordBlock:
+    """The same recording, with as little as possible to be solved for and followed."""
+    changes: dict[str, Any] = {}
+    if block.fixed_points is not None:
+        fewer = {"flows": min(FEW, block.fixed_points.flows), "watch": 1}
+        changes["fixed_points"] = block.fixed_points.model_copy(update=fewer)
+    if block.exponents is not None:
+        shorter = {"rollout": min(LEAST_ROLLOUT, block.exponents.rollout)}
+        changes["exponents"] = block.exponents.model_copy(update=shorter)
+    return block.model_copy(update=changes)
 
 
 def rehearse_analysis(

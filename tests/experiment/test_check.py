@@ -243,6 +243,30 @@ def test_sites_that_a_network_has_not(written):
         checked(written("record.test", {"sites": ["prediction", "logits"], "context": 3}))
 
 
+def test_what_is_worked_out_of_networks(written):
+    """What an analysis needs of recording is found missing before anything runs."""
+    asked = {"relative_fixed_points": {}, "tangent_exponents": {}}
+    with pytest.raises(
+        InputError, match="analyse.relative_fixed_points: expected the recording to hold 'fixed_po"
+    ):
+        checked(written("analyse", asked))
+    file = written("analyse", asked)
+    content = yaml.safe_load(file.read_text())
+    content["record"] = {
+        "test": {"context": 3, "exponents": {"rollout": 10_000}},
+        "probe": {"fixed_points": {"watch": 100_000, "trials": 2}},
+    }
+    file.write_text(yaml.safe_dump(content))
+    experiment = checked(file)
+    assert experiment.record["probe"].fixed_points.watch == 100_000
+    content["record"]["probe"]["fixed_points"] = {"watching": 3}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(
+        InputError, match="record.probe.fixed_points: unknown key 'watching'|unknown key 'record"
+    ):
+        checked(file)
+
+
 @pytest.mark.parametrize("name", ["two digits", "a[1]", "ä", "a;b"])
 def test_names_that_commands_cannot_carry_are_refused(name):
     with pytest.raises(InputError, match="expected a name of at most 60 letters, digits.*Rename the file"):

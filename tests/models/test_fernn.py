@@ -99,3 +99,13 @@ def test_half_pixel_velocities(activation, limit):
     assert found.coverage == 1
     assert found.worst < limit
     assert activation == "linear" or found.worst > 0.01
+
+
+def test_the_plain_form_has_the_same_weights_and_carries_nothing_but_the_state(fernn):
+    plain = fernn.plain()
+    assert [p.data_ptr() for p in plain.parameters()] == [p.data_ptr() for p in fernn.parameters()]
+    frames = torch.rand(2, 3, 1, 9, 8)
+    torch.testing.assert_close(plain.states(frames), fernn.states(frames))
+    (state,) = plain.start(2)
+    assert state.shape == (2, len(fernn.grid), 3, 9, 8)
+    assert plain.plain() is plain

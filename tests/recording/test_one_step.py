@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from flowsim import Flow, InputError, Rotation, Translation, build, ideas
+from flowsim.recording import one_step
 from flowsim.recording.one_step import OneStep, pulled, pushed
 from tests.known.dynamics import Bump
 
@@ -140,3 +141,16 @@ def test_a_map_that_is_constant_has_no_derivative():
     constant = torch.ones(1, 3)
     assert torch.equal(pushed(lambda h: constant, torch.ones(1, 3), torch.ones(1, 3)), torch.zeros(1, 3))
     assert torch.equal(pulled(lambda h: constant, torch.ones(1, 3))[1](torch.ones(1, 3)), torch.zeros(1, 3))
+
+
+def test_a_few_at_a_time_changes_nothing(fernn, monkeypatch):
+    step = OneStep(fernn, "exponents")
+    frame = torch.rand(1, 1, 9, 8, dtype=torch.float64)
+    h, along = torch.rand(2, 5, step.start(1).shape[1], dtype=torch.float64)
+
+    def function(states):
+        return step(states, frame.expand(len(states), -1, -1, -1))
+
+    together = pushed(function, h, along)
+    monkeypatch.setattr(one_step, "AT_ONCE", 1)
+    torch.testing.assert_close(pushed(function, h, along), together, rtol=1e-10, atol=1e-12)
