@@ -23,11 +23,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
 
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
@@ -71,7 +70,7 @@ DEFAULT: dict[str, Settings] = {"equivariance_error": {}}
 def analyse(
     recording: xr.Dataset,
     *,
-    analyses: Annotated[dict[str, Settings], Field(min_length=1)] = DEFAULT,
+    analyses: dict[str, Settings] = DEFAULT,
     answers: list[str] | None = None,
 ) -> xr.Dataset:
     """Numbers of other analyses by the sequences that the network had seen.
