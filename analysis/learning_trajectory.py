@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from flowsim.errors import InputError
 from flowsim.figures import panels, plot
@@ -64,6 +65,13 @@ def uses(analyses: Mapping[str, Any] | None = None, **_: Any) -> list[str]:
     return list(DEFAULT if analyses is None else analyses)
 
 
+def _not_empty(analyses: dict[str, Settings]) -> dict[str, Settings]:
+    if not analyses:
+        raise PydanticCustomError("no_analyses", "Input should be one analysis or more by name")
+    return analyses
+
+
+Analyses = Annotated[dict[str, Settings], AfterValidator(_not_empty)]
 DEFAULT: dict[str, Settings] = {"equivariance_error": {}}
 
 
@@ -71,7 +79,7 @@ DEFAULT: dict[str, Settings] = {"equivariance_error": {}}
 def analyse(
     recording: xr.Dataset,
     *,
-    analyses: Annotated[dict[str, Settings], Field(min_length=1)] = DEFAULT,
+    analyses: Analyses = DEFAULT,
     answers: list[str] | None = None,
 ) -> xr.Dataset:
     """Numbers of other analyses by the sequences that the network had seen.

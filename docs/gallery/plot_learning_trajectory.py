@@ -18,8 +18,8 @@ rng = np.random.default_rng(0)
 flows, times, moments, results = [(0, 0), (0, 1), (1, 0)], range(5), [0, 30, 300, 3000, 30000], []
 dims = ("flow", "trial", "time", "velocity", "channel", "y", "x")
 coords = {"flow_vy": ("flow", [v[0] for v in flows]), "flow_vx": ("flow", [v[1] for v in flows])}
-coords |= {"velocity_vy": ("velocity", [0]), "velocity_vx": ("velocity", [0]), "time": list(times)}
-coords |= {"sequences": ("checkpoint", moments)}
+coords |= {f"velocity_{axis}": ("velocity", [0]) for axis in ("vy", "vx")}
+coords |= {"time": list(times), "sequences": ("checkpoint", moments)}
 for disturbed in [(0, 0, 0, 0, 0)] * 3 + [(1, 1, 0.9, 0.3, 0.1), (1, 1, 0.8, 0.2, 0.1), (1, 1, 1, 0.5, 0.1)]:
     last, first = rng.standard_normal((2, 4, 1, 2, 9, 9))
     states = []
@@ -32,11 +32,10 @@ for disturbed in [(0, 0, 0, 0, 0)] * 3 + [(1, 1, 0.9, 0.3, 0.1), (1, 1, 0.8, 0.2
         "state_at_checkpoint": (("checkpoint", *dims), np.stack(states)),
     }
     made = xr.Dataset(variables, coords, {"flow_group": "translation"})
-    labels = ["worst error of the best law that applies"]
-    results.append(learning_trajectory.analyse(made, answers=labels).expand_dims(run=1))
+    of_run = learning_trajectory.analyse(made, answers=["worst error of the best law that applies"])
+    results.append(of_run.expand_dims(run=1))
 
 names = ["lawful from the start"] * 3 + ["comes to obey"] * 3
 together = xr.concat(results, "run", join="outer").assign_coords(network=("run", names))
-for label, value in learning_trajectory.answers(together).items():
-    print(label, value.values.round(2))
+print({label: value.values.round(2) for label, value in learning_trajectory.answers(together).items()})
 figure = learning_trajectory.figure(together)

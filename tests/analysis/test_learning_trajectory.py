@@ -175,6 +175,8 @@ def test_what_cannot_be_followed(recording, rng):
         learning_trajectory.analyse(made.drop_vars(["state_at_checkpoint", "sequences"]))
     with pytest.raises(InputError, match="expected some of these answers: worst error .* Got 'beauty'"):
         learning_trajectory.analyse(made, answers=["beauty"])
+    with pytest.raises(InputError, match="analyses: input should be one analysis or more by name"):
+        learning_trajectory.analyse(made, analyses={})
     with pytest.raises(InputError, match="stability: expected"):
         learning_trajectory.analyse(made, analyses={"stability": {}})
 
