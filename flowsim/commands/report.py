@@ -33,8 +33,8 @@ def run(arguments: Namespace) -> None:
     from flowsim.files.outputs import protect
     from flowsim.views import report, sweep_report
 
-    page = report.page if read(arguments.experiment).sweep is None else sweep_report.page
     protect((arguments.into, "a report"), read=[arguments.experiment])
+    page = report.page if read(arguments.experiment).sweep is None else sweep_report.page
     with exclusive(arguments.into):
         missing = _drawn_without_missing(arguments) if arguments.incomplete else {}
         page(arguments.experiment, arguments.results, arguments.into, missing)

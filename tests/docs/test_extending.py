@@ -123,7 +123,7 @@ def test_the_analysis_is_the_mean(there):
 def test_the_experiment_names_all_three(there, capsys):
     assert main(["plan", "experiments/blobs.yaml"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["family"] == "drifting_blob"
+    assert plan["stimuli"]["train"]["family"] == "drifting_blob"
     assert set(plan["runs"]) == {"leaky-seed0", "grnn-seed0"}
     assert set(plan["analyses"]) == {"mean_activity"}
 
