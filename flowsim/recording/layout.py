@@ -192,6 +192,8 @@ class Layout:
                     file[name].attrs["law"] = str(self.law)
             elif self.withheld is not None and name.startswith(BLANK):
                 file[name].attrs.update(condition="blank", long_name=self.withheld.words)
+            elif self.interventions and name.startswith(PREFIX):
+                file[name].attrs.update(condition="intervention", long_name="after each intervention")
 
     @property
     def flow_group(self) -> FlowGroup:
