@@ -468,6 +468,44 @@ def answers(results: xr.Dataset) -> dict[str, xr.DataArray]:
     return numbers
 
 
+def finding(results: xr.Dataset) -> list[str]:
+    """What the numbers support, in a sentence: whether moving the state by the law, or by its transport alone
+    where no law applies, moves what follows. It does where the interval over trials of every seed lies above
+    a half of the movement, does not where every one lies below, and is left open otherwise.
+    """
+    site = "prediction" if bool(results.error.sel(site="prediction").notnull().any()) else "state"
+    of_site = results.sel(site=site, drop=True)
+    said = [
+        _said(of_site.sel(action=action), f"{words} {verdict} the {site} of", moves)
+        for action, words in FOUND.items()
+        for moves, verdict in (("yes", "moves"), ("no", "does not move"), ("open", "may move"))
+    ]
+    said = [sentence for sentence in said if sentence]
+    if not said:
+        return []
+    text = "; ".join(said)
+    return [f"{text[0].upper()}{text[1:]}."]
+
+
+FOUND = {"transport+shift": "moving the state by the law", "transport": "moving it in space alone"}
+"""Actions of which `finding` says what they do."""
+HALF = 0.5
+"""Of the movement: more counts as moved."""
+
+
+def _said(runs: xr.Dataset, begins: str, moves: str) -> str:
+    """A clause about those networks of which an action moves the site, or not, or may; empty if none is."""
+    named = []
+    for name, of_network in runs.groupby("network"):
+        known = of_network.where(of_network.moved_low.notnull(), drop=True)
+        if not known.sizes["run"]:
+            continue
+        above, below = bool((known.moved_low > HALF).all()), bool((known.moved_high < HALF).all())
+        if moves == ("yes" if above else "no" if below else "open"):
+            named.append(f"{name} ({float(known.moved.mean()):.0%} of the movement)")
+    return f"{begins} {' and '.join(named)}" if named else ""
+
+
 def figure(results: xr.Dataset) -> Figure:
     """Error by frame after each action, and the share of the movement that each makes."""
     site = "prediction" if bool(results.error.sel(site="prediction").notnull().any()) else "state"

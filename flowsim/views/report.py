@@ -268,6 +268,7 @@ def page(
     every = {name: every_run(of_analysis, missing) for name, of_analysis in paths.items()}
     answers, broken = _every_answer(paths, every, missing)
     found = findings(answers)
+    told = _told(paths, every, missing)
     sections = [
         _section(name, names, answers, found, results, broken.get(name, "")) for name, names in every.items()
     ]
@@ -287,6 +288,7 @@ def page(
         sections=sections,
         bars=names_of_bars(rows),
         found=found,
+        told=told,
         unlearned=against_unlearned(answers),
         seeds_shown=SEEDS_SHOWN,
         robust=ROBUST,
@@ -378,6 +380,21 @@ def _every_answer(
         else:
             answers |= own
     return answers, broken
+
+
+def _told(
+    paths: Mapping[str, Sequence[Path]], every: Mapping[str, xr.Dataset], not_made: Mapping[Path, str]
+) -> list[str]:
+    """Sentences that analyses say of their results, with which the page opens: of those of ours that have a
+    function ``finding``.
+    """
+    told = []
+    for name, of_analysis in paths.items():
+        analysis = ideas.load("analysis", name)
+        ours = hasattr(analysis, "finding") and not ideas.is_own(str(analysis.__file__))
+        if ours and (every[name].refused == "").any():
+            told += analysis.finding(side_by_side(of_analysis, name, not_made))
+    return told
 
 
 def _rehearse(answers: Mapping[Key, xr.DataArray]) -> None:

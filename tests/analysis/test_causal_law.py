@@ -236,11 +236,11 @@ def test_intervals_hold_the_truth(simulations, calibration):
         high.append(float(found.moved_high))
         error.append(found.error.values[-1])
         half.append(found.error_interval.values[-1])
-    calibration.intervals("causal_law", "moved", low, truth, high, "errors that differ by trial")
+    calibration.intervals("causal_law", "moved_low", low, truth, high, "errors that differ by trial")
     error, half = np.array(error), np.array(half)
     calibration.intervals(
         "causal_law",
-        "error",
+        "error_interval",
         error - half,
         np.sqrt(2 * (1 - truth)),
         error + half,
@@ -291,3 +291,36 @@ def test_answers_and_figure(analysed):
     causal_law.figure(together).draw_without_rendering()
     state = together.drop_sel(site="prediction").reindex(site=["prediction", "state"])
     assert "movement of the state made by moving the state by the law" in causal_law.answers(state)
+
+
+def shown(**moved):
+    """Results of networks of two seeds, with the share of the movement of each and its interval."""
+    actions = ["transport+shift", "transport"]
+    names = [name for name in moved for _ in range(2)]
+    values = np.array(
+        [of for of in moved.values() for _ in range(2)], float
+    )  # (run, action, [low, mean, high])
+    over = ("run", "site", "action")
+    data = {
+        name: (over, values[:, None, :, i]) for i, name in enumerate(("moved_low", "moved", "moved_high"))
+    }
+    data["error"] = (over, np.ones((len(names), 1, 2)))
+    return xr.Dataset(
+        data, {"site": ["prediction"], "action": actions, "network": ("run", names), "run": range(len(names))}
+    )
+
+
+def test_the_sentence_is_what_the_numbers_support():
+    none = (np.nan, np.nan, np.nan)
+    lawful = shown(fernn=[(0.9, 0.98, 1.0), (-0.3, -0.2, -0.1)], grnn=[none, (-0.3, -0.2, -0.1)])
+    assert causal_law.finding(lawful) == [
+        "Moving the state by the law moves the prediction of fernn (98% of the movement); moving it in space "
+        "alone does not move the prediction of fernn (-20% of the movement) and grnn (-20% of the movement)."
+    ]
+    otherwise = shown(fernn=[(-0.2, 0.0, 0.2), (0.8, 0.9, 1.0)], grnn=[none, (0.4, 0.6, 0.8)])
+    assert causal_law.finding(otherwise) == [
+        "Moving the state by the law does not move the prediction of fernn (0% of the movement); moving it in "
+        "space alone moves the prediction of fernn (90% of the movement); moving it in space alone may move "
+        "the prediction of grnn (60% of the movement)."
+    ]
+    assert causal_law.finding(shown(grnn=[none, none])) == []

@@ -11,6 +11,7 @@ from flowsim import InputError, build, open_recording, record
 from flowsim.figures import plot
 from flowsim.files import coordinates
 from stimuli import moving_digits
+from tests.known.calibration import times
 from tests.known.states import NEIGHBOURS
 
 mpl.use("agg")
@@ -173,6 +174,46 @@ def test_intervals_of_a_slope_hold_it(rng):
         slope, half = free_run.slope_interval(of_each, world)
         held += abs(slope - 0.6) <= half
     assert held >= 180
+
+
+def states_that_differ(rng, recording, trials):
+    """States of which each trial follows the world for some of the frames, fades at a rate of its own, and is noisy."""
+    flows = [(0, 1), (0, -1), (1, 0)]
+    images = rng.standard_normal((trials, 1, 6, 7))
+    states = np.zeros((len(flows), trials, TIME, 1, 1, 6, 7))
+    for trial in range(trials):
+        rate, follows = rng.uniform(0.7, 1), rng.random(TIME) < rng.uniform(0.3, 1)
+        for flow, velocity in enumerate(flows):
+            at = np.cumsum(follows) - follows[0]
+            states[flow, trial, :, 0] = [
+                rate**time * moved(images[trial], velocity, [steps])[0] for time, steps in enumerate(at)
+            ]
+    noisy = states + 0.5 * rng.standard_normal(states.shape)
+    return blanked(recording, noisy, noisy, flows)
+
+
+@times(20)
+def test_intervals_over_trials(simulations, recording, calibration):
+    """They hold what very many trials give."""
+    many = free_run.analyse(states_that_differ(np.random.default_rng(10**6), recording, 400))
+    found = [
+        free_run.analyse(states_that_differ(np.random.default_rng(seed), recording, 12))
+        for seed in range(simulations)
+    ]
+    together = xr.concat(found, "simulation").sel(input="withheld")
+    many = many.sel(input="withheld")
+    names = [str(name) for name in many.data_vars if str(name).endswith("_interval")]
+    assert len(names) == 10
+    for name in names:
+        of = name.removesuffix("_interval")
+        value, half, truth = (
+            values.stack(part=[d for d in values.dims if d != "simulation"])[..., 0]  # one part is enough
+            if set(values.dims) - {"simulation"}
+            else values
+            for values in (together[of], together[name], many[of])
+        )
+        ends = value - half, float(truth), value + half
+        calibration.intervals("free_run", name, *ends, "trials that follow, fade and are noisy", known=0.9)
 
 
 def test_slopes_leave_out_what_is_unknown():

@@ -14,7 +14,7 @@ from flowsim.views.lead import Difference
 from flowsim.views.methods import Methods
 from flowsim.views.networks import NetworkRow
 from flowsim.views.player import scene
-from flowsim.views.report import Findings, Section, _template, effect_table, names_of_bars, summary_row
+from flowsim.views.report import Findings, Section, effect_table, names_of_bars, summary_row, template
 from tests.views.test_player import FLOWS, recording
 from tests.views.test_report import values
 
@@ -48,7 +48,7 @@ def report(tmp_path_factory):
     paths = {name: recording(folder / f"{name}.h5", V) for name, V in (("a", FLOWS), ("b", [(0, 0)]))}
     sections = [section(folder, i) for i in range(SECTIONS)]
     one = Difference("part1", "test MSE", "b", True, True, 0.3, 0.2, 0.5, 0.01)
-    html = _template().render(
+    html = template("report.html.j2").render(
         title="A test",
         name="test",
         networks=["a", "b"],
@@ -58,6 +58,7 @@ def report(tmp_path_factory):
         sections=sections,
         bars=names_of_bars([row for part in sections for row in part.rows]),
         found=Findings(["B is better."], ["0 in a."], 3, {("part1", "x"): ["b"]}, "a", [one], "b is better."),
+        told=["A sentence of an analysis."],
         unlearned=[],
         seeds_shown=3,
         robust=5,
