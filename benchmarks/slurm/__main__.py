@@ -32,6 +32,8 @@ HASTE = {
     "slurm-status-command": "squeue",
 }
 """A Slurm of one's own may be asked often, and keeps no accounts."""
+TIMES = "curve_seconds"
+"""How long a training took until each validation, in recordings: no two trainings take as long."""
 RESULTS = {"stimulus": "stimuli/*.h5", "train": "models/*.pt", "record": "recordings/*/*.h5"}
 RESULTS |= {"analyse": "analyses/*/*.h5", "figure": "figures/*.csv"}
 
@@ -77,7 +79,7 @@ def content(file: Path) -> dict[str, np.ndarray]:
     if file.suffix == ".csv":
         return {"table": np.array(file.read_text(encoding="utf-8"))}
     with xr.open_dataset(file, engine="h5netcdf") as data:
-        return {str(name): variable.values for name, variable in data.variables.items()}
+        return {str(name): v.values for name, v in data.variables.items() if name != TIMES}
 
 
 def same(one: Path, other: Path) -> bool:

@@ -663,7 +663,7 @@ def test_state_shape_finds_no_shape(simulations, recording, calibration):
 @times(12)
 def test_motion_tuning_finds_no_class(simulations, recording, calibration):
     """Units that are tuned to the direction of gratings and dots, and answer to all else by chance."""
-    made, shares, p = motion_units.panel(trials=4), [], []
+    made, shares, p, adjusted = motion_units.panel(trials=4), [], [], []
     direction = np.deg2rad(made.direction.values)[:, None]
     tuned = np.where(np.isfinite(direction), np.cos(direction - np.arange(12)), 0)
     tuned[(made.components.values == 2) | (made.polarity.values == -1)] = 0
@@ -675,10 +675,13 @@ def test_motion_tuning_finds_no_class(simulations, recording, calibration):
         result = motion_tuning.analyse(watched, permutations=19, seed=seed)
         shares.append(result.share_p.sel({"class": ["component", "pattern"]}).values)
         p.append((result.p.sel(test=tests) <= 0.05).mean("unit").values)
+        adjusted.append((result.p_adjusted.sel(test=tests) <= 0.05).any("unit").values)
         assert result.tuned.sel(test=["direction", "translation"]).mean() > 0.9
     calibration.p_values("motion_tuning", "share_p", shares, "chance", ["component", "pattern"])
     for test, rates in zip(tests, np.array(p).T, strict=True):
         calibration.rate("motion_tuning", "p", rates, "chance", test)
+    for test, found in zip(tests, np.array(adjusted).T, strict=True):
+        calibration.rate("motion_tuning", "p_adjusted", found, "chance", f"{test}, any of 12 units")
 
 
 @times(12)
