@@ -503,7 +503,7 @@ def _said(runs: xr.Dataset, begins: str, moves: str) -> str:
         above, below = bool((known.moved_low > HALF).all()), bool((known.moved_high < HALF).all())
         if moves == ("yes" if above else "no" if below else "open"):
             named.append(f"{name} ({float(known.moved.mean()):.0%} of the movement)")
-    return f"{begins} {' and '.join(named)}" if named else ""
+    return " ".join([begins, " and ".join(named)]) if named else ""
 
 
 def figure(results: xr.Dataset) -> Figure:
