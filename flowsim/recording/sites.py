@@ -108,7 +108,7 @@ class Site:
         return output if "time" in self.axes else output.unsqueeze(1)
 
     def replaced(self, output: Any, values: Tensor) -> Any:
-        """An output with other values (trial, time and `activity_axes`), of one time if it has no time axis."""
+        """An output with other values (trial, time, ...), of one time if it has no time axis."""
         present = output
         for i in self.index:
             present = entry(present, i)
