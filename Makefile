@@ -1,6 +1,6 @@
 # `make` runs the default experiment, `make test` the tests (`make test-all` the long ones too), `make faults` disturbs
 # commands, files and settings at random, for hours, and counts what came of it, `make bench` measures speed and
-# memory, `make gpu` does in ten minutes what only a GPU can show (and needs MNIST like `make reference`), `make
+# memory, `make gpu` is to show in ten minutes what only a GPU can (and needs MNIST like `make reference`), `make
 # calibration` counts how often p-values and intervals are what they say, `make reference` makes what this machine can
 # of the paper's tables (MNIST in the folder FLOWSIM_DATA, or downloaded; on a GPU all of it, for days), `make docs` the
 # pages (docs/_build/index.html), `make links` asks the web for the addresses in them, `make lint` checks style and

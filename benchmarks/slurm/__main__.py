@@ -38,12 +38,12 @@ RESULTS = {"stimulus": "stimuli/*.h5", "train": "models/*.pt", "record": "record
 RESULTS |= {"analyse": "analyses/*/*.h5", "figure": "figures/*.csv"}
 
 
-def command(experiment: Path, target: str, profile: str, *options: str) -> list[str]:
+def command(experiment: Path, target: str, profile: str) -> list[str]:
     """Snakemake with a profile of flowsim, in any folder."""
     return [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
         *("--workflow-profile", str(ROOT / "profiles" / profile)),
-        *("--config", f"experiment={experiment}", *options, "--", target),
+        *("--config", f"experiment={experiment}", "--", target),
     ]
 
 

@@ -22,8 +22,8 @@ from flowsim.experiment.chain import difference
 from flowsim.experiment.places import from_json, run_in
 from flowsim.files.netcdf import read_attributes
 from flowsim.files.results import answers_of, every_run, side_by_side
-from flowsim.views.sweep_table import NOTHING, about_answer, as_runs, bounds_of, by_ratio
-from flowsim.views.words import number, sign
+from flowsim.views.sweep_table import about_answer, as_runs, bounds_of, by_ratio
+from flowsim.views.words import NOTHING, number, sign
 
 MOVED = ("better", "worse", "moved")
 COLUMNS = ("analysis", "answer", "network", "n_a", "n_b", "a", "b", "effect", "low", "high", "p", "verdict")

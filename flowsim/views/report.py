@@ -47,14 +47,12 @@ from flowsim.views.methods import methods
 from flowsim.views.networks import network_rows
 from flowsim.views.player import scene
 from flowsim.views.unlearned import Compared, compared
-from flowsim.views.words import TIMES, capital, enumerated, number, seeds_in_words, sign
+from flowsim.views.words import NOTHING, TIMES, capital, enumerated, number, seeds_in_words, sign
 
 ARROWS = {"lower": "\N{DOWNWARDS ARROW}", "higher": "\N{UPWARDS ARROW}"}
 """What the attribute ``better`` of an answer may say, and the sign for it; an answer without it only
 describes.
 """
-NOTHING = 1e-9
-"""A smaller number counts as 0: rounding of what is exact."""
 CLEARLY_NOT_EXACT = 1e-6
 """Values from here on are no rounding."""
 SEEDS_SHOWN = 3

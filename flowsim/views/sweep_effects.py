@@ -25,8 +25,8 @@ import pandas as pd
 from flowsim.effects import LEVEL, corrected, differences
 from flowsim.experiment.schema import Experiment
 from flowsim.experiment.sweep import Axis
-from flowsim.views.sweep_table import NOTHING, as_runs, bounds_of, by_ratio, known
-from flowsim.views.words import capital, enumerated, number, sign
+from flowsim.views.sweep_table import as_runs, bounds_of, by_ratio, known
+from flowsim.views.words import NOTHING, capital, enumerated, number, sign
 
 NETWORKS = "the choice of network"
 """What is compared where it is no swept axis."""

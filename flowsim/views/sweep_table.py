@@ -27,13 +27,12 @@ from flowsim.experiment.schema import Experiment
 from flowsim.experiment.sweep import Axis, Point, axes, points
 from flowsim.files.atomic import existing, whole
 from flowsim.files.results import answers_of, every_run, side_by_side
+from flowsim.views.words import NOTHING
 
 ABOUT = ("run", "network", "seed", "variable", "analysis", "point")
 OF_ANSWER = ("units", "better", "scale", "low", "high")
 OF_RESULT = ("partial", "unjudged")
 TEXTS = ("run", "variable", "analysis", "point", "units", "better", "scale", *OF_RESULT)
-NOTHING = 1e-9
-"""A smaller number counts as 0: rounding of what is exact."""
 
 
 def table_of(

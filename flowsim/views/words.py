@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+NOTHING = 1e-9
+"""A smaller number counts as 0: rounding of what is exact."""
 TIMES = "\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 """Before a ratio that stands in a sentence."""
 TYPES = {
