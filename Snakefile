@@ -186,9 +186,24 @@ def gpus(w):
     return plan(w.experiment)["gpu"] if DEVICE == "auto" else int("cuda" in DEVICE)
 
 
-def or_more(amount):
-    """What a job asks a cluster for: twice, three times as much when it is tried again."""
-    return lambda w, attempt: attempt * amount
+HOST_OF_GPU = 3000
+"""Megabytes of memory that a process takes for the use of a GPU."""
+
+
+def asks(amount, name):
+    """What a job asks a cluster for, as the plan says: twice, three times as much when it is tried again."""
+
+    def asked(w, attempt):
+        return attempt * plan(w.experiment)["costs"][name.format(**w)][amount]
+
+    return asked
+
+
+def memory(name):
+    """Megabytes that a job asks for; of jobs that use a GPU more, for its driver."""
+    on_gpu = name.partition(" ")[0] in ("train", "record")
+    asked = asks("mem_mb", name)
+    return lambda w, attempt: asked(w, attempt) + HOST_OF_GPU * (on_gpu and gpus(w))
 
 
 wildcard_constraints:
@@ -219,8 +234,8 @@ rule stimulus:
     benchmark:
         "results/{experiment}/benchmarks/stimulus/{split}.tsv"
     resources:
-        mem_mb=or_more(2000),
-        runtime=or_more(30),
+        mem_mb=memory("stimulus {split}"),
+        runtime=asks("runtime", "stimulus {split}"),
     params:
         family=field("stimuli", "split", "family"),
         split=field("stimuli", "split", "split"),
@@ -250,8 +265,8 @@ rule train:
         )
     resources:
         gpu=gpus,
-        mem_mb=or_more(3000),
-        runtime=or_more(240),
+        mem_mb=memory("train {run}"),
+        runtime=asks("runtime", "train {run}"),
     params:
         spec=field("runs", "run", "spec"),
         seed=field("runs", "run", "seed"),
@@ -273,8 +288,8 @@ rule record:
         "results/{experiment}/benchmarks/record/{run}-{split}.tsv"
     resources:
         gpu=gpus,
-        mem_mb=or_more(2000),
-        runtime=or_more(60),
+        mem_mb=memory("record {run} {split}"),
+        runtime=asks("runtime", "record {run} {split}"),
     params:
         spec=of_recording("spec"),
         code=of_recording("code"),
@@ -294,8 +309,8 @@ rule analyse:
         "results/{experiment}/benchmarks/analyse/{analysis}-{result}.tsv"
     priority: 1
     resources:
-        mem_mb=or_more(2000),
-        runtime=or_more(60),
+        mem_mb=memory("analyse {analysis} {result}"),
+        runtime=asks("runtime", "analyse {analysis} {result}"),
     params:
         spec=field("analyses", "analysis", "spec"),
         code=field("analyses", "analysis", "code"),
@@ -316,8 +331,8 @@ rule figure:
         "results/{experiment}/benchmarks/figure/{analysis}.tsv"
     priority: 2
     resources:
-        mem_mb=or_more(1000),
-        runtime=or_more(30),
+        mem_mb=memory("figure {analysis}"),
+        runtime=asks("runtime", "figure {analysis}"),
     params:
         drawn_from=drawn_from,
         points=lambda w: plan(w.experiment)["sweep"],
@@ -336,8 +351,8 @@ rule sweep:
     log:
         "results/{experiment}/logs/sweep.log",
     resources:
-        mem_mb=or_more(2000),
-        runtime=or_more(60),
+        mem_mb=memory("sweep"),
+        runtime=asks("runtime", "sweep"),
     params:
         file=lambda w: file_of(w.experiment),
         results=lambda w: f"results/{w.experiment}",
@@ -354,8 +369,8 @@ rule report:
     log:
         "results/{experiment}/logs/report.log",
     resources:
-        mem_mb=or_more(2000),
-        runtime=or_more(30),
+        mem_mb=memory("report"),
+        runtime=asks("runtime", "report"),
     params:
         file=lambda w: file_of(w.experiment),
         results=lambda w: f"results/{w.experiment}",

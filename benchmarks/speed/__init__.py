@@ -10,5 +10,6 @@ figure_of_speed       the picture of the tables above
 stimuli               `python -m benchmarks.speed.stimuli`: sequences a second
 recording             `python -m benchmarks.speed.recording`: throughput and memory of recording
 planning              `python -m benchmarks.speed.planning`: sweeps of up to 10,000 trainings
+resources             `python -m benchmarks.speed.resources`: what jobs took of what they asked for
 analyses              `python -m benchmarks.speed.analyses`: recordings of 2 to 20 GB
 """

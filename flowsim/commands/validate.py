@@ -25,12 +25,12 @@ def run(arguments: Namespace) -> None:
     from pathlib import Path
 
     from flowsim.experiment.plan import jobs
-    from flowsim.pipeline.estimate import cost_in_words, costs
+    from flowsim.pipeline.estimate import cost_in_words
     from flowsim.pipeline.shipped import experiment_file
 
     file = experiment_file(arguments.experiment)
-    expected = costs(jobs(file), Path("results") / file.stem)
-    counts = Counter(name.split()[0] for name in expected)
+    plan = jobs(file)
+    counts = Counter(name.split()[0] for name in plan["costs"])
     each = ", ".join(f"{verb} {count}" for verb, count in counts.items())
     print(f"{arguments.experiment} is valid: {counts.total()} jobs ({each})")
-    print(cost_in_words(expected))
+    print(cost_in_words(plan, Path("results") / file.stem))

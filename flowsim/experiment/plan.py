@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from flowsim import ideas
 from flowsim.experiment.check import checked
+from flowsim.experiment.costs import costs
 from flowsim.experiment.read import architecture, runs, train_block
 from flowsim.experiment.schema import Experiment
 from flowsim.experiment.sweep import Point, points
@@ -51,6 +53,7 @@ def jobs(path: str | Path) -> dict[str, Any]:
         "runs": training_jobs(every),
         "recordings": recording_jobs(experiment),
         "analyses": analysis_jobs(experiment, every),
+        "costs": {name: asdict(cost) for name, cost in costs(experiment).items()},
         "report": code_hash(view) + "".join(checksum(path)[:16] for path in PAGE),
     }
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from flowsim.errors import InputError
 from flowsim.experiment.remembered import remembered_jobs
 from flowsim.files.atomic import exclusive
+from flowsim.pipeline.estimate import seconds_expected
 from flowsim.pipeline.follow import Lines, Run
 from flowsim.pipeline.group import running
 from flowsim.pipeline.shipped import experiment_file, home, profile
@@ -69,7 +69,7 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
             *arguments(file, planned, cores, dry),
             str(report.as_posix()),
         ]
-        expected = cache(lambda: seconds_expected(plan, report.parent))
+        expected = cache(lambda: seconds_expected(plan, report.parent)[0])
         used = cores or available_cores()
         under_way = Run(Lines(events))
         began = time.time_ns()
@@ -117,13 +117,6 @@ def from_here(file: Path) -> Path:
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def seconds_expected(plan: Mapping[str, Any], results: Path) -> dict[str, float]:
-    """How long each job of a plan may take, by its name."""
-    from flowsim.pipeline.estimate import costs
-
-    return {name: cost.seconds for name, cost in costs(plan, results).items()}
 
 
 def follow(

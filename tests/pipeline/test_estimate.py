@@ -1,47 +1,29 @@
-"""How long and how large an experiment will be."""
+"""How long an experiment will take: from earlier runs, where there were any."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
-from flowsim.experiment.read import read
-from flowsim.pipeline import estimate
-from flowsim.pipeline.estimate import Cost, arithmetic, cost_in_words, duration, seconds_before
-from flowsim.recording.settings import RecordBlock
-from tests.known.small_project import ALL, EXPERIMENT
+from flowsim.pipeline.estimate import cost_in_words, duration, seconds_before, seconds_expected
 
 
-@pytest.fixture
-def experiment(tmp_path):
-    def make(*changes):
-        text = EXPERIMENT
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path = tmp_path / "tiny.yaml"
-        path.write_text(text)
-        return read(path)
-
-    return make
+def cost(seconds, size=0.0):
+    return {"seconds": seconds, "bytes": size, "mem_mb": 1200, "runtime": 30}
 
 
-def test_every_job_has_a_cost(experiment):
-    counts = {}
-    for name in arithmetic(experiment()):
-        counts[name.split()[0]] = counts.get(name.split()[0], 0) + 1
-    assert counts == ALL
-
-
-def test_more_work_costs_more(experiment):
-    few = arithmetic(experiment())
-    many = arithmetic(experiment(("sequences: 64", "sequences: 64000"), ("trials: 4}", "trials: 400}")))
-    own = "train fernn-seed0"
-    assert many[own].seconds - estimate.START == pytest.approx(1000 * (few[own].seconds - estimate.START))
-    assert many["train grnn-seed0"].seconds == few["train grnn-seed0"].seconds  # its budget stays
-    assert few["train fernn-seed0"].seconds > few["train grnn-seed0"].seconds
-    for name in ("stimulus probe", "record fernn-seed0 probe"):
-        assert many[name].bytes == pytest.approx(100 * few[name].bytes)
+PLAN = {
+    "costs": {
+        "stimulus test@n=1": cost(1),
+        "train a-seed0": cost(100),
+        "record a-seed0 test@n=1": cost(2, 3e9),
+        "analyse x a-seed0@n=1": cost(3),
+        "report": cost(20),
+    },
+    "stimuli": {"test@n=1": {"spec": "{}"}},
+    "runs": {"a-seed0": {"spec": json.dumps({"n": 1, "name": "a b"})}},
+    "recordings": {"test": {"spec": "{}"}},
+    "analyses": {"x": {"spec": "{}"}},
+}
 
 
 @pytest.fixture
@@ -74,10 +56,22 @@ def test_a_broken_benchmark_says_nothing(earlier):
     assert seconds_before("train a-seed0", None, earlier) is None
 
 
-def test_it_is_said_as_an_estimate():
-    text = cost_in_words({"train a": Cost(100, measured=True), "report": Cost(20, bytes=3e9)})
-    assert text.startswith("estimated at 2 min of one core (1 of 2 jobs as in earlier runs, the others by")
-    assert "at most 3.0 GB" in text
+def test_what_is_not_known_is_as_planned(earlier):
+    seconds, known = seconds_expected(PLAN, earlier)
+    assert known == 1
+    assert seconds == {name: cost["seconds"] for name, cost in PLAN["costs"].items()} | {
+        "train a-seed0": 12.5
+    }
+
+
+def test_it_is_said_as_an_estimate(earlier, tmp_path):
+    text = cost_in_words(PLAN, earlier)
+    assert text.startswith("estimated at 38 s of one core (1 of 5 jobs as in earlier runs, the others by")
+    assert "at most 1.2 GB of memory in a job" in text
+    assert "at most 3.0 GB of stimuli" in text
+    assert cost_in_words(PLAN, tmp_path / "none").startswith(
+        "estimated at 2 min of one core (all by arithmetic"
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,22 +80,3 @@ def test_it_is_said_as_an_estimate():
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
-
-
-def test_a_budget_of_minutes_is_the_most(experiment):
-    few = experiment(("budget: {sequences: 32}", "budget: {minutes: 0.001}"))
-    assert arithmetic(few)["train grnn-seed0"].seconds == pytest.approx(estimate.START + 0.06)
-
-
-def test_work_is_in_proportion_to_frames():
-    work = estimate.Work(flops=1e9, values=10)
-    stimulus = SimpleNamespace(sizes={"trial": 2, "time": 5, "y": 4, "x": 4})
-    cost = work.recording(stimulus, 10, RecordBlock(sites=["state"]))
-    assert cost.bytes == 4 * 100 * (16 + 10)
-    intervened = RecordBlock(sites=["state"], intervene={"a": {"zeros": True}})
-    assert work.recording(stimulus, 10, intervened).bytes == 4 * 100 * (16 + 2 * 10)
-    assert cost.seconds == pytest.approx(estimate.START + 100 * 1e9 / estimate.RATE, rel=1e-3)
-    followed = RecordBlock(sites=["state", "prediction"], blank={"at": 2}, checkpoints=True)
-    cost = work.recording(stimulus, 10, followed, moments=3)
-    assert cost.bytes == 4 * 100 * (16 + 8 * (16 + 10))
-    assert cost.seconds == pytest.approx(estimate.START + 800 * 1e9 / estimate.RATE, rel=1e-3)
