@@ -54,7 +54,7 @@ def by_rule(jobs: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = {"rule": rule, "jobs": len(group)}
         for unit in ("mb", "minutes"):
             used, asked = f"{unit}_used", f"{unit}_asked"
-            closest = group.loc[(group[used] / group[asked]).idxmax()]
+            closest = group.iloc[int((group[used] / group[asked]).argmax())]
             row |= {used: closest[used], asked: closest[asked]}
         totals = group[["seconds_used", "seconds_expected"]].sum()
         rows.append({**row, **totals})
@@ -74,9 +74,9 @@ def table(experiment: str, results: Path) -> pd.DataFrame:
     jobs = [found for name in plan["costs"] if (found := job(plan, folder, name)) is not None]
     if not jobs:
         raise SystemExit(f"{folder} has no benchmarks of its jobs; run the experiment in this folder first")
-    found = by_rule(pd.DataFrame(jobs))
-    found.insert(0, "experiment", Path(experiment).stem)
-    return found
+    rows = by_rule(pd.DataFrame(jobs))
+    rows.insert(0, "experiment", Path(experiment).stem)
+    return rows
 
 
 def main() -> None:
