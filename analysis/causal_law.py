@@ -503,7 +503,8 @@ def _said(runs: xr.Dataset, begins: str, moves: str) -> str:
         above, below = bool((known.moved_low > HALF).all()), bool((known.moved_high < HALF).all())
         if moves == ("yes" if above else "no" if below else "open"):
             named.append(f"{name} ({float(known.moved.mean()):.0%} of the movement)")
-    return " ".join([begins, " and ".join(named)]) if named else ""
+    *others, last = named or [""]
+    return f"{begins} {', '.join(others)}{' and ' * bool(others)}{last}" if named else ""
 
 
 def figure(results: xr.Dataset) -> Figure:

@@ -507,6 +507,8 @@ def figure(results: xr.Dataset) -> Figure:
     axes = panels.network_axes(above, names)
     for ax, (name, _, runs) in zip(axes, panels.each_network(results), strict=True):
         _draw_spectrum(ax, runs, name)
+    above.supxlabel("along x (1/px)", fontsize=9)
+    above.supylabel("in time (1/frame)", fontsize=9)
     followed, channels, kept = below.subplots(1, 3)
     _draw_followed(followed, results)
     _draw_channels(channels, results)
@@ -540,8 +542,7 @@ def _draw_spectrum(ax: Axes, runs: xr.Dataset, name: str) -> None:
     wrapped = (frequency + 0.5) % 1 - 0.5
     wrapped[1:][np.abs(np.diff(wrapped)) > 0.5] = np.nan
     ax.plot(along, wrapped, color="white", ls="--", lw=1)
-    ax.set(xlabel="along x (1/px)", ylabel="in time (1/frame)", ylim=(-0.5, 0.5))
-    ax.label_outer()
+    ax.set_ylim(-0.5, 0.5)
 
 
 def _draw_followed(ax: Axes, results: xr.Dataset) -> None:

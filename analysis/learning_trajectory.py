@@ -224,10 +224,10 @@ def figure(results: xr.Dataset) -> Figure:
     fig = plot.figure(figsize=(plot.PAGE, 1.9 * rows + order_height))
     above, below = fig.subfigures(2, 1, height_ratios=[1.9 * rows, order_height])
     grid = above.subplots(rows, ACROSS, squeeze=False, sharex=True)
-    for unused in grid.flat[len(labels) :]:
-        unused.axis("off")
     for ax, label in zip(grid.flat, labels, strict=False):
         _draw_course(ax, results, label)
+    for ax in panels.leave_empty(grid, len(labels)):
+        ax.set_xlabel("sequences seen")
     _draw_order(below.subplots(), results)
     fig.suptitle(plot.seeds(results), fontsize=9)
     return fig
@@ -238,11 +238,9 @@ def _draw_course(ax: Axes, results: xr.Dataset, label: str) -> None:
     one = results[["value"]].sel(answer=label, drop=True)
     panels.lines_or_note(one, "value", "sequences", ax)
     _sequences_axis(ax, results)
-    ax.set(xlabel="sequences seen", ylabel="")
+    ax.set(xlabel="", ylabel="")
     ax.set_title(textwrap.fill(label, 34), fontsize=7)
     ax.tick_params(labelsize=7)
-    ax.label_outer(remove_inner_ticks=False)
-    ax.tick_params(labelleft=True)
 
 
 def _sequences_axis(ax: Axes, results: xr.Dataset) -> None:

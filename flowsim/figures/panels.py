@@ -29,9 +29,23 @@ def network_axes(part: FigureBase, names: Sequence[str], most: int = 4) -> list[
     """An axis for each network on a figure or a part of one, at most so many in a row, all to one scale."""
     across = min(max(len(names), 2), most)
     grid = part.subplots(math.ceil(len(names) / across), across, squeeze=False, sharex=True, sharey=True)
-    for unused in grid.flat[len(names) :]:
-        unused.axis("off")
+    leave_empty(grid, len(names))
     return list(grid.flat[: len(names)])
+
+
+def leave_empty(grid: np.ndarray, used: int) -> list[Axes]:
+    """Show nothing on the axes of a grid beyond so many; returns the lowest of the others in each column.
+
+    These show the numbers and the label along x, which those above them share.
+    """
+    for ax in grid.flat[used:]:
+        ax.axis("off")
+    columns = [[ax for ax in column if ax.axison] for column in grid.T]
+    lowest = [column[-1] for column in columns if column]
+    for ax in lowest:
+        ax.tick_params(labelbottom=True)
+        ax.xaxis.label.set_visible(True)
+    return lowest
 
 
 def band(ax: Axes, x: Any, low: Any, high: Any, colour: Colour, alpha: float = 0.2) -> None:

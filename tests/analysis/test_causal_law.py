@@ -323,4 +323,8 @@ def test_the_sentence_is_what_the_numbers_support():
         "space alone moves the prediction of fernn (90% of the movement); moving it in space alone may move "
         "the prediction of grnn (60% of the movement)."
     ]
+    three = shown(**{name: [none, (0.8, 0.9, 1.0)] for name in "abc"})
+    (sentence,) = causal_law.finding(three)
+    share = "(90% of the movement)"
+    assert sentence.endswith(f"of a {share}, b {share} and c {share}.")
     assert causal_law.finding(shown(grnn=[none, none])) == []

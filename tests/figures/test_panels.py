@@ -52,6 +52,16 @@ def test_networks_have_an_axis_each_and_what_is_left_is_empty(networks, most, sh
     assert axes[-1].get_ylim() == (-2, 5)
 
 
+def test_the_lowest_axis_of_each_column_shows_its_numbers():
+    grid = plt.figure().subplots(2, 3, sharex=True)
+    lowest = panels.leave_empty(grid, 4)
+    assert lowest == [grid[1, 0], grid[0, 1], grid[0, 2]]
+    shown = [ax.xaxis.get_tick_params()["labelbottom"] for ax in grid.flat[:4]]
+    assert shown == [False, True, True, True]
+    assert all(ax.xaxis.label.get_visible() for ax in lowest)
+    assert not any(ax.axison for ax in grid.flat[4:])
+
+
 def test_networks_have_axes_on_a_part_of_a_figure():
     left, right = plt.figure().subfigures(1, 2)
     axes = panels.network_axes(right, ["a", "b"])
