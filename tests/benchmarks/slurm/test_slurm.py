@@ -1,9 +1,11 @@
 """The pipeline on a Slurm of two nodes: the results of this machine, and only what a node did is done again."""
 
+import os
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 from benchmarks.slurm.__main__ import HASTE, asked, content, same, table
 from benchmarks.slurm.cluster import NODES, free_ports, missing, two_nodes
-from tests.known.small_project import project, snakemake
+from tests.known.small_project import ROOT, project, snakemake
 
 lacking = missing()
 needs_slurm = pytest.mark.skipif(bool(lacking), reason=f"needs Slurm: {', '.join(lacking)}")
@@ -68,6 +70,53 @@ def test_results_are_those_of_this_machine(tmp_path):
     trained = jobs[jobs.rule == "train"]
     assert (trained.mb_cluster < trained.mb_asked).all()
     assert (there / "results/tiny/report.html").is_file()
+
+
+@needs_slurm
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_page_takes_a_user_from_a_laptop_to_slurm(tmp_path):
+    """Its commands as they stand, but for the installation, in an empty folder."""
+    page = (ROOT / "docs/guides/cluster.md").read_text()
+    section = re.search(r"^## In five minutes.*?^## ", page, re.MULTILINE | re.DOTALL)[0]
+    commands = re.findall(r"^\$ (.*)$", section, re.MULTILINE)
+    install, *others = commands
+    assert install.startswith("pip install")
+    assert len(others) == 7
+    of_the_lab = tmp_path / "lab"
+    of_the_lab.mkdir()
+    (of_the_lab / "config.yaml").write_text(
+        "slurm-no-account: true\n" + "".join(f"{name}: {value}\n" for name, value in HASTE.items())
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    said = {}
+    with two_nodes(tmp_path / "nodes", cores=2) as cluster:
+        path = os.pathsep.join([str(Path(sys.executable).parent), cluster.environment["PATH"]])
+        environment = {**cluster.environment, "PATH": path, "PYTHONPATH": str(ROOT)}
+        environment["SNAKEMAKE_PROFILE"] = str(of_the_lab)
+        for line in others:
+            here = "slurm" not in line
+            done = subprocess.run(
+                line,
+                shell=True,
+                cwd=work,
+                env={
+                    name: v for name, v in environment.items() if not (here and name == "SNAKEMAKE_PROFILE")
+                },
+                capture_output=True,
+                text=True,
+                timeout=900,
+            )
+            assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+            said[line] = done.stdout + done.stderr
+        submitted = cluster.run("scontrol", "--oneliner", "show", "jobs").count("JobId=")
+    dry, real = (line for line in others if "slurm" in line)
+    # The second seed: two trainings, each recorded twice and analysed twice; two figures and the report anew.
+    assert "13 jobs to do" in said[dry]
+    assert "13 jobs" in said[real]
+    assert 2 <= submitted < 13  # small jobs are grouped
+    assert (work / "results/my_motion/models/fernn-seed1.pt").is_file()
 
 
 @needs_slurm
