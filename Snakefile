@@ -5,6 +5,8 @@
 #   snakemake results/<experiment>/report.html any other
 #   snakemake all                              every experiment that needs no outside data and no days
 #   snakemake ... --config data=FOLDER         with MNIST or KTH from a folder (or set FLOWSIM_DATA)
+#   snakemake ... --config scheduler=ADDRESS   with analyses on a cluster of dask, such as tcp://node1:8786
+#   snakemake ... --default-storage-provider s3 --default-storage-prefix s3://BUCKET    with results in a storage
 #
 # Where an experiment has a sweep, names of files say what differs at a point of it, such as
 # models/fernn@max_speed=1-seed0.pt and recordings/fernn@max_speed=1-seed0/test@objects=2.h5 (see
@@ -29,6 +31,7 @@ from urllib.parse import unquote
 
 import yaml
 
+from flowsim.errors import InputError
 from flowsim.files.atomic import exclusive
 from flowsim.splits import SPLIT_OF
 
@@ -39,6 +42,13 @@ DATA = (  # where MNIST or KTH lie, for the jobs that read stimuli or the experi
     if "data" in config
     else ""
 )
+SCHEDULER = (  # of a cluster of dask, on which analyses read and compute
+    f"--scheduler {shlex.quote(str(config['scheduler']))}"
+    if "scheduler" in config
+    else ""
+)
+IN_STORAGE = workflow.storage_settings.default_storage_provider is not None
+"""Whether results lie in a storage such as S3: each job then has copies of its inputs, and of nothing else."""
 
 
 def is_given(experiment):
@@ -82,7 +92,10 @@ def wait_for_other_runs(experiment):
     """
     executes = workflow.executor_plugin is not None and not workflow.dryrun
     if workflow.is_main_process and executes and "plan" not in config:
-        held.enter_context(exclusive(Path("results") / experiment))
+        try:
+            held.enter_context(exclusive(Path("results") / experiment))
+        except InputError as error:
+            sys.exit(str(error))  # one line, not Snakemake's traceback of this file
 
 
 def once_others_end(w):
@@ -154,12 +167,12 @@ def of_recording(name):
     return lambda w: plan(w.experiment)["recordings"][w.split.partition("@")[0]][name]
 
 
-def recording_of(w):
+def recording_of(experiment, analysis, result):
     """The recording that results are of: that of the run, and of the stimulus that is named after it."""
-    run, at, shown = w.result.rpartition("-seed")
+    run, at, shown = result.rpartition("-seed")
     seed, at_stimulus, differs = shown.partition("@")
-    split = job("analyses", "analysis")(w)["reads"]
-    return f"results/{w.experiment}/recordings/{run}{at}{seed}/{split}{at_stimulus}{differs}.h5"
+    split = plan(experiment)["analyses"][analysis]["reads"]
+    return f"results/{experiment}/recordings/{run}{at}{seed}/{split}{at_stimulus}{differs}.h5"
 
 
 def results_of(w):
@@ -168,17 +181,41 @@ def results_of(w):
     return [f"{folder}/{name}.h5" for name in job("analyses", "analysis")(w)["results"]]
 
 
-def drawn_from(w, input):
+def drawn_from(w, input, output):
     """Arguments of a figure: the files, or of a sweep the folder in which they are found."""
     if plan(w.experiment)["sweep"]:
-        return [f"results/{w.experiment}", "--sweep", file_of(w.experiment)]
+        folder = Path(output.svg).parent.parent.as_posix()
+        return [folder, "--sweep", file_of(w.experiment)]
     return list(input)
+
+
+def folder_of(w, output):
+    """The folder of an experiment in results/, or of its copies, in which a file is made."""
+    return Path(output[0]).parent.as_posix()
 
 
 def table_of(w):
     """The table of a sweep, which the report is of."""
     is_sweep = plan(w.experiment)["sweep"]
     return [f"results/{w.experiment}/sweep.csv"] if is_sweep else []
+
+
+def read_by_report(w):
+    """What a report reads besides figures, if that has to be fetched from a storage.
+
+    In a folder it is there already, and what was removed from it is not to be made again.
+    """
+    if not IN_STORAGE:
+        return []
+    jobs, folder = plan(w.experiment), f"results/{w.experiment}"
+    files = [f"{folder}/stimuli/{split}.h5" for split in jobs["stimuli"]]
+    files += [f"{folder}/models/{run}.pt" for run in jobs["runs"]]
+    for name, analysis in jobs["analyses"].items():
+        files.append(f"{folder}/figures/{name}.csv")
+        for result in analysis["results"]:
+            files.append(f"{folder}/analyses/{name}/{result}.h5")
+            files.append(recording_of(w.experiment, name, result))
+    return list(dict.fromkeys(files))
 
 
 def gpus(w):
@@ -300,7 +337,7 @@ rule record:
 
 rule analyse:
     input:
-        recording_of,
+        lambda w: recording_of(w.experiment, w.analysis, w.result),
     output:
         "results/{experiment}/analyses/{analysis}/{result}.h5",
     log:
@@ -315,7 +352,8 @@ rule analyse:
         spec=field("analyses", "analysis", "spec"),
         code=field("analyses", "analysis", "code"),
     shell:
-        "{FLOWSIM} analyse {wildcards.analysis:q} --spec {params.spec:q} --recording {input:q} --into {output:q} 2> {log:q}"
+        "{FLOWSIM} analyse {wildcards.analysis:q} --spec {params.spec:q} --recording {input:q} "
+        "{SCHEDULER} --into {output:q} 2> {log:q}"
 
 
 rule figure:
@@ -355,7 +393,7 @@ rule sweep:
         runtime=asks("runtime", "sweep"),
     params:
         file=lambda w: file_of(w.experiment),
-        results=lambda w: f"results/{w.experiment}",
+        results=folder_of,
     shell:
         "{FLOWSIM} sweep {params.file:q} --results {params.results:q} --into {output:q} 2> {log:q}"
 
@@ -364,6 +402,7 @@ rule report:
     input:
         figures_of,
         table_of,
+        read_by_report,
     output:
         "results/{experiment}/report.html",
     log:
@@ -373,7 +412,7 @@ rule report:
         runtime=asks("runtime", "report"),
     params:
         file=lambda w: file_of(w.experiment),
-        results=lambda w: f"results/{w.experiment}",
+        results=folder_of,
         spec=lambda w: plan(w.experiment)["specification"],
         code=lambda w: plan(w.experiment)["report"],
     shell:
@@ -383,11 +422,11 @@ rule report:
 
 onerror:
     # A report of what there is: it names the runs that failed, and is written anew once they do not. Who stops
-    # a run does not wait for one.
+    # a run does not wait for one. In a storage there is none: its files are not here.
     logs = [log] if isinstance(log, str) else log or []
     said = "".join(Path(file).read_text(encoding="utf-8") for file in logs)
     stopped = any(words in said for words in STOPPED)
-    for name in () if stopped else sorted(reports):
+    for name in () if stopped or IN_STORAGE else sorted(reports):
         folder = f"results/{name}"
         command = [sys.executable, "-m", "flowsim", "report", file_of(name)]
         command += ["--results", folder, *shlex.split(DATA), "--incomplete"]

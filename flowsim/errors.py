@@ -25,6 +25,12 @@ class Damaged(InputError):
     """A file is not what was written. It says nothing about a network or an analysis."""
 
 
+class ClusterFailed(InputError):
+    """The machines on which an analysis was to compute cannot be used, or were lost. It says nothing about a
+    network or an analysis.
+    """
+
+
 class CannotJudge(InputError):
     """What a network did cannot be judged, whatever the settings are: it diverged, or is dead.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -31,12 +32,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_spec(parser, "arguments of its analyse")
     parser.add_argument("--recording", required=True, type=Path, metavar="FILE")
     add_into(parser, "results (.h5)")
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a dask cluster whose workers read and compute blocks, such as tcp://node1:8786; they have "
+        "to see the recording. If not given, threads of this process do",
+    )
 
 
 def run(arguments: Namespace) -> None:
     """Analyse the recording and write the results with their provenance."""
     from flowsim import ideas, specification
-    from flowsim.errors import CannotJudge, Damaged, InputError
+    from flowsim.errors import CannotJudge, ClusterFailed, Damaged, InputError
     from flowsim.experiment.places import Said, require_place, require_split, said_by
     from flowsim.files import netcdf
     from flowsim.files.atomic import exclusive
@@ -61,12 +68,16 @@ def run(arguments: Namespace) -> None:
     require_place(into, Said(run=said.run, analysis=name), written=True)
     with exclusive(into), opened as recording:
         try:
-            with Progress(f"{name} of {path}", 1, "blocks") as bar, listening(bar.listen):
+            with (
+                _computing_at(arguments.scheduler, path, analysis if own else None),
+                Progress(f"{name} of {path}", 1, "blocks") as bar,
+                listening(bar.listen),
+            ):
                 results = results_of(analysis, recording, settings)
             netcdf.storable(results)
         except CannotJudge as error:
             results = refused(str(error), path)
-        except Damaged:
+        except (ClusterFailed, Damaged):
             raise
         except InputError as error:
             if not own:
@@ -86,6 +97,17 @@ def run(arguments: Namespace) -> None:
         carried = {key: recording.attrs[key] for key in CARRIED if key in recording.attrs}
         netcdf.write(results, into, {**origin, **carried})
     print(f"wrote {into}", file=sys.stderr)
+
+
+def _computing_at(
+    address: str | None, recording: Path, own: ModuleType | None
+) -> AbstractContextManager[None]:
+    """On a cluster, to which functions of an analysis of the user's ``own`` are sent, or in this process."""
+    if address is None:
+        return nullcontext()
+    from flowsim.measures.dask_cluster import computing_at
+
+    return computing_at(address, recording, own)
 
 
 def refused(reason: str, path: Path) -> xr.Dataset:

@@ -120,7 +120,7 @@ def cannot_write(path: Path, error: OSError) -> InputError:
     """The error to raise for a file that cannot be made."""
     advice = "choose a folder that can be written to"
     if error.errno in NO_LOCKS:
-        advice = "this file system has no locks; choose a folder on another one"
+        advice = f"the file system of {path.absolute().parent} has no locks; choose a folder on another one"
     return InputError(f"cannot write {path}: {error.strerror or error}; {advice}")
 
 
@@ -164,7 +164,11 @@ def _acquired(file: Path, path: Path) -> FileLock:
     lock = FileLock(file, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except OSError as error:
+        if error.errno in NO_LOCKS:  # nobody holds what was made in vain
+            file.unlink(missing_ok=True)
+        if not isinstance(error, Timeout):
+            raise
         _require_makeable(file)
         print(f"another process is making {path}; waiting for it to end", file=sys.stderr, flush=True)
         lock.acquire()

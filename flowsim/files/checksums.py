@@ -15,9 +15,9 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -58,6 +58,10 @@ class Seal:
     def by_place(self) -> dict[int, int]:
         """The sum of each chunk by its first byte."""
         return {first: crc for parts in self.parts.values() for first, _, crc in parts}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, a seal is read from the file again: of a large file it has millions of sums."""
+        return _read_again, (os.path.realpath(self.path),)
 
     def compare(self, name: str, first: int, content: bytes) -> None:
         """Raise `Damaged` unless a chunk of a variable, as it is in the file, is what was written."""
@@ -124,6 +128,21 @@ def sealed(path: str | Path) -> Seal | None:
     if found != digest:
         raise _not_as_written(path)
     return Seal(path, parts)
+
+
+def _read_again(path: str) -> Seal:
+    """The seal of a file that had one when it was first opened, in another process."""
+    status = os.stat(path)
+    return _seal_of(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)
+def _seal_of(path: str, changed: int, size: int) -> Seal:
+    """The seal of a file, kept until the file changes."""
+    seal = sealed(path)
+    if seal is None:
+        raise _not_as_written(Path(path))
+    return seal
 
 
 def _digest(file: BinaryIO, end: int, parts: Mapping[str, list[tuple[int, int, int]]], table: bytes) -> bytes:

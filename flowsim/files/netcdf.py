@@ -20,7 +20,7 @@ from xarray.backends import H5NetCDFStore
 from xarray.backends.common import ArrayWriter
 
 from flowsim.errors import Damaged, InputError
-from flowsim.files.atomic import existing, whole
+from flowsim.files.atomic import NO_LOCKS, existing, whole
 from flowsim.files.checksums import Seal
 from flowsim.files.hdf5_chunks import (
     mark_sealed,
@@ -323,6 +323,11 @@ def damaged(path: str | Path, error: Exception) -> InputError:
     It never says to delete the file, which may be somebody else's: it says what the file is.
     """
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if getattr(error, "errno", None) in NO_LOCKS:
+        return InputError(
+            f"{path}: expected a file on a file system that has locks; this one has none ({reason}). Copy "
+            "it to another one, or let HDF5 do without them: export HDF5_USE_FILE_LOCKING=FALSE"
+        )
     if isinstance(error, BlockingIOError) or "unable to lock" in str(error):
         return InputError(
             f"{path}: expected a file that can be read, but another program has locked it ({reason}). Close "

@@ -6,6 +6,7 @@ ground_truth       labels, velocities and positions of trials
 naming             which label a network names
 coarse_maps        states at a coarse grain
 block_map          apply a function block by block
+dask_cluster       let dask compute on several machines
 decoding           cross-validated readouts
 rdm                dissimilarity matrices
 similarity         networks compared with each other

@@ -1,9 +1,11 @@
 """Apply a function to a variable that need not fit into memory: block by block, as it is stored, on several
 cores.
 
-A block holds all flows of some trials and frames. The function runs where dask computes: in threads of this
-process, or on the cluster of a ``dask.distributed.Client`` that is open. Only what it returns comes back, so
-that should be small. Blocks of an array that is in memory are taken in turn.
+A block holds all flows of some trials and frames. The function runs where dask computes: in threads of
+this process, or on a cluster (see `flowsim.measures.dask_cluster`), where one worker reads the whole of a
+block. Only what the function returns comes back, so that should be small. Results come in the order of
+blocks, so that sums of them are the same to the bit wherever they were computed. Blocks of an array that is
+in memory are taken in turn.
 """
 
 from __future__ import annotations
@@ -12,13 +14,16 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import cloudpickle
 import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
+from flowsim.measures.dask_cluster import client_of_cluster
 from flowsim.progress import steps
 
 Result = TypeVar("Result")
@@ -29,7 +34,7 @@ BLOCK_BYTES = 2**25
 CHUNK_BYTES = 2**28
 """Size up to which larger chunks are blocks as they are; chunks beyond it are cut to `BLOCK_BYTES`."""
 TOGETHER_BYTES = 2**29
-"""Size of all blocks that are computed at the same time."""
+"""Size of all blocks that are computed at the same time in this process."""
 BLOCKS_PER_CORE = 8
 """How many blocks are computed at the same time, if they are small."""
 
@@ -43,7 +48,8 @@ def mapped(
     ----------
     values : DataArray (flow, trial, time, ...)
     function : callable
-        Of a block (flow, trial, time, ...) and its place. A cluster must be able to import it.
+        Of a block (flow, trial, time, ...) and its place. A cluster must be able to import it, or to unpickle
+        it by cloudpickle.
     """
     array = values.variable
     places = _places(array)
@@ -63,18 +69,38 @@ def _by_dask(
     array: xr.Variable, places: list[Place], function: Callable[[np.ndarray, Place], Result]
 ) -> Iterator[tuple[Place, Result]]:
     """Blocks of a lazy array, as many at the same time as memory allows."""
-    block_bytes = max((array.isel(place).nbytes for place in places[:1]), default=1)
-    together = max(1, min(BLOCKS_PER_CORE * CPU_COUNT, TOGETHER_BYTES // max(1, block_bytes)))
-    for first in range(0, len(places), together):
-        batch = places[first : first + together]
+    client = client_of_cluster()
+    if client is None:
+        block_bytes = max((array.isel(place).nbytes for place in places[:1]), default=1)
+        together = min(BLOCKS_PER_CORE * CPU_COUNT, TOGETHER_BYTES // max(1, block_bytes))
+        task = _here
+    else:  # each worker has memory of its own, and as many blocks at a time as it has threads
+        together = BLOCKS_PER_CORE * sum(client.nthreads().values())
+        task = _elsewhere
+    for first in range(0, len(places), max(1, together)):
+        batch = places[first : first + max(1, together)]
         around = _around(batch)
         # Without this, each block would carry the graph of the whole array.
         (part,) = dask.optimize(array.isel(around))
-        tasks = [
-            dask.delayed(partial(_of_block, function, place))(part.isel(_within(place, around)).data)
-            for place in batch
-        ]
-        yield from zip(batch, dask.compute(*tasks), strict=True)
+        tasks = [task(function, place, part.isel(_within(place, around)).data) for place in batch]
+        yield from zip(batch, dask.compute(*tasks, scheduler=client), strict=True)
+
+
+def _here(function: Callable[[np.ndarray, Place], Result], place: Place, block: da.Array) -> Any:
+    """A task of this process for one block, whose chunks are tasks too."""
+    return dask.delayed(partial(_of_block, function, place))(block)
+
+
+def _elsewhere(function: Callable[[np.ndarray, Place], Result], place: Place, block: da.Array) -> Any:
+    """A task for one worker of a cluster: chunks as tasks would be read by several and sent to each other."""
+    (alone,) = dask.optimize(block)
+    return dask.delayed(_unpickled_and_computed)(cloudpickle.dumps((function, place, alone)))
+
+
+def _unpickled_and_computed(content: bytes) -> Any:
+    """What `_elsewhere` has packed, computed in the thread that calls this."""
+    function, place, block = cloudpickle.loads(content)
+    return function(block.compute(scheduler="synchronous"), place)
 
 
 def _of_block(function: Callable[[np.ndarray, Place], Result], place: Place, block: np.ndarray) -> Result:

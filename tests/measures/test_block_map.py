@@ -59,9 +59,9 @@ def test_what_is_computed_together_does_not_grow_with_cores(monkeypatch):
     compute = dask.compute
     together = []
 
-    def counted(*tasks):
+    def counted(*tasks, **where):
         together.append(len(tasks))
-        return compute(*tasks)
+        return compute(*tasks, **where)
 
     monkeypatch.setattr(dask, "compute", counted)
     large = xr.DataArray(np.ones((1, 6, 1, 1000)), dims=coordinates.UNITS).chunk(trial=1)
