@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from filelock import FileLock
 from hypothesis import settings
 
 from flowsim import Translation, build, open_recording, record
@@ -112,12 +113,32 @@ def predicted(recording, rng):
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
+def runs(request, tmp_path_factory):
     """Recordings of four small runs: {run: {"test", "sweep", "probe", "control": lazily opened recording}}, and
     "motion_tuning", the sweep of another stimulus, for the analysis of that name.
+
+    They are made once, also where several processes share the tests.
     """
-    folder, made = tmp_path_factory.mktemp("runs"), {}
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent
+    with FileLock(folder / "runs.lock"):
+        if not (folder / "runs").exists():
+            (folder / "runs.part").mkdir()
+            _record_runs(folder / "runs.part")
+            (folder / "runs.part").rename(folder / "runs")
+    made = {}
+    for file in sorted((folder / "runs").glob("*.h5")):
+        run, split = file.stem.split("@")
+        made.setdefault(run, {})[split] = open_recording(file)
+    return made
+
+
+def _record_runs(folder):
+    """Write RUN@SPLIT.h5 for every run and split of `runs`."""
     size = {"height": 8, "width": 9}
+    few = {"directions": 6, "grid_directions": [0.0]}
+    few |= {name: [0.0625, 0.125, 0.25] for name in ("grid_spatial", "grid_temporal")}
     stimuli = {
         "test": moving_digits.generate("test", np.random.default_rng(0), trials=4, frames=12, **size),
         "sweep": moving_digits.generate("sweep", np.random.default_rng(1), trials=1, frames=6, **size),
@@ -126,7 +147,7 @@ def runs(tmp_path_factory):
             moving_digits.generate, "control", np.random.default_rng(3), trials=8, frames=6, **size
         ),
         "motion_tuning": motion_panel.generate(
-            "sweep", np.random.default_rng(4), trials=3, frames=4, grid_directions=[0.0], **size
+            "sweep", np.random.default_rng(4), trials=3, frames=4, **few, **size
         ),
     }
     for name, max_speed in (("fernn", 1), ("grnn", 0)):
@@ -134,32 +155,20 @@ def runs(tmp_path_factory):
             torch.manual_seed(seed)
             network = build("fernn", (8, 9), max_speed=max_speed, channels=3, decoder_layers=1, classes=10)
             curve = {"sequences": [8, 16, 24], "valid_loss": [0.3, 0.2 + 0.01 * seed, 0.1]}
-            made[f"{name}-seed{seed}"] = {}
             for split, stimulus in stimuli.items():
-                file, context = (
-                    folder / f"{name}-{seed}-{split}.h5",
-                    3 if split in ("test", "sweep") else None,
-                )
-                attrs = {"network": name, "seed": str(seed), "horizon": 3}
-                sites = ("state", "prediction", "logits")
-                blank = {"at": 3} if split == "probe" else None
                 other = {name: 0.5 * tensor for name, tensor in network.state_dict().items()}
-                weights = {0: other, 24: network.state_dict()} if split == "probe" else None
-                intervene = INTERVENE if split == "test" else None
-                worked_out = WORKED_OUT.get(split, {})
                 record(
-                    *(network, stimulus, file),
-                    context=context,
-                    sites=sites,
-                    blank=blank,
-                    checkpoints=weights,
-                    intervene=intervene,
+                    *(network, stimulus, folder / f"{name}-seed{seed}@{split}.h5"),
+                    context=3 if split in ("test", "sweep") else None,
+                    sites=("state",) if split == "motion_tuning" else ("state", "prediction", "logits"),
+                    channels=1 if split == "motion_tuning" else None,
+                    blank={"at": 3} if split == "probe" else None,
+                    checkpoints={0: other, 24: network.state_dict()} if split == "probe" else None,
+                    intervene=INTERVENE if split == "test" else None,
                     curve=curve,
-                    attrs=attrs,
-                    **worked_out,
+                    attrs={"network": name, "seed": str(seed), "horizon": 3},
+                    **WORKED_OUT.get(split, {}),
                 )
-                made[f"{name}-seed{seed}"][split] = open_recording(file)
-    return made
 
 
 @pytest.fixture(scope="session")

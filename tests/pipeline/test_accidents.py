@@ -15,6 +15,9 @@ import h5py
 import numpy as np
 import pytest
 
+from flowsim import InputError, build, record
+from stimuli import moving_digits
+
 SCRIPT = """
 import shutil, sys
 from types import SimpleNamespace
@@ -114,4 +117,6 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
 
 def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
-    assert "cannot write" in start(tmp_path / "file" / "a.h5").communicate()[1]
+    stimulus = moving_digits.generate("probe", np.random.default_rng(0), height=9, width=8, trials=1)
+    with pytest.raises(InputError, match="cannot write"):
+        record(build("fernn", (9, 8), channels=1), stimulus, tmp_path / "file" / "a.h5")

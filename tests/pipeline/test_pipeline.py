@@ -3,11 +3,14 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from subprocess import PIPE, STDOUT
 
 import numpy as np
@@ -15,9 +18,13 @@ import pytest
 import torch
 import xarray as xr
 
+from flowsim.__main__ import main
+from flowsim.files import netcdf
 from flowsim.files.atomic import exclusive
-from tests.known.small_project import ALL, command, jobs, project, snakemake
+from tests.known import flowsim_server
+from tests.known.small_project import ALL, ROOT, alone, command, jobs, planned_here, project, snakemake
 
+SERVER = flowsim_server.__file__
 RELATIVE = "relative(sums.by_time, by_time)"
 """The relative error in `analysis.equivariance_error`."""
 
@@ -51,6 +58,27 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A finished run of which code is not edited: its jobs are forks of a process that has imported everything."""
+    folder = alone(tmp_path_factory.mktemp("made"))
+    file, start = folder / "Snakefile", 'FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"'
+    assert start in file.read_text()
+    with tempfile.TemporaryDirectory() as short:  # the path of a socket may not be long
+        command = shlex.join([sys.executable, "-I", "-S", SERVER, f"{short}/socket"])
+        file.write_text(file.read_text().replace(start, f"FLOWSIM = {command!r}"))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        served = [sys.executable, SERVER, f"{short}/socket"]
+        with subprocess.Popen(served, env=environment, stdout=PIPE, cwd=folder) as server:
+            try:
+                assert server.stdout.readline() == b"listening\n"
+                status, text = snakemake(folder, *planned_here(folder))
+            finally:
+                server.kill()
+    assert status == 0, text
+    return folder
+
+
 @pytest.fixture
 def edit(finished):
     """Change one file until the end of the test."""
@@ -67,15 +95,15 @@ def edit(finished):
         path.write_text(text)
 
 
-def test_one_command_makes_everything(finished):
-    results = finished / "results" / "tiny"
-    made = {
+def test_one_command_makes_everything(made):
+    results = made / "results" / "tiny"
+    names = {
         str(p.relative_to(results)) for p in results.rglob("*") if p.is_file() and not p.name.startswith(".")
     }
     for name in ("stimuli/train.h5", "models/fernn-seed0.pt", "recordings/grnn-seed0/probe.h5", "report.html",
                  "analyses/equivariance_error/fernn-seed0.h5", "figures/prediction_error.svg",
                  "logs/train/fernn-seed0.log", "benchmarks/train/fernn-seed0.tsv"):  # fmt: skip
-        assert name in made
+        assert name in names
     with xr.open_dataset(results / "recordings/fernn-seed0/probe.h5", engine="h5netcdf") as recording:
         for key in (
             "stage",
@@ -109,13 +137,13 @@ def test_of_two_runs_at_once_one_waits_and_takes_what_the_other_made(tmp_path):
         assert jobs(folder)["stimulus"] == 3
 
 
-def test_the_report_is_self_contained(finished):
-    html = (finished / "results/tiny/report.html").read_text()
+def test_the_report_is_self_contained(made):
+    html = (made / "results/tiny/report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#|figures/)', html)
     assert html.count('<svg role="img" aria-labelledby=') == 2
     assert html.index("test MSE over the trained horizon") < html.index('<svg role="img" aria-labelledby=')
     for link in re.findall(r'href="(figures/[^"]+)"', html):
-        assert (finished / "results/tiny" / link).exists()
+        assert (made / "results/tiny" / link).exists()
     for text in (
         "Tiny",
         "1 seed each",
@@ -127,8 +155,8 @@ def test_the_report_is_self_contained(finished):
         assert text in html
 
 
-def test_what_a_budget_stopped_is_called_partial_everywhere(finished):
-    results = finished / "results/tiny"
+def test_what_a_budget_stopped_is_called_partial_everywhere(made):
+    results = made / "results/tiny"
     html = (results / "report.html").read_text()
     assert "grnn-seed0 after 32 of 64 sequences." in html
     assert "<th>grnn (partial)</th>" in html
@@ -138,15 +166,15 @@ def test_what_a_budget_stopped_is_called_partial_everywhere(finished):
         assert "fernn (partial)" not in file.read_text(), file
 
 
-def test_a_log_repeats_its_job(finished, tmp_path):
-    log = (finished / "results/tiny/logs/analyse/equivariance_error-fernn-seed0.log").read_text()
+def test_a_log_repeats_its_job(made, tmp_path):
+    log = (made / "results/tiny/logs/analyse/equivariance_error-fernn-seed0.log").read_text()
     line = log.splitlines()[0].removeprefix("$ python ")
     line = line.replace("--into results/tiny/analyses/equivariance_error", f"--into {tmp_path}")
-    subprocess.run(f"{sys.executable} {line}", shell=True, cwd=finished, check=True, capture_output=True)
+    subprocess.run(f"{sys.executable} {line}", shell=True, cwd=made, check=True, capture_output=True)
     with (
         xr.open_dataset(tmp_path / "fernn-seed0.h5", engine="h5netcdf") as again,
         xr.open_dataset(
-            finished / "results/tiny/analyses/equivariance_error/fernn-seed0.h5", engine="h5netcdf"
+            made / "results/tiny/analyses/equivariance_error/fernn-seed0.h5", engine="h5netcdf"
         ) as first,
     ):
         xr.testing.assert_equal(again, first)
@@ -184,6 +212,7 @@ def test_a_comment_reruns_nothing(finished, edit):
     assert jobs(finished) == {}
 
 
+@pytest.mark.slow
 def test_an_edited_network_reruns_its_training(finished, edit):
     edit(
         "flowsim/models/fernn.py",
@@ -199,24 +228,38 @@ def test_an_edited_stimulus_reruns_everything(finished, edit):
     assert jobs(finished) == ALL
 
 
-def test_a_network_that_cannot_be_judged_does_not_stop_the_report(finished, tmp_path):
-    """As if one of them was silent: the others are reported, and the run is named with the reason."""
+def test_a_network_that_cannot_be_judged_does_not_stop_the_report(made, tmp_path, monkeypatch):
+    """As one of them is silent: the others are reported, and the run is named with the reason."""
     folder = tmp_path / "copy"
-    shutil.copytree(finished, folder)
-    file = folder / "analysis" / "equivariance_error.py"
-    first = "    recording = recorded.reference_first(recording)\n"
-    assert first in file.read_text()
-    dead = "    recorded.require_varying(recording.attrs.get('network') != 'grnn')\n"
-    file.write_text(file.read_text().replace(first, dead + first))
-    status, text = snakemake(folder)
-    assert status == 0, text
-    html = (folder / "results/tiny/report.html").read_text()
+    shutil.copytree(made, folder)
+    monkeypatch.chdir(folder)
+    results, analysis = Path("results/tiny"), "equivariance_error"
+    recording = results / "recordings/grnn-seed0/probe.h5"
+    with xr.open_dataset(recording, engine="h5netcdf") as opened:
+        silent = opened.load().assign(state=opened.state * 0)
+        attrs = {name: value for name, value in opened.attrs.items() if not name.startswith("sha256")}
+    netcdf.write(silent.assign_attrs({}), recording, attrs)
+    into = [str(results / "analyses" / analysis / f"{run}-seed0.h5") for run in ("fernn", "grnn")]
+    drawn = results / "figures" / f"{analysis}.svg"
+    for arguments in (
+        ["analyse", analysis, "--recording", str(recording), "--into", into[1]],
+        ["figure", analysis, "--results", *into, "--into", str(drawn)],
+        [
+            "report",
+            "experiments/tiny.yaml",
+            "--results",
+            str(results),
+            "--into",
+            str(results / "report.html"),
+        ],
+    ):
+        assert main(arguments) == 0
+    html = (results / "report.html").read_text()
     assert "Could not be judged" in html
     assert "grnn-seed0 (expected states that vary" in html
     assert "fernn-seed0 (" not in html
-    drawn = (folder / "results/tiny/figures/equivariance_error.svg").read_text()
-    assert "without results: grnn-seed0" in drawn
-    assert "Could not be judged" not in (finished / "results/tiny/report.html").read_text()
+    assert "without results: grnn-seed0" in drawn.read_text()
+    assert "Could not be judged" not in (made / "results/tiny/report.html").read_text()
 
 
 def killed(folder, moment, group=True):

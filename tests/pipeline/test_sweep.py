@@ -1,5 +1,6 @@
 """A sweep with real Snakemake: what is planned again after which change, and one run from end to end."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.known.small_project import EXPERIMENT, jobs, project, snakemake
+from tests.known.small_project import EXPERIMENT, alone, jobs, planned_here, project, snakemake
 
 SWEEP = {"networks.fernn.max_speed": [1, 2], "stimulus.test.objects": [1, 2]}
 
@@ -29,10 +30,10 @@ def pretend(folder):
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
     """The small project with a sweep that was run."""
-    folder = project(tmp_path_factory.mktemp("planned"))
+    folder = alone(tmp_path_factory.mktemp("planned"))
     with_sweep(folder, SWEEP)
     pretend(folder)
-    status, text = snakemake(folder)
+    status, text = snakemake(folder, *planned_here(folder))
     assert status == 0, text
     return folder
 
@@ -43,7 +44,7 @@ def replanned(planned):
 
     def change(sweep=SWEEP, **others):
         with_sweep(planned, sweep, **others)
-        return jobs(planned)
+        return jobs(planned, *planned_here(planned))
 
     yield change
     with_sweep(planned, SWEEP)
@@ -82,6 +83,16 @@ def test_without_the_sweep_the_experiment_is_made_of_the_same_files(replanned):
     """Its own stimulus of split test is of two objects, which is the default: it has to be named plainly."""
     done = replanned({"networks.fernn.max_speed": [1]})
     assert done == {"stimulus": 1, "record": 2, "analyse": 2, **ENDING}
+
+
+def test_a_network_whose_code_has_changed_is_trained_again(planned):
+    """Which edits change the hash of code is what tests/files/test_code_hash.py is about."""
+    arguments = planned_here(planned)
+    plan = json.loads((planned / "plan.json").read_text())
+    (run,) = [run for run in plan["runs"] if run.startswith("grnn")]
+    plan["runs"][run]["code"] = "another"
+    (planned / "plan.json").write_text(json.dumps(plan))
+    assert jobs(planned, *arguments) == {"train": 1, "record": 3, "analyse": 3, **ENDING}
 
 
 def test_a_mistake_is_told_before_the_first_job(replanned, planned):
