@@ -42,7 +42,7 @@ def followed(folder, monkeypatch, source, *arguments, expected=dict):
     events, log = folder / "events", folder / "run.log"
     under_way = Run(Lines(events))
     command = [sys.executable, "-c", source, str(events), *arguments]
-    status = pipeline.follow(command, log, under_way, expected, cores=2, dry=False)
+    status = pipeline.follow(command, log, under_way, expected, cores=2, dry=False, where="on 2 cores")
     pipeline.explain(status, under_way, log, dry=False)
 
 
