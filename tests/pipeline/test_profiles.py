@@ -9,9 +9,11 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
+from benchmarks.slurm.__main__ import HASTE
+from benchmarks.slurm.cluster import missing, two_nodes
 from flowsim.pipeline.shipped import home
 from tests.known.fake_cloud import cloud
-from tests.known.small_project import project
+from tests.known.small_project import ALL, EXPERIMENT, project
 
 PROFILES = sorted(path.parent.name for path in home().glob("profiles/*/config.yaml"))
 PLUGIN = {"slurm": ("snakemake_executor_plugin_slurm",)}
@@ -137,3 +139,24 @@ def test_pods_ask_for_what_their_rule_says(small):
         assert asked[rule]["image"] == options("kubernetes")["container-image"]
     sources = [path for path in one.objects if "snakemake-workflow-sources" in path]
     assert len(sources) == 1  # with the experiment, which jobs read
+
+
+@pytest.mark.skipif(bool(missing()), reason=f"needs Slurm: {', '.join(missing())}")
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_one_command_runs_an_experiment_on_slurm(tmp_path):
+    """By a profile of one's own, a copy of ours; in a folder that is no clone."""
+    needs("slurm")
+    own = {**options("slurm"), "slurm-no-account": True, **HASTE}
+    for folder in ("here", "own"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "own" / "config.yaml").write_text(yaml.safe_dump(own))
+    (tmp_path / "here" / "tiny.yaml").write_text(EXPERIMENT)
+    command = [sys.executable, "-m", "flowsim", "run", "tiny.yaml", "--profile", "../own"]
+    with two_nodes(tmp_path / "nodes", cores=2) as cluster:
+        done = subprocess.run(
+            command, cwd=tmp_path / "here", env=dict(cluster.environment), capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stderr
+    assert f"{sum(ALL.values())} jobs at most 100 at a time, estimated" in done.stderr
+    assert (tmp_path / "here" / "results" / "tiny" / "report.html").is_file()
