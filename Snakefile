@@ -36,7 +36,11 @@ from flowsim.files.atomic import exclusive
 from flowsim.splits import SPLIT_OF
 
 FLOWSIM = f"{shlex.quote(sys.executable)} -m flowsim"
-DEVICE = shlex.quote(str(config.get("device", "auto")))
+DEVICE = str(config.get("device", "auto"))
+cards = workflow.global_resources.get("gpu")  # as --resources gpu=N says
+if DEVICE in ("auto", "cuda") and cards is not None and (cards.value or 0) > 1:
+    DEVICE += ":free"  # trainings side by side: each takes a card that no other has
+DEVICE = shlex.quote(DEVICE)
 DATA = (  # where MNIST or KTH lie, for the jobs that read stimuli or the experiment
     f"--data {shlex.quote(str(Path(str(config['data'])).expanduser().absolute()))}"
     if "data" in config
@@ -220,7 +224,8 @@ def read_by_report(w):
 
 def gpus(w):
     """How many GPUs a job takes: one, if the machine that plans has one, or `--config device=cuda` says so."""
-    return plan(w.experiment)["gpu"] if DEVICE == "auto" else int("cuda" in DEVICE)
+    is_open = DEVICE.startswith("auto")
+    return plan(w.experiment)["gpu"] if is_open else int("cuda" in DEVICE)
 
 
 HOST_OF_GPU = 3000

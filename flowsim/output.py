@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+from flowsim import torchrun
 from flowsim.errors import InputError
 
 UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO)
@@ -64,9 +65,13 @@ def one_line(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line on stderr, if anybody is there to read it."""
-    with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+    """Print why a command ends, as a line on stderr, if anybody is there to read it.
+
+    Of several processes that end together one does so; see `flowsim.torchrun`.
+    """
+    if torchrun.speaks():
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def _stand_in() -> None:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
+from flowsim import torchrun
+
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Those that ask a command to stop; Windows has no SIGHUP."""
 SOON, AGAIN = 0.02, 5.0
@@ -81,8 +83,9 @@ def said(command: str) -> int:
     answer()
     number = requested() or signal.SIGINT
     how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
-    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
-        print(f"{command}: {how}; run the same command to continue", file=sys.stderr, flush=True)
+    if torchrun.speaks():
+        with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+            print(f"{command}: {how}; run the same command to continue", file=sys.stderr, flush=True)
     return 128 + number
 
 

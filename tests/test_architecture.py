@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("flowsim", "stimuli", "analysis")
 MAY_IMPORT = {
     "errors": set(),
-    "output": {"errors"},
-    "stopping": set(),
+    "torchrun": set(),
+    "output": {"errors", "torchrun"},
+    "stopping": {"torchrun"},
     "progress": set(),
     "memory": set(),
     "specification": {"errors"},
@@ -27,7 +28,7 @@ MAY_IMPORT = {
     "network": {"errors", "flows", "ideas", "layers", "specification"},
     "models": {"errors", "flows", "layers", "network", "specification"},
     "scenes": {"errors", "flows", "files", "splits", "progress"},
-    "training": {"errors", "files", "network", "scenes", "ideas", "specification", "stopping"},
+    "training": {"errors", "files", "network", "scenes", "ideas", "specification", "stopping", "torchrun"},
     "recording": {"errors", "flows", "files", "network", "scenes", "specification"},
     "measures": {"errors", "flows", "files", "progress"},
     "figures": {"files"},

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from flowsim import __version__, ideas, memory, output, stopping
+from flowsim import __version__, ideas, memory, output, stopping, torchrun
 from flowsim.errors import InputError
 from flowsim.splits import SPLIT_OF
 
@@ -41,7 +41,8 @@ class Parser(argparse.ArgumentParser):
         (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, output.one_line(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
+        output.say(output.one_line(f"{self.prog}: {message}; see {self.prog} --help"))
+        self.exit(2)
 
 
 def verbs() -> dict[str, ModuleType]:
@@ -100,7 +101,10 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
-    text = "auto (CUDA or Apple's GPU where there is one), cuda, mps or cpu"
+    text = (
+        "auto (CUDA or Apple's GPU where there is one), cuda, mps or cpu; auto:free or cuda:free takes a GPU "
+        "that no other command with such a device has"
+    )
     parser.add_argument("--device", default="auto", help=text)
 
 
@@ -179,7 +183,7 @@ def _run(argv: Sequence[str]) -> None:
         argcomplete.autocomplete(parser)
     arguments = parser.parse_args(argv)
     verb = verbs()[arguments.verb]
-    if getattr(verb, "ECHO", True):
+    if getattr(verb, "ECHO", True) and torchrun.is_first():
         print(f"$ python -m flowsim {shlex.join(argv)}", file=sys.stderr, flush=True)
     for name, value in vars(arguments).items():
         if isinstance(value, Path):

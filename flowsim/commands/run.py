@@ -20,6 +20,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("--cores", type=_cores, metavar="N", help="how many to use; if not given, all")
     parser.add_argument(
+        "--profile",
+        default="default",
+        metavar="NAME",
+        help="where jobs run: default (this machine), gpu, slurm, or a folder with a profile of Snakemake",
+    )
+    parser.add_argument(
         "-n", "--dry-run", action="store_true", help="say what there is to do, and do nothing"
     )
 
@@ -28,7 +34,7 @@ def run(arguments: Namespace) -> None:
     """Run the experiment and print where its report is."""
     from flowsim.pipeline.run import run
 
-    report = run(arguments.experiment, arguments.cores, arguments.dry_run)
+    report = run(arguments.experiment, arguments.cores, arguments.dry_run, arguments.profile)
     if report.is_file() and not arguments.dry_run:
         print(f"report: {report.absolute().as_uri()}")
 

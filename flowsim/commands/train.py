@@ -34,19 +34,23 @@ def run(arguments: Namespace) -> None:
     """Train one network and write its weights; several processes train together, and the first one writes."""
     from flowsim import specification
     from flowsim.files.outputs import protect
-    from flowsim.training import devices
+    from flowsim.training import devices, processes
     from flowsim.training.from_files import Run
     from flowsim.training.settings import RunBlock
 
     checkpoint = arguments.into.with_suffix(".ckpt")
-    written = ((arguments.into, "weights"), (checkpoint, "a checkpoint"))
-    protect(*written, read=[arguments.train, arguments.valid])
-    devices.keep_freed_memory()
-    with devices.processes(devices.pick_device(arguments.device)) as device:
+
+    def prepare() -> Run:
+        written = ((arguments.into, "weights"), (checkpoint, "a checkpoint"))
+        protect(*written, read=[arguments.train, arguments.valid])
         run_block = specification.validate(RunBlock, specification.from_json(arguments.spec), "--spec")
         require_places(run_block, arguments)
-        training = Run.prepare(run_block, arguments.seed, arguments.train, arguments.valid, device)
-        if devices.rank():
+        return Run.prepare(run_block, arguments.seed, arguments.train, arguments.valid, device)
+
+    devices.keep_freed_memory()
+    with processes.joined(devices.pick_device(arguments.device)) as device:
+        training = processes.in_each(prepare)
+        if processes.rank():
             training.train(checkpoint)
         else:
             train_and_write(training, checkpoint, arguments.into)
@@ -84,12 +88,12 @@ def train_and_write(training: Run, checkpoint: Path, into: Path) -> None:
 
     from flowsim.files.atomic import exclusive
     from flowsim.progress import Progress, counted
-    from flowsim.training import devices
+    from flowsim.training import processes
     from flowsim.training.settings import task_of
     from flowsim.training.weights import save
 
     settings = training.specification.train
-    together = f" in {devices.count()} processes" if devices.count() > 1 else ""
+    together = f" in {processes.count()} processes" if processes.count() > 1 else ""
     print(
         f"training {training.name} on {training.device}{together}: {training.parameters} parameters, "
         f"{counted(torch.get_num_threads(), 'thread')}",

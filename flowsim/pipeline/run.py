@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+import yaml
+
 from flowsim.errors import InputError
 from flowsim.experiment.remembered import remembered_jobs
 from flowsim.files.atomic import exclusive
@@ -28,7 +30,7 @@ EVERY = 0.2
 """Seconds between two looks at a run."""
 
 
-def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
+def run(given: Path, cores: int | None = None, dry: bool = False, profile_given: str = "default") -> Path:
     """Run an experiment; its files go to ``results/<name>/`` of the working directory.
 
     Where another `run` is at it, this one waits, and takes what that one has made.
@@ -41,6 +43,8 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
         How many to use; else all.
     dry : bool
         Say what there is to do, and do nothing.
+    profile_given : str
+        A profile of Snakemake: the name of one that comes with flowsim, or a folder.
 
     Returns
     -------
@@ -54,30 +58,34 @@ def run(given: Path, cores: int | None = None, dry: bool = False) -> Path:
     KeyboardInterrupt
         If this process is asked to end (Ctrl-C, SIGTERM, SIGHUP); all jobs have then ended too.
     """
-    file = experiment_file(given)
+    file, folder_of_profile = experiment_file(given), profile(profile_given)
+    elsewhere = jobs_elsewhere(folder_of_profile)
     check_name_is_its_own(file, Path("results") / file.stem)
     print(f"checking {file}", file=sys.stderr, flush=True)
     plan = remembered_jobs(file)
     report = Path("results") / file.stem / "report.html"
     alone = nullcontext() if dry else exclusive(report.parent)  # the second then finds what the first made
     with alone, tempfile.TemporaryDirectory() as folder:
-        planned, events = Path(folder) / "plan.json", Path(folder) / "events"
+        logs, events = Path(folder) if dry else report.parent / "logs", Path(folder) / "events"
+        planned = (logs if elsewhere else Path(folder)) / "plan.json"  # where jobs on other machines find it
+        planned.parent.mkdir(parents=True, exist_ok=True)
         planned.write_text(json.dumps(plan), encoding="utf-8")
-        log = (Path(folder) if dry else report.parent / "logs") / "run.log"
+        log = logs / "run.log"
         command = [
             *(sys.executable, "-m", "flowsim.pipeline.events", str(events)),
-            *arguments(file, planned, cores, dry),
+            *arguments(file, planned, cores, dry, folder_of_profile),
             str(report.as_posix()),
         ]
         expected = cache(lambda: seconds_expected(plan, report.parent)[0])
-        used = cores or available_cores()
+        used = elsewhere or cores or available_cores()
+        where = f"at most {used} at a time" if elsewhere else f"on {counted(used, 'core')}"
         under_way = Run(Lines(events))
         began = time.time_ns()
-        status = follow(command, log, under_way, expected, used, dry)
+        status = follow(command, log, under_way, expected, used, dry, where)
         is_new = report.is_file() and report.stat().st_mtime_ns > began
         explain(status, under_way, log, dry, report if is_new else None)
     if dry:
-        print_dry_run(under_way, expected, used)
+        print_dry_run(under_way, expected, used, where)
     return report
 
 
@@ -97,11 +105,45 @@ def check_name_is_its_own(file: Path, results: Path) -> None:
         )
 
 
-def arguments(file: Path, planned: Path, cores: int | None, dry: bool) -> list[str]:
-    """The arguments of Snakemake but its target."""
+def jobs_elsewhere(folder: Path) -> int:
+    """How many jobs a profile lets run at a time on other machines, as by Slurm; 0 if they run on this one.
+
+    Raises
+    ------
+    InputError
+        If the profile is no YAML with options of Snakemake, or its jobs do not see the working directory.
+    """
+    try:
+        options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
+        in_storage = "default-storage-provider" in options
+        jobs = 0 if options.get("executor", "local") == "local" else int(options.get("jobs", 1))
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"{folder / 'config.yaml'}: expected a profile, YAML with options of Snakemake; {reason}"
+        ) from None
+    if in_storage:
+        raise InputError(
+            f"--profile {folder.name}: expected a profile whose jobs see this folder; those of this one see "
+            "a storage, and what git keeps. In a clone of flowsim, call snakemake --workflow-profile instead"
+        )
+    return jobs
+
+
+def gpus() -> int:
+    """How many GPUs this machine has."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def arguments(file: Path, planned: Path, cores: int | None, dry: bool, folder: Path) -> list[str]:
+    """The arguments of Snakemake but its target; ``folder`` is that of its profile."""
+    is_for_gpus = folder == home() / "profiles" / "gpu"
     return [
-        *("--snakefile", str(home() / "Snakefile"), "--workflow-profile", str(profile())),
+        *("--snakefile", str(home() / "Snakefile"), "--workflow-profile", str(folder)),
         *(("--cores", str(cores)) if cores else ()),
+        *(("--resources", f"gpu={max(1, gpus())}") if is_for_gpus else ()),
         *(("--dry-run",) if dry else ()),
         *("--config", f"experiment={quote(str(from_here(file)))}", f"plan={quote(str(planned))}"),
         "--",
@@ -126,10 +168,11 @@ def follow(
     expected: Callable[[], Mapping[str, float]],
     cores: int,
     dry: bool,
+    where: str,
 ) -> int:
     """Run Snakemake, whose own output goes to ``log``, and tell what it does; returns its exit status.
 
-    What the jobs are expected to take is asked for only if there are any.
+    What the jobs are expected to take is asked for only if there are any; ``where`` says on what they run.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +187,8 @@ def follow(
             ended = process.poll() is not None
             for change in under_way.changes():
                 if not announced:
-                    display.line(start_in_words(under_way, expected(), cores, log))
+                    left = under_way.left(expected(), cores)
+                    display.line(start_in_words(under_way, left, where, log))
                     announced = True
                 if not dry:
                     display.tell(change, under_way, under_way.left(expected(), cores))
@@ -154,11 +198,10 @@ def follow(
     return process.returncode
 
 
-def start_in_words(under_way: Run, seconds: Mapping[str, float], cores: int, log: Path) -> str:
-    """How many jobs there are, on how many cores, for about how long."""
-    left = duration(under_way.left(seconds, cores))
-    jobs = f"{counted(under_way.total, 'job')} on {counted(cores, 'core')}"
-    return f"{jobs}, estimated at about {left}; the full log is {log}"
+def start_in_words(under_way: Run, seconds: float, where: str, log: Path) -> str:
+    """How many jobs there are, on what they run, for about how long."""
+    jobs = f"{counted(under_way.total, 'job')} {where}"
+    return f"{jobs}, estimated at about {duration(seconds)}; the full log is {log}"
 
 
 def explain(status: int, under_way: Run, log: Path, dry: bool, incomplete: Path | None = None) -> None:
@@ -179,14 +222,13 @@ def explain(status: int, under_way: Run, log: Path, dry: bool, incomplete: Path 
         print("nothing to do: all files are up to date", file=sys.stderr)
 
 
-def print_dry_run(under_way: Run, expected: Callable[[], Mapping[str, float]], cores: int) -> None:
+def print_dry_run(
+    under_way: Run, expected: Callable[[], Mapping[str, float]], cores: int, where: str
+) -> None:
     """Print what there is to do, on stdout."""
     if not under_way.total:
         return
     counts = ", ".join(f"{verb} {count}" for verb, count in under_way.planned.items())
     under_way.running.clear()
     left = under_way.left(expected(), cores)
-    print(
-        f"{counted(under_way.total, 'job')} to do ({counts}), estimated at about {duration(left)} on "
-        f"{counted(cores, 'core')}"
-    )
+    print(f"{counted(under_way.total, 'job')} to do ({counts}), estimated at about {duration(left)} {where}")

@@ -1,4 +1,4 @@
-"""Where the Snakefile, its profile and the experiments of flowsim lie: in an installed package beside this
+"""Where the Snakefile, its profiles and the experiments of flowsim lie: in an installed package beside this
 file, where the wheel puts them, in a checkout at its root.
 """
 
@@ -16,9 +16,23 @@ def home() -> Path:
     return INSTALLED if (INSTALLED / "Snakefile").is_file() else CHECKOUT
 
 
-def profile() -> Path:
-    """The profile of Snakemake that goes with the Snakefile."""
-    return home() / "profiles" / "default"
+def profile(given: str = "default") -> Path:
+    """The profile of Snakemake that a person means: a folder, or the name of one that comes with flowsim.
+
+    Raises
+    ------
+    InputError
+        If there is neither.
+    """
+    shipped = {path.parent.name: path.parent for path in sorted(home().glob("profiles/*/config.yaml"))}
+    folder = shipped.get(given, Path(given).expanduser())
+    if given and (folder / "config.yaml").is_file():
+        return folder
+    raise InputError(
+        f"--profile {given}: expected a folder with a config.yaml for Snakemake, or the name of a profile "
+        f"that comes with flowsim; found neither. Check the path, or choose one of: {', '.join(shipped)} "
+        f"(in {home() / 'profiles'}, to be copied and changed)"
+    )
 
 
 def experiments() -> dict[str, Path]:

@@ -9,5 +9,7 @@ batches     sequences of a file, or a stream that never repeats
 weights     files of weights and checkpoints, and which training a checkpoint belongs to
 moments     when weights are kept, to follow what is learned
 contents    what such a file holds, by key and type
-devices     which device, several processes, memory
+devices     which device, and how freed memory is kept
+free_gpu    of several GPUs one that nobody has taken
+processes   several processes that train one network
 """

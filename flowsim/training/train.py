@@ -20,7 +20,7 @@ from flowsim import stopping
 from flowsim.errors import InputError
 from flowsim.network import Network
 from flowsim.scenes.sequences import Sequences
-from flowsim.training import devices
+from flowsim.training import processes
 from flowsim.training.moments import steps_kept
 from flowsim.training.objective import Batch, evaluate, losses
 from flowsim.training.settings import BudgetBlock, TrainBlock
@@ -74,7 +74,7 @@ def train(
 ) -> tuple[Curve, dict[str, Tensor]]:
     """Train ``network`` in place.
 
-    Of several processes (`flowsim.training.devices`) each trains on its part of every batch, and the first
+    Of several processes (`flowsim.training.processes`) each trains on its part of every batch, and the first
     one writes the checkpoint.
 
     Parameters
@@ -91,8 +91,8 @@ def train(
         Decides the noise and the warm-up.
     checkpoint : Path, optional
         Where to store everything that is needed to go on after an interruption, or with a larger budget. It
-        is written at each validation, and when a signal asks the command to stop (`flowsim.stopping`), as of
-        the last whole step; there is one whenever training stops.
+        is written at each validation, and when a signal asks the command to stop (`flowsim.stopping`) or
+        another process is lost, as of the last whole step; there is one whenever training stops.
     identity : str
         Which training this is; see `flowsim.training.weights.Identity`. A checkpoint of another identity is
         set aside, and training starts anew.
@@ -112,19 +112,22 @@ def train(
     InputError
         If a loss becomes NaN or infinite, there are more processes than sequences in a batch, or not even one
         sequence fits into the memory of the GPU.
+    flowsim.training.processes.ProcessLost
+        If another process has ended.
     """
-    if settings.batch < devices.count():
-        raise InputError(f"batch must be at least the {devices.count()} processes; got {settings.batch}")
+    if settings.batch < processes.count():
+        raise InputError(f"batch must be at least the {processes.count()} processes; got {settings.batch}")
     training = Training(network, settings)
     training.resume(checkpoint, identity)
     kept_at = training.step
     try:
         for validated in training.steps(source, valid, seed, report):
-            if validated and checkpoint and devices.rank() == 0:
+            if validated and checkpoint and processes.rank() == 0:
                 save(training.content(identity), checkpoint, "checkpoint")
                 kept_at = training.step
-    except BaseException:
-        if stopping.requested() and checkpoint and devices.rank() == 0 and training.step > kept_at:
+    except BaseException as error:
+        to_be_kept = stopping.requested() or isinstance(error, processes.ProcessLost)
+        if to_be_kept and checkpoint and processes.rank() == 0 and training.step > kept_at:
             stopping.answer()
             save(training.content(identity), checkpoint, "checkpoint")
         raise
@@ -169,7 +172,7 @@ class Training:
 
     def resume(self, checkpoint: Path | None, identity: str) -> None:
         """Go on from a checkpoint of this training, if there is one; the same in every process."""
-        saved = devices.from_the_first(lambda: load_checkpoint(checkpoint, identity))
+        saved = processes.from_the_first(lambda: load_checkpoint(checkpoint, identity))
         if saved is None:
             return
         try:
@@ -251,9 +254,9 @@ class Training:
         """
         train_loss = torch.stack(self.losses).mean().item()
         began = time.monotonic()
-        part = valid[devices.own_part(len(valid))]
+        part = valid[processes.own_part(len(valid))]
         total = evaluate(self.network, self.settings, part, self.pieces.size)
-        devices.add_up([total])
+        processes.add_up([total])
         valid_loss = (total / len(valid)).item()
         with stopping.deferred():
             self.seconds += time.monotonic() - began
@@ -321,7 +324,7 @@ def is_out_of_time(budget: BudgetBlock, started: float) -> bool:
     if budget.minutes is None:
         return False
     seconds = 60 * budget.minutes
-    return devices.from_the_first(lambda: time.monotonic() - started >= seconds)
+    return processes.from_the_first(lambda: time.monotonic() - started >= seconds)
 
 
 def relative_learning_rate(schedule: str, step: int, steps: int) -> float:
@@ -359,7 +362,7 @@ class SplitBatch:
 
         Returns the part of the loss that learning curves show.
         """
-        part = batch.part(devices.own_part(len(batch)))
+        part = batch.part(processes.own_part(len(batch)))
         while True:
             network.zero_grad()
             try:
@@ -376,7 +379,7 @@ class SplitBatch:
             self.size = (size_tried + 1) // 2
             torch.cuda.empty_cache()
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        devices.add_up([shown_loss, *gradients])
+        processes.add_up([shown_loss, *gradients])
         return shown_loss
 
     def _accumulate(self, network: Network, settings: TrainBlock, part: Batch, batch_size: int) -> Tensor:

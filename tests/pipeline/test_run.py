@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from flowsim.__main__ import main
 from flowsim.files.atomic import exclusive
 from flowsim.pipeline import run as pipeline
 from flowsim.pipeline.follow import Lines, Run
+from flowsim.pipeline.shipped import profile
 from tests.known.small_project import ALL, EXPERIMENT
 
 JOB = {
@@ -42,7 +44,7 @@ def followed(folder, monkeypatch, source, *arguments, expected=dict):
     events, log = folder / "events", folder / "run.log"
     under_way = Run(Lines(events))
     command = [sys.executable, "-c", source, str(events), *arguments]
-    status = pipeline.follow(command, log, under_way, expected, cores=2, dry=False)
+    status = pipeline.follow(command, log, under_way, expected, cores=2, dry=False, where="on 2 cores")
     pipeline.explain(status, under_way, log, dry=False)
 
 
@@ -175,3 +177,39 @@ def test_two_experiments_of_one_name_do_not_share_results(tmp_path, monkeypatch)
     pipeline.check_name_is_its_own(Path("x/tiny.yaml"), logs.parent)
     (logs / "report.log").write_text("no command")
     pipeline.check_name_is_its_own(Path("x/tiny.yaml"), logs.parent)
+
+
+def test_where_jobs_run_is_what_the_profile_says(tmp_path):
+    assert [pipeline.jobs_elsewhere(profile(name)) for name in ("default", "gpu", "slurm")] == [0, 0, 100]
+    with pytest.raises(
+        InputError, match=r"--profile kubernetes: expected a profile whose jobs see this folder"
+    ):
+        pipeline.jobs_elsewhere(profile("kubernetes"))
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "executor: slurm\njobs: many", "1"])
+def test_a_profile_is_yaml_with_options(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(
+        InputError, match=r"config.yaml: expected a profile, YAML with options of Snakemake; .+"
+    ):
+        pipeline.jobs_elsewhere(tmp_path)
+
+
+def test_the_profile_for_gpus_uses_all_that_there_are(tmp_path, monkeypatch):
+    for there, used in ((4, "gpu=4"), (0, "gpu=1")):
+        monkeypatch.setattr("torch.cuda.device_count", lambda there=there: there)
+        given = pipeline.arguments(Path("a.yaml"), Path("plan"), None, False, profile("gpu"))
+        assert given[given.index("--resources") + 1] == used
+    assert "--resources" not in pipeline.arguments(Path("a.yaml"), Path("plan"), None, False, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_dry_run_by_another_profile(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(EXPERIMENT)
+    planned, _ = flowsim(tmp_path, "run", "tiny.yaml", "-n", "--profile", "gpu")
+    assert planned.startswith(f"{sum(ALL.values())} jobs to do (")
+    if find_spec("snakemake_executor_plugin_slurm"):
+        planned, _ = flowsim(tmp_path, "run", "tiny.yaml", "-n", "--profile", "slurm")
+        assert planned.endswith("at most 100 at a time\n")
+    assert not (tmp_path / "results").exists()

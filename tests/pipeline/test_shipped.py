@@ -23,6 +23,22 @@ def test_neither_is_one_line(given, tmp_path, monkeypatch):
         shipped.experiment_file(Path(given))
 
 
-def test_snakefile_and_profile_are_there():
+def test_snakefile_and_profiles_are_there():
     assert (shipped.home() / "Snakefile").is_file()
-    assert (shipped.profile() / "config.yaml").is_file()
+    for name in ("default", "gpu", "slurm", "kubernetes"):
+        assert (shipped.profile(name) / "config.yaml").is_file()
+    assert shipped.profile() == shipped.home() / "profiles" / "default"
+
+
+def test_a_profile_of_ones_own_is_a_folder(tmp_path):
+    (tmp_path / "config.yaml").write_text("cores: 1\n")
+    assert shipped.profile(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("given", ["slrum", "", "folder/none"])
+def test_no_such_profile_is_one_line(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=f"--profile {given}: expected a folder .* one of: default, gpu, .*slurm"
+    ):
+        shipped.profile(given)

@@ -1,4 +1,4 @@
-"""Devices by name, freed memory that stays with the process that trains, and several processes that train like one."""
+"""Devices by name, and freed memory that stays with the process that trains."""
 
 import os
 import platform
@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from flowsim import InputError
-from flowsim.scenes.sequences import Sequences
 from flowsim.training.devices import hardware, keep_freed_memory, pick_device
 
 
@@ -56,44 +55,6 @@ def test_devices():
             pick_device("cuda")
     with pytest.raises(InputError, match="device 'tpu' is not on this machine"):
         pick_device("tpu")
-
-
-def test_two_processes_train_like_one(data, tmp_path, network, fit, small):
-    """By torchrun on the CPU (gloo); with a batch that splits unevenly, and float64 to see rounding only."""
-    script = tmp_path / "together.py"
-    script.write_text(
-        "import sys, torch\n"
-        "from flowsim import build\n"
-        "from flowsim.scenes.sequences import Sequences\n"
-        "from flowsim.training import devices\n"
-        "from flowsim.training.batches import Shuffled\n"
-        "from flowsim.training.settings import TrainBlock\n"
-        "from flowsim.training.train import train\n"
-        "data = torch.load(sys.argv[1])\n"
-        "torch.manual_seed(0)\n"
-        "net = build('fernn', (9, 8), max_speed=1, channels=4, decoder_layers=1).double()\n"
-        "with devices.processes(torch.device('cpu')):\n"
-        "    source = Shuffled(Sequences(data['train']), data['settings']['batch'], 3)\n"
-        "    curve, best = train(net, TrainBlock(**data['settings']), source, Sequences(data['valid']), seed=3)\n"
-        "    if devices.rank() == 0:\n"
-        "        torch.save({'curve': vars(curve), 'best': best, 'count': devices.count()}, sys.argv[2])\n"
-    )
-    settings = small.model_copy(update={"batch": 7, "sequences": 28, "validate_every": 14})
-    frames = {"train": data[0].frames.double(), "valid": data[1].frames.double()}
-    torch.save({**frames, "settings": settings.model_dump()}, tmp_path / "data.pt")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
-    ran = subprocess.run(
-        [*command, str(script), str(tmp_path / "data.pt"), str(tmp_path / "out.pt")],
-        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    together, alone = torch.load(tmp_path / "out.pt"), network().double()
-    curve, best = fit(alone, settings, (Sequences(frames["train"]), Sequences(frames["valid"])), seed=3)
-    assert together["count"] == 2
-    assert together["curve"]["valid_loss"] == pytest.approx(curve.valid_loss, rel=1e-12)
-    for name, weight in best.items():
-        torch.testing.assert_close(together["best"][name], weight, rtol=0, atol=1e-12)
 
 
 def test_hardware_in_words(monkeypatch):

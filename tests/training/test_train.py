@@ -208,7 +208,7 @@ def test_a_batch_that_does_not_fit_is_split(small, gradients):
 
 
 def test_more_processes_than_sequences(data, monkeypatch, network, fit, small):
-    monkeypatch.setattr("flowsim.training.devices.count", lambda: 9)
+    monkeypatch.setattr("flowsim.training.processes.count", lambda: 9)
     with pytest.raises(InputError, match="batch must be at least the 9 processes; got 8"):
         fit(network(), small, data, seed=0)
 
