@@ -146,7 +146,7 @@ def _version_and_sight(path: str) -> tuple[str, bool]:
 
 
 def client_of_cluster() -> Client | None:
-    """The client of the cluster that computes blocks: that of `computing_at`, or else one that is open as dask's
+    """The client of the cluster that computes blocks: that of `computing_at`, or one that is open as dask's
     default; None if they are computed in this process.
     """
     from dask.base import get_scheduler
