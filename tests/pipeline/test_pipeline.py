@@ -165,9 +165,9 @@ def test_a_scheduler_is_handed_on_to_analyses_and_makes_nothing_anew(finished):
     assert "Nothing to be done" in text
     _, text = snakemake(finished, *cluster, "--forcerun", "analyse")
     commands = [line for line in text.splitlines() if " -m flowsim " in line]
-    assert sum("flowsim analyse" in command for command in commands) == 4
-    for command in commands:
-        assert ("--scheduler tcp://node1:8786 " in command) == ("flowsim analyse" in command)
+    assert sum("flowsim analyse" in line for line in commands) == 4
+    for line in commands:
+        assert ("--scheduler tcp://node1:8786 " in line) == ("flowsim analyse" in line)
 
 
 @pytest.mark.slow
