@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "scenes": {"errors", "flows", "files", "splits", "progress"},
     "training": {"errors", "files", "network", "scenes", "ideas", "specification", "stopping", "torchrun"},
     "recording": {"errors", "flows", "files", "network", "scenes", "specification"},
-    "measures": {"errors", "flows", "files", "progress"},
+    "measures": {"errors", "flows", "files", "progress", "__version__"},
     "figures": {"files"},
     "exports": {"errors", "files"},
     "testing": {"errors", "flows", "measures", "network"},

@@ -108,7 +108,7 @@ async def _asked_what_it_is(address: str) -> str:
 
 def _require_workers(client: Client, address: str, recording: Path) -> None:
     """Raise ClusterFailed unless there are workers, all of which see the recording and have this flowsim."""
-    import flowsim
+    from flowsim import __version__
 
     try:
         client.wait_for_workers(1, timeout=WORKS_WITHIN)
@@ -126,9 +126,9 @@ def _require_workers(client: Client, address: str, recording: Path) -> None:
             "them where this flowsim is installed"
         ) from None
     for worker, (version, sees) in found.items():
-        if version != flowsim.__version__:
+        if version != __version__:
             raise ClusterFailed(
-                f"--scheduler {address}: expected flowsim {flowsim.__version__} in every worker; {worker} "
+                f"--scheduler {address}: expected flowsim {__version__} in every worker; {worker} "
                 f"has {version}. Start it in the environment of this command"
             )
         if not sees:
@@ -140,13 +140,13 @@ def _require_workers(client: Client, address: str, recording: Path) -> None:
 
 def _version_and_sight(path: str) -> tuple[str, bool]:
     """The version of flowsim in this process, and whether it sees a file."""
-    import flowsim
+    from flowsim import __version__
 
-    return flowsim.__version__, Path(path).is_file()
+    return __version__, Path(path).is_file()
 
 
 def client_of_cluster() -> Client | None:
-    """The client of the cluster that computes blocks: that of `computing_at`, or else one that is open as dask's
+    """The client of the cluster that computes blocks: that of `computing_at`, or one that is open as dask's
     default; None if they are computed in this process.
     """
     from dask.base import get_scheduler

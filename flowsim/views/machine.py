@@ -24,6 +24,7 @@ EXTRAS = {
     "rsatoolbox": "export for rsatoolbox",
     "ripser": "the topology of orbits",
     "dsa-metric": "dynamical similarity",
+    "distributed": "analyses on a cluster of dask",
 }
 """Packages that some work needs, and which; the extras of pyproject.toml have the same ones."""
 

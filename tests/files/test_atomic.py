@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -146,16 +147,34 @@ def test_a_lock_that_cannot_be_made_is_an_error():
         pass
 
 
-def test_a_file_system_without_locks(tmp_path, monkeypatch):
-    def refuse(*_, **__):
-        raise OSError(errno.ENOLCK, "No locks available")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, number):
+    """The folder is named, with the reason, and nothing is left in it."""
 
-    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
-    with (
-        pytest.raises(InputError, match="has no locks; choose a folder on another one"),
-        whole(tmp_path / "a"),
-    ):
-        pass
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    message = (
+        f"a: {os.strerror(number)}; the file system of {tmp_path} has no locks; choose a folder on another"
+    )
+    for context in (whole, exclusive):
+        with pytest.raises(InputError, match=message), context(tmp_path / "a"):
+            pass
+        assert not beside(tmp_path)
+
+
+def test_a_folder_that_disappears_while_a_file_is_made(tmp_path):
+    folder = tmp_path / "folder"
+
+    def make():
+        with whole(folder / "a") as temporary:
+            temporary.write_text("good")
+            shutil.rmtree(folder)
+
+    with pytest.raises(FileNotFoundError):  # which the command line says in one line
+        make()
+    assert not beside(tmp_path)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

@@ -1,5 +1,7 @@
 """Datasets are read back as they were written, and damaged or wrong files are named."""
 
+import errno
+
 import h5py
 import numpy as np
 import pytest
@@ -152,3 +154,10 @@ def test_a_file_in_which_hdf5_comes_to_no_end_is_told(probe, tmp_path, monkeypat
         netcdf.read(tmp_path / "a.h5", "stimulus")
     netcdf.write(probe, tmp_path / "b.h5", {})
     assert "frames" in netcdf.read(tmp_path / "b.h5", "stimulus")
+
+
+def test_a_file_system_whose_locks_hdf5_cannot_have_is_told():
+    error = OSError(errno.ENOLCK, "Unable to synchronously open file (unable to lock file)")
+    message = "a.h5: expected a file on a file system that has locks.*export HDF5_USE_FILE_LOCKING=FALSE"
+    with pytest.raises(InputError, match=message):
+        raise netcdf.damaged("a.h5", error)

@@ -35,7 +35,7 @@ HERE = sys.modules[__name__]
 @pytest.fixture(scope="module")
 def cluster():
     """Two workers, each a process of one thread."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as made:
         yield made
 
 
@@ -58,6 +58,7 @@ def file(tmp_path_factory):
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(block_map, "BLOCK_BYTES", 2**14)
+    monkeypatch.setattr(block_map, "CHUNK_BYTES", 2**14)
 
 
 @pytest.mark.parametrize("name", BY_BLOCKS)
@@ -230,7 +231,7 @@ def told(match, address, path):
 
 
 def test_a_cluster_without_workers(file, impatient):
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None, processes=False) as empty:
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0", processes=False) as empty:
         monkey = pytest.MonkeyPatch()
         monkey.setattr(dask_cluster, "ANSWERS_WITHIN", 10)
         told(
@@ -270,7 +271,7 @@ def slow(block, place):
 @pytest.mark.slow
 def test_a_cluster_that_is_lost(file):
     lost = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
     )
     threading.Timer(2, lost.close).start()
     with (

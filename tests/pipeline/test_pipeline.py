@@ -186,6 +186,19 @@ def test_unchanged_reruns_nothing(finished):
 
 
 @pytest.mark.slow
+def test_a_scheduler_is_handed_on_to_analyses_and_makes_nothing_anew(finished):
+    cluster = ("--config", "scheduler=tcp://node1:8786", "--dry-run", "--printshellcmds")
+    status, text = snakemake(finished, *cluster)
+    assert status == 0, text
+    assert "Nothing to be done" in text
+    _, text = snakemake(finished, *cluster, "--forcerun", "analyse")
+    commands = [line for line in text.splitlines() if " -m flowsim " in line]
+    assert sum("flowsim analyse" in line for line in commands) == 4
+    for line in commands:
+        assert ("--scheduler tcp://node1:8786 " in line) == ("flowsim analyse" in line)
+
+
+@pytest.mark.slow
 def test_a_learning_rate_reruns_training_and_what_follows(finished, edit):
     edit("experiments/tiny.yaml", "learning_rate: 0.001", "learning_rate: 0.002")
     assert jobs(finished) == {k: n for k, n in ALL.items() if k != "stimulus"}

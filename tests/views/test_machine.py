@@ -43,7 +43,9 @@ def test_whether_c_is_used(monkeypatch):
 def test_every_extra_is_named():
     """Those that work needs, not those that developers need."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    needed = {name for extra in ("kth", "nwb", "rsa", "topology", "dsa") for name in extras[extra]}
+    needed = {
+        name for extra in ("kth", "nwb", "rsa", "topology", "dsa", "distributed") for name in extras[extra]
+    }
     assert {name.split(">")[0] for name in needed} == set(machine.EXTRAS)
 
 
