@@ -503,8 +503,11 @@ def _said(runs: xr.Dataset, begins: str, moves: str) -> str:
         above, below = bool((known.moved_low > HALF).all()), bool((known.moved_high < HALF).all())
         if moves == ("yes" if above else "no" if below else "open"):
             named.append(f"{name} ({float(known.moved.mean()):.0%} of the movement)")
-    *others, last = named or [""]
-    return f"{begins} {', '.join(others)}{' and ' * bool(others)}{last}" if named else ""
+    if not named:
+        return ""
+    *others, last = named
+    names = " and ".join([", ".join(others), last]) if others else last
+    return " ".join([begins, names])
 
 
 def figure(results: xr.Dataset) -> Figure:

@@ -10,7 +10,7 @@ import functools
 import os
 from pathlib import Path
 
-MARK = "flowsim.said"
+MARK = "flowsim-said"
 """The file by which processes of one machine know that one of them has spoken."""
 
 

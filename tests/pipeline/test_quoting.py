@@ -11,7 +11,7 @@ from flowsim import InputError
 from flowsim.experiment.check import check_name_of_experiment, check_names_of_networks
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
-PLAIN = {"{FLOWSIM}", "{DEVICE}", "{DATA}", "{params.seed}"}
+PLAIN = {"{FLOWSIM}", "{DEVICE}", "{DATA}", "{SCHEDULER}", "{params.seed}"}
 """Constants that are quoted where they are made, and a number."""
 
 
