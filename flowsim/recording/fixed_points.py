@@ -38,6 +38,7 @@ import torch
 import xarray as xr
 from scipy.optimize import minimize
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from flowsim.files import coordinates
@@ -80,6 +81,7 @@ class Found:
     residual: Tensor
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # numpy's threads and torch's would wait for each other
 def solve(step: OneStep, pictures: Tensor, flows: Sequence[Flow], settings: FixedPointsBlock) -> xr.Dataset:
     """Relative fixed points for each picture under each flow.
 
