@@ -43,12 +43,12 @@ PROCESS = {
     "stimulus": 900,
     "train": 600,
     "record": 650,
-    "analyse": 550,
+    "analyse": 650,
     "figure": 500,
     "sweep": 700,
     "report": 700,
 }
-"""Megabytes of a job besides what it works on (measured: at most 750, 480, 580, 480, 290, 330 and 340)."""
+"""Megabytes of a job besides what it works on (measured: at most 750, 480, 580, 510, 300, 330 and 340)."""
 PIECES = 700
 """Megabytes that a recording or an analysis works on at the same time, at most: larger files are written and
 read in pieces (measured: 750 of a recording of 8 GB, 760 of an analysis of 20 GB)."""

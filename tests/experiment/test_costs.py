@@ -62,8 +62,8 @@ def test_what_is_asked_for_is_bounded(experiment):
     assert long["train fernn-seed0"].runtime == module.MOST_MINUTES  # it goes on from its checkpoint
     assert Cost.of("train", seconds=3600).runtime == 301
     large = costs(experiment(("trials: 4}", "trials: 4000000}")))
-    assert large["record fernn-seed0 probe"].mem_mb == 1400  # it is written, and read, in pieces
-    assert large["analyse equivariance_error fernn-seed0"].mem_mb == 1300
+    for job in ("record fernn-seed0 probe", "analyse equivariance_error fernn-seed0"):
+        assert large[job].mem_mb == 1400  # they write, and read, in pieces
 
 
 def test_memory_grows_with_what_a_training_holds(experiment):
