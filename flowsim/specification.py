@@ -11,9 +11,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, wraps
-from typing import Annotated, Any, ParamSpec, TypeVar, get_type_hints
+from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
@@ -314,10 +314,18 @@ def _allowed_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[
     """Keys allowed beside the one at ``place``."""
     for part in place[:-1]:
         field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if inspect.isclass(inner) and issubclass(inner, BaseModel):
-            model = inner
+        inner = list(_blocks_of(field.annotation)) if field else []
+        if len(inner) == 1:  # names that the user gives lead no further: theirs is the block that holds them
+            (model,) = inner
     return list(model.model_fields)
+
+
+def _blocks_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The blocks that an annotation is made of, such as the values of a dict."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _blocks_of(part)
 
 
 def from_json(text: str) -> dict[str, Any]:

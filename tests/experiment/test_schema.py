@@ -21,6 +21,21 @@ from flowsim.experiment.read import read
             {"hours": 1},
             "unknown key 'train.budget.hours'; expected one of: sequences, minutes",
         ),
+        (
+            "record.test.contxt",
+            3,
+            r"unknown key 'record.test.contxt'; expected one of: context, sites, .*mean context\?",
+        ),
+        (
+            "record.test.blank",
+            {"at": 3, "frame": 2},
+            r"unknown key 'record.test.blank.frame'; expected one of: at, frames, by, seed\. .*frames\?",
+        ),
+        (
+            "record.test.intervene",
+            {"noise": {"law": [0, 1], "prat": "shift"}},  # a name of the user's, like that of a key
+            "unknown key 'record.test.intervene.noise.prat'; expected one of: at, law, part, flow",
+        ),
         ("train.schedule", "linear", "train.schedule: input should be 'cosine' or 'constant'; got 'linear'"),
         ("train.horizon", 2.5, "train.horizon: input should be a valid integer"),
         (
