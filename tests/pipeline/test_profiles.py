@@ -132,7 +132,7 @@ def test_pods_ask_for_what_their_rule_says(small):
         rule = re.search(r"--allowed-rules '?(\w+)", container["args"][1])[1]
         asked[rule] = container
     assert set(asked) == {"stimulus", "train"}
-    for rule, memory in (("stimulus", "2000M"), ("train", "3000M")):
+    for rule, memory in (("stimulus", "1000M"), ("train", "3700M")):  # 3 GB of which are for the GPU
         resources = asked[rule]["resources"]
         assert resources["limits"]["memory"] == resources["requests"]["memory"] == memory
         assert resources["limits"]["cpu"] == "1000m"
