@@ -48,14 +48,16 @@ PROCESS = {
     "sweep": 700,
     "report": 700,
 }
-"""Megabytes of a job besides what it works on (measured: at most 750, 480, 580, 510, 300, 330 and 340)."""
+"""Megabytes of a job besides what it works on (measured: at most 800, 520, 580, 510 and 310; 500 of the
+report of the default experiment; of a sweep's table nothing)."""
 PIECES = 700
 """Megabytes that a recording or an analysis works on at the same time, at most: larger files are written and
 read in pieces (measured: 750 of a recording of 8 GB, 760 of an analysis of 20 GB)."""
 SEQUENCES = 2.0
 """How many times a training holds its stimulus, while it reads it (measured: 1.75)."""
 KEPT_FOR_GRADIENT = 2.0
-"""Memory of a step in units of what a network keeps for its gradient (measured: 1.03 to 2.0)."""
+"""Memory of a step in units of what a network keeps for its gradient (measured: 1.03 to 2.0, where that is
+more than 200 MB)."""
 PER_PARAMETER = 32
 """Bytes for each parameter: weights, gradient, optimiser, best weights, checkpoint."""
 ROUNDED_TO = 100
