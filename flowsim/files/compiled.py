@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,7 +23,9 @@ from flowsim.files.atomic import whole
 from flowsim.files.user_cache import cache as user_cache
 
 SWITCH = "FLOWSIM_COMPILE"
-COMPILER = ("cc", "-O3", "-march=native", "-shared", "-fPIC")
+COMPILER = ("cc", "-O3", "-march=native", "-fopenmp", "-fPIC", "-c")
+LINKER = ("cc", "-shared")
+"""Without a library of OpenMP: the one that torch has loaded is found, and its threads with it."""
 
 
 def library(source: Path, *options: str) -> ctypes.CDLL | None:
@@ -45,18 +48,14 @@ def library(source: Path, *options: str) -> ctypes.CDLL | None:
 @cache
 def _library(source: Path, options: Sequence[str]) -> ctypes.CDLL | None:
     command = [*COMPILER, *options]
-    about = "\n".join([*command, _processor()]).encode() + source.read_bytes()
+    about = "\n".join([*command, *LINKER, _processor()]).encode() + source.read_bytes()
     place = user_cache("compiled") / f"{source.stem}-{hashlib.sha256(about).hexdigest()[:16]}.so"
     try:
         if not place.exists():
-            with whole(place) as temporary:
-                subprocess.run(
-                    [*command, str(source), "-o", str(temporary)],
-                    check=True,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                )
+            with whole(place) as temporary, tempfile.TemporaryDirectory() as folder:
+                compiled = Path(folder) / "compiled.o"
+                _run([*command, str(source), "-o", str(compiled)])
+                _run([*LINKER, str(compiled), "-o", str(temporary)])
         return ctypes.CDLL(str(place))
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines() or [str(error)]
@@ -64,11 +63,15 @@ def _library(source: Path, options: Sequence[str]) -> ctypes.CDLL | None:
     except (OSError, InputError) as error:
         why = " ".join(str(error).split())
     warnings.warn(
-        f"{source.name} is not used, and what it does takes longer: {why}. Install a C compiler "
-        f"that is called {command[0]}, or set {SWITCH}=0 to go on without this line",
+        f"{source.name} is not used, and what it does takes longer: {why}. Install GCC, so that it is "
+        f"called {command[0]}, or set {SWITCH}=0 to go on without this line",
         stacklevel=3,
     )
     return None
+
+
+def _run(command: Sequence[str]) -> None:
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
 def _processor() -> str:

@@ -119,7 +119,7 @@ def recur(
         activation=activation,
         pooled=pools_now,
         finds_winner=pools_now and differentiated(weight, *tensors),
-        in_c=activation == "relu" and winograd.pays(len(moves)) and winograd.fits(weight, *reversed(tensors)),
+        in_c=activation == "relu" and winograd.fits(weight, *reversed(tensors)),
         time=time,
     )
     *outputs, highest = _Recurrence.apply(step, weight, *tensors)

@@ -68,7 +68,7 @@ def recur_gated(
     state = state.expand(-1, len(moves), -1, -1, -1)
     weights, h = (cell.gating.weight, cell.recurrent.weight), outward(state)
     known = (*weights, h, drive)
-    fits = winograd.pays(len(moves)) and all(winograd.fits(weight, h, drive) for weight in weights)
+    fits = all(winograd.fits(weight, h, drive) for weight in weights)
     if not fits or any(map(winograd.is_dual, known)):  # in forward mode C has nothing to say
         (after,) = cell((moved(state, moves),), drive)
         return after, maximum_when_advanced([after], moves) if pooled else after.new_empty(0)

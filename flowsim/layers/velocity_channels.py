@@ -61,28 +61,30 @@ def whole_pixels(grid: VelocityGrid) -> tuple[tuple[int, int], ...] | None:
 def shifted(state: Tensor, velocities: tuple[Velocity, ...]) -> Tensor:
     """Each velocity of (trial, velocity, channel, y, x) translated by itself, band-limited.
 
-    One matrix product along y and one along x; Fourier transforms take three times as long.
+    One matrix product along y and one along x, of the velocities that have a part along it; Fourier
+    transforms take three times as long.
     """
     exact = torch.promote_types(state.dtype, torch.float32)
-    down, right = _shifts(velocities, (state.shape[-2], state.shape[-1]), exact, state.device)
+    shape = (state.shape[-2], state.shape[-1])
     with torch.autocast(state.device.type, enabled=False):
         h = outward(state).to(exact)
-        moved = right @ (down @ h.flatten(3)).view(h.shape)
+        channels = []
+        for channel, (vy, vx) in zip(h.unbind(), velocities, strict=True):
+            if vy:
+                down = _shift(vy, shape[0], exact, state.device)
+                channel = (down @ channel.flatten(2)).view(channel.shape)
+            if vx:
+                channel = _shift(vx, shape[1], exact, state.device) @ channel
+            channels.append(channel)
+        moved = torch.stack(channels)
     return inward(moved.to(state.dtype))
 
 
-@lru_cache(64)
-def _shifts(
-    velocities: tuple[Velocity, ...], shape: tuple[int, int], dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """What translates each velocity along y, (velocity, 1, y, y), and along x, (velocity, 1, 1, x, x)."""
-
-    def along(axis: int) -> Tensor:
-        unit_frames = torch.eye(shape[axis], dtype=torch.float64)[:, :, None]
-        moved = [Translation().act(unit_frames, (velocity[axis], 0.0)) for velocity in velocities]
-        return torch.stack(moved)[..., 0].transpose(1, 2)[:, None].to(device, dtype)
-
-    return along(0), along(1)[:, None]
+@lru_cache(256)
+def _shift(pixels: float, length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What translates a line of so many pixels: a matrix (pixel after, pixel before)."""
+    unit_frames = torch.eye(length, dtype=torch.float64)[:, :, None]
+    return Translation().act(unit_frames, (pixels, 0.0))[..., 0].T.to(device, dtype)
 
 
 class _Moved(torch.autograd.Function):

@@ -363,9 +363,10 @@ void gradient_inside(float *inner, float *drive, const float *gradient, const fl
             }
 }
 
-/* A step and what it hands back, for some trials: few trials and one velocity at a time, so that what a pass
- * writes is in the cache when the next one reads it. Trials are independent (`sums` is each caller's own), so
- * that threads may share them out. */
+/* A step and what it hands back: few trials (`chunk`) and one velocity at a time, so that what a pass writes is in
+ * the cache when the next one reads it. Trials are independent, and threads share them out, each with `room` floats
+ * of scratch and with sums of its own. They are the threads of torch, which are ready between two of its operations:
+ * others would have to wait for them. */
 
 static Shape part_of(const Shape *shape, int velocity, int trials) {
     Shape part = *shape;
@@ -378,43 +379,56 @@ static Shape part_of(const Shape *shape, int velocity, int trials) {
 
 /* State after, and its moved maximum unless highest is NULL. */
 void step(float *after, float *highest, short *winner, const float *state, const float *kernel, const float *drive,
-          int drives, int number, const Shape *shape, int from, int to, int chunk, int tiles, float *scratch) {
+          int drives, int number, const Shape *shape, int threads, int chunk, int tiles, float *scratch,
+          size room) {
     size in = (size)shape->height * shape->width * shape->inputs;
     size out = (size)shape->height * shape->width * shape->outputs;
-    for (int trial = from; trial < to; trial += chunk)
-        for (int v = 0; v < shape->velocities; v++) {
-            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk);
-            size image = (size)v * shape->trials + trial;
-            convolve(after + image * out, state + image * in, kernel, drive + (drives == 1 ? trial : image) * out, 1,
-                     NULL, NULL, &part, tiles, scratch);
-            part.inputs = shape->outputs;
-            if (highest)
-                take_maximum(highest + trial * out, winner ? winner + trial * out : NULL, after + image * out,
-                             number + v, &part);
-        }
+#pragma omp parallel for num_threads(threads)
+    for (int thread = 0; thread < threads; thread++) {
+        float *own = scratch + thread * room;
+        int from = shape->trials * thread / threads, to = shape->trials * (thread + 1) / threads;
+        for (int trial = from; trial < to; trial += chunk)
+            for (int v = 0; v < shape->velocities; v++) {
+                Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk);
+                size image = (size)v * shape->trials + trial;
+                convolve(after + image * out, state + image * in, kernel,
+                         drive + (drives == 1 ? trial : image) * out, 1, NULL, NULL, &part, tiles, own);
+                part.inputs = shape->outputs;
+                if (highest)
+                    take_maximum(highest + trial * out, winner ? winner + trial * out : NULL, after + image * out,
+                                 number + v, &part);
+            }
+    }
 }
 
 /* What that hands back. moves: those of the step. inner: the gradient before the ReLU, for all
  * velocities and trials, or NULL where drive is enough; it is then kept in scratch. */
 void step_back(float *to_state, float *sums, float *drive, float *inner, const float *gradient,
                const float *to_highest, const short *winner, const float *output, const float *state,
-               const float *kernel, int number, const Shape *shape, int from, int to, int chunk, int tiles,
-               float *scratch) {
+               const float *kernel, int number, const Shape *shape, int threads, int chunk, int tiles, float *scratch,
+               size room) {
     size in = (size)shape->height * shape->width * shape->inputs;
     size out = (size)shape->height * shape->width * shape->outputs;
-    for (int trial = from; trial < to; trial += chunk)
-        for (int v = 0; v < shape->velocities; v++) {
-            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk);
-            size image = (size)v * shape->trials + trial;
-            float *own = inner ? inner + image * in : scratch;
-            gradient_inside(own, drive ? drive + trial * in : NULL, gradient ? gradient + image * in : NULL,
-                            output + image * in, to_highest ? to_highest + trial * in : NULL,
-                            winner + trial * in, number + v, &part);
-            int back[2] = {-part.moves[0], -part.moves[1]};
-            part.moves = back;
-            convolve(to_state ? to_state + image * out : NULL, own, kernel, NULL, 0, sums, state + image * out, &part,
-                     tiles, scratch + chunk * in);
-        }
+    size of_kernel = (size)36 * shape->inputs * shape->outputs;
+#pragma omp parallel for num_threads(threads)
+    for (int thread = 0; thread < threads; thread++) {
+        float *own = scratch + thread * room;
+        int from = shape->trials * thread / threads, to = shape->trials * (thread + 1) / threads;
+        for (int trial = from; trial < to; trial += chunk)
+            for (int v = 0; v < shape->velocities; v++) {
+                Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk);
+                size image = (size)v * shape->trials + trial;
+                float *before_relu = inner ? inner + image * in : own;
+                gradient_inside(before_relu, drive ? drive + trial * in : NULL, gradient ? gradient + image * in : NULL,
+                                output + image * in, to_highest ? to_highest + trial * in : NULL,
+                                winner + trial * in, number + v, &part);
+                int back[2] = {-part.moves[0], -part.moves[1]};
+                part.moves = back;
+                convolve(to_state ? to_state + image * out : NULL, before_relu, kernel, NULL, 0,
+                         sums ? sums + thread * of_kernel : NULL, state + image * out, &part, tiles,
+                         own + chunk * in);
+            }
+    }
 }
 
 /* The GRU: h' = z h + (1 - z) n with z, r = sigmoid(W * h + drive), n = tanh(W_n * (r h) + drive_n), h moved first.
@@ -469,43 +483,47 @@ INLINE void moved(float *to, const float *from, const Shape *shape, const int *m
  * two states of `chunk` trials. */
 void gru_step(float *after, float *gates, float *candidate, float *highest, short *winner, const float *state,
               const float *kernel_of_gates, const float *kernel, const float *drive_of_gates, const float *drive,
-              int drives, int number, const Shape *shape, int from, int to, int chunk, int tiles, float *scratch) {
+              int drives, int number, const Shape *shape, int threads, int chunk, int tiles, float *scratch,
+              size room) {
     const int rest[2] = {0, 0};
     int channels = shape->inputs;
     size frame = (size)shape->height * shape->width * channels;
-    float *before = scratch, *reset = before + chunk * frame;
-    scratch = reset + chunk * frame;
-    for (int trial = from; trial < to; trial += chunk)
-        for (int v = 0; v < shape->velocities; v++) {
-            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk), of_gates = part;
-            size image = ((size)v * shape->trials + trial) * frame, driven = drives == 1 ? trial * frame : image;
-            float *z = gates + 2 * image, *n = candidate + image, *h = after + image;
-            of_gates.outputs = 2 * channels;
-            convolve(z, state + image, kernel_of_gates, drive_of_gates + 2 * driven, 0, NULL, NULL, &of_gates, tiles,
-                     scratch);
-            moved(before, state + image, &part, part.moves, 0);
-            size pixels = part.trials * frame / channels;
-            for (size i = 0; i < pixels; i++)
-                for (int c = 0; c < channels; c += BLOCK) {
-                    size at = i * channels + c, gate = at + i * channels;
-                    vec r = sigmoid(load(z + gate + channels));
-                    store(z + gate, sigmoid(load(z + gate)));
-                    store(z + gate + channels, r);
-                    store(reset + at, r * load(before + at));
-                }
-            part.moves = rest;
-            convolve(n, reset, kernel, drive + driven, 0, NULL, NULL, &part, tiles, scratch);
-            for (size i = 0; i < pixels; i++)
-                for (int c = 0; c < channels; c += BLOCK) {
-                    size at = i * channels + c;
-                    vec new = hyperbolic_tangent(load(n + at));
-                    store(n + at, new);
-                    store(h + at, new + load(z + at + i * channels) * (load(before + at) - new));
-                }
-            part.moves = shape->moves + 2 * v;
-            if (highest)
-                take_maximum(highest + trial * frame, winner ? winner + trial * frame : NULL, h, number + v, &part);
-        }
+#pragma omp parallel for num_threads(threads)
+    for (int thread = 0; thread < threads; thread++) {
+        float *before = scratch + thread * room, *reset = before + chunk * frame, *own = reset + chunk * frame;
+        int from = shape->trials * thread / threads, to = shape->trials * (thread + 1) / threads;
+        for (int trial = from; trial < to; trial += chunk)
+            for (int v = 0; v < shape->velocities; v++) {
+                Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk), of_gates = part;
+                size image = ((size)v * shape->trials + trial) * frame, driven = drives == 1 ? trial * frame : image;
+                float *z = gates + 2 * image, *n = candidate + image, *h = after + image;
+                of_gates.outputs = 2 * channels;
+                convolve(z, state + image, kernel_of_gates, drive_of_gates + 2 * driven, 0, NULL, NULL, &of_gates,
+                         tiles, own);
+                moved(before, state + image, &part, part.moves, 0);
+                size pixels = part.trials * frame / channels;
+                for (size i = 0; i < pixels; i++)
+                    for (int c = 0; c < channels; c += BLOCK) {
+                        size at = i * channels + c, gate = at + i * channels;
+                        vec r = sigmoid(load(z + gate + channels));
+                        store(z + gate, sigmoid(load(z + gate)));
+                        store(z + gate + channels, r);
+                        store(reset + at, r * load(before + at));
+                    }
+                part.moves = rest;
+                convolve(n, reset, kernel, drive + driven, 0, NULL, NULL, &part, tiles, own);
+                for (size i = 0; i < pixels; i++)
+                    for (int c = 0; c < channels; c += BLOCK) {
+                        size at = i * channels + c;
+                        vec new = hyperbolic_tangent(load(n + at));
+                        store(n + at, new);
+                        store(h + at, new + load(z + at + i * channels) * (load(before + at) - new));
+                    }
+                part.moves = shape->moves + 2 * v;
+                if (highest)
+                    take_maximum(highest + trial * frame, winner ? winner + trial * frame : NULL, h, number + v, &part);
+            }
+    }
 }
 
 /* What that hands back. kernels: of the adjoints. to_drive and to_drive_of_gates: += the gradients of the inputs of the
@@ -514,54 +532,60 @@ void gru_step(float *after, float *gates, float *candidate, float *highest, shor
 void gru_step_back(float *to_state, float *sums_of_gates, float *sums, float *to_drive_of_gates, float *to_drive,
                    const float *gradient, const float *to_highest, const short *winner, const float *gates,
                    const float *candidate, const float *state, const float *kernel_of_gates, const float *kernel,
-                   int drives, int number, const Shape *shape, int from, int to, int chunk, int tiles,
-                   float *scratch) {
+                   int drives, int number, const Shape *shape, int threads, int chunk, int tiles,
+                   float *scratch, size room) {
     const int rest[2] = {0, 0};
     int channels = shape->inputs;
     size frame = (size)shape->height * shape->width * channels, some = chunk * frame;
-    float *before = scratch, *reset = before + some, *to_h = reset + some, *to_n = to_h + some;
-    float *to_reset = to_n + some, *to_gates = to_reset + some;
-    scratch = to_gates + 2 * some;
-    for (int trial = from; trial < to; trial += chunk)
-        for (int v = 0; v < shape->velocities; v++) {
-            Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk), of_gates = part;
-            size image = ((size)v * shape->trials + trial) * frame, driven = drives == 1 ? trial * frame : image;
-            const float *z = gates + 2 * image, *n = candidate + image;
-            float *of_drive = to_drive + driven, *of_drive_of_gates = to_drive_of_gates + 2 * driven;
-            gradient_inside(to_h, NULL, gradient ? gradient + image : NULL, NULL,
-                            to_highest ? to_highest + trial * frame : NULL, winner + trial * frame, number + v, &part);
-            moved(before, state + image, &part, part.moves, 0);
-            size pixels = part.trials * frame / channels;
-            for (size i = 0; i < pixels; i++)
-                for (int c = 0; c < channels; c += BLOCK) {
-                    size at = i * channels + c, gate = at + i * channels;
-                    vec keep = load(z + gate), new = load(n + at), h = load(before + at), g = load(to_h + at);
-                    vec to_new = g * (1.0f - keep) * (1.0f - new * new);
-                    vec to_keep = g * (h - new) * keep * (1.0f - keep);
-                    store(to_n + at, to_new);
-                    store(to_gates + gate, to_keep);
-                    store(to_h + at, g * keep);
-                    store(reset + at, load(z + gate + channels) * h);
-                    store(of_drive + at, load(of_drive + at) + to_new);
-                    store(of_drive_of_gates + gate, load(of_drive_of_gates + gate) + to_keep);
-                }
-            part.moves = rest;
-            convolve(to_reset, to_n, kernel, NULL, 0, sums, reset, &part, tiles, scratch);
-            for (size i = 0; i < pixels; i++)
-                for (int c = 0; c < channels; c += BLOCK) {
-                    size at = i * channels + c, gate = at + i * channels + channels;
-                    vec r = load(z + gate), h = load(before + at), g = load(to_reset + at);
-                    vec of_gate = g * h * r * (1.0f - r);
-                    store(to_gates + gate, of_gate);
-                    store(to_h + at, load(to_h + at) + g * r);
-                    store(of_drive_of_gates + gate, load(of_drive_of_gates + gate) + of_gate);
-                }
-            int back[2] = {-shape->moves[2 * v], -shape->moves[2 * v + 1]};
-            of_gates.inputs = 2 * channels;
-            of_gates.moves = back;
-            convolve(to_state + image, to_gates, kernel_of_gates, NULL, 0, sums_of_gates, state + image, &of_gates,
-                     tiles, scratch);
-            part.moves = back;
-            moved(to_state + image, to_h, &part, back, 1);
-        }
+    size of_kernel = (size)36 * channels * channels;
+#pragma omp parallel for num_threads(threads)
+    for (int thread = 0; thread < threads; thread++) {
+        float *before = scratch + thread * room, *reset = before + some, *to_h = reset + some, *to_n = to_h + some;
+        float *to_reset = to_n + some, *to_gates = to_reset + some, *own = to_gates + 2 * some;
+        float *sum = sums + thread * of_kernel, *sum_of_gates = sums_of_gates + thread * 2 * of_kernel;
+        int from = shape->trials * thread / threads, to = shape->trials * (thread + 1) / threads;
+        for (int trial = from; trial < to; trial += chunk)
+            for (int v = 0; v < shape->velocities; v++) {
+                Shape part = part_of(shape, v, to - trial < chunk ? to - trial : chunk), of_gates = part;
+                size image = ((size)v * shape->trials + trial) * frame, driven = drives == 1 ? trial * frame : image;
+                const float *z = gates + 2 * image, *n = candidate + image;
+                float *of_drive = to_drive + driven, *of_drive_of_gates = to_drive_of_gates + 2 * driven;
+                gradient_inside(to_h, NULL, gradient ? gradient + image : NULL, NULL,
+                                to_highest ? to_highest + trial * frame : NULL, winner + trial * frame, number + v,
+                                &part);
+                moved(before, state + image, &part, part.moves, 0);
+                size pixels = part.trials * frame / channels;
+                for (size i = 0; i < pixels; i++)
+                    for (int c = 0; c < channels; c += BLOCK) {
+                        size at = i * channels + c, gate = at + i * channels;
+                        vec keep = load(z + gate), new = load(n + at), h = load(before + at), g = load(to_h + at);
+                        vec to_new = g * (1.0f - keep) * (1.0f - new * new);
+                        vec to_keep = g * (h - new) * keep * (1.0f - keep);
+                        store(to_n + at, to_new);
+                        store(to_gates + gate, to_keep);
+                        store(to_h + at, g * keep);
+                        store(reset + at, load(z + gate + channels) * h);
+                        store(of_drive + at, load(of_drive + at) + to_new);
+                        store(of_drive_of_gates + gate, load(of_drive_of_gates + gate) + to_keep);
+                    }
+                part.moves = rest;
+                convolve(to_reset, to_n, kernel, NULL, 0, sum, reset, &part, tiles, own);
+                for (size i = 0; i < pixels; i++)
+                    for (int c = 0; c < channels; c += BLOCK) {
+                        size at = i * channels + c, gate = at + i * channels + channels;
+                        vec r = load(z + gate), h = load(before + at), g = load(to_reset + at);
+                        vec of_gate = g * h * r * (1.0f - r);
+                        store(to_gates + gate, of_gate);
+                        store(to_h + at, load(to_h + at) + g * r);
+                        store(of_drive_of_gates + gate, load(of_drive_of_gates + gate) + of_gate);
+                    }
+                int back[2] = {-shape->moves[2 * v], -shape->moves[2 * v + 1]};
+                of_gates.inputs = 2 * channels;
+                of_gates.moves = back;
+                convolve(to_state + image, to_gates, kernel_of_gates, NULL, 0, sum_of_gates, state + image, &of_gates,
+                         tiles, own);
+                part.moves = back;
+                moved(to_state + image, to_h, &part, back, 1);
+            }
+    }
 }

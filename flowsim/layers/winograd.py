@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +32,7 @@ from flowsim.flows.group import Velocity
 
 Pairs = Sequence[Velocity]
 TILE = 4
+_PROCESS = os.getpid()
 LARGEST = 1024
 """Pixels of a side, as in winograd.c."""
 CHUNK = 2**17
@@ -89,15 +89,6 @@ def fits(weight: Tensor, *states: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and compiled() is not None
     )
-
-
-def pays(velocities: int) -> bool:
-    """Whether a step of so many velocities is faster here.
-
-    Several threads wait for those of torch between its operations, which with one velocity takes longer than
-    is saved (two threads on two cores: 0.7 to 0.9 of the speed).
-    """
-    return velocities > 1 or torch.get_num_threads() == 1
 
 
 def can_hand_back(saved: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> bool:
@@ -172,6 +163,34 @@ class _Place:
         return ctypes.byref(self.shape)
 
 
+class _Work:
+    """How a step is shared out over threads, and the scratch that they need.
+
+    Parameters
+    ----------
+    state : Tensor (velocity, trial, y, x, channel)
+    tiles : int
+        Tiles that are transformed at a time.
+    channels : int
+        Of the inputs and outputs of the largest convolution together.
+    states : int
+        How many states of the trials that go through a step at a time lie in the scratch besides.
+    """
+
+    def __init__(self, state: Tensor, tiles: int, channels: int, states: int = 0) -> None:
+        trials, own = state.shape[1], state[0, 0].numel()
+        threads = min(usable_threads(), trials)
+        chunk = max(1, min(CHUNK // (own * state.element_size()), -(-trials // threads)))
+        room = states * chunk * own + 36 * tiles * channels
+        self._scratch = torch.empty(threads * room, dtype=torch.float32, device="cpu")
+        self.arguments = (threads, chunk, tiles, _pointer(self._scratch), ctypes.c_ssize_t(room))
+
+
+def usable_threads() -> int:
+    """How many of torch's threads there are; in a child of a fork one, since its parent's are missing."""
+    return torch.get_num_threads() if os.getpid() == _PROCESS else 1
+
+
 def _flat(pairs: Pairs) -> ctypes.Array[ctypes.c_int]:
     numbers = [int(number) for pair in pairs for number in pair]
     return (ctypes.c_int * len(numbers))(*numbers)
@@ -239,15 +258,10 @@ def step(
     """
     outputs = kernel.shape[1] * kernel.shape[3]
     after = state.new_empty(*state.shape[:4], outputs)
-    place, chunk, tiles = _Place(state, outputs, way), _chunk(state), _ours().rows
+    place = _Place(state, outputs, way)
     tensors = (after, highest, winner, state, kernel, drive)
-
-    def trials(_: int, begin: int, end: int) -> None:
-        scratch = _scratch(36 * tiles * (state.shape[-1] + outputs))
-        limits = (begin, end, min(chunk, end - begin), tiles, _pointer(scratch))
-        _library().step(*map(_pointer, tensors), len(drive), first, place.by_reference(), *limits)
-
-    _by_threads(state.shape[1], trials)
+    work = _Work(state, _ours().rows, channels=state.shape[-1] + outputs)
+    _library().step(*map(_pointer, tensors), len(drive), first, place.by_reference(), *work.arguments)
     return after
 
 
@@ -292,20 +306,12 @@ def step_back(
     Tensor (velocity, trial, y, x, channel) or None
         That of the input of the ReLU; None where it went into ``to_drive``.
     """
-    place, chunk, tiles = _Place(output, state.shape[-1], way), _chunk(output), 2 * _ours().rows
+    place = _Place(output, state.shape[-1], way)
     before = torch.empty_like(state) if to_state else None
     inner = torch.empty_like(output) if to_drive is None else None
-    tensors = (to_drive, inner, gradient, to_highest, winner, output, state, kernel)
-    own = output[0, 0].numel()
-
-    def trials(thread: int, begin: int, end: int) -> None:
-        some = min(chunk, end - begin)
-        scratch = _scratch(some * own + 36 * tiles * (output.shape[-1] + state.shape[-1]))
-        limits = (begin, end, some, tiles, _pointer(scratch))
-        pointers = map(_pointer, (before, None if sums is None else sums[thread], *tensors))
-        _library().step_back(*pointers, first, place.by_reference(), *limits)
-
-    _by_threads(state.shape[1], trials)
+    tensors = (before, sums, to_drive, inner, gradient, to_highest, winner, output, state, kernel)
+    work = _Work(output, 2 * _ours().rows, channels=output.shape[-1] + state.shape[-1], states=1)
+    _library().step_back(*map(_pointer, tensors), first, place.by_reference(), *work.arguments)
     return before, inner
 
 
@@ -333,16 +339,10 @@ def gru_step(
     """
     after = torch.empty_like(state)
     gates = Gates(state.new_empty(*state.shape[:4], 2 * state.shape[-1]), torch.empty_like(state))
-    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), _ours().rows
+    place = _Place(state, state.shape[-1], way)
     tensors = (after, gates.both, gates.candidate, highest, winner, state, *kernels, *drives)
-
-    def trials(_: int, begin: int, end: int) -> None:
-        some = min(chunk, end - begin)
-        scratch = _scratch(2 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
-        limits = (begin, end, some, tiles, _pointer(scratch))
-        _library().gru_step(*map(_pointer, tensors), len(drives[0]), 0, place.by_reference(), *limits)
-
-    _by_threads(state.shape[1], trials)
+    work = _Work(state, _ours().rows, channels=3 * state.shape[-1], states=2)
+    _library().gru_step(*map(_pointer, tensors), len(drives[0]), 0, place.by_reference(), *work.arguments)
     return after, gates
 
 
@@ -362,48 +362,14 @@ def gru_step_back(
     ``kernels`` are the adjoints, and gradients of the drives are added to ``to_drives``.
     """
     before = torch.empty_like(state)
-    place, chunk, tiles = _Place(state, state.shape[-1], way), _chunk(state), 2 * _ours().rows
-    tensors = (gradient, to_highest, winner, gates.both, gates.candidate, state, *kernels)
-
-    def trials(thread: int, begin: int, end: int) -> None:
-        some = min(chunk, end - begin)
-        scratch = _scratch(7 * some * state[0, 0].numel() + 36 * tiles * 3 * state.shape[-1])
-        limits = (begin, end, some, tiles, _pointer(scratch))
-        pointers = map(_pointer, (before, *(of_all[thread] for of_all in sums), *to_drives, *tensors))
-        _library().gru_step_back(*pointers, len(to_drives[0]), 0, place.by_reference(), *limits)
-
-    _by_threads(state.shape[1], trials)
+    place = _Place(state, state.shape[-1], way)
+    of_state = (gradient, to_highest, winner, gates.both, gates.candidate, state)
+    tensors = (before, *sums, *to_drives, *of_state, *kernels)
+    work = _Work(state, 2 * _ours().rows, channels=3 * state.shape[-1], states=7)
+    _library().gru_step_back(
+        *map(_pointer, tensors), len(to_drives[0]), 0, place.by_reference(), *work.arguments
+    )
     return before
-
-
-def _by_threads(trials: int, compute: Callable[[int, int, int], None]) -> None:
-    """Call ``compute`` with the number of a thread, the first trial and the end of its share, in each.
-
-    What interrupts this is raised when all are done: what they write to is freed then.
-    """
-    threads = min(torch.get_num_threads(), trials)
-    if threads == 1:
-        compute(0, 0, trials)
-        return
-    pool = _threads(os.getpid(), threads)
-    limits = [trials * thread // threads for thread in range(threads + 1)]
-    shares = [pool.submit(compute, thread, *limits[thread : thread + 2]) for thread in range(threads)]
-    interrupt: BaseException | None = None
-    while any(not share.done() for share in shares):
-        try:
-            wait(shares)
-        except BaseException as error:
-            interrupt = error
-    if interrupt is not None:
-        raise interrupt
-    for share in shares:
-        share.result()
-
-
-@cache
-def _threads(_process: int, count: int) -> ThreadPoolExecutor:
-    """Threads of this process: those of its parent are not there after a fork."""
-    return ThreadPoolExecutor(count, "winograd")
 
 
 def _library() -> ctypes.CDLL:
@@ -418,14 +384,5 @@ def _ours() -> Processor:
     return found
 
 
-def _scratch(size: int) -> Tensor:
-    return torch.empty(size, dtype=torch.float32, device="cpu")
-
-
 def _pointer(x: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if x is None else x.data_ptr())
-
-
-def _chunk(state: Tensor) -> int:
-    """Trials that go through a step at a time."""
-    return max(1, CHUNK // (state[0, 0].numel() * state.element_size()))

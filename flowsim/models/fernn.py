@@ -18,6 +18,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from flowsim.flows.group import Velocity
 from flowsim.flows.law import Law
 from flowsim.flows.velocity_grid import VelocityGrid, translation_grid
 from flowsim.layers.cells import CELLS, GRU, at_every_velocity, make_cell
@@ -26,7 +27,7 @@ from flowsim.layers.fused_recurrence import maximum_when_advanced, members, recu
 from flowsim.layers.gated_recurrence import recur_gated
 from flowsim.layers.padded_gather import joined
 from flowsim.layers.readout import Readout
-from flowsim.layers.velocity_channels import advance, lift, moved, shifted, whole_pixels
+from flowsim.layers.velocity_channels import advance, lift, moved, shifted
 from flowsim.network import Network, State
 from flowsim.specification import Count, Few, FewOrNone, FrameShape, WholeSpeed, checked
 
@@ -111,15 +112,15 @@ class FERNN(Network):
 class FusedFERNN(FERNN):
     """The same network with rnn or gru cells, fast.
 
-    At whole-pixel velocities its state is never moved in memory: `advance` is folded into the step that
+    By whole pixels its state is never moved in memory: that part of `advance` is folded into the step that
     follows it, in `flowsim.layers.fused_recurrence` and for the gru in `flowsim.layers.gated_recurrence`, so
-    that between the two the state is that of the frame before. At other velocities it is moved first, and a
-    step moves nothing. At the start it is 0 everywhere, which its size of 1 along velocity, y and x stands
-    for.
+    that between the two the state is that of the frame before, but for what is left of a velocity that is no
+    whole number. At the start it is 0 everywhere, which its size of 1 along velocity, y and x stands for.
 
     Carried are, layer by layer, the state in groups of velocities; the maximum over velocity of the top layer
-    once it is advanced, from which the prediction is decoded, empty after `absorb` and where the state is
-    moved first; and last (trial,) how many frames were taken in, by which the tiles of convolutions move.
+    once it is advanced, from which the prediction is decoded, empty after `absorb` and where not all
+    velocities are whole; and last (trial,) how many frames were taken in, by which the tiles of convolutions
+    move.
     """
 
     plain_form: type[FERNN] = FERNN
@@ -128,9 +129,7 @@ class FusedFERNN(FERNN):
     def __init__(self, *arguments: Any, activation: str = "relu", **named: Any) -> None:
         super().__init__(*arguments, activation=activation, **named)
         self.activation = activation
-        pixels = whole_pixels(self.grid)
-        self.moves_first = pixels is None
-        self.on_the_way = pixels or ((0, 0),) * len(self.grid)
+        self.on_the_way, self.moved_first = parted(self.grid.velocities)
 
     def start(self, trials: int) -> State:
         zero = next(self.parameters()).new_zeros(())
@@ -155,14 +154,14 @@ class FusedFERNN(FERNN):
         return joined(self.groups(state)).expand(-1, len(self.grid), -1, *self.frame_shape)
 
     def advance(self, state: State) -> State:
-        if not self.moves_first:
+        if self.moved_first is None:
             return state
         *groups, highest, time = state
         if uniform(groups[0]):
             return state  # highest is that of the start
         if len(groups) == len(self.cells):  # one for each layer, which may be the same at every velocity
             groups = [group.expand(-1, len(self.grid), -1, -1, -1) for group in groups]
-        of_layers = members([group.shape[1] for group in groups], self.grid.velocities * len(self.cells))
+        of_layers = members([group.shape[1] for group in groups], self.moved_first * len(self.cells))
         later = (shifted(group, own) for group, own in zip(groups, of_layers, strict=True))
         return *later, highest, time
 
@@ -182,8 +181,7 @@ class FusedFERNN(FERNN):
 
     def decode(self, state: State) -> Tensor:
         if not self.readout.pools_by_maximum:
-            top = self.top(state)
-            return self.readout(top if self.moves_first else advance(top, self.grid))
+            return self.readout(moved(self.top(state), self.on_the_way))
         highest = state[-2]
         if not highest.numel():
             highest = maximum_when_advanced(self.groups(state), self.on_the_way)
@@ -203,7 +201,7 @@ class FusedFERNN(FERNN):
         for layer, (cell, encoder) in enumerate(zip(self.cells, self.encoders, strict=True)):
             drive = [at_every_velocity(encoder, group) for group in below]
             before = self.groups(state, layer)
-            pools = pooled and layer == len(self.cells) - 1 and not self.moves_first
+            pools = pooled and layer == len(self.cells) - 1 and self.moved_first is None
             if watched(self.cells):
                 h = joined(before).expand(-1, len(self.grid), -1, *self.frame_shape)
                 below = cell((moved(h, self.on_the_way),), joined(drive))
@@ -224,6 +222,13 @@ class FusedFERNN(FERNN):
                 )
             after = (*after, *below)
         return *after, highest, time + 1
+
+
+def parted(velocities: Sequence[Velocity]) -> tuple[tuple[Velocity, ...], tuple[Velocity, ...] | None]:
+    """Velocities as the nearest whole ones, and what is left of each; None if nothing is left of any."""
+    whole = tuple((round(vy), round(vx)) for vy, vx in velocities)
+    left = tuple((vy - y, vx - x) for (vy, vx), (y, x) in zip(velocities, whole, strict=True))
+    return whole, left if any(map(any, left)) else None
 
 
 def watched(cells: nn.Module) -> bool:

@@ -66,7 +66,7 @@ def test_what_cannot_be_compiled_is_said_once(fault, source, monkeypatch, tmp_pa
     elif fault == "no folder":
         (tmp_path / "cache").write_text("a file", encoding="utf-8")
     else:
-        monkeypatch.setattr(compiled, "COMPILER", ("sh", "-c", 'echo broken > "$3"'))
+        monkeypatch.setattr(compiled, "LINKER", ("sh", "-c", 'echo broken > "$2"'))
     with pytest.warns(UserWarning, match=r"small\.c is not used.*FLOWSIM_COMPILE=0") as said:
         assert compiled.library(source, "-DANSWER=42") is None
     assert says[fault] in str(said[0].message)
