@@ -322,6 +322,7 @@ rule record:
     input:
         model="results/{experiment}/models/{run}.pt",
         stimulus="results/{experiment}/stimuli/{split}.h5",
+        others=of_recording("reads"),
     output:
         "results/{experiment}/recordings/{run}/{split}.h5",
     log:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import traceback
 from argparse import ArgumentParser, Namespace
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -102,9 +102,16 @@ def run(arguments: Namespace) -> None:
 def _computing_at(
     address: str | None, recording: Path, own: ModuleType | None
 ) -> AbstractContextManager[None]:
-    """On a cluster, to which functions of an analysis of the user's ``own`` are sent, or in this process."""
+    """On a cluster, to which functions of an analysis of the user's ``own`` are sent, or in this process.
+
+    Here dask is told that its own threads compute, if nobody has told it what does: it would look for a
+    cluster instead, and for that import distributed.
+    """
     if address is None:
-        return nullcontext()
+        import dask
+        from dask import threaded
+
+        return dask.config.set(scheduler=dask.config.get("scheduler", threaded.get))
     from flowsim.measures.dask_cluster import computing_at
 
     return computing_at(address, recording, own)

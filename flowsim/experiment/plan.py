@@ -121,9 +121,12 @@ def training_jobs(every: Sequence[Point]) -> Jobs:
 def recording_jobs(experiment: Experiment) -> Jobs:
     """One for each entry of the block ``record``; every run has each of them."""
     code = code_hash("flowsim.recording.record")
-    return {
-        split: {"spec": block.model_dump_json(), "code": code} for split, block in experiment.record.items()
-    }
+    planned: Jobs = {}
+    for split, block in experiment.record.items():
+        named = (one.recording for one in (block.intervene or {}).values())
+        others = [recording for recording in named if recording is not None]
+        planned[split] = {"spec": block.model_dump_json(), "reads": others, "code": code}
+    return planned
 
 
 def analysis_jobs(experiment: Experiment, every: Sequence[Point]) -> Jobs:

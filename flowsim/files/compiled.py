@@ -50,12 +50,14 @@ def _library(source: Path, options: Sequence[str]) -> ctypes.CDLL | None:
     command = [*COMPILER, *options]
     about = "\n".join([*command, *LINKER, _processor()]).encode() + source.read_bytes()
     place = user_cache("compiled") / f"{source.stem}-{hashlib.sha256(about).hexdigest()[:16]}.so"
+    if place.exists():
+        with suppress(OSError):  # what is damaged is made again
+            return ctypes.CDLL(str(place))
     try:
-        if not place.exists():
-            with whole(place) as temporary, tempfile.TemporaryDirectory() as folder:
-                compiled = Path(folder) / "compiled.o"
-                _run([*command, str(source), "-o", str(compiled)])
-                _run([*LINKER, str(compiled), "-o", str(temporary)])
+        with whole(place) as temporary, tempfile.TemporaryDirectory() as folder:
+            compiled = Path(folder) / "compiled.o"
+            _run([*command, str(source), "-o", str(compiled)])
+            _run([*LINKER, str(compiled), "-o", str(temporary)])
         return ctypes.CDLL(str(place))
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines() or [str(error)]

@@ -45,6 +45,16 @@ def test_another_processor_gets_its_own(source, tmp_path, monkeypatch):
     assert len(made(tmp_path)) == 2
 
 
+def test_what_is_damaged_is_made_again(source, tmp_path):
+    compiled.library(source, "-DANSWER=42")
+    (file,) = made(tmp_path)
+    file.unlink()  # the one that is loaded is left as it is
+    file.write_bytes(b"cut off")
+    compiled._library.cache_clear()
+    assert compiled.library(source, "-DANSWER=42").answer() == 42
+    assert made(tmp_path) == [file]
+
+
 def test_it_can_be_switched_off(source, monkeypatch, tmp_path):
     monkeypatch.setenv("FLOWSIM_COMPILE", "0")
     assert compiled.library(source, "-DANSWER=42") is None

@@ -22,7 +22,17 @@ from flowsim.__main__ import main
 from flowsim.files import netcdf
 from flowsim.files.atomic import exclusive
 from tests.known import flowsim_server
-from tests.known.small_project import ALL, ROOT, alone, command, jobs, planned_here, project, snakemake
+from tests.known.small_project import (
+    ALL,
+    ROOT,
+    alone,
+    command,
+    counted,
+    jobs,
+    planned_here,
+    project,
+    snakemake,
+)
 
 SERVER = flowsim_server.__file__
 RELATIVE = "relative(sums.by_time, by_time)"
@@ -93,6 +103,26 @@ def edit(finished):
     yield change
     for path, text in changed.items():
         path.write_text(text)
+
+
+PROBE = "results/tiny/recordings/fernn-seed0/probe.h5"
+
+
+@pytest.mark.parametrize(("split", "made_first"), [("test", 2), ("probe", None)])
+def test_the_recording_that_an_intervention_reads_is_made_first(split, made_first, tmp_path):
+    """One that would have to be there before itself is refused."""
+    folder = alone(tmp_path)
+    file = folder / "experiments/tiny.yaml"
+    swapped = f"sites: [state, prediction], intervene: {{swap: {{at: 1, recording: {PROBE}}}}}"
+    was = {"test": "sites: [prediction]", "probe": "probe: {}"}[split]
+    file.write_text(file.read_text().replace(was, swapped if split == "test" else f"probe: {{{swapped}}}"))
+    status, text = snakemake(folder, "--dry-run", target=f"results/tiny/recordings/fernn-seed0/{split}.h5")
+    if made_first:
+        assert status == 0, text
+        assert counted(text)["record"] == made_first
+    else:
+        assert status != 0
+        assert "CyclicGraphException" in text or "Cyclic" in text, text
 
 
 def test_one_command_makes_everything(made):
