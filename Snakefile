@@ -23,9 +23,11 @@ import atexit
 import contextlib
 import functools
 import json
+import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -116,6 +118,8 @@ def plan(experiment):
     return json.loads(jobs)
 
 
+WORTH_A_SERVER = 8
+"""Jobs from which on it pays to import once what they need."""
 STOPPED = ("processes on user request", "finishing currently running jobs")
 """What Snakemake writes to its log when it is told to end: at Ctrl-C, and at SIGTERM."""
 reports = set()
@@ -273,8 +277,6 @@ rule stimulus:
         "results/{experiment}/stimuli/{split}.h5",
     log:
         "results/{experiment}/logs/stimulus/{split}.log",
-    benchmark:
-        "results/{experiment}/benchmarks/stimulus/{split}.tsv"
     resources:
         mem_mb=memory("stimulus {split}"),
         runtime=asks("runtime", "stimulus {split}"),
@@ -297,8 +299,6 @@ rule train:
         "results/{experiment}/models/{run}.pt",
     log:
         "results/{experiment}/logs/train/{run}.log",
-    benchmark:
-        "results/{experiment}/benchmarks/train/{run}.tsv"
     priority: 3  # the longest jobs first; then what is nearest to something to look at
     threads:
         lambda w: max(
@@ -327,8 +327,6 @@ rule record:
         "results/{experiment}/recordings/{run}/{split}.h5",
     log:
         "results/{experiment}/logs/record/{run}-{split}.log",
-    benchmark:
-        "results/{experiment}/benchmarks/record/{run}-{split}.tsv"
     resources:
         gpu=gpus,
         mem_mb=memory("record {run} {split}"),
@@ -348,8 +346,6 @@ rule analyse:
         "results/{experiment}/analyses/{analysis}/{result}.h5",
     log:
         "results/{experiment}/logs/analyse/{analysis}-{result}.log",
-    benchmark:
-        "results/{experiment}/benchmarks/analyse/{analysis}-{result}.tsv"
     priority: 1
     resources:
         mem_mb=memory("analyse {analysis} {result}"),
@@ -371,8 +367,6 @@ rule figure:
         csv="results/{experiment}/figures/{analysis}.csv",
     log:
         "results/{experiment}/logs/figure/{analysis}.log",
-    benchmark:
-        "results/{experiment}/benchmarks/figure/{analysis}.tsv"
     priority: 2
     resources:
         mem_mb=memory("figure {analysis}"),
@@ -424,6 +418,22 @@ rule report:
     shell:
         "{FLOWSIM} report {params.file:q} --results {params.results:q} "
         "{DATA} --into {output:q} 2> {log:q}"
+
+
+onstart:
+    # Jobs on this machine are forks of a process that has imported what they need, if there are some.
+    if workflow.local_exec and sum(1 for _ in workflow.dag.needrun_jobs()) >= WORTH_A_SERVER:
+        folder = held.enter_context(tempfile.TemporaryDirectory())
+        os.environ["FLOWSIM_FORK_SERVER"] = f"{folder}/socket"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flowsim.fork_server", f"{folder}/socket"],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        held.enter_context(server)  # it ends with its standard input
 
 
 onerror:

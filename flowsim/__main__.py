@@ -33,5 +33,13 @@ def main(argv: list[str] | None = None) -> int:
         stopping.leave()
 
 
+def command() -> int:
+    """Run the verb of the command line; see `main` and, for jobs of a pipeline, `flowsim.fork_client`."""
+    from flowsim import fork_client
+
+    status = fork_client.ask(sys.argv[1:])
+    return main() if status is None else status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

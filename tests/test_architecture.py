@@ -40,16 +40,19 @@ MAY_IMPORT = {
     },
     "views": {
         *("errors", "ideas", "specification", "effects", "files", "figures", "flows"),
-        *("network", "training", "experiment", "scenes", "docstrings", "layers", "__version__"),
+        *("network", "training", "experiment", "scenes", "docstrings", "layers", "usage", "__version__"),
     },
     "pipeline": {
         *("errors", "ideas", "specification", "experiment", "files", "scenes"),
-        *("network", "training", "recording", "stopping", "progress"),
+        *("network", "training", "recording", "stopping", "progress", "usage"),
     },
     "skeletons": {"errors", "experiment", "files", "ideas"},
     "stimuli": {"errors", "flows", "scenes", "specification", "splits"},
     "analysis": {"errors", "flows", "files", "measures", "figures", "progress", "specification"},
-    "__main__": {"commands", "stopping"},
+    "usage": set(),
+    "fork_client": {"stopping"},
+    "fork_server": {"__main__", "commands", "files", "fork_client", "recording"},
+    "__main__": {"commands", "fork_client", "stopping"},
 }
 """What each wing, or file beside the wings, may import; within itself a wing imports freely. `commands`
 imports what it likes; an analysis never another, and no network.

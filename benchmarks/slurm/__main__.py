@@ -24,6 +24,7 @@ import xarray as xr
 
 from benchmarks.slurm.cluster import Cluster, install, missing, two_nodes
 from benchmarks.speed.time_and_memory import ROOT
+from flowsim import usage
 from flowsim.pipeline.shipped import experiment_file
 
 HASTE = {
@@ -93,19 +94,18 @@ def same(one: Path, other: Path) -> bool:
 
 
 def measured(results: Path, job: str) -> tuple[float, float]:
-    """Seconds and megabytes that Snakemake measured of a job, "rule/name"; NaN if it has not."""
-    file = results / "benchmarks" / f"{job}.tsv"
-    if not file.is_file():
+    """Seconds and megabytes of a job, "rule/name", as its log says; NaN if it does not."""
+    used = usage.read(results / "logs" / f"{job}.log")
+    if used is None:
         return np.nan, np.nan
-    row = pd.read_csv(file, sep="\t", na_values="-").iloc[-1]
-    return float(row["s"]), float(row["max_rss"])
+    return used.seconds, np.nan if used.megabytes is None else used.megabytes
 
 
 def asked(log: Path) -> dict[str, dict[str, int]]:
-    """Resources that jobs asked for, by the path of their benchmark, as Snakemake's log says."""
+    """Resources that jobs asked for, by the path of their log, as Snakemake's log says."""
     found = {}
     text = log.read_text(encoding="utf-8")
-    for path, words in re.findall(r"^ +benchmark: (\S+)\n(?:.*\n)*? +resources: (.*)$", text, re.MULTILINE):
+    for path, words in re.findall(r"^ +log: (\S+)\n(?:.*\n)*? +resources: (.*)$", text, re.MULTILINE):
         found[path] = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", words)}
     return found
 
@@ -118,7 +118,7 @@ def table(local: Path, cluster: Path, log: Path) -> pd.DataFrame:
         for file in sorted(local.glob(pattern)):
             name = "-".join(file.relative_to(local / Path(pattern).parts[0]).with_suffix("").parts)
             here, there = measured(local, f"{rule}/{name}"), measured(cluster, f"{rule}/{name}")
-            of_job = resources.get(f"results/{cluster.name}/benchmarks/{rule}/{name}.tsv", {})
+            of_job = resources.get(f"results/{cluster.name}/logs/{rule}/{name}.log", {})
             rows.append(
                 {
                     "rule": rule,

@@ -1,6 +1,6 @@
 """What the jobs of an experiment took, beside what they asked for before.
 
-``python -m benchmarks.speed.resources digits`` reads the benchmarks that Snakemake wrote when the
+``python -m benchmarks.speed.resources digits`` reads the logs that jobs left when the
 experiment ran in this folder, and writes ``resources.csv`` into ``results/benchmarks``: a row for each rule,
 with
 
@@ -21,28 +21,25 @@ from typing import Any
 
 import pandas as pd
 
+from flowsim import usage
 from flowsim.experiment.remembered import remembered_jobs
 from flowsim.pipeline.shipped import experiment_file
 
-BY_RULE = ("stimulus", "train", "record", "analyse", "figure")
-"""The rules whose jobs Snakemake measures."""
-
 
 def job(plan: dict[str, Any], results: Path, name: str) -> dict[str, Any] | None:
-    """One job, as measured and as planned; None if Snakemake has not measured it."""
+    """One job, as it was and as planned; None if its log does not tell."""
     rule, *about = name.split()
-    file = results / "benchmarks" / rule / f"{'-'.join(about)}.tsv"
-    if rule not in BY_RULE or not file.is_file():
+    used = usage.read(results / "logs" / rule / f"{'-'.join(about)}.log")
+    if used is None or used.megabytes is None:
         return None
-    measured = pd.read_csv(file, sep="\t", na_values="-").iloc[-1]
     cost = plan["costs"][name]
     return {
         "rule": rule,
-        "mb_used": float(measured["max_rss"]),
+        "mb_used": float(used.megabytes),
         "mb_asked": cost["mem_mb"],
-        "minutes_used": float(measured["s"]) / 60,
+        "minutes_used": used.seconds / 60,
         "minutes_asked": cost["runtime"],
-        "seconds_used": float(measured["cpu_time"]),
+        "seconds_used": used.cpu_seconds,
         "seconds_expected": cost["seconds"],
     }
 
@@ -67,13 +64,13 @@ def table(experiment: str, results: Path) -> pd.DataFrame:
     Raises
     ------
     SystemExit
-        If Snakemake has measured none of its jobs.
+        If no log tells of a job.
     """
     plan = remembered_jobs(experiment_file(Path(experiment)))
     folder = results / Path(experiment).stem
     jobs = [found for name in plan["costs"] if (found := job(plan, folder, name)) is not None]
     if not jobs:
-        raise SystemExit(f"{folder} has no benchmarks of its jobs; run the experiment in this folder first")
+        raise SystemExit(f"{folder} has no logs that say what jobs took; run the experiment here first")
     rows = by_rule(pd.DataFrame(jobs))
     rows.insert(0, "experiment", Path(experiment).stem)
     return rows

@@ -18,11 +18,12 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from flowsim import __version__, ideas, memory, output, stopping, torchrun
+from flowsim import __version__, ideas, memory, output, stopping, torchrun, usage
 from flowsim.errors import InputError
 from flowsim.splits import SPLIT_OF
 
@@ -31,6 +32,8 @@ NEXT = """flowsim run digits      runs an experiment that comes with flowsim; yo
 flowsim doctor          says what works on this machine
 flowsim --help          lists every verb"""
 """What ``flowsim`` alone says."""
+STAGES = ("stimulus", "train", "record", "analyse", "figure")
+"""Verbs that are jobs of experiments: their logs end with what they took."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -192,4 +195,5 @@ def _run(argv: Sequence[str]) -> None:
                 raise InputError(f"--into: expected the name of a file; got the folder {value}")
     memory.limit()
     _pass_on_data(getattr(arguments, "data", None))
-    verb.run(arguments)
+    with usage.said() if arguments.verb in STAGES and torchrun.is_first() else nullcontext():
+        verb.run(arguments)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from flowsim.commands.parser import add_data, add_experiment, add_into
 
-HELP = (
-    "Put an experiment on one self-contained page. Reads its analyses, figures and benchmarks; writes HTML."
-)
+HELP = "Put an experiment on one self-contained page. Reads its analyses, figures and logs; writes HTML."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from flowsim.commands.parser import add_data, add_experiment
 
 HELP = (
     "Check an experiment file and say how many jobs it has, how long they take and how large their files "
-    "get. Reads the file, and benchmarks of earlier runs in results/; writes nothing."
+    "get. Reads the file, and logs of earlier runs in results/; writes nothing."
 )
 ECHO = False
 

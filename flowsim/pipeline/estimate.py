@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flowsim import usage
 from flowsim.experiment.places import VARIANT
 from flowsim.progress import duration
 
@@ -15,8 +16,8 @@ from flowsim.progress import duration
 def seconds_expected(plan: Mapping[str, Any], results: Path) -> tuple[dict[str, float], int]:
     """Seconds of every job, by its verb and what it is about ("train fernn-seed0"), and how many are known.
 
-    A job that was done before with the same settings takes as long as it took then: Snakemake's benchmark of
-    it says so. Any other takes as long as its plan says.
+    A job that was done before with the same settings takes as long as it took then, which its log says. Any
+    other takes as long as its plan says.
 
     Parameters
     ----------
@@ -50,17 +51,15 @@ def _specification(plan: Mapping[str, Any], name: str) -> str | None:
 def seconds_before(name: str, spec: str | None, results: Path) -> float | None:
     """How long a job took in an earlier run with the same settings; None if there was none."""
     verb, *about = name.split()
-    stem = "-".join(about)
-    benchmark, log = results / "benchmarks" / verb / f"{stem}.tsv", results / "logs" / verb / f"{stem}.log"
+    log = results / "logs" / verb / f"{'-'.join(about)}.log"
+    used = usage.read(log)
     try:
-        header, row = benchmark.read_text(encoding="utf-8").splitlines()[:2]
-        seconds = float(dict(zip(header.split("\t"), row.split("\t"), strict=False))["s"])
         with log.open(encoding="utf-8", errors="replace") as file:
             words = shlex.split(file.readline())
         same = spec is None or json.loads(words[words.index("--spec") + 1]) == json.loads(spec)
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, IndexError):
         return None
-    return seconds if same else None
+    return used.seconds if used and same else None
 
 
 def cost_in_words(plan: Mapping[str, Any], results: Path) -> str:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from jinja2 import Environment, Template, select_autoescape
 from markupsafe import Markup
 
-from flowsim import ideas
+from flowsim import ideas, usage
 from flowsim.effects import (
     LEVEL,
     ROBUST,
@@ -244,7 +243,7 @@ def page(
     ----------
     experiment_file : path
     results : path
-        The experiment's folder, with its ``analyses``, ``figures`` and ``benchmarks``.
+        The experiment's folder, with its ``analyses``, ``figures`` and ``logs``.
     into : path
         The HTML file; it appears whole or not at all.
     not_made : mapping of analysis to mapping of path to str, optional
@@ -296,7 +295,7 @@ def page(
         scenes=scenes(experiment, results, missing),
         missing=missing_in_words(missing),
         specification=Path(experiment_file).read_text(encoding="utf-8"),
-        rules=benchmarks(results / "benchmarks", runs(experiment)),
+        rules=used_by_rules(results / "logs", runs(experiment)),
         open_sections=OPEN_SECTIONS,
         date=date.today().isoformat(),
     )
@@ -848,32 +847,33 @@ def collected_provenance(
     }
 
 
-def benchmarks(folder: Path, current_runs: Collection[str]) -> list[dict[str, Any]]:
-    """Jobs, wall time and peak memory of each rule, from Snakemake's benchmark files.
+def used_by_rules(logs: Path, current_runs: Collection[str]) -> list[dict[str, Any]]:
+    """Jobs, wall time and peak memory of each rule, from the logs of its jobs.
 
-    Files of runs that the experiment no longer has are left out.
+    Those of runs that the experiment no longer has are left out.
     """
     rules = []
-    for rule in sorted(path for path in folder.glob("*") if path.is_dir()):
-        paths = [path for path in sorted(rule.glob("*.tsv")) if _is_current(path.stem, current_runs)]
-        if not paths:
+    for rule in sorted(path for path in logs.glob("*") if path.is_dir()):
+        current = (path for path in sorted(rule.glob("*.log")) if _is_current(path.stem, current_runs))
+        used = [found for path in current if (found := usage.read(path)) is not None]
+        if not used:
             continue
-        table = pd.concat([pd.read_csv(path, sep="\t") for path in paths])
-        seconds, memory = pd.to_numeric(table["s"]), pd.to_numeric(table["max_rss"], errors="coerce")
+        seconds = [each.seconds for each in used]
+        memory = [each.megabytes for each in used if each.megabytes is not None]
         rules.append(
             {
                 "rule": rule.name,
-                "jobs": len(table),
-                "seconds": f"{seconds.sum():.0f}",
-                "longest": f"{seconds.max():.0f}",
-                "memory": "" if memory.isna().all() else f"{memory.max():.0f}",
+                "jobs": len(used),
+                "seconds": f"{sum(seconds):.0f}",
+                "longest": f"{max(seconds):.0f}",
+                "memory": f"{max(memory)}" if memory else "",
             }
         )
     return rules
 
 
 def _is_current(name: str, current_runs: Collection[str]) -> bool:
-    """Whether a benchmark, named by its analysis, run and split, is of a run that there is."""
+    """Whether a log, named by its analysis, run and split, is of a run that there is."""
     found = re.match(r".*-seed\d+", name)
     if not found:
         return True

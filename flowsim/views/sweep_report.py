@@ -27,9 +27,9 @@ from flowsim.views.report import (
     COLUMN_INCHES,
     OPEN_SECTIONS,
     SEEDS_SHOWN,
-    benchmarks,
     missing_in_words,
     template,
+    used_by_rules,
 )
 from flowsim.views.sweep_effects import comparisons, lead, level_of, sizes
 from flowsim.views.sweep_table import by_ratio, known, summary
@@ -80,7 +80,7 @@ def page(
     experiment_file : path
         With a sweep.
     results : path
-        The experiment's folder, with ``sweep.csv``, ``figures`` and ``benchmarks``.
+        The experiment's folder, with ``sweep.csv``, ``figures`` and ``logs``.
     into : path
         The HTML file; it appears whole or not at all.
     not_made : mapping of analysis to mapping of path to str, optional
@@ -119,7 +119,7 @@ def page(
         partial=partial_runs(table),
         missing=missing_in_words(missing),
         provenance=provenance_of(experiment, results, missing),
-        rules=benchmarks(results / "benchmarks", {run for point in every for run in runs(point.experiment)}),
+        rules=used_by_rules(results / "logs", {run for point in every for run in runs(point.experiment)}),
         specification=Path(experiment_file).read_text(encoding="utf-8"),
         open_sections=OPEN_SECTIONS,
         date=date.today().isoformat(),

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from flowsim.pipeline.estimate import cost_in_words, duration, seconds_before, seconds_expected
+from flowsim.usage import Usage
 
 
 def cost(seconds, size=0.0):
@@ -29,11 +30,9 @@ PLAN = {
 @pytest.fixture
 def earlier(tmp_path):
     """A folder of results, in which one training has been done."""
-    for folder in ("benchmarks", "logs"):
-        (tmp_path / folder / "train").mkdir(parents=True)
-    (tmp_path / "benchmarks/train/a-seed0.tsv").write_text("s\th:m:s\n12.5\t0:00:12\n")
+    (tmp_path / "logs/train").mkdir(parents=True)
     (tmp_path / "logs/train/a-seed0.log").write_text(
-        '$ python -m flowsim train --spec \'{"name": "a b", "n": 1}\' --seed 0\n'
+        f'$ python -m flowsim train --spec \'{{"name": "a b", "n": 1}}\' --seed 0\n{Usage(12.5, 11, 300)}\n'
     )
     return tmp_path
 
@@ -51,8 +50,9 @@ def test_what_was_not_done_like_this_does_not(name, earlier):
     assert seconds_before(name, json.dumps({"n": 2, "name": "a b"}), earlier) is None
 
 
-def test_a_broken_benchmark_says_nothing(earlier):
-    (earlier / "benchmarks/train/a-seed0.tsv").write_text("s\n")
+def test_a_job_that_has_not_ended_well_says_nothing(earlier):
+    log = earlier / "logs/train/a-seed0.log"
+    log.write_text(log.read_text().splitlines()[0] + "\nkilled\n")
     assert seconds_before("train a-seed0", None, earlier) is None
 
 

@@ -9,11 +9,11 @@ import xarray as xr
 from flowsim import InputError
 from flowsim.experiment.schema import Experiment
 from flowsim.files import netcdf
+from flowsim.usage import Usage
 from flowsim.views.report import (
     Estimate,
     Section,
     against_unlearned,
-    benchmarks,
     collected_provenance,
     effect_table,
     findings,
@@ -22,6 +22,7 @@ from flowsim.views.report import (
     number,
     page,
     summary_row,
+    used_by_rules,
     without_rounding,
 )
 
@@ -411,16 +412,18 @@ def test_accuracies_have_no_interval_beyond_what_is_possible(seeds):
             assert 0 <= low < float(row.mean.value) < high <= 1
 
 
-def test_benchmarks_are_summed_by_rule(tmp_path):
+def test_what_jobs_used_is_summed_by_rule(tmp_path):
+    (tmp_path / "train").mkdir()
     for run, seconds in (("a", 10), ("b", 30)):
-        (tmp_path / "train").mkdir(exist_ok=True)
-        (tmp_path / "train" / f"{run}.tsv").write_text(
-            f"s\th:m:s\tmax_rss\n{seconds}\t0:00:{seconds}\t{seconds * 10}.0\n"
+        (tmp_path / "train" / f"{run}.log").write_text(
+            f"$ flowsim\n{Usage(seconds, seconds, 10 * seconds)}\n"
         )
-    assert benchmarks(tmp_path, ["a", "b"]) == [
+    (tmp_path / "train" / "c.log").write_text("an error\n")
+    (tmp_path / "train" / "d-seed0.log").write_text(f"{Usage(99, 99, 99)}\n")  # of a run that is no more
+    assert used_by_rules(tmp_path, ["a", "b"]) == [
         {"rule": "train", "jobs": 2, "seconds": "40", "longest": "30", "memory": "300"}
     ]
-    assert benchmarks(tmp_path / "none", []) == []
+    assert used_by_rules(tmp_path / "none", []) == []
 
 
 def test_missing_results_are_an_error(tmp_path):

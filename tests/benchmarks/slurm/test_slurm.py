@@ -37,10 +37,10 @@ def test_files_are_compared_by_what_they_say(tmp_path):
 def test_what_jobs_asked_for_is_read_from_the_log(tmp_path):
     log = tmp_path / "snakemake.log"
     log.write_text(
-        "rule train:\n    jobid: 3\n    benchmark: results/x/benchmarks/train/a-seed0.tsv\n"
+        "rule train:\n    jobid: 3\n    log: results/x/logs/train/a-seed0.log\n"
         "    reason: Missing\n    resources: gpu=0, mem_mb=3000, runtime=240, tmpdir=<TBD>\n"
     )
-    found = {"results/x/benchmarks/train/a-seed0.tsv": {"gpu": 0, "mem_mb": 3000, "runtime": 240}}
+    found = {"results/x/logs/train/a-seed0.log": {"gpu": 0, "mem_mb": 3000, "runtime": 240}}
     assert asked(log) == found
 
 
