@@ -63,7 +63,9 @@ def names(folder: Path) -> set[str]:
 
 
 class Run:
-    """One run of the pipeline, in a group of processes of its own."""
+    """One run of the pipeline, in a group of processes of its own, that has begun: Snakemake, interrupted while
+    it is imported, prints a traceback.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.said = folder / "said.txt"
@@ -76,6 +78,8 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        while not self.text and not self.ends_within(0.05):
+            pass
 
     def ends_within(self, seconds: float) -> bool:
         """Whether it comes to its end by itself."""
