@@ -13,7 +13,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from benchmarks.speed.shares_of_a_step import BETWEEN, LIMIT, PARTS, REST
+from benchmarks.speed.shares_of_a_step import BETWEEN, DIRECTLY, PARTS, REST
 
 GROWING = ("velocities", "frames", "pixels", "batch")
 UNITS = {"seconds": "time of a step (s)", "peak_mb": "peak memory (MB)"}
@@ -55,7 +55,7 @@ def draw_growth(ax: Axes, table: pd.DataFrame, growing: str, unit: str) -> None:
 
 
 def draw_parts(ax: Axes, parts: pd.DataFrame) -> None:
-    """A bar for each size of a step, cut into its parts, and a mark at the limit of its convolutions."""
+    """A bar for each size of a step, cut into its parts, with a mark for its convolutions done directly."""
     sizes = list(dict.fromkeys(zip(parts.velocities, parts.channels, strict=True)))
     names = [*PARTS, REST, BETWEEN]
     share = parts.set_index(["velocities", "channels", "part"]).share
@@ -65,7 +65,7 @@ def draw_parts(ax: Axes, parts: pd.DataFrame) -> None:
         width = np.array([share[(*size, name)] for size in sizes])
         ax.barh(rows, width, 0.7, left, color=colour, label=name)
         left += width
-    ax.plot([share[(*size, LIMIT)] for size in sizes], rows, "k|", ms=22, mew=2, label=LIMIT)
+    ax.plot([share[(*size, DIRECTLY)] for size in sizes], rows, "k|", ms=22, mew=2, label=DIRECTLY)
     ax.set_yticks(rows, [f"V of {velocities}, {channels} channels" for velocities, channels in sizes])
     ax.invert_yaxis()
     ax.set(xlabel="share of the time of a step", xlim=(0, None))

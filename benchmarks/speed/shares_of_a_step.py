@@ -2,7 +2,7 @@
 between them.
 
 Convolutions are what the arithmetic costs; beside them stands the time that as much arithmetic takes in the
-recurrence's convolution alone, over and over, which is this machine's limit.
+recurrence's convolution alone, by torch, over and over. Without code in C that is this machine's limit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ convolutions are then those of frames and of the decoder.
 """
 REST = "elementwise and sums"
 BETWEEN = "between operations"
-LIMIT = "limit: all convolutions at the rate of one"
+DIRECTLY = "for comparison: all convolutions, done directly"
 
 
 def part(operation: str) -> str:
@@ -43,8 +43,8 @@ def part(operation: str) -> str:
 
 
 def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
-    """A row for each part of a step of flowsim, that of median length; the last is the limit of its
-    convolutions.
+    """A row for each part of a step of flowsim, that of median length; the last is what its
+    convolutions would take if torch did nothing else.
     """
     step = flowsim(size, device)
     alone, flop_alone = one_convolution(size, device)
@@ -54,7 +54,7 @@ def shares(size: Size, device: torch.device, repeats: int) -> list[Row]:
     for _ in range(repeats):
         whole, parts = profiled(step, device)
         seconds_alone = sum(seconds_of(run, device) for run in alone)
-        parts[LIMIT] = counter.get_total_flops() / flop_alone * seconds_alone
+        parts[DIRECTLY] = counter.get_total_flops() / flop_alone * seconds_alone
         steps.append((whole, parts))
     whole, parts = sorted(steps, key=lambda measured: measured[0])[repeats // 2]
     about = {**asdict(size), "velocities": size.velocities}
