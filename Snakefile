@@ -422,7 +422,10 @@ rule report:
 
 onstart:
     # Jobs on this machine are forks of a process that has imported what they need, if there are some.
-    if workflow.local_exec and sum(1 for _ in workflow.dag.needrun_jobs()) >= WORTH_A_SERVER:
+    if (
+        workflow.local_exec
+        and sum(1 for _ in workflow.dag.needrun_jobs()) >= WORTH_A_SERVER
+    ):
         folder = held.enter_context(tempfile.TemporaryDirectory())
         os.environ["FLOWSIM_FORK_SERVER"] = f"{folder}/socket"
         server = subprocess.Popen(
