@@ -421,9 +421,11 @@ rule report:
 
 
 onstart:
-    # Jobs on this machine are forks of a process that has imported what they need, if there are some.
+    # Jobs on this machine are forks of a process that has imported what they need, if there are some. (Forks of a
+    # process with libraries like these are safe on Linux only.)
     if (
-        workflow.local_exec
+        sys.platform == "linux"
+        and workflow.local_exec
         and sum(1 for _ in workflow.dag.needrun_jobs()) >= WORTH_A_SERVER
     ):
         folder = held.enter_context(tempfile.TemporaryDirectory())

@@ -14,6 +14,7 @@ import pytest
 from flowsim import usage
 from flowsim.fork_client import ADDRESS
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are safe on Linux only")
 ROOT = Path(__file__).parents[1]
 STIMULUS = ("stimulus", "moving_digits", "test", "--spec", '{"trials": 2, "frames": 4}', "--seed", "1")
 SLEEPER = """

@@ -181,13 +181,14 @@ def test_what_a_budget_stopped_is_called_partial_everywhere(made):
 
 
 def test_a_log_repeats_its_job(made, tmp_path):
-    """By itself, and to the same result; in the pipeline the job was a fork that had nothing to import."""
+    """By itself, and to the same result; in the pipeline, on Linux, it was a fork that had nothing to import."""
     log = made / "results/tiny/logs/analyse/equivariance_error-fernn-seed0.log"
     line = log.read_text().splitlines()[0].removeprefix("$ python ")
     line = line.replace("--into results/tiny/analyses/equivariance_error", f"--into {tmp_path}")
     with (tmp_path / "log").open("w") as own:
         subprocess.run(f"{sys.executable} {line}", shell=True, cwd=made, check=True, stderr=own)
-    assert usage.read(log).cpu_seconds < 0.5 * usage.read(tmp_path / "log").cpu_seconds
+    if sys.platform == "linux":
+        assert usage.read(log).cpu_seconds < 0.5 * usage.read(tmp_path / "log").cpu_seconds
     with (
         xr.open_dataset(tmp_path / "fernn-seed0.h5", engine="h5netcdf") as again,
         xr.open_dataset(
