@@ -137,7 +137,14 @@ def test_it_ends_with_the_command(number, address, tmp_path):
     ended = {}
     for name, where in (("served", address), ("alone", "")):
         process = subprocess.Popen(
-            told, cwd=tmp_path, env=environment(**{ADDRESS: where}), stderr=subprocess.PIPE, text=True
+            told,
+            cwd=tmp_path,
+            env=environment(**{ADDRESS: where}),
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # ignored where tests run under nohup
         )
         said = ""
         while "begun" not in said:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.speed.__main__ import OTHER_STEPS
 from benchmarks.speed.figure_of_speed import draw
 from benchmarks.speed.published_recurrence import Reference
-from benchmarks.speed.shares_of_a_step import BETWEEN, LIMIT, PARTS, REST, one_convolution, part, shares
+from benchmarks.speed.shares_of_a_step import BETWEEN, DIRECTLY, PARTS, REST, one_convolution, part, shares
 from benchmarks.speed.time_and_memory import compare, medians, peak
 from benchmarks.speed.training_steps import SUBJECTS, Size, fernn, without_c
 from flowsim import build
@@ -95,7 +95,7 @@ def test_memory_is_measured_in_a_process_of_its_own():
 
 def test_shares_of_a_step():
     rows = pd.DataFrame(shares(SMALL, CPU, 3)).set_index("part")
-    assert list(rows.index) == [*PARTS, REST, BETWEEN, LIMIT]
+    assert list(rows.index) == [*PARTS, REST, BETWEEN, DIRECTLY]
     assert (rows.seconds.drop(BETWEEN) > 0).all()
     whole = (rows.seconds / rows.share).drop(BETWEEN)
     np.testing.assert_allclose(whole, whole.iloc[0])
