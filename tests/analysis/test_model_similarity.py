@@ -55,6 +55,21 @@ def test_summary_and_answers(results):
     assert float(answers["1 - CKA above chance, to other networks"][3]) > 0.8
 
 
+def test_the_summary_of_the_same_results_is_made_once(results, monkeypatch):
+    made = []
+    model_similarity._last_summary.clear()
+    whole = model_similarity._summary
+    monkeypatch.setattr(model_similarity, "_summary", lambda given: made.append(1) or whole(given))
+    first = model_similarity.summary(results)
+    first.cka[:] = np.nan  # what is done to one table is not done to the next
+    model_similarity.answers(results)
+    again = model_similarity.summary(results.copy(deep=True))
+    assert len(made) == 1
+    assert again.cka.notnull().all()
+    model_similarity.summary(results.assign(gram=2 * results.gram))
+    assert len(made) == 2
+
+
 def test_codes_of_nothing_but_time_are_not_alike(recording):
     """Their CKA is high, and that of exchanged trials as high; related ones are alike above that."""
     course = 2 * np.cumsum(np.random.default_rng(9).standard_normal((1, 1, 6, 8)), 2)
