@@ -431,7 +431,7 @@ onstart:
         folder = held.enter_context(tempfile.TemporaryDirectory())
         os.environ["FLOWSIM_FORK_SERVER"] = f"{folder}/socket"
         server = subprocess.Popen(
-            [sys.executable, "-m", "flowsim.fork_server", f"{folder}/socket"],
+            [sys.executable, "-P", "-m", "flowsim.fork_server", f"{folder}/socket"],
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsim import stopping
@@ -40,7 +41,12 @@ def ask(arguments: Sequence[str]) -> int | None:
     import signal
     import socket
 
-    told = {"arguments": list(arguments), "folder": os.getcwd(), "environment": dict(os.environ)}
+    told = {
+        "arguments": list(arguments),
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "package": package(),
+    }
     content = json.dumps(told).encode()
     with socket.socket(socket.AF_UNIX) as connection:
         try:
@@ -63,6 +69,11 @@ def ask(arguments: Sequence[str]) -> int | None:
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
+
+
+def package() -> str:
+    """Where this flowsim lies: a server may be of another copy."""
+    return str(Path(__file__).parent.resolve())
 
 
 def signals() -> list[int]:

@@ -1,10 +1,10 @@
 """A process that has imported what takes seconds, and runs commands in forks of itself.
 
-Most of the seconds of most jobs of a pipeline would be imports. ``python -m flowsim.fork_server SOCKET``
+Most of the seconds of most jobs of a pipeline would be imports. ``python -P -m flowsim.fork_server SOCKET``
 listens at a socket until its standard input ends, that is until whoever started it does. Commands ask it by
 `flowsim.fork_client`. Each runs in its own folder and environment, with its own standard input, output and
 error, in a fork of this process, which is killed when the command that asked is. Where our code has been
-edited since it was imported, the server declines.
+edited since it was imported, or the command is of another copy of it, the server declines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from flowsim.commands.parser import verbs
-from flowsim.fork_client import BEGUN, received, signals
+from flowsim.fork_client import BEGUN, package, received, signals
 
 NEEDED = (
     *("dask.array", "h5netcdf", "scipy.stats", "seaborn", "sklearn.linear_model", "torch", "xarray"),
@@ -75,7 +75,7 @@ def _keep(connection: socket.socket, as_imported: dict[str, tuple[int, int]]) ->
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         size, standard, *_ = socket.recv_fds(connection, 4, 3)
         told = json.loads(received(connection, int.from_bytes(size, "big")))
-        if _sources() != as_imported:
+        if told["package"] != package() or _sources() != as_imported:
             return
         ended, held = os.pipe()  # of which only the job holds an end
         job = os.fork()

@@ -34,7 +34,9 @@ def environment(**more):
 def address():
     """Of a fork server."""
     with tempfile.TemporaryDirectory() as folder:  # the path of a socket may not be long
-        command = [sys.executable, "-m", "flowsim.fork_server", f"{folder}/socket"]
+        for name in ("json", "select", "dask"):  # what lies in the folder hides no library
+            Path(folder, f"{name}.py").write_text("raise RuntimeError('of the user')")
+        command = [sys.executable, "-P", "-m", "flowsim.fork_server", f"{folder}/socket"]
         with subprocess.Popen(command, cwd=folder, env=environment(), stdin=subprocess.PIPE) as process:
             while not Path(f"{folder}/socket").exists():
                 assert process.poll() is None
@@ -101,18 +103,19 @@ def test_what_cannot_be_runs_itself(arguments, more, address, tmp_path):
     assert "argparse" in imports_of(tmp_path, address, *arguments, **more)
 
 
-def test_edited_code_is_run_as_it_is_now(tmp_path):
-    """The process has the code of before: it declines, and the command runs itself."""
+def test_edited_code_is_run_as_it_is_now(address, tmp_path):
+    """A process that has the code of before, or another copy of it, declines, and the command runs itself."""
     for name in ("flowsim", "stimuli", "analysis"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     with tempfile.TemporaryDirectory() as folder:
-        served = [sys.executable, "-m", "flowsim.fork_server", f"{folder}/socket"]
+        served = [sys.executable, "-P", "-m", "flowsim.fork_server", f"{folder}/socket"]
         given = environment(PYTHONPATH=str(tmp_path))
         with subprocess.Popen(served, cwd=tmp_path, env=given, stdin=subprocess.PIPE):
             while not Path(f"{folder}/socket").exists():
                 time.sleep(0.05)
             asked = (*STIMULUS, "--into", "a.h5")
             told = {"PYTHONPATH": str(tmp_path)}
+            assert " xarray" in imports_of(tmp_path, address, *asked, **told)
             assert " xarray" not in imports_of(tmp_path, f"{folder}/socket", *asked, **told)
             with (tmp_path / "flowsim/errors.py").open("a") as file:
                 file.write("\nprint('edited')\n")
