@@ -195,6 +195,10 @@ def _centred_to_trace_1(products: np.ndarray) -> np.ndarray:
     return centred * (0 if silent else 1 / centred.trace())
 
 
+_last_summary: dict[str, xr.Dataset] = {}
+"""By what identifies its results; one at most."""
+
+
 def summary(results: xr.Dataset) -> xr.Dataset:
     """Every measure for every pair of runs, from (run) to (other).
 
@@ -221,10 +225,8 @@ def summary(results: xr.Dataset) -> xr.Dataset:
     return _last_summary[token].copy(deep=True)
 
 
-_last_summary: dict[str, xr.Dataset] = {}
-
-
 def _summary(results: xr.Dataset) -> xr.Dataset:
+    """See `summary`."""
     grams = results.gram.values
     if not np.isfinite(grams).all():
         raise InputError(

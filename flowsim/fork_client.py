@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,9 +58,14 @@ def ask(arguments: Sequence[str]) -> int | None:
                 return None
         except OSError:
             return None
+
+        def pass_on(number: int, _: object) -> None:
+            with suppress(OSError):  # the job has ended just now
+                connection.send(bytes([number]))
+
         for number in signals():
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda number, _: connection.send(bytes([number])))
+                signal.signal(number, pass_on)
         answer = received(connection, 2)
     if len(answer) < 2:
         print("flowsim: error: the process that ran this job has ended; run it again", file=sys.stderr)

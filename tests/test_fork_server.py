@@ -86,7 +86,9 @@ def test_a_job_is_what_it_is_without(address, tmp_path):
 
 
 def test_it_is_run_by_the_other_process(address, tmp_path):
-    assert " xarray" not in imports_of(tmp_path, address, *STIMULUS, "--into", "a.h5")
+    imported = imports_of(tmp_path, address, *STIMULUS, "--into", "a.h5")
+    assert " xarray" not in imported
+    assert "argparse" not in imported
     assert (tmp_path / "a.h5").exists()
 
 
@@ -131,6 +133,11 @@ def test_an_error_is_one_line_and_its_status(address, tmp_path):
     assert served.stderr == alone.stderr
 
 
+def heard():
+    """Ctrl-C is, in a new process: where tests run under nohup it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_with_the_command(number, address, tmp_path):
     """A signal is passed on; of a command that is killed, the job is killed."""
@@ -145,9 +152,7 @@ def test_it_ends_with_the_command(number, address, tmp_path):
             env=environment(**{ADDRESS: where}),
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(
-                signal.SIGINT, signal.SIG_DFL
-            ),  # ignored where tests run under nohup
+            preexec_fn=heard,
         )
         said = ""
         while "begun" not in said:

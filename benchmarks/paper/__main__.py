@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+import yaml
 
+from benchmarks.paper import page
 from benchmarks.paper.collect import collected, read_table
-from benchmarks.paper.page import write
 
 SMALL = [
     *("flowing_mnist_small", "flowing_mnist_velocity_small", "rotating_mnist_small"),
@@ -86,8 +87,9 @@ def main() -> None:
     here = [name for name in SMALL + PUBLISHED if (results / name / "report.html").is_file()]
     csv = into / "paper.csv"
     updated(csv, results, here).to_csv(csv, index=False, float_format="%.4g")
-    copy_figures(results, here, into)
-    write(read_table(csv), into / "paper.md")
+    ablations = yaml.safe_load(page.PUBLISHED.read_text(encoding="utf-8"))["ablations"]  # have a table alone
+    copy_figures(results, [name for name in here if name not in ablations], into)
+    page.write(read_table(csv), into / "paper.md")
     print(f"wrote {csv} and {into / 'paper.md'}, from {', '.join(here) or 'the table alone'}")
 
 

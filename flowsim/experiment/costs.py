@@ -48,8 +48,8 @@ PROCESS = {
     "sweep": 700,
     "report": 700,
 }
-"""Megabytes of a job besides what it works on (measured: at most 800, 520, 580, 510 and 310; 500 of the
-report of the default experiment; of a sweep's table nothing)."""
+"""Megabytes of a job besides what it works on (measured: at most 800, 520, 580, 560 and 390, with what forks
+of one process share; 500 of the report of the default experiment; of a sweep's table nothing)."""
 PIECES = 700
 """Megabytes that a recording or an analysis works on at the same time, at most: larger files are written and
 read in pieces (measured: 750 of a recording of 8 GB, 760 of an analysis of 20 GB)."""

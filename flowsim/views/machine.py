@@ -59,14 +59,14 @@ def version(name: str) -> str | None:
 
 
 def compiler() -> str:
-    """Whether the recurrence of a FERNN is computed in C, which needs a compiler once."""
+    """Whether the recurrence of a FERNN is computed in C, which needs GCC once."""
     slower = "networks train on the CPU all the same, a FERNN more slowly"
     if os.environ.get(SWITCH) == "0":
         return f"not used, since {SWITCH} is 0; {slower}"
     if processor() is None:
         return f"not used: the processor has neither AVX-512 nor AVX2; {slower}"
     found = shutil.which(COMPILER[0])
-    return found or f"{COMPILER[0]} is not there; {slower}. Install gcc or clang"
+    return found or f"{COMPILER[0]} is not there; {slower}. Install gcc"
 
 
 def gpu() -> str:
