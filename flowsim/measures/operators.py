@@ -568,11 +568,13 @@ def _missed(xx: np.ndarray, xy: np.ndarray, yy: np.ndarray) -> np.ndarray:
     for left_out in everything:
         others = [group for group in everything if group != left_out] or everything
         values, vectors, projected = _diagonalised(xx, xy, others)
+        # Of the error, only factors along eigenvectors depend on the penalty: the rest is worked out once.
         square = vectors.T @ xx[left_out] @ vectors
-        product = vectors.T @ xy[left_out]
+        curvature = square * (projected @ projected.swapaxes(1, 2))
+        slope = (vectors.T @ xy[left_out] * projected).sum(2)
         for i, penalty in enumerate(penalties):
-            matrix = _shrinkage(values, penalty) * projected
-            missed[i] += yy[left_out] + ((square @ matrix - 2 * product) * matrix).sum((1, 2))
+            factors = _shrinkage(values, penalty)[:, 0]
+            missed[i] += yy[left_out] + curvature @ factors @ factors - 2 * slope @ factors
     return missed
 
 
