@@ -23,6 +23,7 @@ import xarray as xr
 
 from flowsim.files import coordinates, netcdf
 from flowsim.flows.flow import Flow
+from flowsim.views.preview import named_value
 
 PIXELS = 1_500_000
 """Of all pictures of one split at most; trials, then times, are left out until they are fewer."""
@@ -75,16 +76,27 @@ def _scene(title: str, opened: Mapping[str, xr.Dataset], trials: list[int], time
     first = next(iter(opened.values()))
     few = {name: recording.isel(trial=trials, time=slice(times)) for name, recording in opened.items()}
     frames = next(iter(few.values())).frames.values
-    flows = coordinates.flows(first)
+    names, flows = _names_and_flows(first)
     return {
         "title": title,
         "times": first.time.values[:times].tolist(),
         "context": int(first.attrs.get("context", 0)),
-        "flows": [_flow_in_words(flow) for flow in flows],
+        "flows": names,
         "trials": [f"trial {trial}" for trial in trials],
         "frames": picture(frames[:, :, None], 0.0, 1.0),
         "networks": [_network(name, recording, frames, flows) for name, recording in few.items()],
     }
+
+
+def _names_and_flows(recording: xr.Dataset) -> tuple[list[str], list[Flow]]:
+    """What each entry along ``flow`` is called, and its flow; conditions of a control are at rest."""
+    if "condition" in recording.coords:
+        group = coordinates.group(recording, "flow")
+        rest = Flow(group, (0,) * len(group.components))
+        names = [named_value(condition) for condition in recording.condition]
+        return names, [rest] * len(names)
+    flows = coordinates.flows(recording)
+    return [_flow_in_words(flow) for flow in flows], flows
 
 
 def _kept(recordings: Sequence[xr.Dataset]) -> tuple[list[int], int]:

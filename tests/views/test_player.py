@@ -95,3 +95,16 @@ def test_zero_is_one_level_of_a_picture(low, levels):
     shown = picture(values, low, 1.0)
     assert tiles(shown, 1, 1).ravel().tolist() == levels
     assert shown["signed"] == (low < 0)
+
+
+def test_conditions_of_a_control_are_called_by_their_names(tmp_path):
+    """They are no flows: nothing is carried back, and the page has its scene."""
+    path = recording(tmp_path / "a.h5", [(0, 0)])
+    meanings = {"flag_values": np.array([0, 2], np.int8), "flag_meanings": "intact reversed"}
+    made = netcdf.read(path, "recording").load().drop_vars(["flow_vy", "flow_vx"])
+    made = made.assign_coords(condition=("flow", np.array([0, 2], np.int8), meanings))
+    netcdf.write(made, tmp_path / "b.h5", {"stage": "recording", "seed": 0, "network": "b", "parameters": 7})
+    shown = scene("control", {"b": tmp_path / "b.h5"})
+    assert shown["flows"] == ["intact", "reversed"]
+    maps = shown["networks"][0]["state"]
+    assert maps["raw"] == maps["carried"]
