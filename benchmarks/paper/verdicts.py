@@ -279,11 +279,8 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
         effect = effects.loc[name]
         ratio = 1.0 if name == first else effect.effect if np.isfinite(errors.value).all() else math.nan
         verdict = "" if name == first else against_reference(ratio)
-        interval = ""
-        if math.isfinite(effect.effect_low):
-            interval = f" ({effect.effect_low:.2g} to {effect.effect_high:.2g})"
-            if effect.effect_low <= 1 <= effect.effect_high:
-                verdict += ", not told from 1"
+        if math.isfinite(effect.effect_low) and effect.effect_low <= 1 <= effect.effect_high:
+            verdict += ", not told from 1"
         if math.isfinite(ratio) and set(errors.sequences) != set(reference.sequences):
             verdict += ", on other sequences seen"
         rows.append(
@@ -292,7 +289,7 @@ def compared(table: pd.DataFrame, experiment: str, controls: list[dict[str, str]
                 "says": says.get(name, ""),
                 "parameters": f"{int(errors.parameters.iloc[0]):,}",
                 "mse": spread(errors.value),
-                "ratio": f"{ratio:.2g}{interval}",
+                "ratio": f"{ratio:.2g}{interval_of(effect)}",
                 "mse_1h": measured(means["mse_1h"]),
                 "mse_7h": measured(means["mse_7h"]),
                 "law": "" if no_probe else "no partner" if math.isnan(law) else number(law),
@@ -326,10 +323,13 @@ def parts(table: pd.DataFrame, experiment: str, adds: dict[str, str]) -> list[di
 
     ``adds`` says what is added, by the ending of a network's name; a family is what is before it.
     """
+    values = over_seeds(table, experiment, "mse")
+    finite = values.where(np.isfinite(values))
     rows = []
     for name in dict.fromkeys(table[table.experiment == experiment].network):
         ending = next((end for end in adds if end and name.endswith(f"_{end}")), "")
-        plain = rows_of(table, experiment, name.removesuffix(f"_{ending}"), "mse").value.mean()
+        plain = name.removesuffix(f"_{ending}")
+        effect = None if name == plain else differences(finite, plain, ratio=True).loc[name]
         errors = rows_of(table, experiment, name, "mse")
         later = [rows_of(table, experiment, name, f"mse_{n}h").value.astype(float).mean() for n in MULTIPLES]
         rows.append(
@@ -337,7 +337,7 @@ def parts(table: pd.DataFrame, experiment: str, adds: dict[str, str]) -> list[di
                 "network": name,
                 "adds": adds[ending],
                 "mse": spread(errors.value),
-                "ratio": f"{errors.value.mean() / plain:.2g}",
+                "ratio": "1" if effect is None else f"{effect.effect:.2g}{interval_of(effect)}",
                 "later": [number(mean) for mean in later],
                 "minutes": origin(errors)["minutes"],
             }
@@ -359,6 +359,13 @@ def smallest_ratio(table: pd.DataFrame, experiment: str) -> str:
         f"With {seeds} seeds the smallest ratio that can be told from 1 is {ratio:.3g} or {1 / ratio:.3g} "
         "(Welch's test at 5 %, in 80 % of experiments whose seeds spread as these)."
     )
+
+
+def interval_of(effect: pd.Series) -> str:
+    """The interval of a ratio in brackets, "" if too few seeds have none."""
+    if not math.isfinite(effect.effect_low):
+        return ""
+    return f" ({effect.effect_low:.2g} to {effect.effect_high:.2g})"
 
 
 def against_reference(ratio: float) -> str:

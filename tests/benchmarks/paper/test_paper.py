@@ -190,6 +190,14 @@ def test_parts_are_compared_within_their_family():
         ("conv_lstm_own", "own predictions", "0.5"),
     ]
     assert rows[1]["later"] == ["1"] * len(MULTIPLES)
+    found |= {("fernn", "mse"): [2.0, 8.0], ("fernn_own", "mse"): [1.0, 1.0]}
+    found |= {("conv_lstm", "mse"): [1.0, 1.01], ("conv_lstm_own", "mse"): [0.5, 0.505]}
+    of_two = {row["network"]: row["ratio"] for row in parts(table(found), "e", {"": "", "own": ""})}
+    assert of_two["fernn_own"].startswith("0.25 (")
+    low, high = map(float, of_two["fernn_own"][6:-1].split(" to "))
+    assert low < 1 < high  # seeds that differ by four times tell nothing of a difference of four times
+    low, high = map(float, of_two["conv_lstm_own"][5:-1].split(" to "))
+    assert low <= 0.5 <= high < 1
 
 
 def test_what_needs_no_learning_stands_beside_the_networks():
