@@ -327,17 +327,23 @@ def parts(table: pd.DataFrame, experiment: str, adds: dict[str, str]) -> list[di
     finite = values.where(np.isfinite(values))
     rows = []
     for name in dict.fromkeys(table[table.experiment == experiment].network):
+        errors = rows_of(table, experiment, name, "mse")
         ending = next((end for end in adds if end and name.endswith(f"_{end}")), "")
         plain = name.removesuffix(f"_{ending}")
-        effect = None if name == plain else differences(finite, plain, ratio=True).loc[name]
-        errors = rows_of(table, experiment, name, "mse")
+        if name == plain:
+            ratio = "1"
+        elif not np.isfinite([*errors.value, *rows_of(table, experiment, plain, "mse").value]).all():
+            ratio = "diverged"
+        else:
+            effect = differences(finite, plain, ratio=True).loc[name]
+            ratio = f"{effect.effect:.2g}{interval_of(effect)}"
         later = [rows_of(table, experiment, name, f"mse_{n}h").value.astype(float).mean() for n in MULTIPLES]
         rows.append(
             {
                 "network": name,
                 "adds": adds[ending],
                 "mse": spread(errors.value),
-                "ratio": "1" if effect is None else f"{effect.effect:.2g}{interval_of(effect)}",
+                "ratio": ratio,
                 "later": [number(mean) for mean in later],
                 "minutes": origin(errors)["minutes"],
             }

@@ -198,6 +198,10 @@ def test_parts_are_compared_within_their_family():
     assert low < 1 < high  # seeds that differ by four times tell nothing of a difference of four times
     low, high = map(float, of_two["conv_lstm_own"][5:-1].split(" to "))
     assert low <= 0.5 <= high < 1
+    found |= {("fernn_own", "mse"): [1.0, np.nan]}
+    of_two = {row["network"]: row["ratio"] for row in parts(table(found), "e", {"": "", "own": ""})}
+    assert of_two["fernn_own"] == "diverged"  # not a ratio of the seeds that are left
+    assert of_two["conv_lstm_own"].startswith("0.5 (")
 
 
 def test_what_needs_no_learning_stands_beside_the_networks():
