@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -27,12 +27,13 @@ import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
+from h5py.h5d import StoreInfo
 
 from flowsim.errors import Damaged, InputError
 from flowsim.files.checksums import Seal, seal
 
 Codec = Literal["gzip", "rounded", "none"]
-"""How the values of a recording are stored: "gzip" (level 1, with shuffle), "rounded" (the same after
+"""How the values of a recording are stored: "gzip" (level 4, with shuffle), "rounded" (the same after
 rounding to 10 bits of mantissa, as half precision has), or "none" (as they are).
 """
 MANTISSA_BITS = 10
@@ -47,6 +48,8 @@ LARGEST_CHUNK = 2**27
 """Bytes of a chunk in memory, at most, if it is `EMPTY`: a few kilobytes may be compressed gigabytes."""
 EMPTY = 100
 """How many times larger a variable is in memory than on disk that holds hardly anything."""
+TOGETHER_BYTES = 2**20
+"""Bytes of whole chunks that are read together, at most, along time and trial."""
 MARK, SEALED = "NAME", b"sealed by flowsim"
 """An attribute of a sealed file. Of this name, netCDF-4 shows none and takes none over into copies."""
 
@@ -118,8 +121,8 @@ class Filters:
 
 
 CODECS: dict[str, Filters] = {
-    "gzip": Filters(shuffle=True, level=1),
-    "rounded": Filters(shuffle=True, level=1),
+    "gzip": Filters(shuffle=True, level=4),
+    "rounded": Filters(shuffle=True, level=4),
     "none": Filters(),
 }
 """The filters of each `Codec`."""
@@ -145,7 +148,7 @@ class ChunkWriter:
     Parameters
     ----------
     file : h5netcdf.File
-        With its variables (flow, trial, ...), created with the filters of the codec.
+        With its variables (..., flow, trial, time, ...), created with the filters of the codec.
     codec : Codec
     check : callable
         Raises an error if the disk is full; called before each variable of a block is written.
@@ -162,38 +165,40 @@ class ChunkWriter:
     def __enter__(self) -> ChunkWriter:
         return self
 
-    def put(self, blocks: dict[str, np.ndarray], flow: int | tuple[int, ...], first: int) -> None:
-        """Write blocks (trial, time, ...) of some variables, of one flow and from trial ``first`` on.
+    def put(self, blocks: dict[str, np.ndarray], start: tuple[int, ...]) -> None:
+        """Write blocks (flow, trial, time, ...) of some variables.
 
-        ``flow`` is the position along the dimensions before trial: along flow, or along several of them.
+        ``start`` is where they begin along the dimensions of the variables up to trial: those before flow, of
+        which a block has one entry each, flow and trial.
 
         Returns before they are written, unless too many blocks wait.
         """
         while len(self.pending) > BLOCKS_AHEAD:
             self.pending.pop(0).result()
-        place = flow if isinstance(flow, tuple) else (flow,)
-        self.pending.append(self.writer.submit(self._write, blocks, place, first))
+        self.pending.append(self.writer.submit(self._write, blocks, start))
 
-    def _write(self, blocks: dict[str, np.ndarray], place: tuple[int, ...], first: int) -> None:
+    def _write(self, blocks: dict[str, np.ndarray], start: tuple[int, ...]) -> None:
         for name, values in blocks.items():
             self.check()  # blocks that wait when the disk is full are not written any more
-            self._store(name, values, place, first)
+            self._store(name, values, start)
 
-    def _store(self, name: str, values: np.ndarray, place: tuple[int, ...], first: int) -> None:
+    def _store(self, name: str, values: np.ndarray, start: tuple[int, ...]) -> None:
         variable = self.file[name]._h5ds
         if self.codec == "rounded":
             values = rounded(values)
         values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        values = values.reshape((1,) * (len(start) - 2) + values.shape)
         filters = CODECS[self.codec]
-        chunk_shape = variable.chunks[len(place) :]
-        begins_within_chunk = len(chunk_shape) > 0 and first % chunk_shape[0] != 0
+        begins_within_chunk = any(k % length for k, length in zip(start, variable.chunks, strict=False))
         if filters == Filters() or begins_within_chunk:
-            variable[(*place, slice(first, first + len(values)))] = values
+            ends = (first + size for first, size in zip(start, values.shape, strict=False))
+            variable[tuple(map(slice, start, ends))] = values
             return
-        corners = list(_corners(values.shape, chunk_shape))
-        contents = self.compressors.map(partial(_content, values, chunk_shape, filters), corners)
+        first = (*start, *(0,) * (values.ndim - len(start)))
+        corners = list(_corners(values.shape, variable.chunks))
+        contents = self.compressors.map(partial(_content, values, variable.chunks, filters), corners)
         for corner, content in zip(corners, contents, strict=True):
-            variable.id.write_direct_chunk((*place, first + corner[0], *corner[1:]), content)
+            variable.id.write_direct_chunk(tuple(map(sum, zip(first, corner, strict=True))), content)
 
     def finish(self) -> None:
         """Wait until everything is written."""
@@ -244,6 +249,7 @@ class ChunkReader:
         self.path = os.path.realpath(path)
         self.name = name
         self._open_variable: h5py.Dataset | None = None
+        self._places: dict[tuple[int, ...], int] = {}
         variable = self.variable
         self.shape: tuple[int, ...] = variable.shape
         self.dtype: np.dtype = variable.dtype
@@ -260,8 +266,16 @@ class ChunkReader:
             self._open_variable = h5py.File(self.path)[self.name]
         return self._open_variable
 
+    def _place(self, corner: tuple[int, ...]) -> int:
+        """Where in the file the chunk with its first value at ``corner`` lies; all are looked up at once,
+        since the library goes through all of them for each.
+        """
+        if not self._places:
+            self._places = {info.chunk_offset: info.byte_offset for info in stored_chunks(self.variable)}
+        return self._places[corner]
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open_variable": None}
+        return {**self.__dict__, "_open_variable": None, "_places": {}}
 
     def close(self) -> None:
         """Close the file; it is opened again if needed."""
@@ -319,8 +333,7 @@ class ChunkReader:
         except (OSError, RuntimeError, ValueError):
             skipped_filters, content = None, b""
         if self.seal is not None and content:
-            place = self.variable.id.get_chunk_info_by_coord(corner).byte_offset
-            self.seal.compare(self.name, place, content)
+            self.seal.compare(self.name, self._place(corner), content)
         if skipped_filters != 0:
             # a chunk that was never written, is damaged, or was written by another program without some of
             # the filters: the library gives its values, or says what is wrong
@@ -332,6 +345,18 @@ class ChunkReader:
             return self.filters.undo(content, self.dtype, self.chunks)
         except zlib.error as error:
             raise OSError(f"{self.path}: a chunk of {self.name} cannot be decompressed ({error})") from None
+
+
+def stored_chunks(variable: h5py.Dataset) -> list[StoreInfo]:
+    """Where each chunk of a variable lies in the file, in one pass."""
+    infos: list[StoreInfo] = []
+    variable.id.chunk_iter(infos.append)
+    return infos
+
+
+def is_channel(dim: Hashable) -> bool:
+    """Whether a dimension of a recording is of channels: of a state, or of another site."""
+    return str(dim) == "channel" or str(dim).endswith("_channel")
 
 
 def has_plain_chunks(variable: h5py.Dataset) -> bool:
@@ -357,8 +382,7 @@ def seal_hdf5(path: Path) -> None:
             if isinstance(variable, h5py.Dataset) and has_plain_chunks(variable):
                 stored = variable.id
                 if stored.get_storage_size() >= LARGE:
-                    infos = [stored.get_chunk_info(n) for n in range(stored.get_num_chunks())]
-                    parts[name] = [(info.byte_offset, info.size) for info in infos]
+                    parts[name] = [(info.byte_offset, info.size) for info in stored_chunks(variable)]
     seal(path, parts)
 
 
@@ -385,13 +409,27 @@ def require_sizes(path: Path, file: h5py.File) -> None:
             )
 
 
+def read_together(dims: Sequence[Hashable], reader: ChunkReader) -> tuple[int, ...]:
+    """Sizes of the blocks in which dask reads a variable: chunks with all channels, and with as many frames,
+    then trials, as `TOGETHER_BYTES` hold. A task for each small chunk would take longer than to read it.
+    """
+    sizes = dict(zip(dims, reader.shape, strict=True))
+    lengths = dict(zip(dims, reader.chunks, strict=True))
+    lengths |= {dim: size for dim, size in sizes.items() if is_channel(dim)}
+    for dim in ("time", "trial"):
+        if dim in lengths:
+            chunks = max(1, TOGETHER_BYTES // (math.prod(lengths.values()) * reader.dtype.itemsize))
+            lengths[dim] = min(sizes[dim], lengths[dim] * chunks)
+    return tuple(lengths.values())
+
+
 def read_in_parallel(opened: xr.Dataset, path: str | Path, seal: Seal | None = None) -> xr.Dataset:
     """A dataset opened lazily from a file, with its variables read by `ChunkReader` where that is possible.
 
     Parameters
     ----------
     opened : Dataset
-        Of dask arrays chunked as in the file.
+        Of dask arrays.
     path : path
     seal : Seal, optional
         Of the file.
@@ -406,7 +444,7 @@ def read_in_parallel(opened: xr.Dataset, path: str | Path, seal: Seal | None = N
     arrays = {
         name: da.from_array(
             reader,
-            reader.chunks,
+            read_together(opened[name].dims, reader),
             name=False,
             fancy=False,
             meta=np.empty((0,) * reader.ndim, reader.dtype),

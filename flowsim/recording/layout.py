@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ import xarray as xr
 from flowsim.errors import InputError
 from flowsim.files import coordinates, netcdf
 from flowsim.files.checkpoints import AT_CHECKPOINT
-from flowsim.files.hdf5_chunks import CODECS, Codec, mark_sealed
+from flowsim.files.hdf5_chunks import CODECS, Codec, is_channel, mark_sealed
 from flowsim.flows.flow import Flow
 from flowsim.flows.group import FlowGroup
 from flowsim.flows.law import Law
@@ -29,6 +30,8 @@ TRIALS_AT_ONCE = 32
 """Trials in a block, at most."""
 MEMORY = 2**27
 """Bytes in a block, at most, except where one trial has more."""
+CHUNK_BYTES = 2**17
+"""Bytes in a chunk, at most, except where one frame of one channel has more."""
 PLAIN_SITES = ("state", "prediction", "logits")
 """Sites whose dimensions have plain names; those of other sites begin with the name of the site."""
 BLANK = "blank_"
@@ -144,12 +147,22 @@ class Layout:
         return sum(counts) * self.dtype.itemsize
 
     @cached_property
+    def _bytes_per_trial(self) -> int:
+        """Of all recorded values of one trial under one flow."""
+        return self.bytes // (self.sizes["flow"] * self.sizes["trial"])
+
+    @cached_property
+    def flows_at_once(self) -> int:
+        """Flows in a block: as many as `MEMORY` holds."""
+        return min(self.sizes["flow"], max(1, MEMORY // self._bytes_per_trial))
+
+    @cached_property
     def trials_at_once(self) -> int:
-        """Trials in a block: as many as `MEMORY` holds, both of what is recorded and of one frame of all
+        """Trials in a block: as many as `MEMORY` holds under `flows_at_once`, and of one frame of all
         activity before it is thinned.
         """
-        bytes_per_trial = self.bytes // (self.sizes["flow"] * self.sizes["trial"])
-        return max(1, min(TRIALS_AT_ONCE, MEMORY // max(bytes_per_trial, self.frame_bytes)))
+        most = MEMORY // max(self._bytes_per_trial * self.flows_at_once, self.frame_bytes)
+        return min(self.sizes["trial"], TRIALS_AT_ONCE, max(1, most))
 
     def __str__(self) -> str:
         shapes = [
@@ -158,8 +171,20 @@ class Layout:
         return f"{', '.join(shapes)} as {self.dtype}: {self.bytes / 1e6:.1f} MB before compression"
 
     def chunks(self, dims: tuple[str, ...]) -> tuple[int, ...]:
-        """Sizes of the chunks of one variable."""
-        return netcdf.chunks({d: self.sizes[d] for d in dims}, self.dtype.itemsize)
+        """Sizes of the chunks of one variable: one frame of one channel, and as many flows as fit in, then
+        channels, frames and trials.
+
+        Where a law holds, what a channel does under one flow is a moved copy of what it does under another.
+        In one chunk they are compressed together, to half of what they need apart.
+        """
+        apart = ("checkpoint", "intervention", "flow", "trial", "time")
+        lengths = {d: 1 if d in apart or is_channel(d) else self.sizes[d] for d in dims}
+        growing = ["flow", *filter(is_channel, dims), "time", "trial"]
+        blocks = {"flow": self.flows_at_once, "trial": self.trials_at_once}
+        for dim in growing:
+            most = CHUNK_BYTES // (math.prod(lengths.values()) * self.dtype.itemsize)
+            lengths[dim] = _cut(self.sizes[dim], blocks.get(dim, self.sizes[dim]), max(1, most))
+        return tuple(lengths.values())
 
     def create(self, file: h5netcdf.File, attrs: Mapping[str, Any]) -> None:
         """Write everything but the recorded values to an empty file."""
@@ -293,6 +318,15 @@ class Layout:
             ]
             coords[called] = (tuple(dims), *storable(coord.variable))
         return coords
+
+
+def _cut(size: int, block: int, most: int) -> int:
+    """Length of the chunks along a dimension that is written in blocks: at most ``most``, and so that each
+    chunk lies in one block.
+    """
+    if block < size:
+        return max(length for length in range(1, min(block, most) + 1) if block % length == 0)
+    return math.ceil(size / math.ceil(size / most))
 
 
 def with_interventions(

@@ -649,33 +649,45 @@ def _write_blocks(
     done = 0
     checked = session.trial_shown_first(layout.sizes["trial"])
     _, device = number_type(session.network)
-    for position, flow, block in _blocks(layout):
-        before = apart.random_states(device)
-        carried: dict[int, Any] = {one.at: None for one in layout.interventions}
-        with session.listening(layout.interventions, carried):
-            if flow == 0 and block.start <= checked < block.stop:
-                frames, activity = _watch_checked(session, layout, block, alone, carried)
-            else:
-                frames, activity = session.watch(flow, block, layout.sites, carried=carried)
-        values = {"frames": frames[:, layout.times], **_arrays(activity)}
-        values |= _withheld(session, layout, flow, block, before)
-        values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
-        writer.put(values, position, block.start)
-        done += sum(array.nbytes for array in values.values())
-        report(done, layout.bytes)
-        for number, one in enumerate(layout.interventions):
-            values = _intervened(session, layout, one, flow, block, activity, carried[one.at])
-            writer.put(values, (number, position), block.start)
+    for first, flows, block in _blocks(layout):
+        of_flows: list[dict[str, np.ndarray]] = []
+        under_interventions: list[list[dict[str, np.ndarray]]] = [[] for _ in layout.interventions]
+        for flow in flows:
+            before = apart.random_states(device)
+            carried: dict[int, Any] = {one.at: None for one in layout.interventions}
+            with session.listening(layout.interventions, carried):
+                if flow == 0 and block.start <= checked < block.stop:
+                    frames, activity = _watch_checked(session, layout, block, alone, carried)
+                else:
+                    frames, activity = session.watch(flow, block, layout.sites, carried=carried)
+            values = {"frames": frames[:, layout.times], **_arrays(activity)}
+            values |= _withheld(session, layout, flow, block, before)
+            values = {name: _as_stored(name, array, layout.dtype) for name, array in values.items()}
+            of_flows.append(values)
             done += sum(array.nbytes for array in values.values())
             report(done, layout.bytes)
+            for one, under in zip(layout.interventions, under_interventions, strict=True):
+                values = _intervened(session, layout, one, flow, block, activity, carried[one.at])
+                under.append(values)
+                done += sum(array.nbytes for array in values.values())
+                report(done, layout.bytes)
+        writer.put(_side_by_side(of_flows), (first, block.start))
+        for number, under in enumerate(under_interventions):
+            writer.put(_side_by_side(under), (number, first, block.start))
 
 
-def _blocks(layout: Layout) -> Iterator[tuple[int, int, slice]]:
-    """Position and number of each flow, with the trials that are shown at once."""
+def _blocks(layout: Layout) -> Iterator[tuple[int, Sequence[int], slice]]:
+    """Of each block, the position of its first flow, which flows it has, and which trials."""
     trials = layout.sizes["trial"]
-    for position, flow in enumerate(layout.flows):
-        for first in range(0, trials, layout.trials_at_once):
-            yield position, flow, slice(first, min(first + layout.trials_at_once, trials))
+    for first_trial in range(0, trials, layout.trials_at_once):
+        for first in range(0, len(layout.flows), layout.flows_at_once):
+            flows = layout.flows[first : first + layout.flows_at_once]
+            yield first, flows, slice(first_trial, min(first_trial + layout.trials_at_once, trials))
+
+
+def _side_by_side(of_flows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays (flow, trial, time, ...) from those of each flow, which are taken away."""
+    return {name: np.stack([arrays.pop(name) for arrays in of_flows]) for name in list(of_flows[0])}
 
 
 def _arrays(activity: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
@@ -747,17 +759,20 @@ def _write_checkpoints(
                     f"({reason})"
                 ) from None
             then = replace(session, kept=apart.Kept(network))
-            for position, flow, block in _blocks(layout):
-                before = apart.random_states(device)
-                values = _arrays(then.watch(flow, block, layout.sites)[1])
-                values |= _withheld(then, layout, flow, block, before)
-                values = {
-                    f"{name}{AT_CHECKPOINT}": _as_stored(name, array, layout.dtype)
-                    for name, array in values.items()
-                }
-                writer.put(values, (number, position), block.start)
-                done += sum(array.nbytes for array in values.values())
-                report(done, layout.bytes)
+            for first, flows, block in _blocks(layout):
+                of_flows: list[dict[str, np.ndarray]] = []
+                for flow in flows:
+                    before = apart.random_states(device)
+                    values = _arrays(then.watch(flow, block, layout.sites)[1])
+                    values |= _withheld(then, layout, flow, block, before)
+                    values = {
+                        f"{name}{AT_CHECKPOINT}": _as_stored(name, array, layout.dtype)
+                        for name, array in values.items()
+                    }
+                    of_flows.append(values)
+                    done += sum(array.nbytes for array in values.values())
+                    report(done, layout.bytes)
+                writer.put(_side_by_side(of_flows), (number, first, block.start))
     finally:
         session.kept.restore()
 

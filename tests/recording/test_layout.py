@@ -1,7 +1,11 @@
 """A recording has the dimensions, coordinates and attributes that its parts need, in blocks that fit into memory."""
 
+import math
+
 import h5py
 import numpy as np
+import pytest
+import torch
 from torch import nn
 
 from flowsim import Site, build, open_recording, record
@@ -17,7 +21,7 @@ def test_size_is_announced_and_h5py_reads_it(fernn, probe, file):
     ]
     with h5py.File(file) as h5:
         assert h5["state"].shape == (9, 1, 6, 9, 3, 9, 8)
-        assert h5["state"].chunks[:2] == (1, 1)
+        assert h5["state"].chunks == (9, 1, 1, 9, 3, 9, 8)
 
 
 def test_a_network_without_a_law_promises_none(probe, file):
@@ -47,7 +51,7 @@ def test_any_ground_truth_is_carried_along(fernn, probe, file):
 
 
 def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
-    """A small budget means few trials at once, and the same file."""
+    """A small budget means few trials and flows at once, and the same file."""
     record(fernn, probe, file)
     monkeypatch.setattr(layout, "MEMORY", 1)
     done = []
@@ -61,6 +65,42 @@ def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
     np.testing.assert_allclose(
         open_recording(file).state, open_recording(file.with_name("slow.h5")).state, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("per_block", [1, 2, 4, 7, 18])
+@pytest.mark.parametrize("chunk_bytes", [1, 2000, 10**5, 10**6])
+def test_blocks_are_of_whole_chunks(fernn, probe, file, monkeypatch, per_block, chunk_bytes):
+    """However many trials and flows fit into memory, each chunk is compressed once, and all is written."""
+    with torch.no_grad():
+        expected = np.stack(
+            [fernn.states(torch.from_numpy(frames)[:, :, None]).numpy() for frames in probe.frames.values]
+        )
+    bytes_per_trial = (fernn.states(torch.zeros(1, 6, 1, 9, 8)).numel() + 2 * 6 * 9 * 8) * 4
+    monkeypatch.setattr(layout, "MEMORY", per_block * bytes_per_trial)
+    monkeypatch.setattr(layout, "CHUNK_BYTES", chunk_bytes)
+    record(fernn, probe, file, intervene={"law": {"law": [0, 1], "at": 2}}, context=6)
+    with open_recording(file, verify=True) as recording, h5py.File(file) as h5:
+        np.testing.assert_allclose(recording.state, expected, atol=1e-6)
+        np.testing.assert_array_equal(recording.frames, probe.frames)
+        np.testing.assert_array_equal(recording.intervened_state[0, :, :, :2], recording.state[:, :, :2])
+        for name in ("frames", "state", "prediction", "intervened_state"):
+            chunks = h5[name].chunks
+            assert math.prod(chunks) * 4 <= max(chunk_bytes, math.prod(chunks[-3:]) * 4 * 9)
+            assert h5[name].id.get_num_chunks() == math.prod(
+                math.ceil(size / length) for size, length in zip(h5[name].shape, chunks, strict=True)
+            )
+
+
+def test_a_chunk_holds_all_flows_of_a_channel(fernn, probe, file):
+    """What a lawful network does under one flow is a moved copy of another: together they need half."""
+    record(fernn, probe, file, sites=["state"], context=6)
+    apart = file.with_name("apart.h5")
+    with h5py.File(file) as h5, h5py.File(apart, "w") as made:
+        state = h5["state"]
+        assert state.chunks[0] == len(probe.flow)
+        options = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+        alone = made.create_dataset("state", data=state[:], chunks=(1, *state.shape[1:]), **options)
+        assert state.id.get_storage_size() < 0.6 * alone.id.get_storage_size()
 
 
 def test_a_state_of_another_size_than_the_frame(probe, file):

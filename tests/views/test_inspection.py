@@ -115,7 +115,7 @@ def test_a_recording(folder, capsys):
         "velocities   9 of translation, (vy, vx) in {-1..1}^2 px/frame",
         "horizon 2, task predict, parameters 216, training_seconds ",
         "hardware 1 CPU thread, context 6",
-        "state (flow, trial, time, velocity, channel, y, x): float32, chunks 1x4x6x9x3x8x9, gzip 1 and shuffle, 1.68 MB, ",
+        "state (flow, trial, time, velocity, channel, y, x): float32, chunks 9x1x1x9x3x8x9, gzip 4 and shuffle, 1.68 MB, ",
         "curve_valid_loss (validation): float64, 16 B",
     ):
         assert line in text, line
