@@ -26,12 +26,13 @@ import torch
 from analysis import equivariance_error
 from benchmarks.speed.time_and_memory import ROOT, commit, resident
 from flowsim import build, open_recording, record
+from flowsim.files.hdf5_chunks import CODECS
 from stimuli import moving_digits
 
 SMALL, LARGE = 5, 36
 """Trials of recordings of about 1 and 8 GB."""
 TRIAL_MB = 225.792
-CODEC = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+CODEC = CODECS["gzip"].options
 """The default of recordings."""
 
 

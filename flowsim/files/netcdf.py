@@ -40,7 +40,9 @@ RESCALING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 """Attributes by which a reader would change the values of a variable."""
 ALWAYS_KNOWN = ("flow", "time", "velocity")
 """Dimensions whose coordinates have no missing values."""
-COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True}
+COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
+SMALL = 2**12
+"""Bytes of a variable up to which it is stored as it is: HDF5 notes nearly a kilobyte about chunks."""
 
 
 def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
@@ -150,8 +152,8 @@ def write(dataset: xr.Dataset, path: Path, attrs: Mapping[str, str]) -> None:
     dataset = storable(dataset.assign_attrs(attrs, format=FORMAT))
     encoding: dict[str, dict[str, Any]] = {
         str(name): {**COMPRESSED, "chunksizes": chunks(dict(v.sizes), v.dtype.itemsize)}
-        for name, v in dataset.data_vars.items()
-        if v.size > 1 and v.ndim and v.dtype.kind in "fiu"
+        for name, v in dataset.variables.items()
+        if v.nbytes > SMALL and v.ndim and v.dtype.kind in "fiu"
     }
     with whole(path, dataset.nbytes) as temporary:
         store(dataset, temporary, encoding, to_be_sealed=True)
