@@ -134,8 +134,8 @@ class Site:
 
     def __init__(self, recording: xr.Dataset, name: str) -> None:
         self.name = name
-        self.before = coordinates.variable(recording, name)
-        self.after = coordinates.variable(recording, f"intervened_{name}")
+        self.before = recorded.TrialByTrial(coordinates.variable(recording, name))
+        self.intervened = coordinates.variable(recording, f"intervened_{name}")
         self.times: list[int] = recording["time"].values.tolist()
         self.flows = coordinates.flows(recording)
         self.trials = recording.sizes["trial"]
@@ -145,7 +145,7 @@ class Site:
             self.oriented = False
         else:
             self.grid, self.law = coordinates.grid(recording), Law(True, True)
-            self.oriented = "orientation" in self.before.dims
+            self.oriented = "orientation" in self.before.activity.dims
 
     def positions(self, one: Done) -> list[int]:
         """Positions of the frames after t0: of a state, from t0 on."""
@@ -154,15 +154,15 @@ class Site:
 
     def without(self, flow: int, trial: int, positions: Sequence[int]) -> np.ndarray:
         """The run without intervention, (time, velocity, channel, [orientation,] y, x)."""
-        return self._maps(self.before.isel(flow=flow, trial=trial, time=list(positions)))
+        return self.maps(self.before.read(flow, trial), positions)
 
-    def under(self, one: Done, flow: int, trial: int, positions: Sequence[int]) -> np.ndarray:
-        """The run with an intervention, of the same shape."""
-        chosen = {"intervention": one.number, "flow": flow, "trial": trial, "time": list(positions)}
-        return self._maps(self.after.isel(chosen))
+    def after(self, one: Done) -> recorded.TrialByTrial:
+        """The runs with an intervention."""
+        return recorded.TrialByTrial(self.intervened.isel(intervention=one.number))
 
-    def _maps(self, values: xr.DataArray) -> np.ndarray:
-        maps = recorded.in_float64(values, self.name)
+    def maps(self, activity: xr.DataArray, positions: Sequence[int]) -> np.ndarray:
+        """Maps (time, velocity, channel, [orientation,] y, x) of one run at some of its frames."""
+        maps = recorded.in_float64(activity.isel(time=list(positions)), self.name)
         return maps[:, None, None] if self.name == "prediction" else maps
 
 
@@ -266,8 +266,10 @@ def _measured(site: Site, done: Sequence[Done], recording: xr.Dataset) -> xr.Dat
     for one in done:
         positions = site.positions(one)
         columns = [after.index(site.times[p] - one.at) for p in positions]
-        for flow, trial in np.ndindex(len(site.flows), trials):
-            own, new = site.without(flow, trial, positions), site.under(one, flow, trial, positions)
+        after_it = site.after(one)
+        for trial, flow in np.ndindex(trials, len(site.flows)):
+            own = site.without(flow, trial, positions)
+            new = site.maps(after_it.read(flow, trial), positions)
             spread = spreads[flow, trial, positions]
             change[0, one.number] += ((new - own) ** 2).sum()
             change[1, one.number] += spread.sum()
@@ -295,7 +297,7 @@ def _spread(site: Site) -> np.ndarray:
     together = each[0]
     for moments in each[1:]:
         together = together.with_those_of(moments)
-    varies = together.spread(eps_of(site.before.dtype)) > 0
+    varies = together.spread(eps_of(site.before.activity.dtype)) > 0
     recorded.require_varying(bool(varies.any()))
     squares = [one.squares[0] + one.count * (one.mean[0] - together.mean[0]) ** 2 for one in each]
     return (np.stack(squares) * varies).reshape(len(site.flows), site.trials, *varies.shape)
@@ -303,7 +305,7 @@ def _spread(site: Site) -> np.ndarray:
 
 def _known(site: Site, flow: int, trial: int, positions: Sequence[int]) -> np.ndarray:
     """The run without intervention; frames that were not predicted as 0."""
-    values = np.asarray(site.before.isel(flow=flow, trial=trial, time=list(positions)).values, np.float64)
+    values = np.array(site.before.read(flow, trial)[list(positions)].values, np.float64)
     values = values[:, None, None] if site.name == "prediction" else values
     missing = np.isnan(values).all(tuple(range(1, values.ndim)))
     values[missing] = 0

@@ -100,12 +100,11 @@ class Blanked:
         sizes = self.recording.sizes
         return (sizes["y"], sizes["x"]) if self.spatial else (1, 1)
 
-    def maps(self, given: str, flow: int, trial: int) -> np.ndarray:
-        """Maps (time, velocity, channel, y, x) in float64, without their means; orientations are channels,
-        and units without space are maps of one pixel, which keep their value.
+    def maps(self, state: xr.DataArray) -> np.ndarray:
+        """Maps (time, velocity, channel, y, x) of one trial in float64, without their means; orientations are
+        channels, and units without space are maps of one pixel, which keep their value.
         """
-        state = self.recording[SITES[given]].isel(flow=flow, trial=trial)
-        values = recorded.in_float64(state, SITES[given])
+        values = recorded.in_float64(state, str(state.name))
         if not self.spatial:
             return values[:, None, :, None, None]
         values = values.reshape(*values.shape[:2], -1, *values.shape[-2:])
@@ -235,9 +234,10 @@ def _measure(measured: xr.Dataset, blanked: Blanked) -> dict[str, np.ndarray]:
     along_x = _fastest_along_x(blanked)
     energy: dict[str, np.ndarray] = {}
     for i, given in enumerate(INPUTS):
-        for flow in range(blanked.recording.sizes["flow"]):
-            for trial in range(blanked.recording.sizes["trial"]):
-                maps = blanked.maps(given, flow, trial)
+        states = recorded.TrialByTrial(blanked.recording[SITES[given]])
+        for trial in range(blanked.recording.sizes["trial"]):
+            for flow in range(blanked.recording.sizes["flow"]):
+                maps = blanked.maps(states.read(flow, trial))
                 here = {"input": i, "flow": flow, "trial": trial}
                 spectra = np.fft.rfft2(maps)
                 weight = _weight(blanked.size)

@@ -179,9 +179,10 @@ def _inner_products(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
 def _states(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
     """States (condition, unit) in float64."""
     blocks = []
+    by_trial = recorded.TrialByTrial(state)
     for flow, trial in dict.fromkeys(map(tuple, chosen[:, :2].tolist())):
         times = chosen[(chosen[:, 0] == flow) & (chosen[:, 1] == trial), 2]
-        activity = recorded.in_float64(state.isel(flow=flow, trial=trial, time=times))
+        activity = recorded.in_float64(by_trial.read(flow, trial).isel(time=times))
         blocks.append(activity.reshape(len(times), -1))
     return np.concatenate(blocks)
 

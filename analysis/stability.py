@@ -252,7 +252,8 @@ def _measure_distance(
 def _measure_states(measured: xr.Dataset, rollout: Rollout, trial: int) -> None:
     """Norm of the state over that after the context, and its change from frame to frame, of one trial."""
     state = rollout.recording.state
-    states = [_state(state.isel(flow=flow, trial=trial), rollout.since) for flow in range(len(rollout.flows))]
+    by_trial = recorded.TrialByTrial(state)
+    states = [_state(by_trial.read(flow, trial), rollout.since) for flow in range(len(rollout.flows))]
     size = np.stack([norm(values) for values in states])
     frames = len(rollout.after)
     here = {"site": SITES.index("state"), "trial": trial}

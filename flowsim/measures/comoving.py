@@ -17,8 +17,7 @@ from flowsim.errors import InputError
 from flowsim.files import coordinates
 from flowsim.flows.flow import Flow, transport
 from flowsim.flows.group import Velocity
-from flowsim.measures.block_map import cuts
-from flowsim.measures.recorded import in_float64
+from flowsim.measures.recorded import TrialByTrial, in_float64
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 HERE = (0, 0)
 LAGS = [HERE, *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != HERE)]
 """From a pixel to itself and its eight neighbours."""
-IN_MEMORY = 2**29
-"""States of fewer bytes are read once, others whenever they are needed."""
 
 
 class States:
@@ -99,8 +96,7 @@ class States:
 
         area = state.sizes["y"] * state.sizes["x"] if self.spatial else 1
         self.pixels = torch.from_numpy(np.sort(rng.permutation(area)[:pixels]))
-        self.state = state.load() if state.nbytes < IN_MEMORY else state
-        self._read: tuple[int, slice, xr.DataArray] | None = None
+        self.state = TrialByTrial(state)
 
         still = tuple(0 for _ in self.flows[0].velocity)
         self.rolls: list[Velocity] = [still]
@@ -118,18 +114,8 @@ class States:
         """
         import torch
 
-        values = torch.from_numpy(in_float64(self._recorded(trial, flow)))
+        values = torch.from_numpy(in_float64(self.state.read(flow, trial)))
         return values if self.spatial else values[:, None, :, None, None]
-
-    def _recorded(self, trial: int, flow: int) -> xr.DataArray:
-        """State (time, ...) as it was recorded; flows that lie in the same chunks are read together."""
-        if self.state.chunks is None:
-            return self.state.isel(flow=flow, trial=trial)
-        lengths = self.state.chunksizes["flow"]
-        flows = next(part for part in cuts(lengths, max(lengths)) if flow < part.stop)
-        if self._read is None or self._read[:2] != (trial, flows):
-            self._read = trial, flows, self.state.isel(flow=flows, trial=trial).load()
-        return self._read[2].isel(flow=flow - flows.start)
 
     def moved_back(self, activity: Tensor, roll: Velocity) -> Tensor:
         """Activity (time, ..., y, x) whose frame t is moved by -t ``roll``."""

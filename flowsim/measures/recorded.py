@@ -11,6 +11,10 @@ import xarray as xr
 
 from flowsim.errors import CannotJudge, InputError
 from flowsim.files import coordinates
+from flowsim.measures.block_map import cuts
+
+IN_MEMORY = 2**29
+"""Activity of fewer bytes is read once, other activity whenever it is needed."""
 
 
 def require_finite(values: np.ndarray | xr.DataArray, what: str = "state") -> None:
@@ -30,6 +34,32 @@ def in_float64(activity: xr.DataArray, what: str = "state") -> np.ndarray:
     values = np.asarray(activity.values, np.float64)
     require_finite(values, what)
     return values
+
+
+class TrialByTrial:
+    """Recorded activity, one trial and flow at a time, best trial by trial. Activity of up to `IN_MEMORY` is
+    read once. Of more, flows that lie in the same chunks of the file are read together, and kept until
+    another trial is asked for.
+
+    Parameters
+    ----------
+    activity : DataArray (flow, trial, time, ...)
+        Lazy or in memory.
+    """
+
+    def __init__(self, activity: xr.DataArray) -> None:
+        self.activity = activity.compute() if activity.nbytes < IN_MEMORY else activity
+        self._kept: tuple[int, slice, xr.DataArray] | None = None
+
+    def read(self, flow: int, trial: int) -> xr.DataArray:
+        """Activity (time, ...) in a trial under a flow."""
+        if self.activity.chunks is None:
+            return self.activity.isel(flow=flow, trial=trial)
+        lengths = self.activity.chunksizes["flow"]
+        flows = next(part for part in cuts(lengths, max(lengths)) if flow < part.stop)
+        if self._kept is None or self._kept[:2] != (trial, flows):
+            self._kept = trial, flows, self.activity.isel(flow=flows, trial=trial).load()
+        return self._kept[2].isel(flow=flow - flows.start)
 
 
 def require_varying(varies: bool) -> None:

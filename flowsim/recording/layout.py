@@ -30,8 +30,12 @@ TRIALS_AT_ONCE = 32
 """Trials in a block, at most."""
 MEMORY = 2**27
 """Bytes in a block, at most, except where one trial has more."""
+FLOW_BYTES = 2**19
+"""Bytes of flows in a chunk, at most, except where one frame of one channel has more under one flow."""
 CHUNK_BYTES = 2**17
-"""Bytes in a chunk, at most, except where one frame of one channel has more."""
+"""Bytes up to which a chunk of fewer takes in channels, frames and trials: gzip looks back 32 kB, and does
+not find the copies under other flows if these lie between.
+"""
 PLAIN_SITES = ("state", "prediction", "logits")
 """Sites whose dimensions have plain names; those of other sites begin with the name of the site."""
 BLANK = "blank_"
@@ -179,10 +183,10 @@ class Layout:
         """
         apart = ("checkpoint", "intervention", "flow", "trial", "time")
         lengths = {d: 1 if d in apart or is_channel(d) else self.sizes[d] for d in dims}
-        growing = ["flow", *filter(is_channel, dims), "time", "trial"]
         blocks = {"flow": self.flows_at_once, "trial": self.trials_at_once}
-        for dim in growing:
-            most = CHUNK_BYTES // (math.prod(lengths.values()) * self.dtype.itemsize)
+        for dim in ("flow", *filter(is_channel, dims), "time", "trial"):
+            limit = FLOW_BYTES if dim == "flow" else CHUNK_BYTES
+            most = limit // (math.prod(lengths.values()) * self.dtype.itemsize)
             lengths[dim] = _cut(self.sizes[dim], blocks.get(dim, self.sizes[dim]), max(1, most))
         return tuple(lengths.values())
 

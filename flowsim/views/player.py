@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import torch
 import xarray as xr
@@ -167,8 +168,12 @@ def _maps(recording: xr.Dataset, flows: Sequence[Flow]) -> dict[str, Any] | None
     spread = state.isel(flow=here, velocity=index).std([d for d in state.dims if d not in _KEPT])
     channels = np.argsort(-np.nan_to_num(spread.values), kind="stable")[:CHANNELS]
     maps: dict[str, list[np.ndarray]] = {"raw": [], "carried": []}
-    for flow, index in enumerate(which):
-        of_flow = state.isel(flow=flow, velocity=index or 0, channel=channels).values.astype(np.float64)
+    of_flows = (
+        state.isel(flow=flow, velocity=index or 0, channel=channels) for flow, index in enumerate(which)
+    )
+    read = dask.compute(*of_flows)  # together, since flows lie in the same chunks
+    for flow, (index, activity) in enumerate(zip(which, read, strict=True)):
+        of_flow = activity.values.astype(np.float64)
         of_flow = np.nan_to_num(of_flow if index is not None else 0 * of_flow)
         for kind, back in (("raw", 0), ("carried", 1)):
             moved = [

@@ -45,6 +45,31 @@ def test_a_large_finite_value_is_no_divergence():
     recorded.require_finite(np.array([np.finfo(np.float64).max, -1e-320]))
 
 
+@pytest.mark.parametrize("in_memory", [0, 2**29])
+@pytest.mark.parametrize("flows", [1, 2, 5])
+def test_a_trial_is_read_once_for_all_flows_of_a_chunk(in_memory, flows, rng, monkeypatch):
+    values = rng.standard_normal((5, 3, 4, 2))
+    read = []
+
+    def counted(block, block_info):
+        read.append(block_info[0]["chunk-location"])
+        return block
+
+    chunked = dask.array.from_array(values, (flows, 1, 2, 2)).map_blocks(
+        counted, dtype=float, meta=np.empty(0)
+    )
+    monkeypatch.setattr(recorded, "IN_MEMORY", in_memory)
+    dims = ("flow", "trial", "time", "unit")
+    by_trial = recorded.TrialByTrial(xr.DataArray(chunked, dims=dims))
+    in_turn = [by_trial.read(flow, trial) for trial in range(3) for flow in range(5)]
+    assert in_turn[0].dims == dims[2:]
+    np.testing.assert_array_equal(in_turn, np.moveaxis(values, 1, 0).reshape(15, 4, 2))
+    assert len(read) == len(set(read)) == chunked.npartitions
+    np.testing.assert_array_equal(by_trial.read(4, 0), values[4, 0])  # a trial may be asked for again
+    of_array = recorded.TrialByTrial(xr.DataArray(values, dims=dims))
+    np.testing.assert_array_equal(of_array.read(4, 2), values[4, 2])
+
+
 def test_coordinates_of_flows_are_those_over_flow_alone(recording):
     made = recording(np.zeros((2, 1, 3, 1, 1, 2, 2)), [(0, 0), (1, 0)])
     made = made.assign_coords(
