@@ -194,7 +194,7 @@ def _unmeasured(probed: Probed) -> xr.Dataset:
     """What will be measured: NaN so far, and a coverage of 0."""
     sizes = {
         "frame": len(FRAMES),
-        "trial": probed.trials,
+        "trial": probed.state.sizes["trial"],
         "time": len(probed.times),
         "line": len(probed.lines),
         "law": len(TANGENT_LAWS),
