@@ -124,7 +124,9 @@ def analyse(
         raise InputError(
             f"model_similarity needs 4 states (flow, trial, time) or more; the recording has {len(chosen)}"
         )
-    gram = _centred_to_trace_1(_inner_products(state, chosen))
+    indices = [np.unique(of_dim, return_inverse=True) for of_dim in chosen.T]  # each with every other
+    kept = state.isel(dict(zip(("flow", "trial", "time"), (used for used, _ in indices), strict=True)))
+    gram = _centred_to_trace_1(_inner_products(kept, np.stack([place for _, place in indices], 1)))
     attributes = {"units": "1", "long_name": "centred inner product of states"}
     return xr.Dataset({"gram": (("condition", "other"), gram, attributes)}, _conditions(recording, chosen))
 
@@ -167,19 +169,19 @@ def _inner_products(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
     per_block = max(1, BLOCK // bytes_per_condition)
     blocks = [slice(first, min(first + per_block, count)) for first in range(0, count, per_block)]
     products = np.empty((count, count))
+    by_trial = recorded.TrialByTrial(state)
     for i, rows in enumerate(blocks):
-        row_states = _states(state, chosen[rows])
+        row_states = _states(by_trial, chosen[rows])
         products[rows, rows] = row_states @ row_states.T
         for columns in blocks[i + 1 :]:
-            products[rows, columns] = row_states @ _states(state, chosen[columns]).T
+            products[rows, columns] = row_states @ _states(by_trial, chosen[columns]).T
             products[columns, rows] = products[rows, columns].T
     return products
 
 
-def _states(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
+def _states(by_trial: recorded.TrialByTrial, chosen: np.ndarray) -> np.ndarray:
     """States (condition, unit) in float64."""
     blocks = []
-    by_trial = recorded.TrialByTrial(state)
     for flow, trial in dict.fromkeys(map(tuple, chosen[:, :2].tolist())):
         times = chosen[(chosen[:, 0] == flow) & (chosen[:, 1] == trial), 2]
         activity = recorded.in_float64(by_trial.read(flow, trial).isel(time=times))

@@ -108,13 +108,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     by_chance = np.zeros(len(flows))
     moments: dict[int, Moments] = {}
     example: dict[str, np.ndarray] = {}
+    last_at_rest = recorded.TrialByTrial(state[:1, :, -1:])
     for maps in _stabilised(state, flows, times, resting, channels):
         missed[maps.flow] += (maps.stabilised - maps.rest).square().sum(ALL_BUT_TIME).numpy()
         here = Moments.of(maps.raw[None, :, :, None].numpy())
         moments[maps.flow] = moments[maps.flow].with_those_of(here) if maps.flow in moments else here
         if maps.trial in told:
             if maps.flow == 0:
-                other = _load(state[0, told[maps.trial], -1:, channels[0]])
+                other = _load(last_at_rest.read(0, told[maps.trial])[:, channels[0]])
             by_chance[maps.flow] += float((maps.stabilised[:, -1:] - other).square().sum())
         if maps.trial == resting[0] and (maps.flow == fastest or not example):
             example = _most_active(maps, shown=maps.flow == fastest)
@@ -189,11 +190,12 @@ def _stabilised(
     """Maps of each of these trials under each flow that has a channel, carried back along it."""
     import torch
 
-    for trial in trials:
-        rest = _load(state[0, trial, :, channels[0]])
+    by_trial = recorded.TrialByTrial(state.isel(trial=trials))
+    for position, trial in enumerate(trials):
+        rest = _load(by_trial.read(0, position)[:, channels[0]])
         for j, flow in enumerate(flows):
             if channels[j] is not None:
-                raw = _load(state[j, trial, :, channels[j]])
+                raw = _load(by_trial.read(j, position)[:, channels[j]])
                 back = [carried(flow, raw[:, i], -time, oriented=True) for i, time in enumerate(times)]
                 yield Maps(trial, j, raw, torch.stack(back, 1), rest)
 

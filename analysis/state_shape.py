@@ -125,8 +125,9 @@ def _overlaps(
     others = _other_velocities(objects.velocity, rng)
     example: dict[str, np.ndarray] = {}
     varies = False
+    by_trial = recorded.TrialByTrial(state.isel(time=late))
     for trial, flow in np.ndindex(trials, flows):
-        activity = recorded.in_float64(state[flow, trial, late])
+        activity = recorded.in_float64(by_trial.read(flow, trial))
         varies = varies or _varies(activity, eps_of(state.dtype))
         for which in np.flatnonzero(objects.seen[trial]).tolist():
             mask = objects.mask[trial, which]

@@ -31,7 +31,7 @@ import numpy as np
 import xarray as xr
 
 from flowsim.errors import InputError
-from flowsim.measures.recorded import ratio, require_finite
+from flowsim.measures.recorded import TrialByTrial, in_float64, ratio
 from flowsim.measures.statistics import p_value, repeated_measures, shuffled_orders
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: 
         If the state contains NaN or infinity.
     """
     by_flow = []
-    for trial in trials:
-        for j in range(state.sizes["flow"]):
-            values = np.asarray(state[j, trial, frames].values, np.float64)
-            require_finite(values)
+    by_trial = TrialByTrial(state.isel(trial=trials, time=frames))
+    for trial in range(len(trials)):
+        for flow in range(state.sizes["flow"]):
+            values = in_float64(by_trial.read(flow, trial))
             values = abs(values) if how == "magnitude" else values.clip(min=0)
             by_flow.append(values.mean((0, *range(3, values.ndim))).ravel())
     return np.stack(by_flow).reshape(len(trials), state.sizes["flow"], -1)
