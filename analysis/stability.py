@@ -148,9 +148,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     measured = _unmeasured(rollout)
     for trials in _blocks(recording):
         _measure_predictions(measured, rollout, trials)
-        if "state" in recording:
-            for trial in trials:
-                _measure_states(measured, rollout, int(trial))
+    if "state" in recording:
+        _measure_states(measured, rollout)
     measured.mean_frame[:] = _error_of_mean_frame(recording)
     measured["growth"] = _growth(measured, rollout.ahead)
     return _packed(recording, measured, rollout.ahead)
@@ -249,18 +248,18 @@ def _measure_distance(
         measured.indistinct[here] = 1 - known.mean(0)
 
 
-def _measure_states(measured: xr.Dataset, rollout: Rollout, trial: int) -> None:
-    """Norm of the state over that after the context, and its change from frame to frame, of one trial."""
-    state = rollout.recording.state
-    by_trial = recorded.TrialByTrial(state)
-    states = [_state(by_trial.read(flow, trial), rollout.since) for flow in range(len(rollout.flows))]
-    size = np.stack([norm(values) for values in states])
+def _measure_states(measured: xr.Dataset, rollout: Rollout) -> None:
+    """Norm of the state over that after the context, and its change from frame to frame."""
+    by_trial = recorded.TrialByTrial(rollout.recording.state)
     frames = len(rollout.after)
-    here = {"site": SITES.index("state"), "trial": trial}
-    measured.norm[here] = recorded.ratio(size[:, -frames:], size[:, :1]).mean(0)
-    if rollout.steady and state.dims != coordinates.UNITS:
-        change = np.mean([_change(values[-frames:]) for values in states], 0)
-        measured.change[{**here, "ahead": slice(1, None)}] = change
+    for trial in range(rollout.recording.sizes["trial"]):
+        states = [_state(by_trial.read(flow, trial), rollout.since) for flow in range(len(rollout.flows))]
+        size = np.stack([norm(values) for values in states])
+        here = {"site": SITES.index("state"), "trial": trial}
+        measured.norm[here] = recorded.ratio(size[:, -frames:], size[:, :1]).mean(0)
+        if rollout.steady and by_trial.activity.dims != coordinates.UNITS:
+            change = np.mean([_change(values[-frames:]) for values in states], 0)
+            measured.change[{**here, "ahead": slice(1, None)}] = change
 
 
 def _state(state: xr.DataArray, times: np.ndarray) -> np.ndarray:

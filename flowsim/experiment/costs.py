@@ -52,7 +52,7 @@ PROCESS = {
 of one process share; 500 of the report of the default experiment; of a sweep's table nothing)."""
 PIECES = 700
 """Megabytes that a recording or an analysis works on at the same time, at most: larger files are written and
-read in pieces (measured: 750 of a recording of 8 GB, 760 of an analysis of 20 GB)."""
+read in pieces (measured: 790 of a recording of 8 GB, 760 of an analysis of 20 GB)."""
 SEQUENCES = 2.0
 """How many times a training holds its stimulus, while it reads it (measured: 1.75)."""
 KEPT_FOR_GRADIENT = 2.0
