@@ -57,7 +57,7 @@ def updated(before: Path, results: Path, experiments: list[str]) -> pd.DataFrame
         raise SystemExit(
             "expected results of at least one experiment of the paper; run `make reference` first"
         )
-    return table
+    return table.assign(value=pd.to_numeric(table.value))  # text, where the file lacks one
 
 
 def copy_figures(results: Path, experiments: list[str], into: Path) -> None:
@@ -86,7 +86,7 @@ def main() -> None:
     into.mkdir(parents=True, exist_ok=True)
     here = [name for name in SMALL + PUBLISHED if (results / name / "report.html").is_file()]
     csv = into / "paper.csv"
-    updated(csv, results, here).to_csv(csv, index=False, float_format="%.4g")
+    updated(csv, results, here).to_csv(csv, index=False, float_format="%.6g")
     ablations = yaml.safe_load(page.PUBLISHED.read_text(encoding="utf-8"))["ablations"]  # have a table alone
     copy_figures(results, [name for name in here if name not in ablations], into)
     page.write(read_table(csv), into / "paper.md")

@@ -438,12 +438,15 @@ def test_networks_that_were_not_trained_anew_keep_their_rows(tmp_path, monkeypat
     def row(experiment, network, seed, value):
         return {"experiment": experiment, "network": network, "seed": seed, "commit": "a1", "value": value}
 
-    before = [row("tiny", "fernn", 0, 1), row("tiny", "fernn", 1, 2), row("tiny", "grnn", 0, 3)]
+    before = [row("tiny", "fernn", 0, 1), row("tiny", "fernn", 1, 2), row("tiny", "grnn", 0, np.nan)]
     pd.DataFrame([*before, row("other", "fernn", 0, 4)]).to_csv(tmp_path / "paper.csv", index=False)
     monkeypatch.setattr(command, "collected", lambda folder, name: [row(name, "fernn", 0, 5)])
     found = command.updated(tmp_path / "paper.csv", tmp_path, ["tiny"])
-    assert list(found.value) == [3, 4, 5]
-    assert list(command.updated(tmp_path / "paper.csv", tmp_path, []).value) == [1, 2, 3, 4]
+    np.testing.assert_array_equal(found.value, [np.nan, 4, 5])
+    assert found.value.dtype == float  # so that it is rounded when it is written
+    np.testing.assert_array_equal(
+        command.updated(tmp_path / "paper.csv", tmp_path, []).value, [1, 2, np.nan, 4]
+    )
 
 
 def test_accuracy_by_speed():
