@@ -52,7 +52,7 @@ class Processor:
     fewest_channels: int
 
 
-PROCESSORS = {"AVX512": Processor(16, 14, 16), "AVX2": Processor(8, 12, 32)}
+PROCESSORS = {"AVX512": Processor(16, 14, 16), "AVX2": Processor(8, 12, 16)}
 """By what `torch.backends.cpu.get_cpu_capability` calls it."""
 
 
