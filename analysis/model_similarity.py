@@ -162,7 +162,7 @@ def _chosen_conditions(state: xr.DataArray, conditions: int, seed: int) -> np.nd
 
 def _inner_products(state: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
     """Inner products (condition, condition) of the chosen states, of which no more than `BLOCK` bytes, twice,
-    are in memory at once.
+    are in memory at once in float64, beside what `flowsim.measures.recorded.TrialByTrial` keeps.
     """
     count = len(chosen)
     bytes_per_condition = 8 * int(np.prod(state.shape[3:]))

@@ -34,6 +34,8 @@ from flowsim.files.identify import described
 from flowsim.files.watched import whole_hdf5
 
 CHUNK_BYTES = 2**20
+APART = ("checkpoint", "intervention", "flow", "trial", "time")
+"""Dimensions of which a chunk holds one entry, unless more fit in."""
 FORMAT = 1
 """The version of this format, in the attribute ``format``; a file without that attribute is of format 1."""
 RESCALING = ("_FillValue", "missing_value", "scale_factor", "add_offset")
@@ -56,8 +58,7 @@ def chunks(sizes: Mapping[Hashable, int], itemsize: int) -> tuple[int, ...]:
     itemsize : int
         Bytes of a value.
     """
-    apart = ("checkpoint", "intervention", "flow", "trial", "time")
-    lengths = {dim: 1 if dim in apart else size for dim, size in sizes.items()}
+    lengths = {dim: 1 if dim in APART else size for dim, size in sizes.items()}
     chunk_bytes = math.prod(lengths.values()) * itemsize
     for dim in ("time", "trial"):
         if dim in sizes:
@@ -209,7 +210,7 @@ def _checked(variable: xr.DataArray, disk: Disk) -> xr.DataArray:
 
 
 def read(path: str | Path, stage: str, variables: Mapping[str, Sequence[str]] | None = None) -> xr.Dataset:
-    """Open a file lazily (dask-backed, chunked as in the file) and check that it is what it should be.
+    """Open a file lazily (dask-backed, in whole chunks of the file) and check that it is what it should be.
 
     Everything but its large variables is compared with the checksums of the file at once, each chunk of these
     when it is read. Chunks are decompressed by as many threads as dask has.

@@ -67,8 +67,7 @@ def plane(flows: list[Flow]) -> np.ndarray:
 
 
 def responses(state: xr.DataArray, trials: np.ndarray, frames: np.ndarray, how: str) -> np.ndarray:
-    """Mean activity over frames, space and orientations (trial, flow, unit), one trial and flow in memory at
-    a time.
+    """Mean activity over frames, space and orientations (trial, flow, unit), of one trial and flow at a time.
 
     Parameters
     ----------

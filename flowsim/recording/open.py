@@ -19,7 +19,7 @@ need not have flows, trials and times.
 
 
 def open_recording(path: str | Path | Iterable[str | Path], *, verify: bool = False) -> xr.Dataset:
-    """Open a recording lazily, dask-backed and chunked as in the file; several side by side along ``run``.
+    """Open a recording lazily, dask-backed in whole chunks of the file; several side by side along ``run``.
 
     Coordinates, attributes and structure are compared with the checksums of the file at once, activity and
     frames chunk by chunk as they are read. A part of a recording that was chosen by lists or

@@ -70,7 +70,7 @@ def test_memory_does_not_grow_with_trials(fernn, probe, file, monkeypatch):
 @pytest.mark.parametrize("per_block", [1, 2, 4, 7, 18])
 @pytest.mark.parametrize("chunk_bytes", [1, 2000, 10**5, 10**6])
 def test_blocks_are_of_whole_chunks(fernn, probe, file, monkeypatch, per_block, chunk_bytes):
-    """However many trials and flows fit into memory, each chunk is compressed once, and all is written."""
+    """However many trials and flows fit into memory, all is written, in chunks of no more than was asked for."""
     with torch.no_grad():
         expected = np.stack(
             [fernn.states(torch.from_numpy(frames)[:, :, None]).numpy() for frames in probe.frames.values]
@@ -94,7 +94,7 @@ def test_blocks_are_of_whole_chunks(fernn, probe, file, monkeypatch, per_block, 
 
 
 def test_a_chunk_holds_all_flows_of_a_channel(fernn, probe, file):
-    """What a lawful network does under one flow is a moved copy of another: together they need half."""
+    """What a lawful network does under one flow is a moved copy of another: together they need less."""
     record(fernn, probe, file, sites=["state"], context=6)
     apart = file.with_name("apart.h5")
     with h5py.File(file) as h5, h5py.File(apart, "w") as made:
